@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import msgspec
 
 from freehold import files
+from freehold.encoders.pairs import NUMBERS
 from freehold.encoders.words import Words, read
 from freehold.errors import EngineError, HashMismatchError, InputError, WeightsError
 from freehold.late import np
@@ -119,6 +120,7 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...
             raise WeightsError(f"{path} has no head {number} ({field.name or 'the answer'})")
         outputs = TAGS if field.kind == "copied" else len(field.labels)
         columns = [manifest.width * count for count in range(1, len(manifest.views) + 1)]
+        columns = [NUMBERS] if manifest.marks else columns
         if weight.shape not in {(outputs, one) for one in columns} or bias.shape != (outputs,):
             shapes = " and ".join("×".join(map(str, one.shape)) for one in (weight, bias))
             raise WeightsError(

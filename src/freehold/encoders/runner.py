@@ -22,6 +22,7 @@ from freehold.encoders.folder import (
     read_manifest,
     read_words,
 )
+from freehold.encoders.pairs import likeness
 from freehold.encoders.words import Words
 from freehold.errors import EngineError, InputError, MissingExtraError, StorageError
 from freehold.late import np
@@ -75,15 +76,17 @@ class _Tokens(NamedTuple):
     ids: Sequence[int]
     spans: Sequence[tuple[int, int]]
     cut: int
+    rest: tuple[_Tokens, ...] = ()
+    """Of a text that is longer, the pieces after the first."""
 
 
 class _Vectors(NamedTuple):
-    """One text as it was computed: its embedding as the heads read it, and of length 1; the outputs of heads that read
-    tokens, by the place of the head."""
+    """One text as it was computed: its embedding, and the same of length 1; the outputs of heads that read tokens, by
+    the place of the head."""
 
     tokens: int
     cut: int
-    read: Array
+    plain: Array
     unit: Array
     of_tokens: dict[int, Array]
     spans: tuple[Span, ...]
@@ -170,7 +173,15 @@ class _Runner:
         vector = np.zeros(width * max(len(views), len(self._manifest.views)), np.float32)
         for place, one in enumerate(views):
             if isinstance(one, _Vectors):
-                vector[place * width : (place + 1) * width] = one.read
+                vector[place * width : (place + 1) * width] = (
+                    one.unit if self._manifest.normalize else one.plain
+                )
+        if self._manifest.marks:
+            units = [
+                one.unit if isinstance(one, _Vectors) else np.zeros(width, np.float32)
+                for one in (*views, None)[:2]
+            ]
+            vector = likeness(units[0], units[1], (*texts, "")[:2])
         places, values = ([], []) if self.words is None else self.words.of(texts)
         counts = np.array(values, np.float32)
         return EncodedText(
@@ -243,12 +254,21 @@ class OnnxRunner(_Runner):
 
     def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
         tokens = self._tokens(texts)
-        results: list[_Vectors | TooLong] = [TooLong(len(one.ids) + one.cut) for one in tokens]
-        short = [place for place, result in enumerate(results) if result.tokens <= self._most_tokens]
-        for group in groups([len(tokens[place].ids) for place in short]):
-            places = [short[one] for one in group]
-            for place, text in zip(places, self._compute([tokens[place] for place in places]), strict=True):
-                results[place] = text
+        results: list[_Vectors | TooLong] = [
+            TooLong(sum(len(part.ids) for part in (one, *one.rest)) + one.cut) for one in tokens
+        ]
+        parts = [
+            (place, part)
+            for place, result in enumerate(results)
+            if result.tokens <= self._most_tokens
+            for part in (tokens[place], *tokens[place].rest)
+        ]
+        computed: dict[int, list[_Vectors]] = {}
+        for group in groups([len(part.ids) for _, part in parts]):
+            for one, vectors in zip(group, self._compute([parts[at][1] for at in group]), strict=True):
+                computed.setdefault(parts[one][0], []).append(vectors)
+        for place, each in computed.items():
+            results[place] = _mean(each)
         return results
 
     def _tokens(self, texts: Sequence[str]) -> list[_Tokens]:
@@ -257,13 +277,19 @@ class OnnxRunner(_Runner):
         for encoding in self._tokenizer.encode_batch(
             [prefix + text for text in texts], add_special_tokens=False
         ):
-            cut = max(0, len(encoding) - self._room)
-            if cut:
+            length = len(encoding)
+            if length > self._room:
                 encoding.truncate(self._room)
-            whole = self._tokenizer.post_process(encoding, None, True)
-            # The prefix does not belong to the text, nor do the tokens that begin and end it.
-            spans = [(max(0, first - len(prefix)), max(0, end - len(prefix))) for first, end in whole.offsets]
-            found.append(_Tokens(whole.ids, spans, cut))
+            parts = []
+            for part in (encoding, *encoding.overflowing)[: self._manifest.chunks]:
+                length -= len(part)
+                whole = self._tokenizer.post_process(part, None, True)
+                # The prefix does not belong to the text, nor do the tokens that begin and end it.
+                spans = [
+                    (max(0, first - len(prefix)), max(0, end - len(prefix))) for first, end in whole.offsets
+                ]
+                parts.append(_Tokens(whole.ids, spans, 0))
+            found.append(parts[0]._replace(cut=length, rest=tuple(parts[1:])))
         return found
 
     def _compute(self, tokens: Sequence[_Tokens]) -> list[_Vectors]:
@@ -282,7 +308,7 @@ class OnnxRunner(_Runner):
             _Vectors(
                 tokens=len(one.ids),
                 cut=one.cut,
-                read=unit if self._manifest.normalize else plain,
+                plain=plain,
                 unit=unit,
                 of_tokens={}
                 if inner is None
@@ -297,6 +323,17 @@ class OnnxRunner(_Runner):
                 zip(tokens, computed[0], unit_length(computed[0]), strict=True)
             )
         ]
+
+
+def _mean(parts: Sequence[_Vectors]) -> _Vectors:
+    """A text of its pieces."""
+    if len(parts) == 1:
+        return parts[0]
+    tokens = sum(one.tokens for one in parts)
+    plain = np.asarray(sum(one.tokens * one.plain for one in parts) / tokens, np.float32)
+    return parts[0]._replace(
+        tokens=tokens, cut=sum(one.cut for one in parts), plain=plain, unit=unit_length(plain)
+    )
 
 
 class NanoRunner(_Runner):
@@ -338,8 +375,7 @@ class NanoRunner(_Runner):
         short = [place for place, count in enumerate(counts) if count <= self._most_tokens]
         vectors: Array = self._model.query([_without_nul(texts[place]) for place in short])
         for place, plain, unit in zip(short, vectors, unit_length(vectors), strict=True):
-            read = unit if self._manifest.normalize else plain
-            results[place] = _Vectors(counts[place], 0, read, unit, {}, ())
+            results[place] = _Vectors(counts[place], 0, plain, unit, {}, ())
         return results
 
 

@@ -99,6 +99,20 @@ class FieldHead(Record, frozen=True, kw_only=True):
     """Of kind ``copied``: how the piece becomes the value."""
     number: NumberForm | None = None
     """Of kind ``found``: what is looked for in the message; its head has no rows."""
+    ordered: bool = False
+    """Of kind ``one``, labels that are numbers: given is the median of their probabilities, which is off by least."""
+
+    def place(self, shares: Sequence[float]) -> int:
+        """Of kind ``one``: which label is given, by the probabilities of all."""
+        places = range(len(shares))
+        if not self.ordered:
+            return max(places, key=lambda at: (shares[at], -at))
+        total = 0.0
+        for at in sorted(places, key=lambda at: float(str(self.labels[at]))):
+            total += float(shares[at])
+            if total >= 0.5:
+                break
+        return at
 
 
 class EncoderManifest(Record, frozen=True, kw_only=True):
@@ -124,12 +138,17 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     prefix: str = ""
     """Stands before each message, as the base wants it (``query: `` of the E5 family)."""
     max_tokens: int = 128
+    chunks: int = 1
+    """As many pieces of `max_tokens` are read of a longer text; its embedding is their mean, by their tokens."""
     system_lines: tuple[str, ...] | None = None
     """Lines that all system prompts of the training samples had: of a request's, the others are read as well. None:
     nothing of it is."""
     views: tuple[View, ...] = ("last",)
     """What is read of a request, each a text of its own. A head's columns are the embeddings of the first of them, as
     many as it has columns for; an empty text other than the first is a vector of zeros."""
+    marks: tuple[str, ...] = ()
+    """What stands before each of two texts in the user's message. Not empty: these two are read, and a head's columns
+    are thirteen numbers of how alike they are (`freehold.encoders.pairs`)."""
     words: bool = False
     """Whether heads have columns over words as well, ``{i}.words`` [labels, pieces]: ``words.json`` says which pieces
     of each view are known and how much each weighs."""
@@ -141,7 +160,8 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
 
     def texts_of(self, messages: Sequence[Message]) -> tuple[str, ...]:
         """What is read of a request, in training and when it is served: a text for each view, without the prefix."""
-        return texts_of(messages, self.views, system_lines=self.system_lines)
+        texts = texts_of(messages, self.views, system_lines=self.system_lines)
+        return parts_of(texts[0], self.marks) if self.marks else texts
 
 
 def texts_of(
@@ -164,6 +184,19 @@ def texts_of(
         system = [_text(one.content) for one in messages if one.role in ("system", "developer")]
         texts["last"] += [line for text in system for line in lines_of(text) if line not in known]
     return tuple("\n".join(text for text in texts[view] if text) for view in views)
+
+
+_AROUND = " \t\r\n\"'{},"
+
+
+def parts_of(text: str, marks: Sequence[str]) -> tuple[str, str]:
+    """The two texts; all of it and nothing where the second mark is missing."""
+    first, second = marks
+    begin = text.find(first)
+    middle = text.find(second, begin + len(first)) if begin >= 0 else -1
+    if middle < 0:
+        return text, ""
+    return text[begin + len(first) : middle].strip(_AROUND), text[middle + len(second) :].strip(_AROUND)
 
 
 def lines_of(text: str) -> list[str]:
@@ -215,7 +248,4 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     versions: dict[str, str]
     stages: tuple[StageResult, ...] = ()
     """All that were trained; `stage` is the one that was kept."""
-    by_folds: bool = False
-    """Whether `validation_right` counts training samples, each answered by heads that did not see it, for want of
-    validation samples."""
     made_from: tuple[str, ...]

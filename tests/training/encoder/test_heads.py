@@ -3,6 +3,7 @@ import pytest
 
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
+from freehold.types.encoder import FieldHead
 
 FIELD = FieldForm(name="", kind="one", labels=("a", True, 1), counts=(1, 1, 1))
 
@@ -47,6 +48,35 @@ def test_tokens_inside_of_a_copied_value():
     assert heads.inside_of(field, "order a-12", "A-12", offsets).tolist() == [0, 0, 1, 1, 1, 0]
     assert heads.inside_of(field, "order a-12", "B-9", offsets) is None
     assert heads.inside_of(field, "order a-12", None, offsets).tolist() == [0] * 6
+
+
+def field_of(*labels):
+    return FieldForm(name="", kind="one", labels=labels, counts=(1,) * len(labels))
+
+
+def test_grades_are_whole_numbers_next_to_each_other():
+    assert heads.is_ordinal(field_of("3", "1", "2", "5"))
+    assert heads.is_ordinal(field_of(0, 1, 2))
+    others = [
+        ("0", "1"),
+        ("404", "500", "200"),
+        ("1", "2", "x"),
+        (True, False, 1),
+        ("1.5", "2"),
+        ("²", "1", "2"),
+    ]
+    for labels in others:
+        assert not heads.is_ordinal(field_of(*labels))
+
+
+def test_the_median_of_grades_is_where_half_of_the_probability_lies():
+    field = field_of("2", "0", "1")
+    shares = np.array([[0.45, 0.4, 0.15], [0.2, 0.6, 0.2], [0.6, 0.1, 0.3]])
+    assert [field.labels[at] for at in heads.medians(field, shares)] == ["1", "0", "2"]
+    served = FieldHead(name="", kind="one", labels=field.labels, ordered=True)
+    assert [served.labels[served.place(row)] for row in shares] == ["1", "0", "2"]
+    plain = FieldHead(name="", kind="one", labels=field.labels)
+    assert [plain.labels[plain.place(row)] for row in shares] == ["2", "0", "2"]
 
 
 def test_the_surest_run_of_tokens():

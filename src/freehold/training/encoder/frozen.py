@@ -212,7 +212,13 @@ def _warm(
 ) -> tuple[FittedHead, Flags, Floats]:
     """The head with temperature and threshold, which samples it has right, and how sure it is of each."""
     warm = _warmed(field, head, logits, held, at)
-    return (warm, *_answers(field, warm, logits, held, at))
+    right, sure = _answers(field, warm, logits, held, at)
+    if field.kind == "one" and heads.is_ordinal(field):
+        ordered = warm._replace(ordered=True)
+        others, of_others = _answers(field, ordered, logits, held, at)
+        if not beats(right, others):  # what is right as often, and nearer where it is not
+            return ordered, others, of_others
+    return warm, right, sure
 
 
 def label_words(field: FieldForm) -> list[str]:
@@ -344,6 +350,7 @@ class Scene(NamedTuple):
     prepared: TaughtData
     base: TorchBase | None
     max_tokens: int
+    chunks: int
     every: Features
     """The training samples, then those of the validation split."""
     parts: Parts
@@ -353,6 +360,10 @@ class Scene(NamedTuple):
     views: int = 1
     """How many of the data's views are read."""
     words: WordHeads | None = None
+    pairs: tuple[tuple[str, str], Floats] | None = None
+    """Where messages are of two texts: what stands before those, and how alike those of each sample are."""
+    marks: tuple[str, ...] = ()
+    """The same marks, where heads read nothing else."""
     baseline: StageResult | None = None
     """How words alone do."""
 

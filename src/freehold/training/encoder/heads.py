@@ -40,6 +40,8 @@ class FittedHead(NamedTuple):
     bias: Floats
     temperature: float = 1.0
     threshold: float | None = None
+    ordered: bool = False
+    """Given is the median of the labels' probabilities, by the numbers that they are."""
     words: Floats | None = None
     """Columns over words, besides those of `weight` over embeddings."""
 
@@ -164,10 +166,27 @@ def confidences(head: FittedHead, field: FieldForm, logits: Floats) -> tuple[Pla
     logits = logits / head.temperature
     if field.kind == "one":
         probabilities = softmax(logits)
-        return probabilities.argmax(axis=1), probabilities.max(axis=1)
+        given = medians(field, probabilities) if head.ordered else probabilities.argmax(axis=1)
+        return given, probabilities[np.arange(len(given)), given]
     probabilities = sigmoid(logits)
     given = probabilities >= (0.5 if head.threshold is None else head.threshold)
     return given, np.where(given, probabilities, 1 - probabilities).prod(axis=1)
+
+
+def is_ordinal(field: FieldForm) -> bool:
+    """Whether labels are grades: whole numbers with few left out between them."""
+    texts = [str(label) for label in field.labels]
+    if len(texts) < 3 or any(isinstance(label, bool) or not str(label).isdecimal() for label in field.labels):
+        return False
+    numbers = [int(text) for text in texts]
+    return max(numbers) - min(numbers) < 2 * len(numbers)
+
+
+def medians(field: FieldForm, probabilities: Reals) -> Places:
+    """The first label, counted upwards, up to which half of the probability lies."""
+    order = np.argsort([int(str(label)) for label in field.labels])
+    below = (np.cumsum(probabilities[:, order], axis=1) < 0.5).sum(axis=1)
+    return np.asarray(order[np.minimum(below, len(order) - 1)], dtype=np.intp)
 
 
 def run_of(probabilities: Floats) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from freehold.encoders.folder import read_heads, read_words
+from freehold.encoders.pairs import likeness
 from freehold.errors import TrainingError
 from freehold.late import np
 from freehold.training.encoder import base as bases
@@ -65,17 +66,19 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
             encoded = base.encode(texts, manifest.max_tokens)
             tokens, offsets = bases.embed(base, encoded.ids, tokens=True)[1], encoded.offsets
 
-        def plain(texts: list[str]) -> Floats:
-            return bases.embed(base, base.encode(texts, manifest.max_tokens).ids)[0]
+        plain = bases.by_torch(base, manifest.max_tokens, manifest.chunks, fast=False)
 
         def count(text: str) -> int:
-            return len(base.encode([text], manifest.max_tokens).ids[0])
+            return sum(map(len, base.chunks([text], manifest.max_tokens, manifest.chunks)[0]))
 
     features = embedded(
         lambda texts: heads.normalized(plain(texts)) if manifest.normalize else plain(texts),
         Examples(texts, [()] * len(texts), [one[1:] for one in read]),
-        len(manifest.views),
+        2 if manifest.marks else len(manifest.views),
     )
+    if manifest.marks:
+        halves = np.split(features, 2, axis=1)
+        features = np.stack([likeness(*row) for row in zip(*halves, read, strict=True)])
     counts = [sum(count(text) for place, text in enumerate(one) if text or not place) for one in read]
     trained = read_heads(Path(job.encoder.path), manifest)
     words = read_words(Path(job.encoder.path), manifest, trained)
@@ -90,8 +93,8 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
                 values.append(found)
                 shares.append(field.number.sure_none if found is None else field.number.sure)
                 continue
-            rows = tokens[row] if field.kind == "copied" else features[row, : weight.shape[1]]
-            logits = rows @ weight.T + bias
+            read_by = tokens[row] if field.kind == "copied" else features[row, : weight.shape[1]]
+            logits = read_by @ weight.T + bias
             if of_words is not None:
                 logits = logits + of_words[:, places] @ np.array(counts_of, dtype=np.float32)
             logits = logits / field.temperature
@@ -132,7 +135,7 @@ def _base(job: EncoderReferenceJob) -> TorchBase:
 def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:
     if field.kind == "one":
         shares = heads.softmax(logits)
-        at = int(shares.argmax())
+        at = field.place(shares.tolist())
         return field.labels[at], float(shares[at])
     shares = heads.sigmoid(logits)
     given = shares >= (0.5 if field.threshold is None else field.threshold)

