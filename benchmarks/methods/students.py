@@ -1,11 +1,11 @@
 """Students of each shape beside a notebook: the same texts, the same split, one run.
 
     python -m benchmarks.methods.students --data /work/data --dialogues sim-M --out /tmp/s --part first \
-        several dialogue grades long german banking
+        several dialogue grades german banking
 
 Each notebook below is what thirty lines of scikit-learn and sentence-transformers make of the shape. Of the texts that
 are held out one half (`--part first`) is looked at while something is developed, the other (`second`) at the end. Data
-is not copied here: NLU++, Banking77 (PolyAI, CC-BY-4.0), STS benchmark, BBC news, 10kGNAD (its test file), Simulated
+is not copied here: NLU++, Banking77 (PolyAI, CC-BY-4.0), STS benchmark, 10kGNAD (its test file), Simulated
 Dialogue (movies; Google).
 """
 
@@ -16,7 +16,6 @@ import csv
 import json
 import os
 import random
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,11 +90,6 @@ def grades(data: Path, _: Path) -> list[Row]:
                 text = f"Sentence 1: {cells[5]}\nSentence 2: {cells[6]}"
                 rows.append(_user(text, str(int(float(cells[4]) + 0.5))))
     return random.Random(5).sample(rows, 4000)
-
-
-def long(data: Path, _: Path) -> list[Row]:
-    with (data / "bbc/bbc-text.csv").open(newline="", encoding="utf-8") as file:
-        return [_user(row["text"], row["category"]) for row in csv.DictReader(file)][::2]
 
 
 def german(data: Path, _: Path) -> list[Row]:
@@ -176,7 +170,6 @@ SHAPES = {
     "several": (several, several_notebook),
     "dialogue": (dialogue, dialogue_notebook),
     "grades": (grades, grades_notebook),
-    "long": (long, words_notebook),
     "german": (german, words_notebook),
     "banking": (banking, frozen_notebook),
 }
@@ -258,8 +251,7 @@ def main() -> None:
         read, notebook = SHAPES[name]
         shape = split(read(given.data, given.dialogues), given.part)
         golds = [row.gold for row in shape.held]
-        place = given.out / f"{name}-{int(time.time())}"
-        ours, figures = student(name, shape, place, settings, given.stage)
+        ours, figures = student(name, shape, given.out / name, settings, given.stage)
         from sentence_transformers import SentenceTransformer
 
         base = SentenceTransformer(str(ensure_weights(ENGLISH_BASE, settings).path), device="cpu")
