@@ -97,6 +97,8 @@ def _risks(lead: CandidateReport) -> list[str]:
     if lead.retained is not None:
         lines.append(f"- Other skills: {inert(lead.retained.text)} {code(lead.retained.id)}")
     lines.append(f"- How sure it is: {inert(first_screen.calibration(lead))}")
+    if lead.encoder is not None and lead.encoder.ended is not None:
+        lines.append(f"- Learned no further: {inert(lead.encoder.ended.why)} {code(lead.encoder.id)}")
     if lead.parity is not None:
         lines.append(f"- Served as made: {inert(lead.parity.check_result().text)} {code(lead.parity.id)}")
     return lines

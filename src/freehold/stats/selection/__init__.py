@@ -1,5 +1,6 @@
 """Choosing one of several candidates on items of their own, so that the proof on held-out items looks at one only."""
 
+from freehold.stats.selection.bar import sufficing_share
 from freehold.stats.selection.choosing import (
     LEAST_CHANCE,
     SelectionRule,
@@ -20,5 +21,6 @@ __all__ = [
     "halving_plan",
     "hopeless",
     "selection_size",
+    "sufficing_share",
     "surviving",
 ]

@@ -26,7 +26,14 @@ from freehold.training.encoder.frozen import Fitted
 from freehold.training.encoder.heads import normalized
 from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
-from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
+from freehold.types.encoder import (
+    EarlyEnd,
+    EncoderManifest,
+    EncoderModel,
+    EncoderStage,
+    FieldHead,
+    StageResult,
+)
 from freehold.types.record import content_id
 
 CARD = "README.md"
@@ -54,6 +61,7 @@ class TrainedFiles(NamedTuple):
     fitted: Fitted
     stage: EncoderStage
     stages: tuple[StageResult, ...]
+    ended: EarlyEnd | None
     by_folds: bool
     train_samples: int
     train_seconds: float
@@ -116,6 +124,7 @@ def _record(job: EncoderJob, made: TrainedFiles, hashes: dict[str, str]) -> Enco
         files=hashes,
         versions={"freehold": __version__, "python": platform.python_version(), **_versions()},
         stages=made.stages,
+        ended=made.ended,
         by_folds=made.by_folds,
         made_from=(job.dataset.id, job.base.sha256),
     )

@@ -8,12 +8,13 @@ from tests.workflows.journey.rehearsal import Told, project
 from freehold.engines import start
 from freehold.store import open_store
 from freehold.types.config import parse
+from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import ItemLook
 from freehold.types.report import Report
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import measuring, selection
-from freehold.workflows.journey.methods import candidates
+from freehold.workflows.journey.methods import METHODS, NotMadeError, candidates
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.selection import cheapest_first
 from freehold.workflows.project import open_project
@@ -140,6 +141,52 @@ def test_a_search_goes_on_beyond_its_time_where_none_is_left(tmp_path, monkeypat
     monkeypatch.setattr(selection, "monotonic", lambda: next(passed, 1e6))
     found = migrate(open_project(opened.config_path), progress=Told(), beginning="anyway")
     assert (found.report.choice.tried, found.best.model) == (2, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("field", "stage", "begun"), [("one", "auto", False), ("copied", "auto", True), ("one", "frozen", True)]
+)
+def test_no_small_model_is_trained_after_an_encoder_that_learned_the_same_labels(
+    tmp_path, monkeypatch, field, stage, begun
+):
+    """It answers worse than the incumbent here, so that the search would go on."""
+    made = []
+
+    class Encoder:
+        name, trains = "encoder", True
+
+        def make(self, candidate, bench):
+            model = msgspec.structs.replace(candidate, model=BAD, method="as_is")
+            return msgspec.structs.replace(METHODS["as_is"].make(model, bench), encoder=encoder_of(field))
+
+    class Lora(Encoder):
+        def make(self, candidate, bench):
+            made.append(candidate.model)
+            raise NotMadeError("no room")
+
+    monkeypatch.setitem(METHODS, "encoder", Encoder())
+    monkeypatch.setitem(METHODS, "lora", Lora())
+    opened = several(tmp_path, stop="first", order=(BAD,))
+    text = opened.config_path.read_text().replace(
+        f'model = "{BAD}"\n', f'model = "org/e"\nmethod = "encoder"\nstage = "{stage}"\n[[candidates]]\n'
+        f'model = "{BAD}"\nmethod = "lora"\n', 1,
+    )  # fmt: skip
+    opened.config_path.write_text(text)
+    found = rows(migrate(open_project(opened.config_path), progress=(told := Told()), beginning="anyway"))
+    assert (made == [BAD]) == begun
+    assert begun or found[BAD].not_chosen.startswith("not tried: where answers are labels")
+    assert begun or any("is not begun: where answers are labels" in line for line in told.said)
+
+
+def encoder_of(field):
+    manifest = EncoderManifest(
+        base_model="org/e", base_sha256="b", width=4, answer="label", fields=(FieldHead(name="", kind=field),)
+    )
+    return EncoderModel(
+        id="e" * 32, name="e", path="", base_model="org/e", base_sha256="b", dataset_id="d", manifest=manifest,
+        stage="tuned", seed=0, train_samples=30, train_seconds=1.0, validation_right=9, validation_asked=10,
+        calibration_error=None, peak_memory_bytes=None, files={}, versions={}, made_from=(),
+    )  # fmt: skip
 
 
 def test_with_stop_first_those_expected_to_cost_more_are_not_made(tmp_path):
