@@ -8,6 +8,7 @@ run that was stopped goes on where it was. One runs at a time in a project (see 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -120,6 +121,7 @@ def migrate(
             task=task_of(project),
             machine=machine,
             only_one=len(known) == 1,
+            minutes=math.inf,
         )
         tried = try_candidates(bench, known)
         if tried.plan is not None:

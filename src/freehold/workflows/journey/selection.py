@@ -2,12 +2,14 @@
 
 With ``stop = "first"`` one after the other, the one expected to be cheapest first, until one would suffice; with
 ``stop = "all"`` all of them, by successive halving. What was measured is kept step by step: a run that was killed goes
-on with the candidate, and within it with the sample, that it was at. ``within_minutes`` bounds the search; whether
-there was time for a candidate is kept as well, so that the same command finds the same one.
+on with the candidate, and within it with the sample, that it was at. ``within_minutes`` bounds the search and what is
+trained in it; the time that a candidate was given is kept as well, so that the same command finds the same one.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -46,6 +48,7 @@ from freehold.workflows.journey.measuring import SELECTION_SPLIT, measured, on_s
 from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.methods.method import endpoint_of
 from freehold.workflows.journey.methods.sufficing import selection_rule
+from freehold.workflows.project import Project
 
 _ENCODER_PARAMETERS = 30e6
 """Of a sentence encoder whose shape is not known; most have 20 to 150 million, and write no tokens."""
@@ -89,7 +92,14 @@ RULE = (
 SMALL_PARAMETERS = 1.5e9
 """Of a model that writes: where answers are labels, none up to that size came above a tuned encoder. Banking77
 (docs/benchmarks.md): a LoRA of 135 million 92.9 % after 14 minutes, one of 1 billion 90.2 %, the encoder 94.1 %."""
-WITHIN = " No further one is begun once {minutes:g} minutes were spent on making and measuring them, and one is left."
+WITHIN = (
+    " No further one is begun once {minutes:g} minutes were spent on making and measuring them, and one is left; "
+    "training ends with them at its best so far."
+)
+USUAL_MINUTES = 15.0
+"""Of a search without an accelerator, where none are stated."""
+LEAST_SHARE = 0.5
+"""Of those minutes, for training a candidate that is begun late, since none is left."""
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
 """What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""
 
@@ -108,6 +118,13 @@ class Selected(NamedTuple):
     reports: list[CandidateReport]
     chosen: MadeCandidate | None
     choice: CandidateChoice
+
+
+def trying_all(project: Project) -> Project:
+    """The project with every candidate made and measured, each to its end."""
+    config = project.config
+    selection = msgspec.structs.replace(config.selection, stop="all", within_minutes=None)
+    return dataclasses.replace(project, config=msgspec.structs.replace(config, selection=selection))
 
 
 @dataclass(slots=True)
@@ -134,6 +151,7 @@ class Selector:
     _tried: dict[str, _Tried] = field(default_factory=dict)
     _began_s: float = field(default_factory=lambda: monotonic())
     _out_of_time: bool = False
+    _left: float = math.inf
     _not_begun: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -146,6 +164,14 @@ class Selector:
         return self.bench.project.config.selection
 
     @property
+    def minutes(self) -> float | None:
+        """That the search is given."""
+        stated = self._config.within_minutes
+        if stated is not None or self._config.stop == "all" or self.bench.machine.accelerators:
+            return stated
+        return USUAL_MINUTES
+
+    @property
     def items(self) -> int:
         """Samples of the selection split."""
         return self.bench.dataset.split(SELECTION_SPLIT).samples
@@ -154,12 +180,17 @@ class Selector:
         """Make and measure candidates, and choose one."""
         rule = selection_rule(self.bench)
         said = RULE.format(held_out=rule.held_out, chance=rule.least_chance)
-        ordered, config = cheapest_first(self.candidates, self.bench.project.config), self._config
-        if config.within_minutes is not None:
-            said += WITHIN.format(minutes=config.within_minutes)
+        ordered = cheapest_first(self.candidates, self.bench.project.config)
         if not self.items:
             return self._unmeasured(ordered, said)
-        if config.stop == "first":
+        if self.minutes is not None:
+            said += WITHIN.format(minutes=self.minutes)
+            if self._config.within_minutes is None:
+                self.bench.progress.say(
+                    f"The search is given {self.minutes:g} minutes without an accelerator, trainings included: "
+                    "[selection] within_minutes = N gives it more, --all-candidates tries each to its end"
+                )
+        if self._config.stop == "first":
             self._until_one_passes(ordered, rule)
         else:
             self._all(ordered, rule)
@@ -218,13 +249,13 @@ class Selector:
             if one.scores.mean is not None and all(each.kind != "copied" for each in encoder.manifest.fields):
                 return (
                     f"where answers are labels, training so small a model comes to no more than {one.label}, which has "
-                    f'{one.scores.mean:.1%} of the selection samples right (stop = "all" tries it all the same)'
+                    f"{one.scores.mean:.1%} of the selection samples right (--all-candidates tries it all the same)"
                 )
         return None
 
     def _has_time_for(self, candidate: Candidate, rule: SelectionRule) -> bool:
-        minutes = self._config.within_minutes
-        if minutes is None or not any(self._may_yet_win(one, rule) for one in self._alive()):
+        minutes = self.minutes
+        if minutes is None:
             return True
         tried = [(label, one.made.made and one.made.made.plan.identity) for label, one in self._tried.items()]
         spent_s = monotonic() - self._began_s
@@ -232,8 +263,13 @@ class Selector:
             f"begin:{candidate.key}",
             [self.bench.dataset.id, minutes, tried],
             TimeForAnother,
-            lambda: TimeForAnother(begins=spent_s < 60 * minutes, spent_s=spent_s),
+            lambda: TimeForAnother(
+                begins=spent_s < 60 * minutes
+                or not any(self._may_yet_win(one, rule) for one in self._alive()),
+                spent_s=spent_s,
+            ),
         )
+        self._left = max(round(minutes - found.spent_s / 60, 1), LEAST_SHARE * minutes)
         if not found.begins:
             self._out_of_time = True
             self.bench.progress.say(
@@ -257,7 +293,8 @@ class Selector:
 
     def _make(self, candidate: Candidate) -> _Tried:
         try:
-            made = self.runner.make(candidate)
+            bench = dataclasses.replace(self.bench, minutes=self._left)
+            made = dataclasses.replace(self.runner, bench=bench).make(candidate)
         except _FAULTS as error:
             report = CandidateReport(**candidate.as_reported(), stopped=error.message)
             made = MadeCandidate(candidate, report, None)
@@ -378,7 +415,7 @@ class Selector:
         if (why := self._not_begun.get(candidate.label)) is not None:
             return f"not tried: {why}"
         if self._out_of_time:
-            return f"not tried: the {self._config.within_minutes:g} minutes for the search were over"
+            return f"not tried: the {self.minutes:g} minutes for the search were over"
         return f"not tried: {chosen} was expected to cost less, and suffices"
 
 

@@ -1,9 +1,11 @@
 """Whole migrations of several candidates: one is chosen on the selection split, and it alone is looked at."""
 
+import dataclasses
+
 import msgspec
 import pytest
 from anyio.from_thread import start_blocking_portal
-from tests.workflows.journey.rehearsal import Told, project
+from tests.workflows.journey.rehearsal import Told, bench, project
 
 from freehold.engines import start
 from freehold.store import open_store
@@ -14,9 +16,10 @@ from freehold.types.evaluated import ItemLook
 from freehold.types.report import Report
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import measuring, selection
+from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.methods import METHODS, NotMadeError, candidates
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.journey.selection import cheapest_first
+from freehold.workflows.journey.selection import Selector, cheapest_first, trying_all
 from freehold.workflows.project import open_project
 
 BAD, GOOD, FAR = (
@@ -120,7 +123,7 @@ def test_a_search_that_is_limited_begins_no_more_when_its_time_is_over(tmp_path,
     text = opened.config_path.read_text()
     opened.config_path.write_text(text.replace('stop = "all"', 'stop = "all"\nwithin_minutes = 2'))
     opened = open_project(opened.config_path)
-    passed = iter([0.0, 100.0, 130.0])
+    passed = iter([0.0, 0.0, 100.0, 130.0])
     monkeypatch.setattr(selection, "monotonic", lambda: next(passed, 130.0))
     first = migrate(opened, progress=(told := Told()), beginning="anyway")
     assert (first.report.choice.tried, first.best.model) == (2, GOOD)
@@ -131,6 +134,50 @@ def test_a_search_that_is_limited_begins_no_more_when_its_time_is_over(tmp_path,
     again = migrate(opened, progress=Told(), beginning="anyway")
     assert again.report.choice == first.report.choice
     assert len(looks(opened)[0]) == 1
+
+
+class Fast:
+    """A machine with an accelerator, as far as the search asks."""
+
+    accelerators = ("gpu",)
+
+
+@pytest.mark.parametrize(
+    ("stated", "machine", "minutes"),
+    [('stop = "first"', None, 15), ('stop = "all"', None, None), ('stop = "first"', Fast(), None),
+     ('stop = "first"\nwithin_minutes = 40', Fast(), 40), ('stop = "all"\nwithin_minutes = 2', None, 2)],
+)  # fmt: skip
+def test_a_search_is_given_a_quarter_of_an_hour_without_an_accelerator(tmp_path, stated, machine, minutes):
+    opened = project(tmp_path, rows=40)
+    opened.config_path.write_text(opened.config_path.read_text() + f"[selection]\n{stated}\n")
+    with bench(open_project(opened.config_path)) as ready:
+        ready = dataclasses.replace(ready, machine=machine or ready.machine)
+        assert Selector(CandidateRunner(ready), ()).minutes == minutes
+        everything = dataclasses.replace(ready, project=trying_all(ready.project))
+        assert Selector(CandidateRunner(everything), ()).minutes is None
+
+
+def test_training_ends_with_the_search_and_a_late_one_has_half_of_its_time(tmp_path, monkeypatch):
+    given = []
+
+    class Lora:
+        name, trains = "lora", True
+
+        def make(self, candidate, bench):
+            given.append(bench.minutes)
+            raise NotMadeError("no room")
+
+    monkeypatch.setitem(METHODS, "lora", Lora())
+    opened = several(tmp_path, stop="first", order=(BAD, GOOD))
+    text = opened.config_path.read_text().replace('stop = "first"', 'stop = "first"\nwithin_minutes = 10')
+    for model in (BAD, GOOD):
+        text = text.replace(f'model = "{model}"\n', f'model = "{model}"\nmethod = "lora"\n', 1)
+    opened.config_path.write_text(text)
+    for passed in ([0.0, 0.0, 30.0], [0.0, 50.0, 90.0]):
+        clock = iter(passed)
+        monkeypatch.setattr(selection, "monotonic", lambda clock=clock: next(clock))
+        migrate(open_project(opened.config_path), progress=Told(), beginning="anyway")
+    assert given == [10, 9.5] * 2, "the same command gives the same time"
 
 
 def test_a_search_goes_on_beyond_its_time_where_none_is_left(tmp_path, monkeypatch):

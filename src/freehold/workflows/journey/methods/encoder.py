@@ -153,7 +153,7 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
 
 def _train(candidate: Candidate, bench: Bench, weights: Weights, found: TeachingData) -> EncoderModel:
     options = encoder_options(candidate, bench)
-    texts, limits = found.texts(), EncoderLimits(enough=enough(bench))
+    texts, limits = found.texts(), EncoderLimits(enough=enough(bench), minutes=bench.limited(None))
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
@@ -171,7 +171,8 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, found: Teaching
             limits=limits,
         ),
         still_there=lambda made: (
-            stands(made, limits) and all((Path(made.path) / file).exists() for file in made.files)
+            (bench.minutes is None or stands(made, limits))
+            and all((Path(made.path) / file).exists() for file in made.files)
         ),
     )
     bench.store.put(made, made_from=made.made_from)
