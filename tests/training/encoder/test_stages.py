@@ -101,6 +101,23 @@ def test_a_stage_ends_with_its_time_and_with_more_of_it_begins_again(job_of, mon
     assert encoder.finished(short) == again, "what went to its end is the same whatever the limits"
 
 
+@pytest.mark.parametrize("stage", ["frozen", "contrastive", "tuned"])
+def test_odd_samples_are_learned_with_the_others(job_of, stage):
+    odd = [("only once", "single"), ("", "order_cancel"), ("lamp " * 200_000, "damaged_item")]
+    train = [*label_samples(90), *(sample(900 + n, text, answer) for n, (text, answer) in enumerate(odd))]
+    held = [*label_samples(44, 200), sample(990, "", "order_cancel"), sample(991, "hello", "never taught")]
+    events = []
+    job = job_of(train, held, stage=stage)
+    assert run_job(job, events.append, lambda: False)
+    made = encoder.finished(job)
+    assert (made.train_samples, made.validation_asked) == (93, 46)
+    warned = " ".join(event.message for event in events if event.kind == "warning")
+    assert (
+        "1 training samples have no text" in warned
+        and "1 labels of the validation split are never taught" in warned
+    )
+
+
 def test_few_samples_a_label_are_told_apart_first(job_of):
     made, _ = ran(job_of(label_samples(30)))
     assert (made.stage, made.manifest.normalize) == ("contrastive", True)

@@ -32,7 +32,7 @@ from freehold.stats.selection import (
     surviving,
 )
 from freehold.stats.selection.halving import WRONG_STOP
-from freehold.types.config import ProjectConfig, SelectionConfig
+from freehold.types.config import DEFAULT_MODEL, ProjectConfig, SelectionConfig
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
@@ -100,6 +100,10 @@ USUAL_MINUTES = 15.0
 """Of a search without an accelerator, where none are stated."""
 LEAST_SHARE = 0.5
 """Of those minutes, for training a candidate that is begun late, since none is left."""
+WAY_OUT = (
+    "Mend that, or name a model that can be had here in [[candidates]]: freehold assess ranks them, and "
+    f"{DEFAULT_MODEL} is one freehold pull away"
+)
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
 """What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""
 
@@ -382,6 +386,9 @@ class Selector:
         return self._ended(None, said, why="no candidate could be made")
 
     def _ended(self, one: _Tried | None, said: str, *, why: str) -> Selected:
+        if one is None:
+            first = next((tried.fault for tried in self._tried.values() if tried.fault is not None), None)
+            why += f": {first}. {WAY_OUT}" if first is not None else f". {WAY_OUT}"
         choice = CandidateChoice(
             rule=said,
             stop=self._config.stop,
