@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import anyio
 
 from freehold.datasets import building
+from freehold.stats.looks import LookPlan
 from freehold.store import Store
 from freehold.training.encoder.answers import untaught
 from freehold.types.config import ProjectConfig
@@ -74,7 +75,7 @@ def look_first(
         held_out=held_out,
         config=config,
         frozen=frozen_answers(project, dataset),
-        planned_looks=config.task.looks,
+        looks=LookPlan(config.task.looks, grows=True),
         trains=bool(writers),
         teaches=any(METHOD_KINDS[one.method].trains for one in known),
         freezes=freezes,

@@ -9,6 +9,7 @@ import anyio
 from freehold.datasets import building
 from freehold.evals.frozen import with_frozen
 from freehold.evals.scorers import for_task
+from freehold.stats.looks import LookPlan
 from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import SelectionRule, sufficing_share
 from freehold.types.dataset import Sample, SplitName
@@ -20,7 +21,7 @@ from freehold.workflows.prove.results import frozen_answers
 def selection_rule(bench: Bench) -> SelectionRule:
     """By what the chosen one will be judged: the held-out samples that have something to be compared with."""
     compared, _ = _compared(bench, "held_out")
-    alpha = bench.task.alpha / bench.project.config.task.looks
+    alpha = LookPlan(bench.project.config.task.looks, grows=True).alpha(bench.task.alpha)
     return SelectionRule(decision=DecisionRule(margin=bench.task.margin, alpha=alpha), held_out=len(compared))
 
 
