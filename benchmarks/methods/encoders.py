@@ -204,7 +204,7 @@ def measure(
         "share": right / len(case.test),
         "seconds": round(seconds, 1),
         "cpu_seconds": round(used, 1),
-        "frozen_seconds": round(made.stages[0].seconds, 1),
+        "frozen_seconds": round(next(one.seconds for one in made.stages if one.stage == "frozen"), 1),
         "answer_seconds": round(asked, 1),
         "answer_cpu_seconds": round(cpu_seconds() - cpu, 1),
         "peak_memory_mib": None if made.peak_memory_bytes is None else made.peak_memory_bytes >> 20,

@@ -357,7 +357,8 @@ def _encoder_making(encoder: EncoderModel) -> str:
         read += f", behind the prefix `{manifest.prefix}`"
     return "\n".join(
         (
-            f"- trained: {_STAGES[encoder.stage]}",
+            f"- trained: {_STAGES[encoder.stage]}"
+            + ("" if encoder.ended is None else f" ({encoder.ended.why})"),
             f"- {encoder.train_samples:,} samples in {encoder.train_seconds:,.0f} s{peak}, seed {encoder.seed}",
             f"- {read}",
             "- versions: " + ", ".join(f"{name} {version}" for name, version in encoder.versions.items()),

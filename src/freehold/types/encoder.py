@@ -84,6 +84,23 @@ class EncoderConfig(Record, frozen=True, kw_only=True):
     """Shorten the tuning to end in this time."""
 
 
+class EncoderLimits(Record, frozen=True, kw_only=True):
+    """What ends a training before all its stages are done; None: nothing does. They are no part of what is trained: an
+    encoder that went to its end is the same whatever they were."""
+
+    enough: float | None = None
+    """The share of validation samples from which heads suffice."""
+    minutes: float | None = None
+    """Minutes for all stages together."""
+
+
+class EarlyEnd(Record, frozen=True, kw_only=True):
+    """Why a training ended before all its stages were done, and by which limit."""
+
+    why: str
+    limits: EncoderLimits
+
+
 class FieldHead(Record, frozen=True, kw_only=True):
     """What answers one field. `labels` are the answers as JSON values, in the order of the head's outputs."""
 
@@ -248,4 +265,6 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     versions: dict[str, str]
     stages: tuple[StageResult, ...] = ()
     """All that were trained; `stage` is the one that was kept."""
+    ended: EarlyEnd | None = None
+    """Why not more was trained; None where every stage went to its end."""
     made_from: tuple[str, ...]

@@ -366,6 +366,8 @@ class Scene(NamedTuple):
     """The same marks, where heads read nothing else."""
     baseline: StageResult | None = None
     """How words alone do."""
+    until: float | None = None
+    """By the monotonic clock, when all stages are to be done."""
 
     @property
     def form(self) -> TaughtForm:
@@ -381,12 +383,13 @@ class Scene(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a stage came to. `normalize` as in the manifest."""
+    """What a stage came to. `normalize` as in the manifest; `shortened` says that time was too short for its steps."""
 
     stage: EncoderStage
     fitted: Fitted
     normalize: bool
     seconds: float
+    shortened: bool = False
 
 
 def features(

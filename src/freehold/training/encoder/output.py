@@ -27,7 +27,13 @@ from freehold.training.encoder.frozen import Fitted
 from freehold.training.encoder.heads import normalized
 from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
-from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, StageResult
+from freehold.types.encoder import (
+    EarlyEnd,
+    EncoderManifest,
+    EncoderModel,
+    EncoderStage,
+    StageResult,
+)
 from freehold.types.record import content_id
 
 MOST_OFF = 2e-3
@@ -56,6 +62,7 @@ class TrainedFiles(NamedTuple):
     """The words that its heads read besides embeddings."""
     stage: EncoderStage
     stages: tuple[StageResult, ...]
+    ended: EarlyEnd | None
     train_samples: int
     train_seconds: float
     peak_memory_bytes: int | None
@@ -118,6 +125,7 @@ def _record(job: EncoderJob, made: TrainedFiles, hashes: dict[str, str]) -> Enco
         files=hashes,
         versions={"freehold": __version__, "python": platform.python_version(), **_versions()},
         stages=made.stages,
+        ended=made.ended,
         made_from=(job.dataset.id, job.base.sha256),
     )
 

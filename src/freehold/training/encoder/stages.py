@@ -31,6 +31,8 @@ from freehold.training.encoder.prepared import Examples, TaughtData, prepare
 from freehold.training.encoder.words import WordHeads
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import (
+    EarlyEnd,
+    EncoderLimits,
     EncoderManifest,
     EncoderModel,
     EncoderStage,
@@ -47,6 +49,11 @@ CHUNK = 256
 MOST_CHUNKS = 8
 USUAL_TOKENS = 128
 """A message may be longer when it is served than any was in training, up to this."""
+CHEAP_MINUTES = 3.0
+"""A stage that is foretold to take no longer is tried after heads that suffice, too: it may win a point for little."""
+FEWEST_STEPS = 0.25
+"""Share of a stage's steps that must fit into what is left of the time; with fewer, heads are better than what is
+tuned."""
 
 
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
@@ -58,10 +65,18 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     scene = _scene(job, prepared, emit, stop)
     if scene is None:
         return None
+    if job.limits.minutes is not None:
+        scene = scene._replace(until=began + 60 * job.limits.minutes)
     results = [] if scene.baseline is None else [scene.baseline]
     scene, best = _frozen(scene, began)
     results.append(_result(best))
-    for stage in _further(scene, best):
+    stages, ended = _further(scene, best), None
+    if stages and job.config.stage == "auto":
+        ended = _early_end(scene, best, tuned.forecast(scene, stages[0]))
+    if ended is not None:
+        emit(TrainingEvent(kind="eval", message=ended.why))
+        stages = ()
+    for stage in stages:
         assert scene.base is not None  # `_further` names none without
         kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
         made = (
@@ -73,11 +88,16 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             return None
         tell(emit, made)
         results.append(_result(made))
+        if made.shortened and job.limits.minutes is not None:
+            ended = EarlyEnd(
+                why=f"{stage}: {job.limits.minutes:g} minutes were not enough for all of its steps",
+                limits=EncoderLimits(minutes=job.limits.minutes),
+            )
         if _is_better(made, best) or job.config.stage == stage:
             best = made
         else:
             scene.base.model.load_state_dict(kept)
-    return output.write(
+    record = output.write(
         job,
         output.TrainedFiles(
             base=scene.base,
@@ -86,12 +106,15 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             words=scene.words.words if scene.words is not None and _reads_words(best) else None,
             stage=best.stage,
             stages=tuple(results),
+            ended=ended,
             train_samples=len(prepared.train),
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
         ),
         prepared.train.texts,
     )
+    tuned.forget_checkpoints(job.run_dir)
+    return record
 
 
 def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
@@ -115,6 +138,28 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
     if form.fewest > frozen.FEW_A_LABEL:
         return ("tuned",)
     return ("contrastive",) if tuned.can_contrast(form) else ()
+
+
+def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
+    """Why nothing is tried after the heads, where the next stage would take that many seconds: they suffice, or too
+    little time is left. None where it is tried."""
+    limits, fitted = scene.job.limits, heads.fitted
+    would = f"tuning would take about {seconds / 60:,.0f} minutes"
+    validated = len(scene.validation) >= frozen.FEWEST_VALIDATION
+    suffices = limits.enough is not None and fitted.right >= limits.enough * fitted.asked
+    if suffices and validated and seconds > 60 * CHEAP_MINUTES:
+        share = fitted.right / fitted.asked
+        return EarlyEnd(
+            why=f"the heads suffice: {share:.1%} of {fitted.asked:,} validation samples are right, {limits.enough:.1%} "
+            f"make a promotion probable; {would} and win {100 * (1 - share):.1f} points at most",
+            limits=EncoderLimits(enough=limits.enough),
+        )
+    if scene.until is not None and scene.until - time.monotonic() < FEWEST_STEPS * seconds:
+        return EarlyEnd(
+            why=f"{would}, and too little is left of the {limits.minutes:g} minutes",
+            limits=EncoderLimits(minutes=limits.minutes),
+        )
+    return None
 
 
 def _is_better(made: Trained, best: Trained) -> bool:

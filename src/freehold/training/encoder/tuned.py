@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freehold.late import np
-from freehold.training import loop
+from freehold.training import loop, schedule
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import frozen, heads, pseudo
 from freehold.training.encoder.answers import TaughtForm, Value
@@ -47,8 +48,30 @@ CONTRAST_STRENGTH = 30.0
 TAUGHT_PASSES = 2
 """Passes over texts whose answers were spread from others."""
 TAUGHT_RATE = 5e-5
+_LEAST_MINUTES = 1e-3
+"""Of a schedule when the time is over: a step or a few."""
 LABELLED_COUNTS = 3
 """How often a text with an answer is seen for each time one without is."""
+
+
+TIMED = 64
+"""Texts by which the speed of a stage is told."""
+BACKWARD = 3.0
+"""How many times as long as reading a text one takes in a step."""
+
+
+def forecast(scene: Scene, stage: EncoderStage) -> float:
+    """Seconds that a stage will take about, by the time that this machine needs to read a few of the texts."""
+    base, texts = scene.base, scene.train.texts
+    assert base is not None
+    few = texts[:: max(1, len(texts) // TIMED)][:TIMED]
+    began = time.monotonic()
+    bases.embed(base, base.encode(few, scene.max_tokens).ids, fast=True)
+    each = (time.monotonic() - began) / len(few)
+    if stage == "contrastive":
+        return each * BACKWARD * 2 * BATCH * CONTRAST_STEPS
+    passes = passes_of(scene.form, len(texts))
+    return each * passes * (BACKWARD * len(texts) + len(scene.validation))
 
 
 def answer(scene: Scene, base: TorchBase) -> Trained | None:
@@ -89,8 +112,10 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
     began_at = {name: one.clone() for name, one in base.model.state_dict().items()}
     trainer = ContrastTrainer(base, config)
     pairs = pairs_of(ids, labels, CONTRAST_STEPS * BATCH, scene.job.config.seed)
-    if _loop(scene, trainer, pairs, [], "contrastive") is None:
+    outcome = _loop(scene, trainer, pairs, [], "contrastive")
+    if outcome is None:
         return None
+    shortened = _is_shortened(outcome, pairs, config)
     _move_back(base, began_at)
     every, names = _embedded(scene, base)
     fitted = _judged(
@@ -106,7 +131,9 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
     )
     if unlabelled and single is not None and scene.views == 1:
         return _taught(scene, base, every, fitted.heads[single], unlabelled, began)
-    return Trained("contrastive", fitted, normalize=True, seconds=time.monotonic() - began)
+    return Trained(
+        "contrastive", fitted, normalize=True, seconds=time.monotonic() - began, shortened=shortened
+    )
 
 
 def groups_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
@@ -188,8 +215,9 @@ def _answer(
     ids = [row for one in [*items, *checked] for row in (one.ids, *one.context)]
     with seen_only(base.model, ids, [base.padding_id]):
         trainer = AnswerTrainer(base, scene.form, config, rows, scene.views)
-        if _loop(scene, trainer, items, checked, folder or stage) is None:
-            return None
+        outcome = _loop(scene, trainer, items, checked, folder or stage)
+    if outcome is None:
+        return None
     made = trainer.heads()
     fitted = Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
     if enough:
@@ -197,7 +225,13 @@ def _answer(
         fitted = frozen.calibrated(
             scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
         )
-    return Trained(stage, fitted, normalize=False, seconds=time.monotonic() - began)
+    return Trained(
+        stage,
+        fitted,
+        normalize=False,
+        seconds=time.monotonic() - began,
+        shortened=_is_shortened(outcome, items, config),
+    )
 
 
 def _judged(fitted: Fitted, validation: Examples) -> Fitted:
@@ -254,21 +288,34 @@ def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
     return items
 
 
+def _is_shortened(outcome: loop.Outcome, items: Sequence[Any], config: FinetuneConfig) -> bool:
+    return outcome.steps < schedule.total_steps(len(items), config)
+
+
 def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
+    left = None if scene.until is None else max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
     return FinetuneConfig(
         method="full",
         learning_rate=rate,
         epochs=float(passes),
         batch_size=BATCH,
         seed=scene.job.config.seed,
-        max_minutes=scene.job.config.max_minutes,
+        max_minutes=min(filter(None, (scene.job.config.max_minutes, left)), default=None),
     )
+
+
+_CHECKPOINTS = "checkpoints"
+
+
+def forget_checkpoints(run_dir: str) -> None:
+    """The run is over: one with more time begins its schedule again."""
+    shutil.rmtree(Path(run_dir) / _CHECKPOINTS, ignore_errors=True)
 
 
 def _loop(
     scene: Scene, trainer: Any, items: Sequence[Any], validation: Sequence[Any], folder: str
 ) -> loop.Outcome | None:
-    place = Path(scene.job.run_dir) / folder
+    place = Path(scene.job.run_dir) / _CHECKPOINTS / folder
     place.mkdir(parents=True, exist_ok=True)
     return loop.train(
         trainer,
