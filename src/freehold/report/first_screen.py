@@ -238,6 +238,19 @@ def calibration(candidate: CandidateReport) -> str:
     return "not measured: no mixture was planned ([defer])"
 
 
+def baseline(candidate: CandidateReport) -> str | None:
+    """What it has over a linear head on words, which ten lines of any program make; None where that was not tried."""
+    encoder = candidate.encoder
+    stages = {} if encoder is None else {one.stage: one for one in encoder.stages}
+    if encoder is None or (words_alone := stages.get("words")) is None or not encoder.validation_asked:
+        return None
+    best, alone = (one.right / one.asked for one in (stages.get(encoder.stage, words_alone), words_alone))
+    return (
+        f"{words.percent(best)} of {words_alone.asked:,} samples left out; words alone, tf-idf and a linear head, "
+        f"have {words.percent(alone)}: {100 * (best - alone):+.1f} points"
+    )
+
+
 def ids(candidate: CandidateReport) -> list[str]:
     """The records that the risks are from."""
     records = (

@@ -100,6 +100,8 @@ def _risks(lead: CandidateReport) -> list[str]:
     lines.append(f"- How sure it is: {inert(first_screen.calibration(lead))}")
     if lead.encoder is not None and lead.encoder.ended is not None:
         lines.append(f"- Learned no further: {inert(lead.encoder.ended.why)} {code(lead.encoder.id)}")
+    if (baseline := first_screen.baseline(lead)) is not None:
+        lines.append(f"- Against a baseline: {inert(baseline)}")
     if lead.parity is not None:
         lines.append(f"- Served as made: {inert(lead.parity.check_result().text)} {code(lead.parity.id)}")
     return lines

@@ -10,7 +10,7 @@ from freehold.training.encoder.answers import TaughtForm, Value, form_of, target
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample, SplitName
-from freehold.types.encoder import lines_of, text_of
+from freehold.types.encoder import VIEWS, View, lines_of, texts_of
 
 MOST_SYSTEM_LINES = 200
 """Constant lines of the system prompt that are told from others."""
@@ -18,23 +18,25 @@ MOST_SYSTEM_LINES = 200
 
 class Examples(NamedTuple):
     """Texts without prefix, and the fields' values beside them. A value that was never taught is kept: it counts as
-    wrong."""
+    wrong. `context` are each one's texts of the further views."""
 
     texts: list[str]
     values: list[tuple[Value, ...]]
+    context: Sequence[tuple[str, ...]] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 class TaughtData(NamedTuple):
-    """What is learned from a dataset. `system_lines` as in `EncoderManifest`."""
+    """What is learned from a dataset. `system_lines` as in `EncoderManifest`; `views` are those that hold something."""
 
     form: TaughtForm
     train: Examples
     validation: Examples
     system_lines: tuple[str, ...] | None
     warnings: tuple[str, ...]
+    views: tuple[View, ...] = ("last",)
 
 
 def prepare(dataset: Dataset) -> TaughtData:
@@ -55,10 +57,12 @@ def prepare(dataset: Dataset) -> TaughtData:
         )
     constant = _constant_lines(sample.messages for sample in train)
 
-    def read(sample: Sample) -> str:
-        return text_of(sample.messages, system_lines=constant)
+    def read(sample: Sample) -> tuple[str, ...]:
+        return texts_of(sample.messages, VIEWS, system_lines=constant)
 
-    texts = [read(sample) for sample in train]
+    read_train, read_validation = ([read(sample) for sample in split] for split in (train, validation))
+    views = tuple(view for at, view in enumerate(VIEWS) if at == 0 or any(texts[at] for texts in read_train))
+    texts = [one[0] for one in read_train]
     answers = [sample.target or "" for sample in train]
     form = form_of(answers, texts)
     warnings = list(form.warnings)
@@ -78,10 +82,11 @@ def prepare(dataset: Dataset) -> TaughtData:
         )
     return TaughtData(
         form=form,
-        train=_examples(form, texts, answers),
-        validation=_examples(form, [read(sample) for sample in validation], checked),
+        train=_examples(form, read_train, answers, views),
+        validation=_examples(form, read_validation, checked, views),
         system_lines=constant,
         warnings=tuple(warnings),
+        views=views,
     )
 
 
@@ -103,10 +108,17 @@ def _is_taught(sample: Sample) -> bool:
     return sample.target is not None and not sample.disliked
 
 
-def _examples(form: TaughtForm, texts: Sequence[str], answers: Sequence[str]) -> Examples:
-    kept = [(text, value) for text, answer in zip(texts, answers, strict=True)
+def _examples(
+    form: TaughtForm, texts: Sequence[tuple[str, ...]], answers: Sequence[str], views: Sequence[View]
+) -> Examples:
+    kept = [(one, value) for one, answer in zip(texts, answers, strict=True)
             if (value := targets_of(form, answer)) is not None]  # fmt: skip
-    return Examples([text for text, _ in kept], [value for _, value in kept])
+    further = [VIEWS.index(view) for view in views[1:]]
+    return Examples(
+        [one[0] for one, _ in kept],
+        [value for _, value in kept],
+        [tuple(one[at] for at in further) for one, _ in kept],
+    )
 
 
 def _constant_lines(conversations: Iterable[Sequence[Message]]) -> tuple[str, ...] | None:

@@ -87,9 +87,9 @@ def base_for(foreign: float) -> str:
 def _follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
     for event in events:
         if event.kind == "step":
-            unit = "texts" if event.loss is None else "steps"
+            unit = "steps" if event.loss is not None else "texts" if event.steps else ""
             note = event.message or (f"loss {event.loss:.3f}" if event.loss is not None else "")
-            progress.update(event.step, event.steps, unit=unit, note=note)
+            progress.update(event.step, event.steps or None, unit=unit, note=note)
         elif event.kind in ("start", "eval") and event.message:
             progress.say(event.message if event.loss is None else f"{event.message} {event.loss:.4f}")
         elif event.kind == "warning" and event.message:
