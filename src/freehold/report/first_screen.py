@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 from freehold.report import words
 from freehold.report.selection_rows import SelectionPictureRow, selection_rows
-from freehold.stats.rules import REASONS
 from freehold.types.evaluation import Comparison, SliceResult
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
+from freehold.verdict.reasons import REASONS
 
 MOST_ROWS = 6
 Tone = Literal["promote", "hold", "reject", "soft"]

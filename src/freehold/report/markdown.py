@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from freehold.report import first_screen, words
 from freehold.report.first_screen import by_drop
 from freehold.report.page import lead_of, records_of
-from freehold.stats.rules import REASONS
 from freehold.types.evaluation import Comparison, PairedResult
 from freehold.types.report import CandidateReport, Report
+from freehold.verdict.reasons import REASONS
 from freehold.visible import one_line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$@:-])")

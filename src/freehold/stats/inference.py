@@ -29,8 +29,8 @@ from freehold.stats.rules import DecisionRule
 class Inference:
     """Limits of one set of differences with everything that explains them; None where it does not apply.
 
-    `parts` are all limits that were computed, by method. With clusters `mean` is the cluster-robust mean,
-    `design_effect` the one that was used, and `naive` the limits of the same items taken as independent.
+    `parts` are all limits that were computed, by method. With clusters `mean` is the cluster-robust mean and
+    `design_effect` the one that was used. `is_corrected`: human labels corrected a judge's scores.
     """
 
     method: str
@@ -43,15 +43,13 @@ class Inference:
     parts: dict[str, tuple[float, float]] = field(default_factory=dict)
     mean: ClusterMean | None = None
     design_effect: float = 1.0
-    naive: tuple[float, float] | None = None
-    as_judged: tuple[float, float] | None = None
-    """The limits of a judge's own scores, where human labels corrected them."""
+    is_corrected: bool = False
 
     def calibrated(self, by: Ppi | None) -> Inference:
         """With the limits that human labels give in place of a judge's; as it is without labels or an interval."""
         if by is None or self.lower is None or self.upper is None:
             return self
-        raw = self.lower, self.upper
+        parts = {name: limits for name, limits in self.parts.items() if name != "independent"}
         return replace(
             self,
             method=f"prediction-powered, {by.labels} human labels",
@@ -61,9 +59,8 @@ class Inference:
             p_exact=None,
             p_reject=None,
             p_rare_loss=by.p_rare_loss,
-            parts={**self.parts, "as_judged": raw, "calibrated": (by.lower, by.upper)},
-            naive=None,
-            as_judged=raw,
+            parts=parts | {"as_judged": (self.lower, self.upper), "calibrated": (by.lower, by.upper)},
+            is_corrected=True,
         )
 
     @property
@@ -132,10 +129,10 @@ def _clustered_binary(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
             "cluster_robust_t": (limits.cluster_robust_lower * reach, limits.cluster_robust_upper * reach),
             "tango_effective_n": (limits.tango_neff_lower * reach, limits.tango_neff_upper * reach),
             "unseen_clumps": (clumps.lower * reach, clumps.upper * reach),
+            "independent": _tango(d, rule),
         },
         mean=limits.mean,
         design_effect=limits.design_effect_used,
-        naive=_tango(d, rule),
         p_rare_loss=_lost_users_p(codes, d, rule),
     )
 
@@ -174,7 +171,7 @@ def worst_case(pairs: ScoredPairs, rule: DecisionRule, found: Inference, *, gone
     reach, unscored = rule.reach, pairs.unscored.total + gone
     if unscored == 0 or pairs.n == 0 or found.lower is None:
         return WorstCase(None, unscored == 0)
-    if found.as_judged is not None:  # labels say nothing of single pairs: the mean is moved
+    if found.is_corrected:  # labels say nothing of single pairs: the mean is moved
         lower = (pairs.n * found.lower - unscored * reach) / (pairs.n + unscored)
         return WorstCase(lower, lower > -rule.margin + rules.STRICT)
     codes = None if pairs.declared_codes is None else dense_codes(pairs.declared_codes)
