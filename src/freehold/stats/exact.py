@@ -26,13 +26,6 @@ _TINY = 1e-280
 _NORMAL = NormalDist()
 
 
-class NonInferiority(NamedTuple):
-    """The p-value of the score statistic at -margin, and the exact one (None above the guard's largest n)."""
-
-    p_tango: float
-    p_exact_unconditional: float | None
-
-
 def z_quantile(alpha: float) -> float:
     """The upper `alpha` quantile of the standard normal distribution."""
     return _NORMAL.inv_cdf(1 - alpha)
@@ -256,24 +249,15 @@ def p_reject(wins: int, losses: int, n: int, margin: float) -> float:
     return exact_p(losses, wins, n, margin)
 
 
-def noninferiority_test(
-    wins: int, losses: int, n: int, margin: float, *, guard_up_to_n: int = GUARD_UP_TO_N
-) -> NonInferiority:
-    """Tango's non-inferiority test with the exact guard."""
-    z = score(wins, losses, n, -margin)
-    exact = p_promote(wins, losses, n, margin) if n <= guard_up_to_n else None
-    return NonInferiority(normal_cdf(-z), exact)
-
-
 @lru_cache(maxsize=1024)
-def critical_value(n: int, difference: float, alpha: float, *, guard_up_to_n: int = GUARD_UP_TO_N) -> float:
+def critical_value(n: int, difference: float, alpha: float) -> float:
     """The smallest threshold t >= z_alpha for which T(difference) >= t has error at most alpha.
 
     The exact p-value falls in T, so the rule "score limit passes and exact p <= alpha" is T >= this value.
     Infinite where no outcome passes.
     """
     z = z_quantile(alpha)
-    if n > guard_up_to_n:
+    if n > GUARD_UP_TO_N:
         return z
 
     # Bisect on the worst nuisances known so far; whenever the full search finds a worse one, add it. It usually is the

@@ -19,7 +19,7 @@ from freehold.stats.clustered import (
     design_effect_used,
 )
 from freehold.stats.continuous import continuous_limits, rare_loss_p
-from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_reject
+from freehold.stats.exact import GUARD_UP_TO_N, normal_cdf, p_promote, p_reject, score
 from freehold.stats.judges import Ppi
 from freehold.stats.pairs import ScoredPairs
 from freehold.stats.rules import DecisionRule
@@ -86,24 +86,21 @@ def _counts(d: Floats) -> tuple[int, int]:
 def _tango(d: Floats, rule: DecisionRule) -> tuple[float, float]:
     """Tango's limits of independent binary pairs, on the score's scale."""
     wins, losses = _counts(d)
-    score = tango_ci(wins, losses, len(d), rule.alpha)
-    assert score.lower is not None
-    assert score.upper is not None
-    return score.lower * rule.reach, score.upper * rule.reach
+    found = tango_ci(wins, losses, len(d), rule.alpha)
+    return found.lower * rule.reach, found.upper * rule.reach
 
 
 def _binary(d: Floats, rule: DecisionRule) -> Inference:
     wins, losses = _counts(d)
     n = len(d)
     limits = _tango(d, rule)
-    test = noninferiority_test(wins, losses, n, rule.unit_margin)
     guarded = n <= GUARD_UP_TO_N
     return Inference(
         method="Tango score interval with exact guard" if guarded else "Tango score interval",
         lower=limits[0],
         upper=limits[1],
-        p_noninferiority=test.p_tango,
-        p_exact=test.p_exact_unconditional,
+        p_noninferiority=normal_cdf(-score(wins, losses, n, -rule.unit_margin)),
+        p_exact=p_promote(wins, losses, n, rule.unit_margin) if guarded else None,
         p_reject=p_reject(wins, losses, n, rule.unit_margin) if guarded else None,
         parts={"tango": limits},
     )
@@ -118,8 +115,6 @@ def _clustered_binary(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
     reach = rule.reach
     limits = clustered_binary_limits(codes, d / reach, margin=rule.unit_margin, alpha=rule.alpha)
     clumps = clump_limits(codes, d / reach, limits, alpha=rule.alpha)
-    assert clumps.lower is not None
-    assert clumps.upper is not None
     return Inference(
         method="cluster-robust t and Tango at effective n",
         lower=min(limits.lower, clumps.lower) * reach,

@@ -23,17 +23,12 @@ MOST_NOISE = 0.2
 """The share of items on which two answers of an incumbent are taken to differ at most, where it was not measured."""
 
 
-def default_harm_margin(margin: float, reach: float = 1.0) -> float:
-    """The drop a slice may show before it is harm: twice the margin, at least 5 points of the range."""
-    return max(2 * margin, 0.05 * reach)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRule:
     """What must be shown, fixed before any score is seen. Scores lie in [lo, hi], higher is better.
 
     `margin` is the largest accepted drop, `alpha` the one-sided error of a promote and of a reject.
-    `slice_margin` is the largest accepted drop of a slice (None: `default_harm_margin`). Raises `UsageError` for
+    `slice_margin` is the largest accepted drop of a slice (None: `harm_margin`). Raises `UsageError` for
     a range that does not begin with its lower end, a margin outside (0, hi - lo) or an alpha outside (0, 0.5).
     """
 
@@ -68,10 +63,8 @@ class DecisionRule:
 
     @property
     def harm_margin(self) -> float:
-        """The drop above which a slice counts as harmed."""
-        if self.slice_margin is not None:
-            return self.slice_margin
-        return default_harm_margin(self.margin, self.reach)
+        """The drop above which a slice counts as harmed: twice the margin, at least 5 points of the range."""
+        return max(2 * self.margin, 0.05 * self.reach) if self.slice_margin is None else self.slice_margin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

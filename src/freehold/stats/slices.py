@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_limits, tango_statistic, z_quantile
 from freehold.stats.clustered import Codes, cluster_robust_mean, clustered_binary_limits, dense_codes
-from freehold.stats.continuous import FEW_NONZERO, no_variance_limits, t_quantile
+from freehold.stats.continuous import FEW_NONZERO, no_variance_limits, paired_t_ci
 from freehold.stats.pairs import ScoredPairs
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import SliceResult
@@ -148,10 +148,10 @@ def _continuous(d: Floats, rule: DecisionRule, score: Floats) -> tuple[float, fl
             float(d[0]), n, lo=rule.lo, hi=rule.hi, quantile=z_quantile(rule.alpha)
         )
         return low, high, 0.0 if high < -margin else 1.0
-    d = np.sort(d)
-    mean, se = float(d.mean()), float(d.std(ddof=1)) / n**0.5
-    half = t_quantile(rule.alpha, n - 1) * se
-    low, high, p = mean - half, mean + half, float(special.stdtr(n - 1, (mean + margin) / se))
+    t = paired_t_ci(
+        -d, alpha=rule.alpha, margin=-margin
+    )  # of the losses: harm is that they exceed the margin
+    found = -t.upper, -t.lower, t.p_noninferiority
     if np.count_nonzero(d) < FEW_NONZERO:  # the signs at full range speak too
-        return min(low, float(score[0])), max(high, float(score[1])), max(p, float(score[2]))
-    return low, high, p
+        return min(found[0], float(score[0])), max(found[1], float(score[1])), max(found[2], float(score[2]))
+    return found
