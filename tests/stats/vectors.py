@@ -176,6 +176,11 @@ def clustered_binary_verdict(i):
         )
     )
     return found._asdict() | {
+        "estimate": found.mean.estimate,
+        "cluster_robust_lower": found.mean.lower,
+        "cluster_robust_upper": found.mean.upper,
+        "tango_neff_lower": found.tango[0],
+        "tango_neff_upper": found.tango[1],
         "n_effective": len(d) / found.design_effect_used,
         "verdict": decision.outcome,
         "reason": decision.reason,

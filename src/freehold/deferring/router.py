@@ -91,7 +91,7 @@ class Router:
 def packed(weights: npt.NDArray[np.floating], intercept: float) -> bytes:
     """A router's file."""
     numbers = np.clip(np.append(weights, intercept), -LARGEST_WEIGHT, LARGEST_WEIGHT)
-    return MAGIC + numbers.astype("<f4").tobytes()
+    return MAGIC + bytes(numbers.astype("<f4").tobytes())
 
 
 def write_router(data: bytes, folder: Path) -> RouterFiles:

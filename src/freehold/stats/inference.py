@@ -121,8 +121,8 @@ def _clustered_binary(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
         upper=max(limits.upper, clumps.upper) * reach,
         p_noninferiority=limits.p_noninferiority,
         parts={
-            "cluster_robust_t": (limits.cluster_robust_lower * reach, limits.cluster_robust_upper * reach),
-            "tango_effective_n": (limits.tango_neff_lower * reach, limits.tango_neff_upper * reach),
+            "cluster_robust_t": (limits.mean.lower * reach, limits.mean.upper * reach),
+            "tango_effective_n": (limits.tango[0] * reach, limits.tango[1] * reach),
             "unseen_clumps": (clumps.lower * reach, clumps.upper * reach),
             "independent": _tango(d, rule),
         },
@@ -142,11 +142,10 @@ def _clustered(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
     limits, mean = clustered_continuous_limits(
         codes, d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi
     )
-    seen = design_effect_used(mean)
-    moved = int(np.count_nonzero(np.bincount(codes, weights=d)))
-    of_items = rare_loss_p(d, margin=rule.margin, reach=rule.reach, effect=clump_effect(mean, moved, seen))
+    effect = clump_effect(mean, int(np.count_nonzero(np.bincount(codes, weights=d))))
+    of_items = rare_loss_p(d, margin=rule.margin, reach=rule.reach, effect=effect)
     p = max(of_items, _lost_users_p(codes, d, rule))
-    return Inference(**limits._asdict(), mean=mean, design_effect=seen, p_rare_loss=p)
+    return Inference(**limits._asdict(), mean=mean, design_effect=design_effect_used(mean), p_rare_loss=p)
 
 
 class WorstCase(NamedTuple):

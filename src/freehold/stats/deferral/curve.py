@@ -80,15 +80,13 @@ def mixture_curve(
         mixed = rest.copy()
         mixed[order[:count]] = d[order[:count]]
         low, high = _band(mixed, units, rule, binary=binary)
-        share = count / n
         points.append(
             MixturePoint(
                 threshold=_threshold(x[order], count, calibration),
-                share=share,
+                share=count / n,
                 difference=float(mixed.mean()),
                 low=-1.0 if low is None else low,
                 high=1.0 if high is None else high,
-                random=share * whole + (1 - share) * base,
             )
         )
     return (
