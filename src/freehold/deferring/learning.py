@@ -7,19 +7,18 @@ found on the same samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.deferring.router import WEIGHTS, packed, places
 from freehold.errors import UsageError
 from freehold.late import linalg, np, optimize, sparse, special
-from freehold.stats.clustered import Codes, encode_groups
+from freehold.stats.clustered import Codes, encode_groups, folds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-FOLDS = 5
 _STEPS, _LEAST_GAIN = 100, 1e-6
 """Of one fit: most steps, and the relative gain of a step below which it ends."""
 _MOST_COORDINATES = 4_000
@@ -88,16 +87,6 @@ def _columns(texts: Sequence[str]) -> sparse.csr_matrix:
     )
     made.sum_duplicates()
     return made
-
-
-def folds(units: Codes) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-    """Inside and outside of each fold; a group is in one fold. Groups are dealt out in an order drawn once for all."""
-    order = np.random.default_rng(0).permutation(int(units.max()) + 1)
-    fold = order[units] % FOLDS
-    for number in range(FOLDS):
-        outside = fold == number
-        if outside.any() and not outside.all():
-            yield ~outside, outside
 
 
 def best_penalty(columns: sparse.csr_matrix, right: Numbers, units: Codes) -> float:

@@ -11,7 +11,7 @@ Miller 2008, Review of Economics and Statistics 90:414 (bootstrap-t over cluster
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.late import np, special
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Codes: TypeAlias = "NDArray[np.int64]"
+Bools: TypeAlias = "NDArray[np.bool_]"
 
 MIN_CLUSTERS_PROMOTE = 20
 MIN_CLUSTERS_REJECT = 10
@@ -79,12 +80,23 @@ def encode_groups(groups: Sequence[str | None]) -> Codes | None:
     return encode_clusters([row if group is None else group for row, group in enumerate(groups)])
 
 
+def folds(codes: Codes, count: int = 5) -> Iterator[tuple[Bools, Bools]]:
+    """Inside and outside of each fold; a cluster is in one fold. Clusters are dealt out in an order drawn once for all.
+    A single cluster makes none."""
+    units = dense_codes(codes)
+    dealt = np.random.default_rng(0).permutation(int(units.max()) + 1) % count
+    for number in range(count):
+        outside = dealt[units] == number
+        if outside.any() and not outside.all():
+            yield ~outside, outside
+
+
 def dense_codes(codes: Codes) -> Codes:
     """The same clusters numbered 0..K-1 without gaps."""
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
 
-def drawn(codes: Codes, draw: NDArray[Any], most: int = MOST_OF_A_UNIT) -> NDArray[np.bool_]:
+def drawn(codes: Codes, draw: NDArray[Any], most: int = MOST_OF_A_UNIT) -> Bools:
     """Which items count: of each cluster the `most` with the smallest `draw`, a hash of their ids."""
     order = np.lexsort((draw, codes))
     ordered = codes[order]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_limits, z_quantile
+from freehold.stats.exact import crossing
 from freehold.stats.sequential import predictable_bets
 
 RESAMPLES = 2999
@@ -143,19 +144,13 @@ def bounded_mean_limits(
 
 def _betting_lower(x: Floats, alpha: float) -> float:
     """The smallest mean in [0, 1] at which a gambler against "mean <= m" has not yet reached 1/alpha."""
-    bets = predictable_bets(x, math.log(1 / alpha))
+    rich = math.log(1 / alpha)
+    bets = predictable_bets(x, rich)
 
-    def wealth(m: float) -> float:
-        return float(np.log1p(np.minimum(bets, 0.5 / m) * (x - m)).sum())
+    def reached(m: float) -> bool:  # every factor falls in m, so the wealth does
+        return float(np.log1p(np.minimum(bets, 0.5 / m) * (x - m)).sum()) >= rich
 
-    low, high = 0.0, 1.0
-    for _ in range(50):  # every factor falls in m, so the wealth does
-        middle = (low + high) / 2
-        if wealth(middle) >= math.log(1 / alpha):
-            low = middle
-        else:
-            high = middle
-    return low
+    return crossing(reached, 0.0, 1.0, 1e-15)[0]
 
 
 def no_variance_limits(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
@@ -34,6 +34,15 @@ def z_quantile(alpha: float) -> float:
 def normal_cdf(z: float) -> float:
     """The standard normal distribution function, exact in both tails."""
     return math.erfc(-z / math.sqrt(2)) / 2
+
+
+def crossing(holds: Callable[[float], bool], low: float, high: float, within: float) -> tuple[float, float]:
+    """Two values no further apart than `within`, where something that holds at `low` and not at `high` still does and
+    does no more."""
+    while high - low > within:
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low, high
 
 
 def score(wins: float, losses: float, n: float, difference: float) -> float:
@@ -280,9 +289,7 @@ def critical_value(n: int, difference: float, alpha: float) -> float:
             low, high = high, high + 2 * (high - z)
             if high > 40:
                 return float("inf")
-        while high - low > 1e-5:
-            middle = (low + high) / 2
-            low, high = (middle, high) if exceeds(middle) else (low, middle)
+        low, high = crossing(exceeds, low, high, 1e-5)
 
 
 def promote_probability(
@@ -320,10 +327,7 @@ def promotes(
     high = low + 0.1
     while high <= 40 and reaches(high):
         low, high = high, 2 * high
-    while high - low > 1e-5:
-        middle = (low + high) / 2
-        low, high = (middle, high) if reaches(middle) else (low, middle)
-    fewest = region(n, -margin, low)
+    fewest = region(n, -margin, crossing(reaches, low, high, 1e-5)[0])
     if _at(fewest, -margin, math.pi / 2) > alpha:
         return False
     return _largest(fewest, -margin, matters_above=alpha).value <= alpha

@@ -15,6 +15,7 @@ from freehold.errors import UsageError
 from freehold.stats.exact import (
     GUARD_UP_TO_N,
     binomial_at_most,
+    crossing,
     normal_cdf,
     promote_probability,
     promotes,
@@ -210,10 +211,7 @@ def _t_quantile(df: int, alpha: float) -> float:
     low, high = 0.0, 2 * z_quantile(alpha)
     while _noncentral_t(df, 0.0, high) < 1 - alpha:
         low, high = high, 2 * high
-    while high - low > 1e-10 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _noncentral_t(df, 0.0, middle) < 1 - alpha else (low, middle)
-    return high
+    return crossing(lambda t: _noncentral_t(df, 0.0, t) < 1 - alpha, low, high, 1e-10 * high)[1]
 
 
 def noninferiority_n_continuous(
@@ -252,13 +250,9 @@ def discordance_upper(discordant: int, n: int, *, confidence: float = 0.8) -> fl
     """Clopper-Pearson upper limit of the discordance seen in a pilot: what to plan with."""
     if discordant >= n:
         return 1.0
-    low, high = discordant / n, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        low, high = (
-            (middle, high) if binomial_at_most(discordant, n, middle) > 1 - confidence else (low, middle)
-        )
-    return high
+    return crossing(
+        lambda rate: binomial_at_most(discordant, n, rate) > 1 - confidence, discordant / n, 1.0, 1e-12
+    )[1]
 
 
 def smallest_detectable(discordant: float, n: float, *, alpha: float = 0.025, power: float = 0.8) -> float:
