@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from freehold.report import first_screen, words
 from freehold.report.page import lead_of, records_of
+from freehold.report.selection_rows import decisive
 from freehold.types.evaluation import Comparison, PairedResult
 from freehold.types.report import CandidateReport, Report
 from freehold.verdict.reasons import REASONS
@@ -118,7 +119,7 @@ def _lost(lead: CandidateReport) -> list[str]:
 
 
 def _slices(lead: CandidateReport) -> list[str]:
-    k = first_screen.decisive(lead)
+    k = decisive(lead)
     if k is None or not k.slices:
         return []
     lines = ["", "## By slice, worst first", ""]
@@ -139,7 +140,7 @@ def _candidates(report: Report) -> list[str]:
         "|---|---|--:|--:|--:|",
     ]
     for one in report.candidates:
-        k = first_screen.decisive(one)
+        k = decisive(one)
         found = one.selection
         mean = one.measured.mean if one.measured is not None else None if found is None else found.mean
         difference = k.difference if k is not None else None if found is None else found.difference

@@ -198,6 +198,7 @@ async def look(
     seen = msgspec.structs.replace(
         planned,
         rule=None if is_alone else rule.at(tested[taken].threshold),
+        alpha=compared[taken].alpha,
         tested=tuple(tested),
         alone=alone is not None and alone.verdict == "promote",
         comparison=compared[taken],
