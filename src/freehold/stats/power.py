@@ -345,8 +345,3 @@ def power_at(
         )
     spread = max(discordance - true_difference**2, 1e-12)
     return normal_cdf((true_difference + margin) * math.sqrt(n / spread) - z_quantile(alpha))
-
-
-def smallest_provable_margin(n: int, self_noise: float) -> float:
-    """A margin below about ``2 sqrt(psi_0 / n)`` is not provable against the incumbent's own noise."""
-    return 2 * math.sqrt(self_noise / n)

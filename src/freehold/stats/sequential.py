@@ -170,11 +170,3 @@ def one_value_per_unit(units: Sequence[Hashable], scores: Sequence[float]) -> li
     for unit, score in zip(units, scores, strict=True):
         seen.setdefault(unit, []).append(score)
     return [(unit, math.fsum(values) / len(values)) for unit, values in seen.items()]
-
-
-def breaker_failures(expected_requests: float, error_rate: float) -> int:
-    """Consecutive failures that open the hard breaker: chance below 0.001 over the rollout, at least 5.
-
-    Engineering, not inference: an outage need not wait for a test. `error_rate` lies above 0 and below 1.
-    """
-    return max(5, math.ceil(math.log(0.001 / expected_requests) / math.log(error_rate)))
