@@ -91,8 +91,9 @@ def empirical_bernstein(i):
         i["x"],
         alpha=i["alpha"],
         truncation=i.get("truncation", 0.5),
-        running_intersection=i.get("running_intersection", False),
     )
+    if i.get("running_intersection", False):
+        lower = np.maximum.accumulate(lower)
     return {"lower_at_t": {str(t): float(value) for t, value in enumerate(lower, 1)}}
 
 

@@ -144,7 +144,7 @@ def predictable_bets(x: Floats, log_level: float) -> Floats:
 
 
 def empirical_bernstein_lower_cs(
-    x: Sequence[float], *, alpha: float = 0.05, truncation: float = 0.5, running_intersection: bool = False
+    x: Sequence[float], *, alpha: float = 0.05, truncation: float = 0.5
 ) -> Floats:
     """Predictable plug-in empirical Bernstein lower limit of a mean in [0, 1] after each observation.
 
@@ -156,8 +156,7 @@ def empirical_bernstein_lower_cs(
     before = np.concatenate([[0.0], (np.cumsum(values) / t)[:-1]])
     penalty = (values - before) ** 2 * (-np.log1p(-bets) - bets)
     lower = (np.cumsum(bets * values) - math.log(1 / alpha) - np.cumsum(penalty)) / np.cumsum(bets)
-    lower = np.maximum(lower, 0.0)
-    return np.asarray(np.maximum.accumulate(lower) if running_intersection else lower, dtype=float)
+    return np.asarray(np.maximum(lower, 0.0), dtype=float)
 
 
 def one_value_per_unit(units: Sequence[Hashable], scores: Sequence[float]) -> list[tuple[Hashable, float]]:
