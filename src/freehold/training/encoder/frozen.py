@@ -357,6 +357,8 @@ class Scene(NamedTuple):
     names: tuple[Floats, ...]
     emit: Emit
     stop: Stop
+    until: float | None = None
+    """By the monotonic clock, when all stages are to be done."""
     views: int = 1
     """How many of the data's views are read."""
     words: WordHeads | None = None
@@ -366,8 +368,6 @@ class Scene(NamedTuple):
     """The same marks, where heads read nothing else."""
     baseline: StageResult | None = None
     """How words alone do."""
-    until: float | None = None
-    """By the monotonic clock, when all stages are to be done."""
 
     @property
     def form(self) -> TaughtForm:

@@ -27,13 +27,7 @@ from freehold.training.encoder.frozen import Fitted
 from freehold.training.encoder.heads import normalized
 from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
-from freehold.types.encoder import (
-    EarlyEnd,
-    EncoderManifest,
-    EncoderModel,
-    EncoderStage,
-    StageResult,
-)
+from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, EncoderStage, StageResult
 from freehold.types.record import content_id
 
 MOST_OFF = 2e-3
