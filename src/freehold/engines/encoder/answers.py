@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.encoders.folder import Array
+from freehold.encoders.pieces import edges_of, likeliest
 from freehold.encoders.runner import EncodedText
 from freehold.late import np
 from freehold.types.encoder import EncoderManifest, FieldHead, as_copied
@@ -111,28 +112,12 @@ def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
 
 
 def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _Decision:
-    """A piece of the message: the run of inside tokens with the highest mean probability, null where there is none."""
-    # Tokens that begin and end a text, and those of the prefix, stand nowhere in it.
-    stands = np.array([span.end > span.first for span in read.spans], dtype=np.bool_)
-    inside = np.where(stands, probabilities(field, logits)[:, 1], 0.0)
-    best: tuple[float, int, int] | None = None
-    first = None
-    for place in range(len(inside) + 1):
-        is_inside = place < len(inside) and inside[place] > 0.5
-        if is_inside and first is None:
-            first = place
-        if not is_inside and first is not None:
-            mean = float(inside[first:place].mean())
-            if best is None or mean > best[0]:
-                best = (mean, first, place)
-            first = None
-    nothing = float(1 - inside.max())
-    if best is None:
-        return _Decision(None, nothing, ((None, nothing),))
-    mean, first_token, end_token = best
-    piece = text[read.spans[first_token].first : read.spans[end_token - 1].end]
-    value = as_copied(piece, field.copied_as)
-    return _Decision(value, mean, ((value, mean), (None, nothing)))
+    piece = likeliest(logits / field.temperature, text, edges_of(text, read.spans))
+    none = (None, piece.none)
+    if piece.text is None:
+        return _Decision(*none, (none,))
+    some = (as_copied(piece.text, field.copied_as), piece.probability)
+    return _Decision(*some, (some, none))
 
 
 def _list_tokens(manifest: EncoderManifest, logits: Array, top: int) -> list[AnswerToken]:

@@ -22,7 +22,7 @@ TUNED = "tuned.safetensors"
 UNLABELLED = "unlabelled.json"
 
 # Part of every job's id: raise it when the same job would train differently.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class EncoderJob(Record, frozen=True, kw_only=True):

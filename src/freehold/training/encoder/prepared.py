@@ -28,12 +28,13 @@ class Examples(NamedTuple):
 
 
 class TaughtData(NamedTuple):
-    """What is learned from a dataset. `system_lines` as in `EncoderManifest`."""
+    """What is learned from a dataset. `system_lines` and `question` as in `EncoderManifest`."""
 
     form: TaughtForm
     train: Examples
     validation: Examples
     system_lines: tuple[str, ...] | None
+    question: bool
     warnings: tuple[str, ...]
 
 
@@ -55,12 +56,18 @@ def prepare(dataset: Dataset) -> TaughtData:
         )
     constant = _constant_lines(sample.messages for sample in train)
 
-    def read(sample: Sample) -> str:
-        return text_of(sample.messages, system_lines=constant)
-
-    texts = [read(sample) for sample in train]
     answers = [sample.target or "" for sample in train]
-    form = form_of(answers, texts)
+    # Where values are copied, what was asked is read too: it says whose value a bare number is, and may hold it.
+    turns = any(message.role == "assistant" for sample in train for message in sample.messages)
+    for question in (True, False) if turns else (False,):
+        texts = [text_of(sample.messages, system_lines=constant, question=question) for sample in train]
+        form = form_of(answers, texts)
+        if form.copies:
+            break
+
+    def read(sample: Sample) -> str:
+        return text_of(sample.messages, system_lines=constant, question=question)
+
     warnings = list(form.warnings)
     if constant is not None:
         warnings.append(
@@ -81,6 +88,7 @@ def prepare(dataset: Dataset) -> TaughtData:
         train=_examples(form, texts, answers),
         validation=_examples(form, [read(sample) for sample in validation], checked),
         system_lines=constant,
+        question=question,
         warnings=tuple(warnings),
     )
 

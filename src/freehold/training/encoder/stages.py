@@ -90,7 +90,7 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
         return () if wanted == "frozen" else (wanted,)
     if heads.fitted.asked and heads.fitted.right == heads.fitted.asked:
         return ()
-    if form.fewest > frozen.FEW_A_LABEL:
+    if form.copies or form.fewest > frozen.FEW_A_LABEL:
         return ("tuned",)
     return ("contrastive",) if tuned.can_contrast(form) else ()
 
@@ -221,6 +221,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         prefix="query: " if base is None else base.prefix,
         max_tokens=scene.max_tokens,
         system_lines=prepared.system_lines,
+        question=prepared.question,
         width=trained.fitted.heads[0].weight.shape[1],
         answer=scene.form.answer,
         fields=tuple(

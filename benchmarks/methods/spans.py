@@ -1,6 +1,6 @@
 """Values copied from a message into JSON: freehold's encoder next to a notebook of thirty lines, on the same messages.
 
-    python -m benchmarks.training.spans --restaurant8k DIR --snips DIR --out /tmp/spans [--part test] restaurant snips
+    python -m benchmarks.methods.spans --restaurant8k DIR --snips DIR --out /tmp/spans [--part test] restaurant snips
 
 `restaurant`: five fields, all copied, null where the guest named none; what the assistant asked for is a line of the
 system prompt. `snips`: the intent, which is from a closed set, and the slots of three intents. An answer counts where
@@ -12,6 +12,7 @@ the method was made; ``test`` is the data's own test part. Data: PolyAI task-spe
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import re
@@ -20,6 +21,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from benchmarks.methods.encoders import cpu_seconds
+from freehold import __version__
+from freehold.encoders.folder import read_manifest
+from freehold.encoders.runner import EncodedText, load_runner
+from freehold.engines.encoder.answers import answer
+from freehold.settings import load
+from freehold.training.encoder.heads import calibration_error
+from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName
+from freehold.types.encoder import EncoderConfig
+from freehold.types.progress import Silent
+from freehold.types.record import content_id
+from freehold.workflows.train.encoder import ENGLISH_BASE, train_encoder
+from freehold.workflows.weights.pull import ensure_weights
 
 TRAIN, HELD_OUT, SEED = 3000, 600, 0
 INTENTS = ("BookRestaurant", "GetWeather", "RateBook")
@@ -135,28 +153,124 @@ def notebook(train: Sequence[Request], held: Sequence[Request]) -> Iterator[dict
         yield dict.fromkeys(names) | answer | {k: one.text[a:b] for k, (a, b) in spans.items()}
 
 
+def messages_of(one: Request) -> tuple[Message, ...]:
+    """What an application would send: what was asked for stands in its system prompt."""
+    system = (Message(role="system", content=f"asked for: {one.asked}"),) if one.asked else ()
+    return (*system, Message(role="user", content=one.text))
+
+
+def dataset_of(folder: Path, train: Sequence[Request]) -> Dataset:
+    """The same messages as a dataset, a tenth of them to validate by."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tenth = len(train) // 10
+    parts: dict[SplitName, Sequence[Request]] = {
+        "train": train[tenth:],
+        "validation": train[:tenth],
+        "held_out": [],
+    }
+    splits = []
+    for name, rows in parts.items():
+        body = b"".join(
+            msgspec.json.encode(
+                Sample(id=f"{name}{at}", messages=messages_of(one), gold=json.dumps(one.answer))
+            )
+            + b"\n"
+            for at, one in enumerate(rows)
+        )
+        (folder / f"{name}.jsonl").write_bytes(body)
+        digest = hashlib.sha256(body).hexdigest()
+        splits.append(
+            Split(name=name, file=f"{name}.jsonl", samples=len(rows), groups=len(rows), sha256=digest)
+        )
+    return Dataset(
+        id=content_id([split.sha256 for split in splits]), name=folder.name, path=str(folder), splits=tuple(splits),
+        recipe={}, made_from=(), version=__version__,
+    )  # fmt: skip
+
+
+class Taught(NamedTuple):
+    """What the encoder that freehold trains answers by its folder alone, and how sure it is of each."""
+
+    answers: list[dict[str, Any]]
+    sure: list[float]
+    facts: dict[str, Any]
+
+
+def taught(out: Path, stage: Any, train: Sequence[Request], held: Sequence[Request]) -> Taught:
+    """Train it and ask it, one message at a time on one thread."""
+    settings, began = load(), time.monotonic()
+    made = train_encoder(
+        config=EncoderConfig(stage=stage), dataset=dataset_of(out / "data", train), name="encoder", out_dir=out,
+        base=ensure_weights(ENGLISH_BASE, settings), settings=settings, progress=Silent(),
+    )  # fmt: skip
+    seconds, manifest = time.monotonic() - began, read_manifest(Path(made.path))
+    runner = load_runner(Path(made.path), threads=1)
+    given, milliseconds = [], []
+    for one in held:
+        begin = time.process_time()
+        text = manifest.text_of(messages_of(one))
+        (read,) = runner.run([text])
+        assert isinstance(read, EncodedText)
+        given.append(answer(manifest, read, text))
+        milliseconds.append((time.process_time() - begin) * 1000)
+    facts = {
+        "stage": made.stage,
+        "seconds": round(seconds),
+        "stages": [f"{one.stage}: {one.right} of {one.asked} in {one.seconds:.0f} s" for one in made.stages],
+        "cpu_ms": [round(float(np.percentile(milliseconds, share)), 1) for share in (50, 95)],
+        "closed": [field.name for field in manifest.fields if field.kind != "copied"],
+    }
+    return Taught([json.loads(one.text) for one in given], [one.probability for one in given], facts)
+
+
+def count(
+    held: Sequence[Request], answers: Sequence[dict[str, Any]], out: Path
+) -> tuple[Any, dict[str, Any]]:
+    """Which are right, and what is printed of them; the wrong ones are written to a file to be read."""
+    pairs = list(zip(answers, held, strict=True))
+    right = np.array([got == one.answer for got, one in pairs])
+    wrong = Counter(name for got, one in pairs for name, value in one.answer.items() if got[name] != value)
+    lines = [json.dumps([one.text, one.asked, one.answer, got]) for got, one in pairs if got != one.answer]
+    out.write_text("\n".join(lines), "utf-8")
+    return right, {
+        "asked": len(held),
+        "right": int(right.sum()),
+        "share": round(float(right.mean()), 4),
+        "wrong": dict(wrong.most_common(6)),
+    }
+
+
 def main() -> None:
     """Read the arguments, run each, print a line of JSON each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--restaurant8k", type=Path)
     parser.add_argument("--snips", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--part", choices=("dev", "test"), default="dev")
+    parser.add_argument("--stage", default="auto")
     parser.add_argument("names", nargs="*", default=["restaurant", "snips"])
     args = parser.parse_args()
     for name in args.names:
         train, held = parts(name, args.restaurant8k if name == "restaurant" else args.snips, args.part)
-        began = time.process_time()
-        answers = list(notebook(train, held))
-        wrong = Counter(
-            field
-            for got, one in zip(answers, held, strict=True)
-            for field, value in one.answer.items()
-            if got[field] != value
-        )
-        right = sum(got == one.answer for got, one in zip(answers, held, strict=True))
-        print(json.dumps({"data": name, "by": "notebook", "train": len(train), "asked": len(held), "right": right,
-                          "share": round(right / len(held), 4), "cpu_seconds": round(time.process_time() - began, 1),
-                          "wrong": dict(wrong.most_common(6))}), flush=True)  # fmt: skip
+        (args.out / name).mkdir(parents=True, exist_ok=True)
+        before = cpu_seconds()
+        plain, shown = count(held, list(notebook(train, held)), args.out / name / "wrong-notebook.jsonl")
+        shown |= {"cpu_seconds": round(cpu_seconds() - before)}
+        print(json.dumps({"data": name, "part": args.part, "by": "notebook", **shown}), flush=True)
+        before = cpu_seconds()
+        made = taught(args.out / name, args.stage, train, held)
+        used = round(cpu_seconds() - before)
+        right, shown = count(held, made.answers, args.out / name / "wrong-freehold.jsonl")
+        surest = np.argsort(-np.array(made.sure), kind="stable")[: len(held) * 4 // 5]
+        gained = right.astype(float) - plain
+        shown |= made.facts | {
+            "cpu_seconds": used,
+            "right_of_surest_80": round(float(right[surest].mean()), 4),
+            "calibration_error": round(calibration_error(np.array(made.sure), right) or 0, 4),
+            "more_than_notebook": round(float(gained.mean()), 4),
+            "standard_error": round(float(gained.std() / len(held) ** 0.5), 4),
+        }
+        print(json.dumps({"data": name, "part": args.part, "by": "freehold", **shown}), flush=True)
 
 
 if __name__ == "__main__":
