@@ -59,6 +59,7 @@ def test_what_is_both_closed_and_in_the_message_is_what_gives_more_values():
     sizes = json_answers(60, size=lambda n: ("small", "large")[n % 2])
     said = [("a small one", "a large one")[n % 2] for n in range(60)]
     assert form_of(sizes, said).fields[0].kind == "copied"
+    assert form_of(sizes, said, copies=False).fields[0].kind == "one"
     said[:4] = ["tiny", "big"] * 2
     assert form_of(sizes, said).fields[0].kind == "one", "the four are of the set and stand nowhere"
     towns = json_answers(60, town=lambda n: f"Town{n // 2}" if n % 2 else f"Hamlet{n}")

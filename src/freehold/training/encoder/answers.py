@@ -70,8 +70,9 @@ class TaughtForm(Record, frozen=True, kw_only=True):
         return min(closed, default=0.0)
 
 
-def form_of(answers: Sequence[str], texts: Sequence[str]) -> TaughtForm:
-    """The form of training answers, each beside the text it was given for.
+def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True) -> TaughtForm:
+    """The form of training answers, each beside the text it was given for. Without `copies` a field is copied only
+    where there is no other way.
 
     Raises `UsageError` where an encoder cannot give such answers, with the method that would.
     """
@@ -82,7 +83,7 @@ def form_of(answers: Sequence[str], texts: Sequence[str]) -> TaughtForm:
     values = [_parsed(answer) for answer in answers]
     kind = _kind(values)
     if kind == "json":
-        return _json_form(answers, values, texts)
+        return _json_form(answers, values, texts, copies)
     if kind == "labels":
         lists = [value for value in values if isinstance(value, list)]
         return TaughtForm(
@@ -194,7 +195,9 @@ def _kind(values: Sequence[Any]) -> AnswerKind:
     return "labels" if sum(isinstance(value, list) for value in values) >= needed else "label"
 
 
-def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[str]) -> TaughtForm:
+def _json_form(
+    answers: Sequence[str], values: Sequence[Any], texts: Sequence[str], copies: bool
+) -> TaughtForm:
     rows = [(value, text) for value, text in zip(values, texts, strict=True) if isinstance(value, dict)]
     warnings = list(_broken(len(values) - len(rows), len(values), "a JSON object"))
     names = list(dict.fromkeys(name for value, _ in rows for name in value))
@@ -202,7 +205,7 @@ def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[st
         raise UsageError("all answers are empty JSON objects: there is nothing to learn")
     fields: list[FieldForm] = []
     for name in names:
-        field, said = _field(name, [value.get(name) for value, _ in rows], [text for _, text in rows])
+        field, said = _field(name, [value.get(name) for value, _ in rows], [text for _, text in rows], copies)
         fields.append(field)
         missing = sum(name not in value for value, _ in rows)
         if missing:
@@ -217,7 +220,9 @@ def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[st
     )
 
 
-def _field(name: str, values: Sequence[Any], texts: Sequence[str]) -> tuple[FieldForm, list[str]]:
+def _field(
+    name: str, values: Sequence[Any], texts: Sequence[str], copies: bool
+) -> tuple[FieldForm, list[str]]:
     if any(isinstance(value, list) for value in values):
         if not all(value is None or isinstance(value, list) for value in values):
             raise UsageError(f"field {name} is a list in some answers and none in others", hint=_OTHER_METHOD)
@@ -230,7 +235,7 @@ def _field(name: str, values: Sequence[Any], texts: Sequence[str]) -> tuple[Fiel
     # As many of later values are new to a set as were seen once (Good 1953): what a closed set can give at best.
     known = 1 - sum(count == 1 for count in seen.values()) / max(1, len(present))
     closed = _is_closed([value for value, _ in present])
-    if closed and (standing < FEWEST_FOUND or known > standing + MOST_BROKEN):
+    if closed and (not copies or standing < FEWEST_FOUND or known > standing + MOST_BROKEN):
         return _one(name, values)
     if standing >= FEWEST_FOUND:
         missing = round((1 - standing) * len(present))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from freehold.errors import UsageError
 from freehold.training.encoder.answers import TaughtForm, Value, form_of, targets_of, untaught
+from freehold.training.encoder.base import runtime_of
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample, SplitName
@@ -38,9 +39,9 @@ class TaughtData(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def prepare(dataset: Dataset) -> TaughtData:
-    """Read train and validation splits. Raises `UsageError` where answers are none that an encoder can give, and
-    `InputError` for files that cannot be read."""
+def prepare(dataset: Dataset, *, copies: bool = True) -> TaughtData:
+    """Read train and validation splits; `copies` as in `form_of`. Raises `UsageError` where answers are none that an
+    encoder can give, and `InputError` for files that cannot be read."""
     train = [sample for sample in read_samples(dataset, "train") if _is_taught(sample)]
     validation = [sample for sample in read_samples(dataset, "validation") if _is_taught(sample)]
     if not train:
@@ -61,7 +62,7 @@ def prepare(dataset: Dataset) -> TaughtData:
     turns = any(message.role == "assistant" for sample in train for message in sample.messages)
     for question in (True, False) if turns else (False,):
         texts = [text_of(sample.messages, system_lines=constant, question=question) for sample in train]
-        form = form_of(answers, texts)
+        form = form_of(answers, texts, copies=copies)
         if form.copies:
             break
 
@@ -104,7 +105,7 @@ def taught_samples(dataset: Dataset, form: TaughtForm, split: SplitName = "train
 
 def check(job: EncoderJob) -> None:
     """Raise what `prepare` raises, before a process is started."""
-    prepare(job.dataset)
+    prepare(job.dataset, copies=runtime_of(job.base) == "onnx")
 
 
 def _is_taught(sample: Sample) -> bool:

@@ -27,7 +27,7 @@ USUAL_TOKENS = 128
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     """Run a job; None when it was asked to stop. Raises what freehold foresees."""
     began = time.monotonic()
-    prepared = prepare(job.dataset)
+    prepared = prepare(job.dataset, copies=bases.runtime_of(job.base) == "onnx")
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
     cache_key = bases.key_of(job.base.sha256, job.base.model_id)
