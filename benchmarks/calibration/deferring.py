@@ -62,7 +62,7 @@ def _shaped(name: str, loss: Floats, win: Floats, losses: float, wins: float) ->
     return Story(name, loss * losses / loss.mean(), win * wins / win.mean())
 
 
-def _stories(margin: float) -> dict[str, Story]:
+def stories(margin: float) -> dict[str, Story]:
     u = (np.arange(CELLS) + 0.5) / CELLS
     level, four_times, unsure = np.ones(CELLS), 4.0 ** (1 - u), _steep(u)
     made = (
@@ -148,7 +148,7 @@ def mixtures(runs: int, seed: int, *, full: bool) -> Block:
 
 
 def _row(rng: np.random.Generator, name: str, plan: Plan, runs: int) -> tuple[str | Cell, ...]:
-    one = _stories(plan.margin)[name]
+    one = stories(plan.margin)[name]
     _check(rng, one, plan)
     told = tell(rng, one, plan, runs)
     false = int(told.beyond.sum())

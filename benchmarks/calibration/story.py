@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from benchmarks.calibration.table import Block, Cell
@@ -86,10 +87,10 @@ def _counts(steps: Sequence[_Step], planned: int) -> list[LookCount]:
             evaluation_id=f"e{number}",
             dataset_id=step.dataset,
             names=names,
-            alpha=ALPHA / planned,
+            alpha=ALPHA,
         )
-        found.append(looks.count(known, look, allowed=ALPHA, planned=planned))
-        known.append(look)
+        found.append(looks.count(known, look, allowed=ALPHA, plan=looks.LookPlan(planned)))
+        known.append(msgspec.structs.replace(look, alpha=found[-1].alpha))
     return found
 
 

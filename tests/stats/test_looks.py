@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.stats.looks import count
+from freehold.stats.looks import LookPlan, count
 from freehold.types.evaluated import ItemLook
 
 ALPHA = 0.025
@@ -27,8 +27,8 @@ def look(id, items, *, golds=None, alpha=ALPHA, dataset="d", day=1):
     )
 
 
-def counted(earlier, this, planned=1):
-    return count(earlier, this, allowed=ALPHA, planned=planned)
+def counted(earlier, this, planned=1, *, grows=False):
+    return count(earlier, this, allowed=ALPHA, plan=LookPlan(planned, grows))
 
 
 def test_the_first_look_may_promote_and_the_next_may_not():
@@ -61,19 +61,41 @@ def test_the_same_evaluation_again_is_the_same_look():
 
 
 def test_planned_looks_share_alpha_and_a_plan_made_later_gives_nothing_back():
-    def third(n):
-        return look(f"e{n}", range(50), alpha=ALPHA / 3)
-
-    known = []
-    for n in range(1, 5):
-        found = counted(known, third(n), planned=3)
-        assert found.may_promote == (n <= 3)
-        known.append(third(n))
-    spent = [look("e1", range(50))]
-    assert not counted(spent, third(2), planned=3).may_promote, "the first look took all of it"
+    for grows, parts in ((False, [ALPHA / 3] * 3), (True, [0.0001, 0.00594, 0.01895])):
+        known = []
+        for n in range(1, 5):
+            this = look(f"e{n}", range(50))
+            found = counted(known, this, planned=3, grows=grows)
+            assert found.may_promote == (n <= 3)
+            known.append(msgspec.structs.replace(this, alpha=found.alpha))
+        assert [one.alpha for one in known[:3]] == pytest.approx(parts, abs=1e-5)
+        assert sum(one.alpha for one in known[:3]) <= ALPHA * (1 + 1e-9)
+    again = look("e2", range(50))
+    assert not counted([look("e1", range(50))], again, planned=3).may_promote, "the first look took all of it"
     half = [look("e1", range(50), alpha=ALPHA / 2)]
-    assert counted(half, look("e2", range(50), alpha=ALPHA / 4), planned=4).may_promote
-    assert not counted(half, look("e2", range(50)), planned=1).may_promote
+    assert counted(half, again, planned=2).alpha == ALPHA / 2, "what is left"
+    assert not counted(half, again, planned=1).may_promote
+
+
+def test_alpha_is_spent_by_o_briens_and_flemings_boundary():
+    """2 - 2 Phi(z / sqrt(t)), z = 2.2414 for one-sided 0.025 (Lan & DeMets 1983), by hand at t = 1/2."""
+    plan = LookPlan(2, grows=True)
+    assert [plan.alpha(0.025, n) for n in (1, 2, 3)] == pytest.approx([0.00153, 0.02347, 0.02347], abs=1e-5)
+    assert plan.alpha(0.025) == plan.alpha(0.025, 2) and LookPlan().alpha(0.025) == 0.025
+
+
+@given(parts=st.lists(st.floats(0.01, 1), min_size=1, max_size=6), planned=st.integers(1, 3))
+def test_candidates_that_are_looked_at_together_are_one_look(parts, planned):
+    known, total = [], sum(parts)
+    for at, part in enumerate(parts):
+        this = msgspec.structs.replace(look(f"e{at}", range(50)), together="s1", part=part / total)
+        found = counted(known, this, planned)
+        assert (found.number, found.shared, found.may_promote) == (1, 0, True)
+        known.append(msgspec.structs.replace(this, alpha=found.alpha))
+    assert sum(one.alpha for one in known) <= ALPHA / planned * (1 + 1e-6)
+    other = msgspec.structs.replace(look("f", range(50)), together="s2", part=0.5)
+    found = counted(known, other, planned)
+    assert (found.number, found.may_promote) == (2, planned > 1)
 
 
 def test_two_tasks_on_the_same_texts_are_two_stories():
@@ -114,15 +136,18 @@ def test_no_story_is_allowed_more_than_alpha(sets):
 def test_as_many_as_planned_may_promote(planned, count):
     known = []
     for number in range(count):
-        this = look(f"e{number}", [1, 2], alpha=ALPHA / planned)
-        assert counted(known, this, planned).may_promote == (number < planned)
-        known.append(this)
+        this = look(f"e{number}", [1, 2])
+        found = counted(known, this, planned)
+        assert found.may_promote == (number < planned)
+        known.append(msgspec.structs.replace(this, alpha=found.alpha))
 
 
 def test_an_alpha_raised_after_a_look_gives_no_further_one():
     """0.025 was said and spent. 0.05, shared by two, would be as much again for the second."""
     before = msgspec.structs.replace(look("e1", range(50)), allowed=ALPHA)
-    second = count([before], look("e2", range(50)), allowed=2 * ALPHA, planned=2)
+    second = count([before], look("e2", range(50)), allowed=2 * ALPHA, plan=LookPlan(2))
     assert not second.may_promote
     planned = msgspec.structs.replace(before, alpha=ALPHA / 2)
-    assert count([planned], look("e2", range(50), alpha=ALPHA / 2), allowed=2 * ALPHA, planned=2).may_promote
+    assert count(
+        [planned], look("e2", range(50), alpha=ALPHA / 2), allowed=2 * ALPHA, plan=LookPlan(2)
+    ).may_promote

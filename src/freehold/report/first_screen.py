@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from freehold.report import words
-from freehold.report.selection_rows import SelectionPictureRow, selection_rows
+from freehold.report.selection_rows import SelectionPictureRow, decisive, proof_rows, selection_rows
 from freehold.stats.rules import REASONS
-from freehold.types.evaluation import Comparison, SliceResult
+from freehold.types.evaluation import SliceResult
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
 
@@ -26,14 +25,6 @@ class Tile(NamedTuple):
     tone: Tone
     records: tuple[str, ...]
     command: str | None = None
-
-
-def decisive(candidate: CandidateReport) -> Comparison | None:
-    """The comparison that the verdict is read from: the mixture's where that is promoted."""
-    mixture = candidate.mixture
-    if mixture is not None and mixture.is_proven:
-        return mixture.comparison
-    return candidate.comparison
 
 
 def one_sentence(report: Report, candidate: CandidateReport) -> str:
@@ -60,19 +51,11 @@ def interval_rows(report: Report) -> list[SelectionPictureRow]:
     among them."""
     rows = selection_rows(report)
     if not rows:
-        rows = [row for one in report.candidates for row in _proof(one)]
+        rows = [row for one in report.candidates for row in proof_rows(one)]
     proofs = [row for row in rows if row.kind == "proof"]
     chosen = [row for row in rows if row.kind == "chosen"]
     others = [row for row in rows if row.kind == "other"]
     return [*others[: max(0, MOST_ROWS - len(proofs) - len(chosen))], *chosen, *proofs][:MOST_ROWS]
-
-
-def _proof(candidate: CandidateReport) -> Iterator[SelectionPictureRow]:
-    k = decisive(candidate)
-    if k is not None and k.ci_low is not None and k.difference is not None and k.ci_high is not None:
-        yield SelectionPictureRow(
-            candidate.label, "proof", k.ci_low, k.difference, k.ci_high, verdict=k.verdict
-        )
 
 
 def tiles(report: Report, lead: CandidateReport | None) -> tuple[Tile, Tile, Tile]:

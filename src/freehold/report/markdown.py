@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from freehold.report import first_screen, words
 from freehold.report.first_screen import by_drop
 from freehold.report.page import lead_of, records_of
+from freehold.report.selection_rows import decisive
 from freehold.stats.rules import REASONS
 from freehold.types.evaluation import Comparison, PairedResult
 from freehold.types.report import CandidateReport, Report
@@ -119,7 +120,7 @@ def _lost(lead: CandidateReport) -> list[str]:
 
 
 def _slices(lead: CandidateReport) -> list[str]:
-    k = first_screen.decisive(lead)
+    k = decisive(lead)
     if k is None or not k.slices:
         return []
     lines = ["", "## By slice, worst first", ""]
@@ -140,7 +141,7 @@ def _candidates(report: Report) -> list[str]:
         "|---|---|--:|--:|--:|",
     ]
     for one in report.candidates:
-        k = first_screen.decisive(one)
+        k = decisive(one)
         found = one.selection
         mean = one.measured.mean if one.measured is not None else None if found is None else found.mean
         difference = k.difference if k is not None else None if found is None else found.difference

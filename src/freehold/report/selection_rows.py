@@ -1,17 +1,17 @@
-"""Candidates side by side: what each did on the selection split, what it costs, and the proven one apart."""
+"""Candidates side by side: what each did on the selection split, what it costs, and the proofs apart."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from freehold.types.evaluation import Comparison
 from freehold.types.report import CandidateReport, Report
 
 NOT_EVIDENCE = "The ranking of these is not evidence: their intervals overlap."
 CHOSEN_BY = (
     "These samples choose and prove nothing: the candidate that looks best on them is partly lucky. The proof is the "
-    "comparison on the held-out samples, which were looked at for the chosen one only."
+    "comparison on the held-out samples."
 )
-
 
 NO_INCUMBENT = (
     "The incumbent has no answers on these samples, so candidates were compared with what is right: as if it never "
@@ -46,12 +46,28 @@ def selection_rows(report: Report) -> list[SelectionPictureRow]:
         rows.append(
             SelectionPictureRow(one.label, kind, found.ci_low, found.difference, found.ci_high, found.needed)
         )
-    proof = chosen.comparison if chosen is not None else None
-    if chosen is not None and proof is not None:
-        low, middle, high = proof.ci_low, proof.difference, proof.ci_high
-        if low is not None and middle is not None and high is not None:
-            rows.append(SelectionPictureRow(chosen.label, "proof", low, middle, high, verdict=proof.verdict))
+    proven = [one for one in report.candidates if decisive(one) is not None]
+    for one in sorted(proven, key=lambda one: one is chosen):
+        rows += proof_rows(one)
     return rows
+
+
+def decisive(candidate: CandidateReport) -> Comparison | None:
+    """The comparison that the verdict is read from: the mixture's where that is promoted."""
+    mixture = candidate.mixture
+    if mixture is not None and mixture.is_proven:
+        return mixture.comparison
+    return candidate.comparison
+
+
+def proof_rows(candidate: CandidateReport) -> list[SelectionPictureRow]:
+    """The row of what was proven of it; none without."""
+    k = decisive(candidate)
+    if k is None or k.ci_low is None or k.difference is None or k.ci_high is None:
+        return []
+    return [
+        SelectionPictureRow(candidate.label, "proof", k.ci_low, k.difference, k.ci_high, verdict=k.verdict)
+    ]
 
 
 def by_cost(report: Report) -> list[CandidateReport]:

@@ -121,7 +121,7 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
     if candidate.stopped is not None:
         trained = candidate.method is None or METHOD_KINDS[candidate.method].trains
         return f"{short} was not {'trained' if trained else 'measured'}: {candidate.stopped}."
-    if candidate.not_chosen is not None:
+    if candidate.not_chosen is not None and candidate.comparison is None:
         return f"{short} was not chosen: {candidate.not_chosen}."
     comparison = candidate.comparison
     measured = candidate.measured

@@ -4,9 +4,10 @@ Looks belong to one story when they share an item, directly or through others be
 given a new split, the first and the last may share none. Any item in common counts. That errs on the side of care: two
 looks that share a tenth of their items are nearly independent, and count as two looks at the same.
 
-The looks of a story share alpha (Bonferroni): one may promote while what all of them were allowed, itself included, is
-at most alpha. Then the probability that a story promotes a candidate that is worse by the margin is at most alpha,
-whatever the looks have in common.
+The looks of a story share alpha: one may promote while what all of them were allowed, itself included, is at most
+alpha. Then the probability that a story promotes a candidate that is worse by the margin is at most alpha, whatever the
+looks have in common. Planned looks get parts of it (`LookPlan`); several candidates that are looked at together share
+the part of one look, as their selection result weighs them.
 
 Questions that differ in one word, whichever, and have the same right answer are the same item. Of those alone
 `NEAR_SHARE` of the smaller look make one story, since a few come by chance.
@@ -19,10 +20,12 @@ Not covered: looks at other items. Each new set of items is a story of its own, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from freehold.late import np
+from freehold.late import np, special
+from freehold.stats.binary import z_quantile
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import LookCount
 
@@ -39,6 +42,34 @@ Ids: TypeAlias = "npt.NDArray[np.uint64]"
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
 
 
+class LookPlan(NamedTuple):
+    """How many looks are to share alpha, said before the first. Where the data `grows` between them, an early one
+    promotes only what is far better, and the last has nearly all: 0.0015 and 0.0235 of 0.025. Else each has as much.
+
+    The parts are what O'Brien and Fleming's boundary spends from look to look (Lan & DeMets 1983, one-sided). They add
+    up to alpha whatever the looks have in common, so nothing need be known of how the data grew.
+    """
+
+    planned: int = 1
+    grows: bool = False
+
+    def alpha(self, alpha: float, number: int | None = None) -> float:
+        """One-sided, of the look of that number; of the last one without, and beyond the plan."""
+        number = self.planned if number is None else min(number, self.planned)
+        if not self.grows:
+            return alpha / self.planned
+
+        def spent(at: int) -> float:
+            if at in (0, self.planned):
+                return alpha if at else 0.0
+            return float(2 * special.ndtr(-z_quantile(alpha / 2) / math.sqrt(at / self.planned)))
+
+        return spent(number) - spent(number - 1)
+
+
+ONE_LOOK = LookPlan()
+
+
 class _Items(NamedTuple):
     """Ids of questions, each once and sorted, what is right for each (0: not said) and the trace it is of (0: none);
     and the ids of those without one word, with the place of the question each is of."""
@@ -51,15 +82,21 @@ class _Items(NamedTuple):
 
 
 def count(
-    earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planned: int = 1, removed: bytes = b""
+    earlier: Sequence[ItemLook],
+    this: ItemLook,
+    *,
+    allowed: float,
+    plan: LookPlan = ONE_LOOK,
+    removed: bytes = b"",
 ) -> LookCount:
     """Which look of its story `this` is. `earlier` are all looks the store knows, oldest first.
 
-    A look that is among them is counted at its place: the same evaluation again is the same look. `allowed` is the
-    one-sided error of the whole story, `planned` how many looks are to share it; `this.alpha` is the share of this one.
-    An earlier look that allowed the story less is the one that counts: it was said before a result was seen. A look at
-    the very same answers without the incumbent's chose nothing and could promote nothing: it is no other one. `removed`
-    are ids of traces that were forgotten or too old to keep, 8 bytes each.
+    A look that is among them is counted at its place, with the alpha it had: the same evaluation again is the same
+    look. `allowed` is the one-sided error of the whole story, which the looks of `plan` share; `this.part` of the
+    look's alpha is this candidate's. Those looked at together are one look. An earlier look that allowed the story less
+    is the one that counts: it was said before a result was seen. A look at the very same answers without the
+    incumbent's chose nothing and could promote nothing: it is no other one. `removed` are ids of traces that were
+    forgotten or too old to keep, 8 bytes each.
     """
     places = [place for place, look in enumerate(earlier) if look.id == this.id]
     before = [
@@ -68,10 +105,12 @@ def count(
         if not (look.alone and look.answers is not None and look.answers == this.answers)
     ]
     story = _story(before, this)
+    others = [place for place in story if not (this.together and before[place].together == this.together)]
+    number = 1 + len({before[place].together or before[place].id for place in others})
     mine = _items(this)
     shared = np.zeros(len(mine.ids), dtype=bool)
     lost, forgotten = set[int](), set[int]()
-    for place in story:
+    for place in others:
         theirs = _items(before[place])
         here, there = _matched(mine, theirs)
         shared |= here
@@ -79,21 +118,29 @@ def count(
         lost.update(theirs.ids[~there].tolist())
         forgotten.update(theirs.ids[~there & gone].tolist())
     spent = float(sum(before[place].alpha for place in story))
-    first = before[story[0]] if story else None
+    first = before[others[0]] if others else None
     said_before = [before[place].allowed for place in story]
     allowed = min([allowed, *(one for one in said_before if one is not None)])
+    left = allowed - spent
+    may_promote = number <= plan.planned and left > allowed * _ROUNDING
+    alpha = this.part * plan.alpha(allowed, number)
+    if may_promote:
+        alpha = min(alpha, left)
+    if places:
+        alpha = min(alpha, earlier[places[0]].alpha)
     return LookCount(
-        number=len(story) + 1,
-        planned=planned,
+        number=number,
+        planned=plan.planned,
         items=len(mine.ids),
         shared=int(shared.sum()),
         gone=len(lost - forgotten),
         removed=len(forgotten),
         first_at=None if first is None else first.at,
         first_evaluation=None if first is None else first.id,
-        alpha=this.alpha,
+        alpha=alpha,
+        part=this.part,
         alpha_spent=spent,
-        may_promote=spent + this.alpha <= allowed * (1 + _ROUNDING),
+        may_promote=may_promote,
     )
 
 

@@ -93,9 +93,10 @@ def tell(look: ItemLook, known: Iterable[ItemLook], *, keep_for: str | None = No
             lines, trouble = _read(place / _FILE, READ_BYTES)
             hashes = _hashes(look, key)
             found = _overlaps([one for one in lines if one.at < look.at], hashes, known)
-            if keep_for is not None and all((one.look, one.at) != (look.id, look.at) for one in lines):
+            last = next((one for one in lines if (one.look, one.at) == (look.id, look.at)), None)
+            if keep_for is not None and last is None:
                 smallest = sorted(hashes.items())[:SKETCH]
-                line = LedgerLine(
+                last = LedgerLine(
                     number=lines[-1].number + 1 if lines else 1,
                     look=look.id,
                     at=look.at,
@@ -106,11 +107,11 @@ def tell(look: ItemLook, known: Iterable[ItemLook], *, keep_for: str | None = No
                     before=lines[-1].hash() if lines else "",
                     sketch=b"".join(_PAIR.pack(*pair) for pair in smallest),
                 )
-                _append(place / _FILE, msgspec.json.encode(line))
-                lines.append(line)
+                _append(place / _FILE, msgspec.json.encode(last))
+            last = last or (lines[-1] if lines else None)
     except OSError as error:
         return KnownLooks(trouble=f"the user's file of looks cannot be used ({error.strerror or error})")
-    looks, head = (lines[-1].number, lines[-1].hash()[:_HEAD]) if lines else (0, "")
+    looks, head = (0, "") if last is None else (last.number, last.hash()[:_HEAD])
     return msgspec.structs.replace(found, looks=looks, head=head, trouble=trouble)
 
 

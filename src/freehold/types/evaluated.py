@@ -184,6 +184,10 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     """No answer of the incumbent was there: the candidate's scores were seen, and it could not be promoted."""
     path: str | None = None
     """Id of the sequence of mixtures that the look was planned for; the candidate alone comes after them."""
+    together: str | None = None
+    """Id of the selection that several candidates were looked at together by: they are one look."""
+    part: float = 1.0
+    """Part of that look's alpha which was this candidate's."""
 
 
 class LookRemoval(StoredRecord, frozen=True, kw_only=True):

@@ -187,6 +187,7 @@ class LookCount(Record, frozen=True, kw_only=True):
     alpha: float
     alpha_spent: float
     may_promote: bool
+    part: float = 1.0
     gone: int = 0
     """Items of the looks before that are not among these. Each counts as lost."""
     removed: int = 0
@@ -232,10 +233,11 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
         seen = 0.0 if self.ci_low is None else 100 * self.ci_low
         shown = f"at least {seen:.1f} better" if seen > 0 else f"at most {-seen:.1f} worse"
         when = "" if self.period is None else f" ({_days(*self.period)})"
+        part = 1.0 if self.look is None else self.look.part  # whichever of several is promoted
         return (
             f"On requests like these {self.n:,}{when}, {who} is at most {100 * self.margin:g} {unit} worse on average "
             f"than {'they are themselves' if self.unmeasured else 'the recorded answers'}, by this sample {shown}; a "
-            f"procedure that says this wrongly does so in at most {100 * self.alpha:.3g}% of cases."
+            f"procedure that says this wrongly does so in at most {100 * self.alpha / part:.3g}% of cases."
         )
 
     @classmethod

@@ -41,7 +41,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     selection: SelectionResult | None = None
     """What it did on the selection split; None where it was the only one, or was never made."""
     not_chosen: str | None = None
-    """Why it was not proven on held-out samples, where another was."""
+    """Why another was taken."""
     ruling: Ruling | None = None
     weights: Weights | None = None
     fit: Fit | None = None
@@ -116,7 +116,7 @@ class Report(StoredRecord, frozen=True, kw_only=True):
 
     @property
     def chosen(self) -> CandidateReport | None:
-        """The candidate that was chosen from several; None where there was one, or none could be made."""
+        """The candidate that was taken of several; None where there was one, or none could be made."""
         if self.choice is None:
             return None
         return next((one for one in self.candidates if one.label == self.choice.chosen), None)

@@ -1,4 +1,4 @@
-"""How one of several candidates came to be proven: what each did on the selection split, its cost, and the rule."""
+"""How one of several candidates came to be taken: what each did on the selection split, its cost, and the rule."""
 
 from __future__ import annotations
 
@@ -65,6 +65,8 @@ class SelectionResult(Record, frozen=True, kw_only=True):
     chance: float | None = None
     """Probability that they do, as far as these samples tell."""
     passes: bool = False
+    part: float = 0.0
+    """Part of the look's alpha that its proof had; 0 where it was not looked at."""
     stopped: str | None = None
     """Why it was not asked all of the split; None where it was."""
     latency: LatencySummary | None = None
@@ -81,7 +83,7 @@ class CandidateChoice(Record, frozen=True, kw_only=True):
     selection: Selection | None
     """What the rule found; None where nothing could be measured, so that the first that was made went on."""
     chosen: str | None
-    """The label of the candidate that was proven; None where none could be made."""
+    """The label of the candidate that was taken after the proof; None where none could be made."""
     why: str
     overlapping: bool = False
     """Whether intervals overlap, so that the ranking is not evidence."""

@@ -1,4 +1,4 @@
-"""What candidates showed on the selection split, and which of them goes on to the proof."""
+"""What candidates showed on the selection split, and which of them go on to the proof."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ class SelectionRow(Record, frozen=True, kw_only=True):
     passes: bool = False
     stopped: str | None = None
     """Why the candidate was not measured on all selection items; None where it was."""
+    part: float = 0.0
+    """Part of the look's alpha that its proof has; 0 where it is not looked at."""
     reason: str = ""
     """A sentence."""
 
 
 class Selection(Record, frozen=True, kw_only=True):
-    """The candidate that goes on to the held-out items, and why. `passes` is false where none is expected to pass and
-    the best of them goes on. `rows` hold every candidate, cheapest first."""
+    """Which candidates go on to the held-out items, and why. `chosen` is the one that has the largest part of the look,
+    the cheaper of two. `passes` is false where none is expected to pass. `rows` hold every candidate, cheapest first.
+    """
 
     chosen: str
     passes: bool
@@ -38,7 +41,7 @@ class Selection(Record, frozen=True, kw_only=True):
     margin: float
     alpha: float
     held_out: int
-    """Items that the chosen candidate will be judged on."""
+    """Items that they will be judged on."""
     least_chance: float
     """The chance of promote from which on a candidate passes."""
     rows: tuple[SelectionRow, ...]

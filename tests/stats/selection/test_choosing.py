@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from freehold.errors import UsageError
 from freehold.stats import exact
 from freehold.stats.binary import tango_statistic, z_quantile
 from freehold.stats.compare import outcome_of
 from freehold.stats.rules import DecisionRule
-from freehold.stats.selection import SelectionRule, TriedCandidate, assess, choose
+from freehold.stats.selection import SelectionRule, TriedCandidate, assess, choose, look_parts
+from freehold.stats.selection.choosing import LEAST_PART
 
 RULE = SelectionRule(decision=DecisionRule(margin=0.05), held_out=400)
 
@@ -17,17 +20,28 @@ def counted(name, wins, losses, n, **more):
     return TriedCandidate(name=name, differences=d, **more)
 
 
-def test_the_cheapest_that_passes_is_chosen_and_not_the_best():
+def test_candidates_share_the_look_by_their_chance_cubed():
     tried = [
         counted("bad", 5, 30, 200, cost=0.1),
         counted("cheap", 5, 1, 200, cost=1.0),
         counted("best", 20, 0, 200, cost=2.0),
     ]
     found = choose(tried, RULE)
-    assert (found.chosen, found.passes) == ("cheap", True)
+    assert (found.chosen, found.passes) == ("best", True)
     assert [row.name for row in found.rows] == ["bad", "cheap", "best"]
     assert [row.passes for row in found.rows] == [False, True, True]
-    assert "cheapest of 2 (of 3)" in found.reason
+    bad, cheap, best = found.rows
+    assert bad.part == 0 and cheap.part + best.part == pytest.approx(1)
+    assert cheap.part / best.part == pytest.approx((cheap.chance / best.chance) ** 3)
+    assert "2 of 3 candidates share the look" in found.reason
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_parts_are_one_look_and_none_is_small(chances):
+    parts = look_parts(chances)
+    assert sum(parts) == pytest.approx(1) or not any(parts)
+    assert all(part == 0 or part >= LEAST_PART * max(parts) for part in parts)
+    assert not any(parts) or parts[chances.index(max(chances))] == max(parts)
 
 
 def test_where_none_passes_the_best_goes_on_and_it_is_said():

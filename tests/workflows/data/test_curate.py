@@ -106,3 +106,21 @@ def test_the_selection_split_is_as_large_as_choosing_is_worth(data, candidates, 
     tables = "".join(f'[[candidates]]\nmodel = "{one}"\n' for one in candidates)
     config = parse(f'[app]\nname = "x"\n[data]\n{data}{tables}')
     assert curate.validation_share(config, traces) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("method", "least_share", "shares"),
+    [
+        ("as_is", 1, (0.95, 0.0)),
+        ("prompt", 1, (0.95, 0.0)),
+        ("as_is", 0.2, (0.2, 0.05)),
+        ("lora", 1, (0.2, 0.05)),
+    ],
+)
+def test_where_nothing_learns_all_samples_prove(method, least_share, shares):
+    table = f'[[candidates]]\nmodel = "a"\nmethod = "{method}"\n' + (
+        'system = "x"\n' if method == "prompt" else ""
+    )
+    config = parse(f'[app]\nname = "x"\n[defer]\nleast_share = {least_share}\n{table}')
+    found = curate.held_out_share(config.data, learns=config.learns), curate.validation_share(config, 1000)
+    assert found == pytest.approx(shares)

@@ -60,11 +60,6 @@ def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path
     )
 
 
-def test_alpha_is_planned_for_the_one_that_is_proven(tmp_path):
-    with bench(project(tmp_path)) as ready:
-        assert CandidateRunner(ready).planned_looks == ready.project.config.task.looks
-
-
 def test_the_incumbents_answers_as_examples_are_ruled_on(tmp_path):
     with bench(project(tmp_path)) as ready:
         answered = msgspec.structs.replace(

@@ -9,6 +9,7 @@ from tests.store.examples import trace
 from tests.workflows.prove.test_evaluate import run, sample
 
 from freehold.evals.comparing import compare
+from freehold.stats.looks import LookPlan
 from freehold.store import open_store
 from freehold.store.care.erase import erase_mentions, erase_traces
 from freehold.types.dataset import Message
@@ -70,9 +71,9 @@ def test_a_promise_says_when_its_requests_were_asked(store, tmp_path):
 
 def test_the_same_evaluation_again_is_the_same_look_at_the_share_it_had(store, tmp_path):
     held_out = [asked(i) for i in range(200)]
-    first = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, 4))
+    first = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, LookPlan(4)))
     assert first.comparison.alpha == 0.025 / 4
-    again = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, 1))
+    again = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, LookPlan(1)))
     assert again.id == first.id and look_of(again) == (1, 0, True)
     assert again.comparison.alpha == 0.025 / 4, "a plan made after the result gives no more"
     assert len(store.records(ItemLook)) == 1
@@ -81,7 +82,7 @@ def test_the_same_evaluation_again_is_the_same_look_at_the_share_it_had(store, t
 def test_planned_looks_share_alpha(store, tmp_path):
     for number, name in enumerate("abc", 1):
         held_out = [asked(i, system=name) for i in range(200)]
-        made = run(tmp_path / name, held_out, lambda i, model: "yes", looks=Looks(store, 2))
+        made = run(tmp_path / name, held_out, lambda i, model: "yes", looks=Looks(store, LookPlan(2)))
         assert look_of(made)[0] == number and look_of(made)[2] == (number <= 2)
         assert made.comparison.level == pytest.approx(1 - 2 * 0.0125)
         assert (made.comparison.verdict == "promote") == (number <= 2)
@@ -92,11 +93,14 @@ def test_items_taken_out_of_the_log_after_a_look_count_as_lost(store, tmp_path):
     lost = set(range(0, 280, 20))
     everyone = [asked(i) for i in range(300)]
     first = run(
-        tmp_path / "a", everyone, lambda i, model: "no" if i in lost else "yes", looks=Looks(store, 2)
+        tmp_path / "a",
+        everyone,
+        lambda i, model: "no" if i in lost else "yes",
+        looks=Looks(store, LookPlan(2)),
     )
     assert first.comparison.verdict == "hold"
     rest = [asked(i) for i in range(300) if i not in lost]
-    second = run(tmp_path / "b", rest, lambda i, model: "yes", looks=Looks(store, 2))
+    second = run(tmp_path / "b", rest, lambda i, model: "yes", looks=Looks(store, LookPlan(2)))
     assert (second.comparison.look.gone, look_of(second)) == (14, (2, 286, True))
     assert second.comparison.reasons == ("gone_items_could_hide_harm",)
     assert "14 items of those looks are not among these, and count as lost." in second.comparison.notes[0]
@@ -110,10 +114,18 @@ def test_items_forgotten_since_are_told_apart_and_hold_what_they_could_change(st
         return msgspec.structs.replace(asked(i), trace_id=f"t{i}")
 
     store.add_traces(trace(i, id=f"t{i}") for i in range(300))
-    run(tmp_path / "a", [asking(i) for i in range(300)], lambda i, model: "yes", looks=Looks(store, 2))
+    run(
+        tmp_path / "a",
+        [asking(i) for i in range(300)],
+        lambda i, model: "yes",
+        looks=Looks(store, LookPlan(2)),
+    )
     erase_traces(store.database, [f"t{i}" for i in range(lost)])
     second = run(
-        tmp_path / "b", [asking(i) for i in range(lost, 300)], lambda i, model: "yes", looks=Looks(store, 2)
+        tmp_path / "b",
+        [asking(i) for i in range(lost, 300)],
+        lambda i, model: "yes",
+        looks=Looks(store, LookPlan(2)),
     )
     look = second.comparison.look
     assert (look.gone, look.removed, second.comparison.verdict) == (0, lost, verdict)
@@ -157,8 +169,8 @@ def test_alpha_and_plan_raised_after_a_look_let_no_further_one_promote(store, tm
     assert look_of(run(tmp_path / "a", held_out, lambda i, model: "yes", looks=Looks(store))) == (1, 0, True)
     raised = Task(name="t", scorer="label", margin=0.05, alpha=0.05)
     again = [asked(i, system="b") for i in range(200)]
-    made = run(tmp_path / "b", again, lambda i, model: "yes", task=raised, looks=Looks(store, 2))
-    assert look_of(made) == (2, 200, False) and made.comparison.alpha == 0.025
+    made = run(tmp_path / "b", again, lambda i, model: "yes", task=raised, looks=Looks(store, LookPlan(2)))
+    assert look_of(made) == (2, 200, False) and made.comparison.alpha == 0.025 / 2
     assert (made.comparison.verdict, made.comparison.reasons) == ("hold", ("repeated_look",))
 
 

@@ -1,4 +1,4 @@
-"""Choosing one of several candidates on items of their own, so that the proof on held-out items looks at one only."""
+"""Several candidates measured on items of their own, by which they share the proof on held-out items."""
 
 from freehold.stats.selection.choosing import (
     LEAST_CHANCE,
@@ -6,6 +6,7 @@ from freehold.stats.selection.choosing import (
     TriedCandidate,
     assess,
     choose,
+    look_parts,
     selection_size,
 )
 from freehold.stats.selection.halving import HalvingStep, halving_plan, hopeless, surviving
@@ -19,6 +20,7 @@ __all__ = [
     "choose",
     "halving_plan",
     "hopeless",
+    "look_parts",
     "selection_size",
     "surviving",
 ]

@@ -1,4 +1,4 @@
-"""The rule of selection: the cheapest candidate that the held-out items would very probably promote.
+"""The rule of selection: candidates share the look at the held-out items by how probably these promote each of them.
 
 Fixed before any candidate is seen. For each candidate the question is: will the verdict on the held-out items be
 promote? That takes a difference there of at least
@@ -11,13 +11,14 @@ say how probable that is, with the noise of both splits:
 
     chance = Phi((difference - needed) / sqrt(V' deff (1 / n_selection + 1 / n_held_out)))
 
-with V' the observed variance. The cheapest candidate whose chance is at least `least_chance` is chosen; where there is
-none, the one with the best chance. A bare estimate above -margin would be the wrong threshold: such a candidate is
-promoted in few cases, and the proof, which can be had once, would be spent on it (decision 021 has the figures).
+with V' the observed variance. A candidate passes with a chance of at least `least_chance`: no other need be tried.
+Those that were measured have parts of the look's alpha in proportion to their chance cubed, under three tenths of
+the best none, and each is tested at its part (weighted Bonferroni: Genovese, Roeder & Wasserman 2006). A bare estimate
+above -margin would be the wrong threshold: such a candidate is promoted in few cases (decision 021 has the figures).
 
-What is chosen is looked at once on items that selection never saw, so the error of a false promote stays at alpha
-however many candidates there were (`benchmarks/calibration/selecting.py` shows it). The intervals here are of items
-that the choice was made by: they describe, they prove nothing.
+The parts come of items that the proof never sees, so some candidate that is worse by the margin is promoted in at most
+alpha of cases, however many there were (`benchmarks/calibration/selecting.py` shows it). The intervals here are of
+items that the choice was made by: they describe, they prove nothing.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ from freehold.types.selection import Selection, SelectionRow
 LEAST_CHANCE = 0.8
 """The usual power of a plan. Lower spends the proof on cheap candidates that fail it, higher on ones dearer than need
 be; 0.7 to 0.9 are nearly alike in the calibration."""
+
+LEAST_PART = 0.3
+"""Of the best candidate's part: one with less is not looked at. Its chance is below two thirds of the best one's. At a
+twentieth candidates that err on the same items are promoted less often together than the best of them by itself."""
 
 
 class Prospect(NamedTuple):
@@ -184,11 +189,21 @@ def binary_variances(wins: Any, losses: Any, n: Any, margin: float) -> tuple[Flo
     return tango_variance(wins, losses, n, -margin), seen
 
 
-def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
-    """The cheapest candidate that passes, else the one with the best chance of promote.
+def look_parts(chances: Any) -> Any:
+    """Parts of the look, in proportion to the chance cubed, under `LEAST_PART` of the best none; all 0 where no
+    candidate has a chance. Over the last axis; a list for a list."""
+    weights = np.asarray(chances, dtype=float) ** 3
+    weights = np.where(weights < LEAST_PART * weights.max(axis=-1, keepdims=True), 0.0, weights)
+    total = weights.sum(axis=-1, keepdims=True)
+    parts = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return parts.tolist() if isinstance(chances, list) else parts
 
-    Ties go to the lower cost, then to the first name; a cost that is unknown comes after all others. A candidate that
-    was stopped is chosen only where all were. Raises `UsageError` without candidates, and for two of one name.
+
+def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
+    """The candidates' parts of the look at the held-out items.
+
+    Equal parts stand by cost, then by name; a cost that is unknown comes after all others. A candidate that was stopped
+    has the look, alone, only where all were. Raises `UsageError` without candidates, and for two of one name.
     """
     names = [one.name for one in tried]
     if not names:
@@ -197,11 +212,15 @@ def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"two candidates are called {twice!r}", hint="give each candidate a name of its own")
     rows = sorted((assess(one, rule) for one in tried), key=_by_cost)
-    passing = [row for row in rows if row.passes]
-    chosen = passing[0] if passing else min(rows, key=_by_chance)
+    parts = look_parts([0.0 if row.stopped is not None else row.chance or 0.0 for row in rows])
+    if not any(parts):  # nothing is expected to pass, or all were stopped
+        best = min(rows, key=_by_chance)
+        parts = [float(row is best) for row in rows]
+    rows = [replace(row, part=part) for row, part in zip(rows, parts, strict=True)]
+    chosen = max(rows, key=lambda row: row.part)
     return Selection(
         chosen=chosen.name,
-        passes=bool(passing),
+        passes=any(row.passes for row in rows),
         reason=_choice_reason(chosen, rows, rule),
         margin=rule.decision.margin,
         alpha=rule.decision.alpha,
@@ -252,17 +271,17 @@ def _reason(tried: TriedCandidate, chance: float, rule: SelectionRule) -> str:
 
 
 def _choice_reason(chosen: SelectionRow, rows: Sequence[SelectionRow], rule: SelectionRule) -> str:
+    together = [row for row in rows if row.part]
+    if len(together) > 1:
+        said = ", ".join(f"{row.name} {row.part:.0%}" for row in together)
+        return f"{len(together)} of {len(rows)} candidates share the look, as probable as their promotion is: {said}"
     least = f"{rule.least_chance:.0%}"
     if not chosen.passes:
         best = "" if chosen.chance is None else f" ({chosen.chance:.0%})"
         none = f"none of {len(rows)} candidates has a chance of {least} to be promoted"
         return f"{none}; {chosen.name} has the best{best}"
-    if len(rows) == 1:
-        return f"{chosen.name} is the only candidate, and has a chance of {least} or more to be promoted"
-    passing = sum(row.passes for row in rows)
-    only = f"is the only one of {len(rows)}"
-    cheapest = f"{chosen.name} {only if passing == 1 else f'is the cheapest of {passing} (of {len(rows)})'}"
-    return f"{cheapest} with a chance of {least} or more to be promoted"
+    only = "is the only candidate, and" if len(rows) == 1 else f"alone of {len(rows)} candidates"
+    return f"{chosen.name} {only} has a chance of {least} or more to be promoted"
 
 
 TOLD_APART = 0.9

@@ -2,8 +2,7 @@
 
 A candidate stops for one of two reasons. *Hopeless*: it is shown to be worse than the incumbent by more than the margin
 (its upper limit lies below -margin), with a small error that the steps share; no number of further items would save it.
-*Outrun*: more candidates are left than the step lets go on, and others have a better chance. The cheapest that would be
-chosen if this were the last step always goes on.
+*Outrun*: more candidates are left than the step lets go on, and others have a better chance.
 
 Stopping costs nothing of the proof's error: it uses selection items only. Source of the scheme: Karnin, Koren & Somekh
 2013, ICML (sequential halving); Jamieson & Talwalkar 2016, AISTATS.
@@ -83,7 +82,10 @@ def surviving(
     """For each candidate after a step: None where it goes on, else why it stops. `steps` share the error of stopping a
     good one. One candidate at least goes on."""
     error = WRONG_STOP / steps
-    ranked = _ranked(tried, rule)
+    rows = sorted(
+        choose(tried, rule).rows, key=lambda row: -(row.chance or 0.0)
+    )  # they come by cost: it settles ties
+    ranked = [row.name for row in rows]
     stops: dict[str, str | None] = dict.fromkeys((one.name for one in tried), None)
     for one in tried:
         if hopeless(one.differences, rule.decision, codes=one.codes, error=error):
@@ -94,11 +96,3 @@ def surviving(
     for name in left[step.keep :]:
         stops[name] = f"stopped after {step.items:,} items: {step.keep} others did better"
     return stops
-
-
-def _ranked(tried: Sequence[TriedCandidate], rule: SelectionRule) -> list[str]:
-    """Names, first the one that would be chosen now, then by their chance of promote and cost."""
-    found = choose(tried, rule)
-    others = [row for row in found.rows if row.name != found.chosen]
-    others.sort(key=lambda row: -(row.chance or 0.0))  # rows come by cost, which settles ties
-    return [found.chosen, *(row.name for row in others)]

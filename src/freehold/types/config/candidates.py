@@ -1,4 +1,4 @@
-"""`[[candidates]]` and `[selection]`: which models are tried, how each is made, how one is chosen."""
+"""`[[candidates]]` and `[selection]`: which models are tried, how each is made, which are proven."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CandidateConfig(MethodSettings, frozen=True, kw_only=True):
 
 
 class SelectionConfig(Table, frozen=True, kw_only=True):
-    """`[selection]`: how one of several candidates is chosen before it alone is proven on held-out samples."""
+    """`[selection]`: how several candidates are measured before they share one look at held-out samples."""
 
     stop: Literal["first", "all"] = "first"
     """`first` stops at the first candidate whose selection result suffices, cheapest expected first; `all` makes and

@@ -62,7 +62,8 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """Take in messages without an answer, too: rows of tables are kept that would be rejected, and encoders learn from
     them and from captured ones where labels have few samples."""
     held_out: ShareBelowOne | None = None
-    """Share of groups held out for evaluation (default: 0.2; 0 where there are `held_out_files`)."""
+    """Share of groups held out for evaluation (default: 0.2; 0.95 where nothing is learned, chosen or calibrated; 0
+    where there are `held_out_files`)."""
     validation: ShareBelowOne | None = None
     """Share of the remaining groups kept to choose among candidates and to watch training (default: what choosing is
     worth at this margin, from 0.05 to 0.25; 0.05 where there is nothing to choose)."""

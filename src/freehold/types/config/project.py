@@ -76,8 +76,8 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
 class TaskConfig(Table, frozen=True, kw_only=True):
     """`[task]`: what counts as right, and the largest drop that is accepted.
 
-    `looks` is how often the same held-out samples may be evaluated for a verdict, decided beforehand; alpha is divided
-    among them. A look beyond that can no longer promote.
+    `looks` is how often held-out samples may be evaluated for a verdict, decided beforehand; alpha is divided among
+    them, most of it for the last, which has most data. A look beyond that can no longer promote.
     """
 
     scorer: str = "exact"
@@ -175,6 +175,13 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
         """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
         named = self.candidates
         return named is None or len(named) > 1 or any(one.method in CHOOSING for one in named)
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything is learned, chosen or calibrated on samples: all but one candidate that is asked as it is,
+        or with a stated prompt, without mixtures. Else all samples may prove."""
+        asked_only = all(one.method in ("as_is", "prompt") for one in self.candidates or ())
+        return self.chooses or self.defer.least_share < 1 or not asked_only
 
     @property
     def upper(self) -> str | None:

@@ -233,12 +233,16 @@ def pseudonym_key(project: Project) -> bytes:
     return key
 
 
-def held_out_share(data: DataConfig) -> float:
-    """What is stated, else a fifth; nothing where whole files are held out: mixed with those, samples of `files`
-    would be judged as if they were of that kind."""
+NOTHING_LEARNS = 0.95
+"""Share held out where no sample is for learning, choosing or calibrating."""
+
+
+def held_out_share(data: DataConfig, *, learns: bool = True) -> float:
+    """What is stated, else a fifth, or nearly all where nothing `learns`; nothing where whole files are held out: mixed
+    with those, samples of `files` would be judged as if they were of that kind."""
     if data.held_out is not None:
         return data.held_out
-    return 0.0 if data.held_out_files else Recipe().held_out
+    return 0.0 if data.held_out_files else Recipe().held_out if learns else NOTHING_LEARNS
 
 
 LEAST_VALIDATION = 0.05
@@ -252,10 +256,13 @@ def validation_share(config: ProjectConfig, traces: int | None) -> float:
     """What is stated, else what choosing among the candidates is worth, of about `traces` traces (None: not known).
 
     That many samples tell a candidate on the incumbent's level from one that is worse by more than the margin; see
-    `freehold.stats.selection.selection_size`. Where nothing is chosen, a twentieth watches training.
+    `freehold.stats.selection.selection_size`. Where nothing is chosen, a twentieth watches training; where nothing
+    learns either, there is no such split.
     """
     if config.data.validation is not None:
         return config.data.validation
+    if not config.learns:
+        return 0.0
     if traces is None or not config.chooses:
         return LEAST_VALIDATION
     rest = round(traces * (1 - held_out_share(config.data)))
@@ -269,7 +276,7 @@ def recipe_of(project: Project, curate: CurateConfig | None = None, *, traces: i
     data = project.config.data
     curate = curate or project.config.curate
     return Recipe(
-        held_out=held_out_share(data),
+        held_out=held_out_share(data, learns=project.config.learns),
         validation=validation_share(project.config, traces),
         group_by=project.config.task.group_by,
         limit=data.limit,

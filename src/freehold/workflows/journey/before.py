@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from freehold.datasets import building
+from freehold.stats.looks import LookPlan
 from freehold.store import Store
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
@@ -65,7 +66,7 @@ def look_first(
         held_out=held_out,
         config=config,
         frozen=frozen_answers(project, dataset),
-        planned_looks=config.task.looks,
+        looks=LookPlan(config.task.looks, grows=True),
         trains=bool(writers),
         freezes=freezes,
         addresses=tuple(addresses),

@@ -7,7 +7,7 @@ weights cannot be had, the machine is too small.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from freehold.engines import start
 from freehold.evals.chat.answer_cache import oldest_answer
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.task_comparison import labels_id
+from freehold.stats.looks import LookPlan
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceGate
@@ -71,12 +72,15 @@ class CandidateRunner:
     `prove`."""
 
     bench: Bench
+    together: str | None = None
+    part: float = 1.0
+    """Of several candidates that are looked at together, this one's of the look's alpha."""
 
     @property
-    def planned_looks(self) -> int:
-        """Evaluations of the same held-out items that were planned. However many candidates there are, one of them is
-        looked at: the others were chosen among on samples of their own."""
-        return self.bench.project.config.task.looks
+    def looks(self) -> Looks:
+        """The looks that are planned: however many candidates there are, they share one at a time."""
+        plan = LookPlan(self.bench.project.config.task.looks, grows=True)
+        return Looks(self.bench.store, plan, together=self.together, part=self.part)
 
     def run(self, candidate: Candidate) -> CandidateOutcome:
         """Take the only candidate from its ruling to a verdict."""
@@ -166,7 +170,7 @@ class CandidateRunner:
     @property
     def mixer(self) -> Mixer:
         """Plans its mixture with the incumbent."""
-        return Mixer(self.bench, self.planned_looks)
+        return Mixer(self.bench, self.looks)
 
     def joined(
         self,
@@ -247,7 +251,8 @@ class CandidateRunner:
                 engine_part(made.plan),
                 bench.dataset.id,
                 bench.task,
-                self.planned_looks,
+                self.looks.plan,
+                *([] if self.looks.together is None else [self.looks.part]),
                 frozen_answers(bench.project, bench.dataset),
                 *filter(None, [path_id, labels_id(bench.task)]),
                 __version__,
@@ -320,7 +325,7 @@ class CandidateRunner:
                     dataset=bench.dataset,
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
-                    looks=Looks(bench.store, self.planned_looks, path_id),
+                    looks=replace(self.looks, path=path_id),
                     without_incumbent=True,
                 ),
                 ServedCandidate(endpoint, plan.served_name, made.untrained_model, UNTRAINED_SAMPLES),

@@ -1,14 +1,16 @@
 """`freehold migrate`: the whole journey, from one `freehold.toml` to a report and a served endpoint.
 
 Read it from `migrate` downwards: import, dataset, then for each candidate ruling, weights, fit, training, parity and,
-where there are several, a measurement on the selection split; evaluation and verdict of the one that was chosen; last
+where there are several, a measurement on the selection split; evaluation and verdict of those that share the look; last
 the report. Each step is skipped when its inputs have not changed (see `steps`), so a
 run that was stopped goes on where it was. One runs at a time in a project (see `project_lock`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,7 +33,7 @@ from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, read_traffic
-from freehold.workflows.journey.candidate import CandidateRunner
+from freehold.workflows.journey.candidate import CandidateOutcome, CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.selection import Selector
@@ -133,43 +135,80 @@ def migrate(
 
 
 class TriedCandidates(NamedTuple):
-    """All candidates' reports, how one was chosen (None: there was one), the one that was proven and the plan that
-    serves it (None: none could be)."""
+    """All candidates' reports, how one was taken (None: there was one), its report and the plan that serves it (None:
+    none could be proven)."""
 
     reports: tuple[CandidateReport, ...]
     choice: CandidateChoice | None
     proven: CandidateReport | None
     plan: ServePlan | None
-    planned_looks: int
 
 
 def try_candidates(bench: Bench, known: Sequence[Candidate]) -> TriedCandidates:
-    """Prove the only candidate, or the one that is chosen from several on samples of their own."""
+    """Prove the only candidate, or those of several that may well be promoted, in one look."""
     runner = CandidateRunner(bench)
     if len(known) == 1:
         outcome = runner.run(known[0])
         proven = None if outcome.plan is None else outcome.report
-        return TriedCandidates((outcome.report,), None, proven, outcome.plan, runner.planned_looks)
-    selector = Selector(runner, known)
-    reports, chosen, choice = selector.select()
-    if chosen is None:
-        return TriedCandidates(tuple(reports), choice, None, None, runner.planned_looks)
+        return TriedCandidates((outcome.report,), None, proven, outcome.plan)
+    reports, proofs, choice = Selector(runner, known).select()
+    if not proofs:
+        return TriedCandidates(tuple(reports), choice, None, None)
     bench.progress.say(choice.why)
-    outcome = runner.prove(chosen)
-    at = known.index(chosen.candidate)
-    reports[at] = outcome.report
-    return TriedCandidates(tuple(reports), choice, outcome.report, outcome.plan, runner.planned_looks)
+    together = None
+    if len(proofs) > 1:
+        together = content_id(
+            [bench.dataset.id, bench.task, [(one.candidate.key, part) for one, part in proofs]]
+        )
+    outcomes = [replace(runner, together=together, part=part).prove(one) for one, part in proofs]
+    taken = max(outcomes, key=_preferred)
+    for (one, _), outcome in zip(proofs, outcomes, strict=True):
+        report = outcome.report
+        if outcome is not taken:
+            report = msgspec.structs.replace(report, not_chosen=_why_not(report, taken.report))
+        reports[known.index(one.candidate)] = report
+    if taken is not outcomes[-1]:  # what was kept last is what is served
+        for record in (taken.report.comparison, taken.report.mixture, taken.report.verdict):
+            if record is not None:
+                bench.store.put(record, made_from=record.made_from)
+    if len(proofs) > 1:
+        why = f"{choice.why}; {taken.report.label} {_how_it_ended(taken.report)}"
+        choice = msgspec.structs.replace(choice, chosen=taken.report.label, why=why)
+    return TriedCandidates(tuple(reports), choice, taken.report, taken.plan)
+
+
+def _preferred(outcome: CandidateOutcome) -> tuple[bool, float, float]:
+    """Promoted before others, then the share that it answers; of equals the cheapest, and of those of unknown cost, as
+    of those that were not promoted, the one with the larger part of the look, which comes last."""
+    report = outcome.report
+    promoted = report.verdict is not None and report.verdict.outcome == "promote"
+    cost = (
+        None
+        if report.selection is None or report.selection.cost is None
+        else report.selection.cost.usd_per_1000
+    )
+    if not promoted:
+        return (False, 0.0 if report.selection is None else report.selection.part, 0.0)
+    share = 1.0 if report.mixture is None or report.mixture.rule is None else report.mixture.share or 0.0
+    return (True, share, -math.inf if cost is None else -float(cost))
+
+
+def _how_it_ended(report: CandidateReport) -> str:
+    if report.verdict is None:
+        return "has no verdict"
+    if report.verdict.outcome != "promote":
+        return f"is told first: {report.verdict.outcome}"
+    return "is taken: of those promoted it answers most, and of equals costs least"
+
+
+def _why_not(report: CandidateReport, taken: CandidateReport) -> str:
+    if report.verdict is None or report.verdict.outcome != "promote":
+        return "it was looked at as well, and is not promoted"
+    return f"it is promoted as well; {taken.label} answers more, or as much and costs less"
 
 
 def _report(bench: Bench, tried: TriedCandidates, more_notes: tuple[str, ...]) -> Report:
-    planned_looks = tried.planned_looks
     config, dataset, task = bench.project.config, bench.dataset, bench.task
-    notes = list(more_notes)
-    if planned_looks > 1:
-        notes.append(
-            f"{planned_looks} evaluations of the same items were planned; each was tested at alpha "
-            f"{task.alpha / planned_looks:.4f}, so that the promise holds for all of them together."
-        )
     return Report(
         id=content_id([dataset.id, task, tried.reports]),
         app=config.app.name,
@@ -184,7 +223,7 @@ def _report(bench: Bench, tried: TriedCandidates, more_notes: tuple[str, ...]) -
         choice=tried.choice,
         steps=tuple(bench.steps.times),
         data=data_in_short(dataset),
-        notes=tuple(notes),
+        notes=more_notes,
     )
 
 

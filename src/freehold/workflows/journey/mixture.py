@@ -7,6 +7,7 @@ import msgspec
 from freehold.datasets import building
 from freehold.errors import UsageError, did_you_mean
 from freehold.hardware.probes.machine import probe_machine
+from freehold.stats.looks import LookPlan
 from freehold.store import Store, open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.mixture import Mixture
@@ -64,7 +65,7 @@ def plan_mixture(
             raise UsageError(f"{candidate.label} cannot be made: {one.report.stopped}")
         planned = runner.mixer.plan(candidate, one.made)
         if planned.rule is not None and not anyway:
-            planned = _unless_spent(bench, planned)
+            planned = _unless_spent(bench, planned, runner.looks.plan)
         if planned.rule is None or planned.refused is not None:
             store.put(planned, made_from=planned.made_from)
             return planned
@@ -85,15 +86,13 @@ def plan_mixture(
         return found
 
 
-def _unless_spent(bench: Bench, planned: Mixture) -> Mixture:
+def _unless_spent(bench: Bench, planned: Mixture, plan: LookPlan) -> Mixture:
     """The mixture as it is, or refused where its look could promote nothing. The look that was planned for its rule is
     no further one."""
     if any(one.path == planned.path_id for one in bench.store.records(ItemLook)):
         return planned
     samples = list(building.samples(bench.dataset, "held_out"))
-    found = spent.look_findings(
-        bench.store, bench.dataset, bench.task, samples, planned=bench.project.config.task.looks
-    )
+    found = spent.look_findings(bench.store, bench.dataset, bench.task, samples, plan)
     for one in found:
         if one.check == spent.CHECK and one.outcome != "ok":
             return msgspec.structs.replace(

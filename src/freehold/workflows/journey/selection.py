@@ -1,4 +1,4 @@
-"""Candidates are made, measured on the selection split, and one of them goes on to the proof.
+"""Candidates are made and measured on the selection split, and those that may well be promoted share the proof.
 
 With ``stop = "first"`` one after the other, the one expected to be cheapest first, until one would suffice; with
 ``stop = "all"`` all of them, by successive halving. What was measured is kept step by step: a run that was killed goes
@@ -85,9 +85,11 @@ def _parameters(candidate: Candidate) -> float:
 
 
 RULE = (
-    "The cheapest candidate, by the cost of 1,000 requests, whose selection result suffices: had the {held_out:,} "
-    "held-out samples come out likewise, the verdict would be promote with a probability of at least {chance:.0%}. "
-    "Where none suffices, the one with the best chance. Only the one chosen is looked at on the held-out samples, once."
+    "Candidates are tried until one suffices: had the {held_out:,} held-out samples come out like its selection "
+    "result, the verdict would be promote with a probability of at least {chance:.0%}. Those that were measured are "
+    "looked at on the held-out samples together, once. The error that is allowed is divided among them by the cube of "
+    "that probability; one with less than three tenths of the best has none of it. Of those that are promoted the one "
+    "that answers most requests alone is taken, of equals the cheapest."
 )
 WITHIN = " No further one is begun once {minutes:g} minutes were spent on making and measuring them, and one is left."
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
@@ -102,11 +104,11 @@ class TimeForAnother(Record, frozen=True, kw_only=True):
 
 
 class Selected(NamedTuple):
-    """All candidates' reports in the order of the project, the one that is to be proven (None: none could be made),
-    and how it was chosen."""
+    """All candidates' reports in the order of the project, those that are to be proven, each with its part of the look,
+    the largest last (none where none could be made), and how they were chosen."""
 
     reports: list[CandidateReport]
-    chosen: MadeCandidate | None
+    proofs: list[tuple[MadeCandidate, float]]
     choice: CandidateChoice
 
 
@@ -127,7 +129,7 @@ class _Tried:
 
 @dataclass(slots=True)
 class Selector:
-    """Chooses one of `candidates`."""
+    """Measures `candidates` and divides the look among them."""
 
     runner: CandidateRunner
     candidates: Sequence[Candidate]
@@ -150,7 +152,7 @@ class Selector:
         return self.bench.dataset.split(SELECTION_SPLIT).samples
 
     def select(self) -> Selected:
-        """Make and measure candidates, and choose one."""
+        """Make and measure candidates, and say which are to be proven."""
         rule = self._rule()
         said = RULE.format(held_out=rule.held_out, chance=rule.least_chance)
         ordered, config = cheapest_first(self.candidates, self.bench.project.config), self._config
@@ -171,7 +173,7 @@ class Selector:
             list(building.samples(bench.dataset, "held_out")), frozen_answers(bench.project, bench.dataset)
         )
         compared = sum(one.incumbent is not None for one in filled) or len(filled)
-        alpha = bench.task.alpha / self.runner.planned_looks
+        alpha = self.runner.looks.plan.alpha(bench.task.alpha)
         return SelectionRule(decision=DecisionRule(margin=bench.task.margin, alpha=alpha), held_out=compared)
 
     def _until_one_passes(self, ordered: Sequence[Candidate], rule: SelectionRule) -> None:
@@ -287,7 +289,7 @@ class Selector:
         selection = choose(known, self._scaled(rule, measured[0]))
         rows = {row.name: row for row in selection.rows}
         for one in measured:
-            self._report_row(one, rows[one.label], chosen=rows[selection.chosen])
+            self._report_row(one, rows[one.label])
         choice = CandidateChoice(
             rule=said,
             stop=self._config.stop,
@@ -298,9 +300,14 @@ class Selector:
             why=selection.reason,
             overlapping=_overlapping(selection.rows),
         )
-        return Selected(self._reports(selection.chosen), self._tried[selection.chosen].made, choice)
+        proofs = sorted((row for row in selection.rows if row.part), key=lambda row: row.part)
+        return Selected(
+            self._reports(selection.chosen),
+            [(self._tried[row.name].made, row.part) for row in proofs],
+            choice,
+        )
 
-    def _report_row(self, one: _Tried, row: SelectionRow, *, chosen: SelectionRow) -> None:
+    def _report_row(self, one: _Tried, row: SelectionRow) -> None:
         assert one.scores is not None
         scores = one.scores
         result = SelectionResult(
@@ -315,12 +322,13 @@ class Selector:
             needed=row.needed,
             chance=row.chance,
             passes=row.passes,
+            part=row.part,
             stopped=row.stopped,
             latency=scores.latency,
             cost=one.cost,
         )
         report = msgspec.structs.replace(
-            one.made.report, selection=result, not_chosen=None if row is chosen else _why_not(row, chosen)
+            one.made.report, selection=result, not_chosen=None if row.part else row.reason
         )
         one.made = one.made._replace(report=report)
 
@@ -343,7 +351,7 @@ class Selector:
             chosen=None if one is None else one.label,
             why=why,
         )
-        return Selected(self._reports(choice.chosen), None if one is None else one.made, choice)
+        return Selected(self._reports(choice.chosen), [] if one is None else [(one.made, 1.0)], choice)
 
     def _reports(self, chosen: str | None) -> list[CandidateReport]:
         reports = []
@@ -367,16 +375,6 @@ class Selector:
         if self._out_of_time:
             return f"not tried: the {self._config.within_minutes:g} minutes for the search were over"
         return f"not tried: {chosen} was expected to cost less, and suffices"
-
-
-def _why_not(row: SelectionRow, chosen: SelectionRow) -> str:
-    if row.passes:
-        cost = (
-            "its cost is not known" if row.cost is None else f"it costs ${row.cost:,.4g} per 1,000 requests"
-        )
-        least = "" if chosen.cost is None else f", {chosen.name} ${chosen.cost:,.4g}"
-        return f"it suffices as well, and {cost}{least}"
-    return row.reason
 
 
 def _overlapping(rows: Sequence[SelectionRow]) -> bool:

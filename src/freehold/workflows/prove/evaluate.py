@@ -28,6 +28,7 @@ from freehold.evals.replay import ReplayOptions, answers, served_model
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
+from freehold.stats.looks import LookPlan
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
@@ -322,7 +323,7 @@ async def evaluate_project(
             dataset=dataset,
             task=task,
             frozen=frozen_answers(project, dataset),
-            looks=Looks(store, selection.planned_looks),
+            looks=Looks(store, LookPlan(selection.planned_looks)),
             limit=selection.limit,
         )
         address = candidate.address(kept=not fresh and candidate.answers_file(cache_dir).exists())
@@ -332,7 +333,7 @@ async def evaluate_project(
                 task=task,
                 held_out=plan.samples()[0],
                 frozen=plan.frozen,
-                planned_looks=selection.planned_looks,
+                looks=LookPlan(selection.planned_looks),
                 addresses=(address,),
             )
         )

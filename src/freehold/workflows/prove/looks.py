@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import msgspec
 
 from freehold.stats import looks
 from freehold.stats.compare import ScoreContext
+from freehold.stats.looks import ONE_LOOK, LookPlan
 from freehold.store import Store, look_ledger
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import ItemLook, LookRemoval
@@ -25,16 +27,19 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """The looks of a store, and how many at the same items were planned: those share alpha. Without a store nothing
-    is known of others, and each is the first.
+    """The looks of a store, and how many were planned: those share alpha. Without a store nothing is known of others,
+    and each is the first.
 
     `path` is the id of the sequence of mixtures that the look is planned for. The candidate alone is the last of them,
-    so by itself it informs and cannot promote.
+    so by itself it informs and cannot promote. Of several candidates that are looked at `together`, by the selection of
+    that id, this one has a `part` of the look's alpha.
     """
 
     store: Store | None = None
-    planned: int = 1
+    plan: LookPlan = ONE_LOOK
     path: str | None = None
+    together: str | None = None
+    part: float = 1.0
 
     def take(self, look: ItemLook) -> LookCount:
         """Keep a look and say which one it is. What was seen cannot be unseen: it counts from here on.
@@ -43,7 +48,7 @@ class Looks:
         made again keeps the share it had, and what it was planned for: another plan made after its result was seen
         gives it no more.
         """
-        kept, found = self._keep(msgspec.structs.replace(look, path=self.path), allowed=look.alpha)
+        kept, found = self._keep(look)
         if kept.path is None:
             return found
         return msgspec.structs.replace(found, may_promote=False, informs=True)
@@ -51,14 +56,12 @@ class Looks:
     def take_mixture(self, look: ItemLook) -> LookCount:
         """The look at the mixtures of `path`. It is the evaluation's own (`look.id`) where that was planned for this
         sequence; otherwise it is one more."""
-        allowed = look.alpha
-        look = msgspec.structs.replace(look, path=self.path)
         kept = None if self.store is None else self.store.get(ItemLook, look.id)
         if kept is not None:
             look = msgspec.structs.replace(look, answers=kept.answers)
             if kept.path != self.path:
                 look = msgspec.structs.replace(look, id=content_id([look.id, self.path]))
-        return self._keep(look, allowed=allowed)[1]
+        return self._keep(look)[1]
 
     def period(self, samples: Sequence[Sample]) -> tuple[date, date] | None:
         """The first and last day on which they were asked; None where no time is known. A record of a file without a
@@ -71,22 +74,22 @@ class Looks:
             days |= {trace.at.date() for trace in traces if trace.at != trace.imported_at}
         return (min(days), max(days)) if days else None
 
-    def _keep(self, look: ItemLook, *, allowed: float) -> tuple[ItemLook, LookCount]:
-        look = msgspec.structs.replace(look, alpha=allowed / self.planned, allowed=allowed)
-        earlier: list[ItemLook] = []
-        kept = look
-        if self.store is not None:
-            self.store.put_once(look)
-            earlier = self.store.records(ItemLook)
-            kept = next((one for one in earlier if one.id == look.id), look)
-            look = msgspec.structs.replace(look, alpha=min(look.alpha, kept.alpha))
+    def _keep(self, look: ItemLook) -> tuple[ItemLook, LookCount]:
+        allowed = look.alpha
+        look = msgspec.structs.replace(look, path=self.path, together=self.together, part=self.part)
         gone = [] if self.store is None else self.store.records(LookRemoval)
-        removed = b"".join(one.traces for one in gone)
-        found = looks.count(earlier, look, planned=self.planned, allowed=allowed, removed=removed)
-        if self.store is not None:
-            known = look_ledger.tell(kept, earlier, keep_for=self.store.database.where)
-            found = msgspec.structs.replace(found, known=known)
-        return kept, found
+        count = partial(
+            looks.count, allowed=allowed, plan=self.plan, removed=b"".join(one.traces for one in gone)
+        )
+        if self.store is None:
+            return look, count([], look)
+        alpha = count(self.store.records(ItemLook), look).alpha
+        self.store.put_once(msgspec.structs.replace(look, alpha=alpha, allowed=allowed))
+        earlier = self.store.records(ItemLook)
+        kept = next(one for one in earlier if one.id == look.id)
+        look = msgspec.structs.replace(look, together=kept.together, part=min(look.part, kept.part))
+        known = look_ledger.tell(kept, earlier, keep_for=self.store.database.where)
+        return kept, msgspec.structs.replace(count(earlier, look), known=known)
 
 
 def look_at(
@@ -147,7 +150,9 @@ def look_note(look: LookCount) -> str:
         )
     if look.number == 1:
         share = f", one of {look.planned} planned" if look.planned > 1 else ""
-        promise = f"a wrong promote has a probability of at most {look.alpha:.2%}"
+        promise = f"a wrong promote has a probability of at most {look.alpha / look.part:.2%}"
+        if look.part < 1:
+            promise += f" over the candidates that share it, {look.alpha:.2%} for this one"
         return f"First look at these {look.items:,} items{share}: {promise}."
     when = f" on {look.first_at:%Y-%m-%d}" if look.first_at is not None else ""
     text = (
@@ -162,7 +167,7 @@ def look_note(look: LookCount) -> str:
             "a promote must hold if they did."
         )
     if look.may_promote:
-        return f"{text} {look.planned} were planned, each at alpha {look.alpha:.4f}."
+        return f"{text} {look.planned} were planned; this one has {look.alpha / look.part:.4f} of alpha."
     return (
         f"{text} Those before were allowed an error of {look.alpha_spent:.2%} in all, so this one cannot promote. "
         "Hold out samples that no evaluation has looked at (a new file in held_out_files), and plan the looks before "

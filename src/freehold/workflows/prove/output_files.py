@@ -12,6 +12,7 @@ import msgspec
 
 from freehold.evals.scorers import for_task
 from freehold.stats.clustered import encode_groups
+from freehold.stats.looks import LookPlan
 from freehold.store import open_store
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import Evaluation, EvaluationLine
@@ -69,7 +70,7 @@ async def evaluate_files(
             outputs.b,
             task=task,
             gold=outputs.gold,
-            looks=Looks(store, planned_looks),
+            looks=Looks(store, LookPlan(planned_looks)),
         )
         store.put_once(EvaluationLine.of(made, now()))
         return made
@@ -96,7 +97,7 @@ def _reach(task: Task, samples: Sequence[Sample], planned_looks: int) -> Iterato
     # Scores that the files carry may be of any kind.
     binary = task.scorer != GIVEN and for_task(task).binary
     items = Items(len(samples), binary, codes, judged=task.scorer == "judge")
-    for one in reach_findings(items, margin=task.margin, alpha=task.alpha, planned_looks=planned_looks):
+    for one in reach_findings(items, margin=task.margin, alpha=task.alpha, looks=LookPlan(planned_looks)):
         yield msgspec.structs.replace(one, outcome="warn") if one.outcome == "fail" else one
 
 

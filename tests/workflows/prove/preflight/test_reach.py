@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from freehold.stats.compare import outcome_of
+from freehold.stats.looks import LookPlan
 from freehold.stats.rules import DecisionRule
 from freehold.workflows.prove.preflight.reach import Items, reach_findings
 
 
 def find(size, margin, *, looks=1, **items):
-    (found,) = reach_findings(Items(size, **items), margin=margin, alpha=0.025, planned_looks=looks)
+    (found,) = reach_findings(Items(size, **items), margin=margin, alpha=0.025, looks=LookPlan(looks))
     return found
 
 

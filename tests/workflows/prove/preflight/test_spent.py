@@ -1,6 +1,7 @@
 import msgspec
 from tests.workflows.prove.preflight.held_out import dataset, sample
 
+from freehold.stats.looks import LookPlan
 from freehold.store import open_store
 from freehold.types.evaluation import Task
 from freehold.workflows.prove.looks import Looks, look_at
@@ -15,10 +16,10 @@ def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
     with open_store(f"sqlite:///{tmp_path / 's.sqlite'}") as store:
         (found,) = look_findings(store, made, TASK, samples)
         assert (found.outcome, found.text) == ("ok", "look 1 at these items, 1 planned")
-        Looks(store, 2).take(
+        Looks(store, LookPlan(2)).take(
             look_at(samples, evaluation_id="e1", dataset_id=made.id, names=("i", "c"), alpha=TASK.alpha)
         )
-        (found,) = look_findings(store, made, TASK, samples, planned=2)
+        (found,) = look_findings(store, made, TASK, samples, LookPlan(2))
         assert found.outcome == "ok"
         (found,) = look_findings(store, made, TASK, samples)
         assert found.outcome == "warn"

@@ -6,7 +6,7 @@ alone after them, keeps all of the error that is allowed (docs/decisions/018).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -58,10 +58,10 @@ class Obstacle(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mixer:
-    """Mixes the candidates of one bench with the incumbent. The alpha of `planned_looks` is shared by them."""
+    """Mixes the candidates of one bench with the incumbent, in `looks` of its store."""
 
     bench: Bench
-    planned_looks: int = 1
+    looks: Looks
 
     @property
     def is_wanted(self) -> bool:
@@ -70,8 +70,8 @@ class Mixer:
 
     @property
     def alpha(self) -> float:
-        """The one-sided error of one look."""
-        return self.bench.task.alpha / self.planned_looks
+        """What the last of the planned looks may err, one-sided."""
+        return self.looks.part * self.looks.plan.alpha(self.bench.task.alpha)
 
     def plan(self, candidate: Candidate, made: Made) -> Mixture:
         """What mixtures would be, by the selection split: the curves, and the thresholds that the look is planned for,
@@ -92,7 +92,7 @@ class Mixer:
             made.plan.identity,
             bench.dataset.id,
             bench.task,
-            self.planned_looks,
+            self.alpha,
             scores,
             bench.project.config.defer,
             *filter(None, [upper]),
@@ -144,7 +144,7 @@ class Mixer:
                 look,
                 path,
                 evaluation,
-                Looks(bench.store, self.planned_looks, planned.path_id),
+                replace(self.looks, path=planned.path_id),
                 task=bench.task,
                 recorded_ms=self._recorded_ms(self._filled("held_out")),
                 ask_upper=None if asked is None else partial(upper_results, bench, asked),
@@ -309,6 +309,7 @@ class Mixer:
         return msgspec.structs.replace(
             planned,
             rule=None if alone else rule.at(seen.tested[seen.taken].threshold),
+            alpha=seen.comparison.alpha,
             tested=seen.tested,
             alone=seen.alone is not None and seen.alone.verdict == "promote",
             comparison=seen.comparison,

@@ -13,6 +13,7 @@ from freehold.errors import FreeholdError, UsageError
 from freehold.evals.frozen import with_frozen
 from freehold.evals.scorers import for_task
 from freehold.stats.clustered import encode_groups
+from freehold.stats.looks import ONE_LOOK, LookPlan
 from freehold.store import Store
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset, Sample
@@ -55,7 +56,7 @@ class PreflightRequest:
     held_out: Sequence[Sample]
     config: ProjectConfig | None = None
     frozen: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    planned_looks: int = 1
+    looks: LookPlan = ONE_LOOK
     trains: bool = False
     freezes: bool = False
     addresses: tuple[AskedEndpoint, ...] = ()
@@ -80,7 +81,7 @@ async def preflight(request: PreflightRequest, *, more: Sequence[Finding] = ()) 
     findings += await _reach(request, findings)
     if request.store is not None:
         findings += look_findings(
-            request.store, request.dataset, request.task, request.held_out, planned=request.planned_looks
+            request.store, request.dataset, request.task, request.held_out, request.looks
         )
     return Preflight(
         findings=tuple(findings), items=len(request.held_out), seconds=round(time.monotonic() - began, 3)
@@ -141,12 +142,7 @@ async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list
     )
     try:
         return list(
-            reach_findings(
-                items,
-                margin=request.task.margin,
-                alpha=request.task.alpha,
-                planned_looks=request.planned_looks,
-            )
+            reach_findings(items, margin=request.task.margin, alpha=request.task.alpha, looks=request.looks)
         )
     except FreeholdError as error:
         return [warn("margin", error.message, error.hint or "look at [task] margin and alpha")]

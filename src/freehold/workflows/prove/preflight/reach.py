@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from freehold.late import np
 from freehold.stats import power as planner
 from freehold.stats.compare import outcome_of
+from freehold.stats.looks import ONE_LOOK, LookPlan
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.types.finding import Finding, fail, ok, warn
 
@@ -41,9 +42,11 @@ class Items(NamedTuple):
     """A judge scores, and the difference that its human labels give decides."""
 
 
-def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: int = 1) -> Iterator[Finding]:
-    """Whether `items` can promote at `margin` (share of the scale) and one-sided `alpha`, which planned looks share."""
-    n, share = items.size, alpha / planned_looks
+def reach_findings(
+    items: Items, *, margin: float, alpha: float, looks: LookPlan = ONE_LOOK
+) -> Iterator[Finding]:
+    """Whether `items` can promote at `margin` (share of the scale) and `alpha`, in the last of the `looks`."""
+    n, share = items.size, looks.alpha(alpha)
     if n == 0:
         return
     if not items.binary:  # how far such scores scatter is not known before there are some
@@ -58,11 +61,11 @@ def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: 
             yield warn(CHECK, text, f"hold out {needed:,} items at least{_of_records(items, needed)}")
         return
     rule = DecisionRule(margin=margin, alpha=share)
-    looks = f" with alpha shared by {planned_looks} looks" if planned_looks > 1 else ""
+    shared = f" with alpha shared by {looks.planned} looks" if looks.planned > 1 else ""
     if _promoted(items, rule, _equal(items)):
         chance = planner.power_at(n, discordance=planner.PLANNED_DISCORDANCE, margin=margin, alpha=share)
         text = (
-            f"{_count(items)}{looks}: a margin of {_points(margin)} can be proven; an equally good candidate that "
+            f"{_count(items)}{shared}: a margin of {_points(margin)} can be proven; an equally good candidate that "
             f"differs on {planner.PLANNED_DISCORDANCE:.0%} of the items is promoted with a probability of {chance:.0%}"
         )
         if chance >= _EVEN:
@@ -82,7 +85,7 @@ def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: 
         f"{planner.items_needed(margin, share):,} for a good chance"
         + ("" if best is None else f"; or accept a margin of {best:g} ([task] margin)")
     )
-    said = f"with {_count(items)}{looks} {can}, and your margin is {_points(margin)}"
+    said = f"with {_count(items)}{shared} {can}, and your margin is {_points(margin)}"
     if items.incumbent is None:
         yield fail(CHECK, f"{said}: a candidate that is as good as the incumbent cannot be promoted", fix)
     elif _promoted(items, rule, np.ones(n)):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from freehold.stats import looks
+from freehold.stats.looks import ONE_LOOK, LookPlan
 from freehold.store import Store, look_ledger
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import ItemLook
@@ -22,7 +23,7 @@ _FRESH = "hold out items that no evaluation has looked at (held_out_files); plan
 
 
 def look_findings(
-    store: Store, dataset: Dataset, task: Task, samples: Sequence[Sample], *, planned: int = 1
+    store: Store, dataset: Dataset, task: Task, samples: Sequence[Sample], plan: LookPlan = ONE_LOOK
 ) -> Iterator[Finding]:
     """What one more evaluation of `samples` would be. It never fails: the same evaluation again adds no look, and
     whether it will be the same is not known before."""
@@ -33,18 +34,18 @@ def look_findings(
         evaluation_id=content_id(["preflight", dataset.id, task]),
         dataset_id=dataset.id,
         names=("incumbent", "candidate"),
-        alpha=task.alpha / planned,
+        alpha=task.alpha,
     )
     known = store.records(ItemLook)
     for note in look_ledger.tell(look, known).notes():
         yield warn(ELSEWHERE, note, _FRESH)
-    found = looks.count(known, look, allowed=task.alpha, planned=planned)
+    found = looks.count(known, look, allowed=task.alpha, plan=plan)
     if found.may_promote:
-        yield ok(CHECK, f"look {found.number} at these items, {planned} planned")
+        yield ok(CHECK, f"look {found.number} at these items, {plan.planned} planned")
         return
     for answers in dict.fromkeys(one.answers for one in known if one.alone and one.answers is not None):
         same = msgspec.structs.replace(look, answers=answers)
-        first = looks.count(known, same, allowed=task.alpha, planned=planned)
+        first = looks.count(known, same, allowed=task.alpha, plan=plan)
         if first.may_promote:
             yield ok(
                 CHECK,
