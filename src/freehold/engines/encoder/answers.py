@@ -36,7 +36,7 @@ class AnswerToken(NamedTuple):
 
 
 class EncoderAnswer(NamedTuple):
-    """An answer. `probability` is that all of it is right, taken as if fields were independent."""
+    """An answer. `probability` is that all of it is right: that of its least sure field (docs/benchmarks.md)."""
 
     tokens: tuple[AnswerToken, ...]
     probability: float
@@ -60,7 +60,7 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
         _decide(field, logits, read, text, top)
         for field, logits in zip(manifest.fields, read.logits, strict=True)
     ]
-    probability = math.prod(one.probability for one in decisions)
+    probability = min(one.probability for one in decisions)
     if manifest.answer == "label":
         first = decisions[0]
         tokens: Sequence[AnswerToken] = (_token(first, [str(value) for value, _ in first.others], top),)

@@ -80,7 +80,7 @@ def judged(form: TaughtForm, made: Sequence[FittedHead], validation: Features) -
     for at, (field, head) in enumerate(zip(form.fields, made, strict=True)):
         ok, confidence = _answers(field, head, validation, at)
         right &= ok
-        sure = sure * confidence
+        sure = np.minimum(sure, confidence)
     return Fitted(
         heads=tuple(made),
         right=int(right.sum()),
