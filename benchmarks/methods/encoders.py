@@ -19,7 +19,7 @@ import random
 import resource
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,19 +97,14 @@ def cases(name: str, data: Path, draws: int) -> Iterator[Case]:
         )
 
 
-def dataset_of(folder: Path, case: Case) -> Dataset:
-    """A dataset without a validation split: every labelled message is taught."""
+def dataset_of(folder: Path, parts: Mapping[SplitName, Sequence[tuple[tuple[Message, ...], str]]]) -> Dataset:
+    """A dataset of conversations and their right answers, by split."""
     folder.mkdir(parents=True, exist_ok=True)
     splits = []
-    parts: tuple[tuple[SplitName, list[tuple[str, str]]], ...] = (
-        ("train", case.train),
-        ("validation", []),
-        ("held_out", case.test),
-    )
-    for name, rows in parts:
+    for name, rows in parts.items():
         samples = [
-            Sample(id=f"{name}{at}", messages=(Message(role="user", content=text),), gold=label)
-            for at, (text, label) in enumerate(rows)
+            Sample(id=f"{name}{at}", messages=messages, gold=label)
+            for at, (messages, label) in enumerate(rows)
         ]
         body = b"".join(msgspec.json.encode(sample) + b"\n" for sample in samples)
         (folder / f"{name}.jsonl").write_bytes(body)
@@ -173,7 +168,14 @@ def measure(
     """One training, and its answers to the test part."""
     base = ensure_weights(ENGLISH_BASE, settings)
     place = out / f"{name}-{draw}-{config.stage}"
-    dataset = dataset_of(place / "data", case)
+    # Without a validation split: every labelled message is taught.
+    dataset = dataset_of(
+        place / "data",
+        {
+            part: [((Message(role="user", content=text),), label) for text, label in rows]
+            for part, rows in (("train", case.train), ("validation", []), ("held_out", case.test))
+        },
+    )
     load_before = os.getloadavg()[0]
     began, cpu = time.monotonic(), cpu_seconds()
     made = train_encoder(
@@ -188,7 +190,7 @@ def measure(
     )
     seconds, used = time.monotonic() - began, cpu_seconds() - cpu
     began, cpu = time.monotonic(), cpu_seconds()
-    given = answers(Path(made.path), [text for text, _ in case.test], config.threads or 2)
+    given = answers(Path(made.path), [text for text, _ in case.test], settings.threads or 2)
     asked = time.monotonic() - began
     right = sum(one == label for one, (_, label) in zip(given, case.test, strict=True))
     return {
@@ -223,8 +225,8 @@ def main() -> None:
     parser.add_argument("--stage", choices=("auto", "frozen", "contrastive", "tuned"), default="auto")
     parser.add_argument("cases", nargs="+")
     given = parser.parse_args()
-    settings = load()
-    config = EncoderConfig(threads=given.threads, stage=given.stage)
+    settings = msgspec.structs.replace(load(), threads=given.threads)
+    config = EncoderConfig(stage=given.stage)
     lines = []
     for name in given.cases:
         found = []

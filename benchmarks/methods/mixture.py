@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.methods.encoders import Case, banking, dataset_of
+from benchmarks.methods.encoders import banking, dataset_of
 from benchmarks.training.snips import samples_of
 from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router
@@ -48,6 +48,7 @@ from freehold.stats.deferral import (
     taken_share,
 )
 from freehold.stats.rules import DecisionRule
+from freehold.types.dataset import Message
 from freehold.types.deferral import Calibration, DeferralWay, SignalName
 from freehold.types.encoder import EncoderConfig, EncoderStage
 from freehold.types.evaluation import PairedResult
@@ -131,7 +132,10 @@ def _trained(place: Path, rows: list[tuple[str, str]], stage: EncoderStage | str
     if not done.exists():
         made = train_encoder(
             config=EncoderConfig(threads=2, stage=stage),  # type: ignore[arg-type]
-            dataset=dataset_of(place / "data", Case(rows, [], [])),
+            dataset=dataset_of(
+                place / "data",
+                {"train": [((Message(role="user", content=text),), label) for text, label in rows]},
+            ),
             base=ensure_weights(ENGLISH_BASE, settings),
             out_dir=place,
             name="encoder",

@@ -208,10 +208,10 @@ def taught(out: Path, stage: Any, train: Sequence[Request], held: Sequence[Reque
     given, milliseconds = [], []
     for one in held:
         begin = time.process_time()
-        text = manifest.text_of(messages_of(one))
-        (read,) = runner.run([text])
+        texts = manifest.texts_of(messages_of(one))
+        (read,) = runner.run([texts])
         assert isinstance(read, EncodedText)
-        given.append(answer(manifest, read, text))
+        given.append(answer(manifest, read, texts[0]))
         milliseconds.append((time.process_time() - begin) * 1000)
     facts = {
         "stage": made.stage,

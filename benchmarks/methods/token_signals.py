@@ -22,7 +22,7 @@ import numpy as np
 
 from freehold.datasets import building
 from freehold.deferring.learning import learn_router
-from freehold.deferring.router import request_text
+from freehold.deferring.request_text import request_text
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.evals.scoring import scorer_of

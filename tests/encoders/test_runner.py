@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder
 
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, MODEL, PACKED, TOKENIZER, read_manifest
+from freehold.encoders.pairs import NUMBERS, likeness
 from freehold.encoders.runner import RUN_TOKENS, SentenceVectors, TooLong, groups, load_runner, unit_length
 from freehold.errors import EngineError, StorageError
 from freehold.preparing import index as index_module
 from freehold.preparing.index import open_index, write_index
+from freehold.types.dataset import Message
 from freehold.types.encoder import EncoderManifest
 from freehold.types.preparation import Example, ExampleIndex
 
@@ -66,6 +69,59 @@ def test_spans_are_places_in_the_text_without_its_prefix(tmp_path):
         "é",
         "ab12",
     ]
+
+
+def test_a_request_has_the_views_of_the_manifest(tmp_path):
+    folder = tiny_encoder(tmp_path / "views", views=("last", "assistant"))
+    heads = dict(load_file(folder / "heads.safetensors"))
+    heads["0.weight"] = np.hstack([0 * heads["0.weight"], heads["0.weight"]])
+    save_file(heads, folder / "heads.safetensors")
+    runner = load_runner(folder, threads=1, most_tokens=12)
+    plain = load_runner(tiny_encoder(tmp_path / "plain"), threads=1, most_tokens=12)
+    both, alone, long = runner.run([("where", "cancel it"), ("where", ""), ("is " * 5, "it " * 5)])
+    np.testing.assert_allclose(both.logits[0], plain.run(["cancel it"])[0].logits[0], atol=1e-5)
+    np.testing.assert_allclose(alone.logits[0], heads["0.bias"], atol=1e-6)
+    assert (both.tokens, alone.tokens, long) == (7, 3, TooLong(14))
+    np.testing.assert_allclose(both.embedding, plain.run(["where"])[0].embedding, atol=1e-6)
+
+
+def test_a_long_text_is_read_in_pieces(tmp_path):
+    text = " ".join(["where is my order"] * 5 + ["cancel it now please"] * 5)  # 40 tokens, 14 a piece
+    whole = load_runner(tiny_encoder(tmp_path / "whole", chunks=3), threads=1, most_tokens=64)
+    (read,) = whole.run([text])
+    assert (read.tokens, read.cut) == (46, 0)
+    plain = load_runner(tiny_encoder(tmp_path / "plain"), threads=1, most_tokens=64)
+    words = text.split()
+    parts = [" ".join(words[at : at + 14]) for at in range(0, 40, 14)]
+    lengths = np.array([16, 16, 14])
+    raw = sum(
+        n * one.embedding * scale
+        for n, one, scale in zip(lengths, plain.run(parts), raw_lengths(parts, lengths), strict=True)
+    )
+    np.testing.assert_allclose(read.embedding, raw / np.linalg.norm(raw), atol=1e-5)
+    (some,) = load_runner(tiny_encoder(tmp_path / "some", chunks=2), threads=1, most_tokens=64).run([text])
+    assert (some.tokens, some.cut) == (32, 12)
+
+
+def raw_lengths(parts, lengths):
+    """How long the embeddings of pieces are before they are brought to length 1: each token is its own direction."""
+    for part, length in zip(parts, lengths, strict=True):
+        words = part.split()
+        yield np.sqrt(sum(words.count(one) ** 2 for one in set(words)) + 2) / length
+
+
+def test_two_texts_are_compared(tmp_path):
+    folder = tiny_encoder(tmp_path / "pairs", marks=("A:", "B:"))
+    heads = dict(load_file(folder / "heads.safetensors"))
+    heads["0.weight"] = np.random.default_rng(0).normal(size=(4, NUMBERS)).astype("f4")
+    save_file(heads, folder / "heads.safetensors")
+    runner = load_runner(folder, threads=1)
+    message = Message(role="user", content="A: where is it B: where is my order")
+    texts = read_manifest(folder).texts_of([message])
+    assert texts == ("where is it", "where is my order")
+    one, other, both = runner.run([texts[0], texts[1], texts])
+    row = likeness(one.embedding, other.embedding, texts)
+    np.testing.assert_allclose(both.logits[0], heads["0.weight"] @ row + heads["0.bias"], atol=1e-5)
 
 
 def test_the_prefix_is_read(tmp_path):

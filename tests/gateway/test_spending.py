@@ -40,11 +40,15 @@ def test_a_bill_has_the_tokens_an_answer_reports_or_an_estimate(api, answer, tok
     assert charge.estimated is estimated
 
 
-def test_a_report_that_makes_no_sense_is_not_believed():
-    report = b'"usage":{"prompt_tokens":5,"completion_tokens":999999999}}'
-    charge = charge_of(["key:a"], "incumbent", "gpt-4o", "openai", b"q" * 1000, [report])
-    assert charge.implausible and charge.estimated
-    assert (charge.prompt_tokens, charge.completion_tokens) == (250, len(report) // 4)
+def test_a_report_beyond_what_is_seen_is_billed_and_told_and_one_that_is_no_count_is_not_believed():
+    def told(count):
+        report = b'"usage":{"prompt_tokens":5,"completion_tokens":%d}}' % count
+        return charge_of(["key:a"], "incumbent", "gpt-4o", "openai", b"q" * 1000, [report])
+
+    seen = told(250_000)
+    assert (seen.implausible, seen.estimated, seen.completion_tokens) == (True, False, 250_000)
+    none = told(999_999_999)
+    assert none.implausible and none.estimated and none.prompt_tokens == 250
 
 
 def test_dollars_come_from_the_stated_price_or_the_list():

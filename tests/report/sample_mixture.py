@@ -10,7 +10,7 @@ from freehold.stats.deferral import mixture_curve
 from freehold.stats.rules import DecisionRule
 from freehold.types.deferral import DeferralRule
 from freehold.types.evaluation import Comparison
-from freehold.types.mixture import Mixture, MixtureCost, MixtureLatency, ShareStep
+from freehold.types.mixture import Mixture, MixtureCost, MixtureLatency, ShareStep, Times
 
 
 def curve_and_calibration(*, informative=True, n=600):
@@ -77,12 +77,9 @@ def mixture(*, losses=4, share=0.5, n=500, **changes):
             why=("rented-1: as stated",),
         ),
         "latency": MixtureLatency(
-            here_p50_ms=8,
-            here_p95_ms=15,
-            deferred_p50_ms=8,
-            deferred_p95_ms=16,
-            incumbent_p50_ms=700,
-            incumbent_p95_ms=1900,
+            here=Times(p50_ms=8, p95_ms=15),
+            deferred=Times(p50_ms=8, p95_ms=16),
+            incumbent=Times(p50_ms=700, p95_ms=1900),
         ),
         "usd_saved_per_month": Decimal("123.40"),
         "incumbent_until": date(2027, 3, 1),

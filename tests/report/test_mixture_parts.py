@@ -8,7 +8,7 @@ from freehold.report.mixture_parts import mixture_figures, risk_over_share
 def test_the_picture_has_band_margin_random_line_and_proof():
     made = mixture()
     drawn = risk_over_share(made, made.curves[0])
-    assert drawn.count("<polygon") == 2, "the band of the curve, and that of the random split"
+    assert drawn.count("<polygon") == 1, "the band of the curve"
     assert "worst you accept (−3)" in drawn and "random split" in drawn
     assert drawn.count('class="interval promote"') == 22, "every share that was tested, and the one in force"
     assert drawn.count('class="dot promote"') == 1

@@ -69,7 +69,7 @@ def test_equal_small_clusters_get_no_allowance():
     d[[3, 50, 90]] = -1.0
     limits = clustered.clustered_binary_limits(codes, d, margin=0.05)
     clumps = clustered.clump_limits(codes, d, limits)
-    assert clumps.lower == pytest.approx(limits.tango_neff_lower, abs=1e-12)
+    assert clumps.lower == pytest.approx(limits.tango[0], abs=1e-12)
 
 
 def test_items_without_a_group_are_units_of_their_own():

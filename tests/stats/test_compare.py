@@ -9,6 +9,7 @@ from freehold.errors import UsageError
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import Comparison
+from freehold.verdict.notes import noted
 
 SCORES = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=2, max_size=60
@@ -85,7 +86,7 @@ def test_clusters_widen_the_interval_and_need_twenty():
     alone, together = run(pairs), run(pairs, clusters=clusters)
     assert together.n_groups == 60
     assert together.ci_high - together.ci_low > 2 * (alone.ci_high - alone.ci_low)
-    assert any("independent units" in note for note in together.notes)
+    assert any("independent units" in note for note in noted(together).notes)
     few = run(counted(both=1000), clusters=[str(i // 100) for i in range(1000)], margin=0.5)
     assert few.verdict == "hold"
     assert "too_few_pairs" in few.reasons
@@ -168,5 +169,5 @@ def test_partial_credit_does_not_hide_failures_too_rare_to_be_seen(clustered):
     few, enough = compared(60), compared(300)
     assert few.ci_low > -0.03
     assert (few.verdict, few.reasons) == ("hold", ("rare_losses_could_hide_harm",))
-    assert few.needed_n >= 119 and any("would settle it" in note for note in few.notes)
+    assert few.needed_n >= 119 and any("would settle it" in note for note in noted(few).notes)
     assert (enough.verdict, enough.reasons) == ("promote", ("noninferior",))

@@ -67,14 +67,12 @@ def test_discordance_of_a_pilot_is_its_upper_limit():
 
 
 def test_the_smallest_detectable_has_a_floor():
-    assert power.smallest_detectable(0, 0, 100) == power.smallest_detectable(2, 1.7, 100)
-    assert power.smallest_detectable(0, 0, 100, floor=False) == 0
+    assert power.smallest_detectable(0, 100) == power.smallest_detectable(3.7, 100)
 
 
 def test_a_noisy_incumbent_has_a_ceiling():
-    assert power.power_ceiling(200, self_noise=0.2, margin=0.02) < 0.1
-    assert power.power_ceiling(20_000, self_noise=0.04, margin=0.02) > 0.99
-    assert power.smallest_provable_margin(400, 0.04) == pytest.approx(0.02)
+    assert power.power_at(200, discordance=0.2, margin=0.02) < 0.1
+    assert power.power_at(20_000, discordance=0.04, margin=0.02) > 0.99
 
 
 def test_a_plan_for_losses_too_rare_to_be_seen():

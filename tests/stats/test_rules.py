@@ -2,7 +2,8 @@ import pytest
 from tests.stats.conftest import counted, run
 
 from freehold.errors import UsageError
-from freehold.stats.rules import REASONS, DecisionRule, Evidence, decide
+from freehold.stats.rules import DecisionRule, Evidence, decide
+from freehold.verdict.reasons import REASONS
 
 
 def test_reject_needs_proof_of_harm_beyond_the_margin():

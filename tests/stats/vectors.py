@@ -27,18 +27,20 @@ def _alpha(i, two_sided=False):
     return i.get("alpha", 0.05 if two_sided else 0.025)
 
 
-def _estimate(result):
-    return result._asdict()
-
-
 def tango_ci(i):
-    return _estimate(binary.tango_ci(i["wins"], i["losses"], i["n"], _alpha(i)))
+    if i["n"] == 0:
+        return {"estimate": None, "lower": None, "upper": None}
+    return binary.tango_ci(i["wins"], i["losses"], i["n"], _alpha(i))._asdict()
 
 
 def noninferiority_test(i):
     counts = i["wins"], i["losses"], i["n"]
-    statistic = float(binary.tango_statistic(*counts, -i["margin"]))
-    return exact.noninferiority_test(*counts, i["margin"])._asdict() | {"z_tango": statistic}
+    z = exact.score(*counts, -i["margin"])
+    return {
+        "z_tango": z,
+        "p_tango": exact.normal_cdf(-z),
+        "p_exact_unconditional": exact.p_promote(*counts, i["margin"]),
+    }
 
 
 def paired_t_ci(i):
@@ -89,8 +91,9 @@ def empirical_bernstein(i):
         i["x"],
         alpha=i["alpha"],
         truncation=i.get("truncation", 0.5),
-        running_intersection=i.get("running_intersection", False),
     )
+    if i.get("running_intersection", False):
+        lower = np.maximum.accumulate(lower)
     return {"lower_at_t": {str(t): float(value) for t, value in enumerate(lower, 1)}}
 
 
@@ -174,6 +177,11 @@ def clustered_binary_verdict(i):
         )
     )
     return found._asdict() | {
+        "estimate": found.mean.estimate,
+        "cluster_robust_lower": found.mean.lower,
+        "cluster_robust_upper": found.mean.upper,
+        "tango_neff_lower": found.tango[0],
+        "tango_neff_upper": found.tango[1],
         "n_effective": len(d) / found.design_effect_used,
         "verdict": decision.outcome,
         "reason": decision.reason,

@@ -13,7 +13,7 @@ from freehold.errors import UsageError
 from freehold.types.asking import RecordedAsking
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
-from freehold.types.encoder import text_of
+from freehold.types.encoder import VIEWS, texts_of
 from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
 from freehold.types.preparation import ExampleIndex, Preparation
 from freehold.types.report import CandidateReport, Report
@@ -76,7 +76,22 @@ TALK = (
 
 
 def test_what_varies_of_the_system_prompt_is_read_last():
-    assert text_of(TALK, system_lines=("Name the intent.",)) == "the blue one\n!\nPlan: paid"
+    assert texts_of(TALK, system_lines=("Name the intent.",)) == ("the blue one\n!\nPlan: paid",)
+
+
+def test_the_views_of_a_conversation():
+    turns = [
+        ("user", "1"),
+        ("assistant", "2"),
+        ("user", "3"),
+        ("assistant", "4"),
+        ("user", "5"),
+        ("assistant", "6"),
+    ]
+    talk = [Message(role=role, content=text) for role, text in turns]
+    assert texts_of(talk, VIEWS) == ("5", "4", "1\n3")
+    assert texts_of(talk[:1], VIEWS) == ("1", "", "")
+    assert texts_of([], VIEWS) == ("", "", "")
 
 
 def test_adapters_bring_the_template_they_were_taught_with():

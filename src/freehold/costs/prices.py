@@ -117,6 +117,14 @@ def request_price(
     return _price(found, vendor, usage, at or datetime.datetime.now(UTC))
 
 
+def longest_prompt(model: str) -> int | None:
+    """Tokens of context that the price list states for a model; None where it does not, or is not installed."""
+    try:
+        return _listed(model)[1].context_window or None
+    except (UsageError, MissingExtraError):
+        return None
+
+
 def price_basis(
     model: str, *, flat: TokenPrice | None = None, today: datetime.date | None = None
 ) -> PriceBasis:

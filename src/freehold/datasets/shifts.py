@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from freehold.datasets.label_shift import label_shift
 from freehold.datasets.profile import LONGEST_LABEL, MOST_LABELS
 from freehold.datasets.sampling import answer_of
-from freehold.stats.label_shift import label_shift
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.trace import Trace
 

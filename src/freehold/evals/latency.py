@@ -17,17 +17,17 @@ def summarize(
     return LatencySummary(
         n=len(timed),
         concurrency=concurrency,
-        ttft_p50_ms=_quantile([one.ttft_ms for one in timed], 0.5),
-        ttft_p95_ms=_quantile([one.ttft_ms for one in timed], 0.95),
-        total_p50_ms=_quantile([one.total_ms for one in timed], 0.5),
-        total_p95_ms=_quantile([one.total_ms for one in timed], 0.95),
+        ttft_p50_ms=quantile([one.ttft_ms for one in timed], 0.5),
+        ttft_p95_ms=quantile([one.ttft_ms for one in timed], 0.95),
+        total_p50_ms=quantile([one.total_ms for one in timed], 0.5),
+        total_p95_ms=quantile([one.total_ms for one in timed], 0.95),
         prompt_tokens=_total([one.usage.prompt_tokens if one.usage else None for one in timed]),
         completion_tokens=_total([one.usage.completion_tokens if one.usage else None for one in timed]),
         wall_seconds=wall_seconds,
     )
 
 
-def _quantile(values: Sequence[float | None], share: float) -> float | None:
+def quantile(values: Sequence[float | None], share: float) -> float | None:
     """The smallest value that at least `share` of the values don't exceed (inverse of the distribution)."""
     known = sorted(value for value in values if value is not None)
     if not known:

@@ -27,9 +27,11 @@ _USAGE = re.compile(rb'"(?:usage|usageMetadata|usage_metadata)" ?: ?(?=\{)')
 _TIER = re.compile(rb'"service_tier" ?: ?"(batch|flex|priority)"')
 _HEAD, _TAIL = 4096, 16_384
 _BYTES_PER_TOKEN = 4
-# A token has a byte at least. Beyond those seen there may be images, stored context, hidden reasoning: not more than
-# this. A report that claims more is not believed.
+# A token has a byte at least. Beyond those seen there may be images, stored context, hidden reasoning: who reports
+# more than this is billed as it says, and told of.
 UNSEEN_TOKENS = 200_000
+_MOST_TOKENS = 10**7
+"""Of one answer: a count beyond that is not believed."""
 _decoder = json.JSONDecoder()
 
 
@@ -71,11 +73,13 @@ def charge_of(
     implausible = (prompt or 0) > len(request) + UNSEEN_TOKENS or (
         completion or 0
     ) > answer_bytes + UNSEEN_TOKENS
-    if implausible:
+    if (prompt or 0) > _MOST_TOKENS or (completion or 0) > _MOST_TOKENS:
         usage = prompt = completion = None
     cached = (usage.cached_prompt_tokens or 0) if usage is not None else 0
     if prompt is not None and completion is not None:
-        return Charge(list(names), endpoint, model, prompt, cached, completion, usage=usage)
+        return Charge(
+            list(names), endpoint, model, prompt, cached, completion, implausible=implausible, usage=usage
+        )
     chunks = sum(part.count(b"data:") for part in answer)
     return Charge(
         list(names),

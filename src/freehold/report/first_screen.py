@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 
 from freehold.report import words
 from freehold.report.selection_rows import SelectionPictureRow, decisive, proof_rows, selection_rows
-from freehold.stats.rules import REASONS
 from freehold.types.evaluation import SliceResult
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
+from freehold.verdict.reasons import REASONS
 
 MOST_ROWS = 6
 Tone = Literal["promote", "hold", "reject", "soft"]
@@ -210,24 +210,15 @@ def validity(report: Report) -> str:
 def worst_slice(candidate: CandidateReport) -> SliceResult | None:
     """The slice that was tested and lost most; None where none was."""
     k = decisive(candidate)
-    tested = [] if k is None else [one for one in by_drop(k.slices) if one.p_harm is not None]
+    tested = [] if k is None else [one for one in k.slices if one.p_harm is not None]
     return tested[0] if tested else None
-
-
-def by_drop(slices: tuple[SliceResult, ...]) -> list[SliceResult]:
-    """The largest drop first; those too small to test, where chance makes the largest ones, last. Reports of earlier
-    versions have another order."""
-    return sorted(
-        slices,
-        key=lambda one: (one.p_harm is None, 1.0 if one.difference is None else one.difference, one.name),
-    )
 
 
 def calibration(candidate: CandidateReport) -> str:
     """How far its own confidence can be believed."""
     mixture, encoder = candidate.mixture, candidate.encoder
-    if mixture is not None and mixture.curves:
-        best = mixture.curves[mixture.best or 0].quality
+    if mixture is not None and mixture.curve is not None:
+        best = mixture.curve.quality
         return (
             f"by its {best.signal.replace('_', ' ')}: calibration error {words.percent(best.error_after)} on "
             f"{best.n:,} samples, and a good answer is surer than another with a probability of "
@@ -236,6 +227,19 @@ def calibration(candidate: CandidateReport) -> str:
     if encoder is not None and encoder.calibration_error is not None:
         return f"calibration error {words.percent(encoder.calibration_error)} on {encoder.validation_asked:,} samples"
     return "not measured: no mixture was planned ([defer])"
+
+
+def baseline(candidate: CandidateReport) -> str | None:
+    """What it has over a linear head on words, which ten lines of any program make; None where that was not tried."""
+    encoder = candidate.encoder
+    stages = {} if encoder is None else {one.stage: one for one in encoder.stages}
+    if encoder is None or (words_alone := stages.get("words")) is None or not encoder.validation_asked:
+        return None
+    best, alone = (one.right / one.asked for one in (stages.get(encoder.stage, words_alone), words_alone))
+    return (
+        f"{words.percent(best)} of {words_alone.asked:,} samples left out; words alone, tf-idf and a linear head, "
+        f"have {words.percent(alone)}: {100 * (best - alone):+.1f} points"
+    )
 
 
 def ids(candidate: CandidateReport) -> list[str]:

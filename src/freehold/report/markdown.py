@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 
 from freehold.report import first_screen, words
-from freehold.report.first_screen import by_drop
 from freehold.report.page import lead_of, records_of
 from freehold.report.selection_rows import decisive
-from freehold.stats.rules import REASONS
 from freehold.types.evaluation import Comparison, PairedResult
 from freehold.types.report import CandidateReport, Report
+from freehold.verdict.reasons import REASONS
 from freehold.visible import one_line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$@:-])")
@@ -98,6 +97,10 @@ def _risks(lead: CandidateReport) -> list[str]:
     if lead.retained is not None:
         lines.append(f"- Other skills: {inert(lead.retained.text)} {code(lead.retained.id)}")
     lines.append(f"- How sure it is: {inert(first_screen.calibration(lead))}")
+    if lead.encoder is not None and lead.encoder.ended is not None:
+        lines.append(f"- Learned no further: {inert(lead.encoder.ended.why)} {code(lead.encoder.id)}")
+    if (baseline := first_screen.baseline(lead)) is not None:
+        lines.append(f"- Against a baseline: {inert(baseline)}")
     if lead.parity is not None:
         lines.append(f"- Served as made: {inert(lead.parity.check_result().text)} {code(lead.parity.id)}")
     return lines
@@ -125,7 +128,7 @@ def _slices(lead: CandidateReport) -> list[str]:
         return []
     lines = ["", "## By slice, worst first", ""]
     lines += ["| slice | samples | difference | interval | |", "|---|--:|--:|--:|---|"]
-    for one in first_screen.by_drop(k.slices):
+    for one in k.slices:
         middle, low, high = (words.points(value) for value in (one.difference, one.ci_low, one.ci_high))
         word = "**harmed**" if one.harmed else inert(one.note or "")
         lines.append(f"| {inert(one.name)} | {one.n:,} | {middle} | {low} to {high} | {word} |")
@@ -228,7 +231,7 @@ def _figures(result: PairedResult) -> Iterator[tuple[str, str]]:
 
 def _comparison_slices(result: PairedResult) -> list[str]:
     lines = ["", "| slice, worst first | n | difference | interval | |", "|---|--:|--:|--:|---|"]
-    for one in by_drop(result.slices)[:MOST_SLICES]:
+    for one in result.slices[:MOST_SLICES]:
         difference = words.ABSENT if one.difference is None else f"{one.difference:+.4f}"
         interval = (
             words.ABSENT

@@ -17,14 +17,6 @@ _TICKS = 8
 Place = Callable[[float], float]
 
 
-def best_curve(mixture: Mixture) -> MixtureCurve | None:
-    """The curve that the rule is from; else the one that tells best what is sure; None without any."""
-    if mixture.best is not None:
-        return mixture.curves[mixture.best]
-    drawn = [one for one in mixture.curves if one.points]
-    return max(drawn, key=lambda one: one.quality.auroc or 0.0, default=None)
-
-
 def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
     """The picture as inline SVG: difference to the incumbent over the share answered here. What was tested on held-out
     samples stands in it as upright lines, the share that was taken with a dot."""
@@ -48,21 +40,13 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
         return " ".join(f"{x(share):.1f},{y(value):.1f}" for share, value in values)
 
     band = [(row[0], row[3]) for row in rows] + [(row[0], row[2]) for row in reversed(rows)]
-    last = rows[-1]
-    by_lot = (curve.points[-1].random - rest) / last[0] if last[0] else 0.0
-    lot_band = [
-        (0.0, rest),
-        (last[0], last[3] if last[0] == 1 else rest + by_lot * last[0]),
-        (last[0], last[2] if last[0] == 1 else rest + by_lot * last[0]),
-    ]
     axis, right, at_margin = y(bottom), x(1), y(-mixture.margin)
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" class="picture" '
         f'aria-label="{escape(_said(mixture, curve))}">'
         f'<rect x="{_LEFT}" y="{y(top):.1f}" width="{right - _LEFT:.1f}" height="{at_margin - y(top):.1f}" '
         f'class="safe"/>{_grid(x, y, bottom, top, axis)}'
-        f'<polygon points="{line(lot_band)}" style="fill:var(--p2);opacity:.16"/>'
-        f'<polyline points="{line([(0.0, rest), (1.0, rest + by_lot)])}" '
+        f'<polyline points="{line([(0.0, rest), (1.0, curve.whole)])}" '
         'style="fill:none;stroke:var(--p2);stroke-width:1.5;stroke-dasharray:5 4"/>'
         f'<polygon points="{line(band)}" style="fill:var(--accent);opacity:.18"/>'
         f'<polyline points="{line([row[:2] for row in rows])}" class="curve"/>'
@@ -119,7 +103,7 @@ def _said(mixture: Mixture, curve: MixtureCurve) -> str:
     """The picture in words."""
     told = "; ".join(
         f"{percent(p.share)} here: {points(p.difference)} points, {points(p.low)} to {points(p.high)}, by lot "
-        f"{points(p.random)}"
+        f"{points(curve.by_lot(p.share))}"
         for p in shown_points(curve, 6)
     )
     return f"{mixture.sentence} Difference to the incumbent over the share answered here. {told}."
@@ -200,17 +184,17 @@ def mixture_figures(mixture: Mixture) -> list[tuple[str, str]]:
         month = mixture.usd_saved_per_month
         rows.append(("saved a month", words.ABSENT if month is None else f"${month:,.2f}"))
         rows += [("", why) for why in cost.why]
-    times = mixture.latency
-    if times is not None:
+    waits = mixture.latency
+    if waits is not None:
         rows += [
-            (name, f"{words.milliseconds(p50)} for half, {words.milliseconds(p95)} for 95%")
-            for name, p50, p95 in (
-                ("router's decision", times.decided_p50_ms, times.decided_p95_ms),
-                ("an answer from here", times.here_p50_ms, times.here_p95_ms),
-                ("added to a deferred one", times.deferred_p50_ms, times.deferred_p95_ms),
-                ("incumbent, as recorded", times.incumbent_p50_ms, times.incumbent_p95_ms),
+            (name, f"{words.milliseconds(one.p50_ms)} for half, {words.milliseconds(one.p95_ms)} for 95%")
+            for name, one in (
+                ("router's decision", waits.decided),
+                ("an answer from here", waits.here),
+                ("added to a deferred one", waits.deferred),
+                ("incumbent, as recorded", waits.incumbent),
             )
-            if p50 is not None
+            if one.p50_ms is not None
         ]
     if mixture.incumbent_until is not None:
         rows.append(("incumbent until", f"{mixture.incumbent_until}"))

@@ -357,7 +357,8 @@ def _encoder_making(encoder: EncoderModel) -> str:
         read += f", behind the prefix `{manifest.prefix}`"
     return "\n".join(
         (
-            f"- trained: {_STAGES[encoder.stage]}",
+            f"- trained: {_STAGES[encoder.stage]}"
+            + ("" if encoder.ended is None else f" ({encoder.ended.why})"),
             f"- {encoder.train_samples:,} samples in {encoder.train_seconds:,.0f} s{peak}, seed {encoder.seed}",
             f"- {read}",
             "- versions: " + ", ".join(f"{name} {version}" for name, version in encoder.versions.items()),
@@ -369,7 +370,9 @@ def _validation(encoder: EncoderModel) -> str:
     if not encoder.validation_asked:
         return "- there were too few samples to validate it"
     share = encoder.validation_right / encoder.validation_asked
-    line = f"- {encoder.validation_right:,} of {encoder.validation_asked:,} validation samples right ({share:.1%})"
+    line = (
+        f"- {encoder.validation_right:,} of {encoder.validation_asked:,} samples left out right ({share:.1%})"
+    )
     if encoder.calibration_error is not None:
         line += f"; expected calibration error {encoder.calibration_error:.3f}"
     return line

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from freehold.stats.rules import REASONS
 from freehold.types import units
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
 from freehold.types.selected import RequestCost
+from freehold.verdict.reasons import REASONS
 from freehold.visible import visible as visible
 
 ABSENT = "not known"

@@ -27,11 +27,11 @@ _BISECTIONS = 56  # halves a bracket of width 2 to below 1e-16
 
 
 class Estimate(NamedTuple):
-    """A difference with its one-sided 1 - alpha limits; None where it cannot be computed."""
+    """A difference with its one-sided 1 - alpha limits."""
 
-    estimate: float | None
-    lower: float | None
-    upper: float | None
+    estimate: float
+    lower: float
+    upper: float
 
 
 def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
@@ -96,9 +96,7 @@ def tango_limits(wins: Any, losses: Any, n: Any, quantile: Any) -> tuple[Floats,
 
 
 def tango_ci(wins: float, losses: float, n: float, alpha: float = 0.025) -> Estimate:
-    """Tango's score interval for the paired difference. Never a point, even with total agreement."""
-    if n <= 0:
-        return Estimate(None, None, None)
+    """Tango's score interval for the paired difference (n above 0). Never a point, even with total agreement."""
     lower, upper = tango_limits(wins, losses, n, z_quantile(alpha))
     return Estimate((wins - losses) / n, float(lower), float(upper))
 

@@ -11,17 +11,19 @@ Miller 2008, Review of Economics and Statistics 90:414 (bootstrap-t over cluster
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.late import np, special
-from freehold.stats.binary import Estimate, Floats, tango_limits, tango_statistic
+from freehold.stats.binary import Estimate, Floats, tango_limits
 from freehold.stats.continuous import FEW_NONZERO, MeanLimits, no_variance_limits, t_quantile
+from freehold.stats.exact import score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Codes: TypeAlias = "NDArray[np.int64]"
+Bools: TypeAlias = "NDArray[np.bool_]"
 
 MIN_CLUSTERS_PROMOTE = 20
 MIN_CLUSTERS_REJECT = 10
@@ -54,17 +56,13 @@ class ClusterMean(NamedTuple):
 
 
 class ClusteredLimits(NamedTuple):
-    """Limits for binary clustered pairs and their two sources."""
+    """Limits for binary clustered pairs: the wider of those of `mean` and Tango's at the effective n."""
 
-    estimate: float
     lower: float
     upper: float
     p_noninferiority: float
     design_effect_used: float
-    cluster_robust_lower: float
-    cluster_robust_upper: float
-    tango_neff_lower: float
-    tango_neff_upper: float
+    tango: tuple[float, float]
     mean: ClusterMean
 
 
@@ -82,12 +80,23 @@ def encode_groups(groups: Sequence[str | None]) -> Codes | None:
     return encode_clusters([row if group is None else group for row, group in enumerate(groups)])
 
 
+def folds(codes: Codes, count: int = 5) -> Iterator[tuple[Bools, Bools]]:
+    """Inside and outside of each fold; a cluster is in one fold. Clusters are dealt out in an order drawn once for all.
+    A single cluster makes none."""
+    units = dense_codes(codes)
+    dealt = np.random.default_rng(0).permutation(int(units.max()) + 1) % count
+    for number in range(count):
+        outside = dealt[units] == number
+        if outside.any() and not outside.all():
+            yield ~outside, outside
+
+
 def dense_codes(codes: Codes) -> Codes:
     """The same clusters numbered 0..K-1 without gaps."""
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
 
-def drawn(codes: Codes, draw: NDArray[Any], most: int = MOST_OF_A_UNIT) -> NDArray[np.bool_]:
+def drawn(codes: Codes, draw: NDArray[Any], most: int = MOST_OF_A_UNIT) -> Bools:
     """Which items count: of each cluster the `most` with the smallest `draw`, a hash of their ids."""
     order = np.lexsort((draw, codes))
     ordered = codes[order]
@@ -144,28 +153,22 @@ def clustered_binary_limits(
     """
     mean = cluster_robust_mean(codes, d, alpha=alpha)
     effect = design_effect_used(mean)
-    wins, losses = np.count_nonzero(d > 0) / effect, np.count_nonzero(d < 0) / effect
-    n = mean.n / effect
-    low, high = tango_limits(wins, losses, n, np.array(t_quantile(alpha, mean.df)))
-    score = float(tango_statistic(wins, losses, n, -margin))
-    p = float(special.stdtr(mean.df, -score))
+    low, high = tango = effective_limits(mean, d, effect, alpha)
+    wins, losses = np.count_nonzero(d > 0), np.count_nonzero(d < 0)
+    p = float(special.stdtr(mean.df, -score(wins / effect, losses / effect, mean.n / effect, -margin)))
     if mean.se > 0:
         p = max(p, float(special.stdtr(mean.df, -(mean.estimate + margin) / mean.se)))
-    return ClusteredLimits(
-        estimate=mean.estimate,
-        lower=min(mean.lower, float(low)),
-        upper=max(mean.upper, float(high)),
-        p_noninferiority=p,
-        design_effect_used=effect,
-        cluster_robust_lower=mean.lower,
-        cluster_robust_upper=mean.upper,
-        tango_neff_lower=float(low),
-        tango_neff_upper=float(high),
-        mean=mean,
-    )
+    return ClusteredLimits(min(mean.lower, low), max(mean.upper, high), p, effect, tango, mean)
 
 
-def clump_effect(mean: ClusterMean, discordant_clusters: int, effect: float) -> float:
+def effective_limits(mean: ClusterMean, d: Floats, effect: float, alpha: float) -> tuple[float, float]:
+    """Tango's limits of the signs of `d` at the number of pairs that a design effect leaves, with t in place of z."""
+    wins, losses = np.count_nonzero(d > 0) / effect, np.count_nonzero(d < 0) / effect
+    low, high = tango_limits(wins, losses, mean.n / effect, np.array(t_quantile(alpha, mean.df)))
+    return float(low), float(high)
+
+
+def clump_effect(mean: ClusterMean, discordant_clusters: int) -> float:
     """A design effect that allows for clumps the data have not shown yet.
 
     With large clusters and few discordant ones, the design effect is estimated from what happened not to
@@ -174,30 +177,17 @@ def clump_effect(mean: ClusterMean, discordant_clusters: int, effect: float) -> 
     clusters, the more the further it is from total clumping and the more unequal the sizes are. Nothing changes
     for equal clusters of up to 4 items, and doubling every row changes nothing.
     """
-    room = mean.mean_weighted_size / effect
-    unequal = mean.clusters * mean.mean_weighted_size / mean.n - 1  # squared variation of the sizes
-    weight = float(unseen_clump_weight(room, unequal))
-    total = weight * mean.mean_weighted_size + discordant_clusters * effect
-    return total / (weight + discordant_clusters) if weight + discordant_clusters > 0 else effect
-
-
-def unseen_clump_weight(room: Any, unequal: Any) -> Floats:
-    """How many discordant clusters total clumping counts for; both arguments broadcast.
-
-    `room` is the largest possible design effect over the one seen, `unequal` the squared variation of cluster sizes.
-    """
-    weight = np.maximum(np.asarray(room) - _SMALL_ROOM, 0.0) + _UNEQUAL_WEIGHT * np.asarray(unequal)
-    return np.asarray(np.minimum(weight, _UNSEEN_CLUMPS), dtype=float)
+    effect, most = design_effect_used(mean), mean.mean_weighted_size
+    unequal = mean.clusters * most / mean.n - 1  # squared variation of the sizes
+    weight = min(max(most / effect - _SMALL_ROOM, 0.0) + _UNEQUAL_WEIGHT * unequal, _UNSEEN_CLUMPS)
+    units = weight + discordant_clusters
+    return (weight * most + discordant_clusters * effect) / units if units > 0 else effect
 
 
 def clump_limits(codes: Codes, d: Floats, limits: ClusteredLimits, *, alpha: float = 0.025) -> Estimate:
-    """Tango's limits at the effective n that `clump_effect` gives, t quantile as in `clustered_binary_limits`."""
-    sums = np.bincount(codes, weights=d)
-    effect = clump_effect(limits.mean, int(np.count_nonzero(sums)), limits.design_effect_used)
-    wins, losses = np.count_nonzero(d > 0) / effect, np.count_nonzero(d < 0) / effect
-    quantile = np.array(t_quantile(alpha, limits.mean.df))
-    low, high = tango_limits(wins, losses, limits.mean.n / effect, quantile)
-    return Estimate(limits.estimate, float(low), float(high))
+    """Tango's limits at the effective n that `clump_effect` gives."""
+    effect = clump_effect(limits.mean, int(np.count_nonzero(np.bincount(codes, weights=d))))
+    return Estimate(limits.mean.estimate, *effective_limits(limits.mean, d, effect, alpha))
 
 
 def bootstrap_limits(
@@ -253,11 +243,10 @@ def clustered_continuous_limits(
     d = np.asarray(d, dtype=float)
     reach = hi - lo
     mean = cluster_robust_mean(codes, d, alpha=alpha)
-    quantile = t_quantile(alpha, mean.df)
     parts: dict[str, tuple[float, float]] = {}
     if d.min() == d.max():
-        n_effective = mean.n / mean.mean_weighted_size
-        limits = no_variance_limits(float(d[0]), n_effective, lo=lo, hi=hi, quantile=quantile)
+        quantile, n = t_quantile(alpha, mean.df), mean.n / mean.mean_weighted_size
+        limits = no_variance_limits(float(d[0]), n, lo=lo, hi=hi, quantile=quantile)
         parts["no_variance"] = limits
         return MeanLimits(*limits, None, "no variance, score limit at effective n", parts), mean
     parts["cluster_robust_t"] = (mean.lower, mean.upper)
@@ -269,14 +258,8 @@ def clustered_continuous_limits(
         method = "cluster-robust t and bootstrap over clusters"
     moved = len(np.unique(np.asarray(codes)[d != 0]))
     if moved < FEW_NONZERO or mean.se == 0:
-        effect = design_effect_used(mean)
-        low, high = tango_limits(
-            np.count_nonzero(d > 0) / effect,
-            np.count_nonzero(d < 0) / effect,
-            mean.n / effect,
-            np.array(quantile),
-        )
-        parts["few_nonzero"] = (float(low) * reach, float(high) * reach)
+        low, high = effective_limits(mean, d, design_effect_used(mean), alpha)
+        parts["few_nonzero"] = (low * reach, high * reach)
         method += ", score limit on signs"
     lower = max(-reach, min(low for low, _ in parts.values()))
     upper = min(reach, max(high for _, high in parts.values()))

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.errors import UsageError
 from freehold.late import np
-from freehold.stats import advice, rules
+from freehold.stats import rules
 from freehold.stats.binary import Floats
 from freehold.stats.clustered import (
     LARGEST_SHARE,
     MIN_CLUSTERS_PROMOTE,
     MIN_CLUSTERS_REJECT,
-    MOST_OF_A_UNIT,
     Codes,
     drawn,
-    encode_clusters,
+    encode_groups,
 )
 from freehold.stats.inference import Inference, WorstCase, infer, worst_case
 from freehold.stats.judges import JudgeEvidence
-from freehold.stats.pairs import ScoredPairs, scored_pairs
+from freehold.stats.outlook import Outlook, outlook
+from freehold.stats.pairs import ScoredPairs, mean_of, scored_pairs
 from freehold.stats.rules import DecisionRule
-from freehold.stats.slicing import compare_slices
+from freehold.stats.slices import compare_slices
 from freehold.types.evaluation import PairedResult, SliceResult
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def compare_scores(
     codes = counted = None
     if clusters is not None:
         _same_length("clusters", clusters, n_items)
-        codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(clusters)])
+        codes = encode_groups(clusters)
+    if codes is not None:
         counted = drawn(codes, np.array([draw_of(name) for name in ids], dtype=np.uint64))
         if capped is not None:
             _same_length("capped", capped, n_items)
@@ -133,16 +134,16 @@ def compare_arrays(
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
     headline = None if context.judge is None else context.judge.headline
     inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary).calibrated(headline)
-    corrected = headline if inference.as_judged is not None else None
+    corrected = headline if inference.is_corrected else None
     worst = worst_case(pairs, rule, inference, gone=context.gone)
     sliced = compare_slices(pairs, slices or {}, rule)
     lost = _lost(pairs, rule, inference, worst, context)
     decision = rules.decide(_evidence(pairs, rule, inference, lost, sliced, context))
     # What a judge's scores would need says nothing about what labels need.
-    outlook = (
-        advice.Outlook()
+    planned = (
+        Outlook()
         if corrected is not None
-        else advice.outlook(
+        else outlook(
             pairs,
             rule,
             design_effect=inference.design_effect,
@@ -152,6 +153,7 @@ def compare_arrays(
     )
     counts = pairs.binary and pairs.n > 0
     return PairedResult(
+        **planned._asdict(),
         n=pairs.n,
         n_items=len(pairs.scored),
         n_groups=inference.clusters,
@@ -168,27 +170,29 @@ def compare_arrays(
         p_noninferiority=inference.p_noninferiority,
         p_exact=inference.p_exact,
         p_reject=inference.p_reject,
-        a_only=pairs.losses if counts else None,
-        b_only=pairs.wins if counts else None,
-        smallest_detectable=outlook.smallest_detectable,
-        margin_excluded=None if inference.lower is None or inference.lower >= 0 else -inference.lower,
-        needed_n=outlook.needed_n,
+        a_only=int(np.count_nonzero(pairs.d < 0)) if counts else None,
+        b_only=int(np.count_nonzero(pairs.d > 0)) if counts else None,
         verdict=decision.outcome,
         reasons=decision.reasons,
         slices=sliced,
-        notes=(
-            *advice.notes(pairs, rule, inference, decision, outlook, sliced),
-            *(() if everyone is None else (_all_items(everyone, len(x)),)),
-        ),
         intervals=inference.parts,
         design_effect=None if inference.mean is None else inference.design_effect,
         lower_worst=worst.lower,
         self_noise=context.self_noise,
         unmeasured=context.unmeasured,
-        power_ceiling=outlook.power_ceiling,
-        error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
+        error_ratio=_error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
         binary=pairs.binary,
+        all_items=None if everyone is None else len(everyone),
+        all_difference=None if everyone is None else mean_of(everyone[~np.isnan(everyone)]),
     )
+
+
+def _error_ratio(rate: float | None, rule: DecisionRule) -> float | None:
+    """How many times more errors the margin allows: ``(1 - p + margin) / (1 - p)``; None without errors."""
+    if rate is None or rate >= rule.hi:
+        return None
+    errors = (rule.hi - rate) / rule.reach
+    return (errors + rule.unit_margin) / errors
 
 
 def outcome_of(x: Floats, y: Floats, rule: DecisionRule, *, codes: Codes | None = None) -> rules.Outcome:
@@ -258,15 +262,6 @@ def _evidence(
         unmeasured=context.unmeasured,
         vetoes=tuple(vetoes),
         blocks=tuple(blocks),
-    )
-
-
-def _all_items(differences: Floats, counted: int) -> str:
-    known = differences[~np.isnan(differences)]
-    mean = f"{float(np.sort(known).mean()):+.4f}" if len(known) else "not known"
-    return (
-        f"Of each unit at most {MOST_OF_A_UNIT} items count, drawn by their ids: {counted:,} of {len(differences):,}. "
-        f"So no heavy user carries the verdict. Over all items the difference is {mean}."
     )
 
 

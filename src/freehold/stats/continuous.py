@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_limits, z_quantile
+from freehold.stats.exact import crossing
+from freehold.stats.sequential import predictable_bets
 
 RESAMPLES = 2999
 EXPANSION_ABOVE_N = 50_000  # the bootstrap's own large-sample expansion takes over
@@ -56,7 +58,7 @@ def paired_t_ci(d: Floats, *, alpha: float = 0.025, margin: float = 0.0) -> TInt
     d = np.sort(np.asarray(d, dtype=float))  # one order of summation, whatever the order of the items
     n = len(d)
     mean, se = float(d.mean()), float(d.std(ddof=1) / math.sqrt(n))
-    half = float(special.stdtrit(n - 1, 1 - alpha)) * se
+    half = t_quantile(alpha, n - 1) * se
     if se > 0:
         p = float(special.stdtr(n - 1, -(mean + margin) / se))
     else:
@@ -119,7 +121,7 @@ def expansion_limits(d: Floats, *, alpha: float = 0.025) -> tuple[float, float]:
     d = np.sort(np.asarray(d, dtype=float))
     n, mean, sd = len(d), float(d.mean()), float(d.std(ddof=1))
     skewness = float((((d - mean) / sd) ** 3).mean())
-    t = float(special.stdtrit(n - 1, 1 - alpha))
+    t = t_quantile(alpha, n - 1)
     shift = skewness * (2 * t * t + 1) / (6 * math.sqrt(n))
     return mean - (t - shift) * sd / math.sqrt(n), mean + (t + shift) * sd / math.sqrt(n)
 
@@ -142,24 +144,13 @@ def bounded_mean_limits(
 
 def _betting_lower(x: Floats, alpha: float) -> float:
     """The smallest mean in [0, 1] at which a gambler against "mean <= m" has not yet reached 1/alpha."""
-    n = len(x)
-    t = np.arange(1, n + 1)
-    means = (0.5 + np.cumsum(x)) / (t + 1)
-    variances = (0.25 + np.cumsum((x - means) ** 2)) / (t + 1)
-    before = np.concatenate([[0.25], variances[:-1]])
-    bets = np.sqrt(2 * math.log(1 / alpha) / (t * np.log1p(t) * before))
+    rich = math.log(1 / alpha)
+    bets = predictable_bets(x, rich)
 
-    def wealth(m: float) -> float:
-        return float(np.log1p(np.minimum(bets, 0.5 / m) * (x - m)).sum())
+    def reached(m: float) -> bool:  # every factor falls in m, so the wealth does
+        return float(np.log1p(np.minimum(bets, 0.5 / m) * (x - m)).sum()) >= rich
 
-    low, high = 0.0, 1.0
-    for _ in range(50):  # every factor falls in m, so the wealth does
-        middle = (low + high) / 2
-        if wealth(middle) >= math.log(1 / alpha):
-            low = middle
-        else:
-            high = middle
-    return low
+    return crossing(reached, 0.0, 1.0, 1e-15)[0]
 
 
 def no_variance_limits(

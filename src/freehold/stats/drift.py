@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from freehold.late import np
+from freehold.stats.exact import crossing
 from freehold.stats.sequential import MeanLimit
 from freehold.types.record import Record
 
@@ -124,13 +125,6 @@ def smallest_drop_found(
             statistics[alarmed] = 0.0  # found; what it grows to no longer matters
         return float(alarmed.mean())
 
-    low, high = margin, 1.0
-    if share(high) < power:
+    if share(1.0) < power:
         return None
-    while high - low > 0.005:
-        middle = (low + high) / 2
-        if share(middle) >= power:
-            high = middle
-        else:
-            low = middle
-    return high
+    return crossing(lambda drop: share(drop) < power, margin, 1.0, 0.005)[1]

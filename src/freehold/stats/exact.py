@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
@@ -26,13 +26,6 @@ _TINY = 1e-280
 _NORMAL = NormalDist()
 
 
-class NonInferiority(NamedTuple):
-    """The p-value of the score statistic at -margin, and the exact one (None above the guard's largest n)."""
-
-    p_tango: float
-    p_exact_unconditional: float | None
-
-
 def z_quantile(alpha: float) -> float:
     """The upper `alpha` quantile of the standard normal distribution."""
     return _NORMAL.inv_cdf(1 - alpha)
@@ -41,6 +34,15 @@ def z_quantile(alpha: float) -> float:
 def normal_cdf(z: float) -> float:
     """The standard normal distribution function, exact in both tails."""
     return math.erfc(-z / math.sqrt(2)) / 2
+
+
+def crossing(holds: Callable[[float], bool], low: float, high: float, within: float) -> tuple[float, float]:
+    """Two values no further apart than `within`, where something that holds at `low` and not at `high` still does and
+    does no more."""
+    while high - low > within:
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low, high
 
 
 def score(wins: float, losses: float, n: float, difference: float) -> float:
@@ -256,24 +258,15 @@ def p_reject(wins: int, losses: int, n: int, margin: float) -> float:
     return exact_p(losses, wins, n, margin)
 
 
-def noninferiority_test(
-    wins: int, losses: int, n: int, margin: float, *, guard_up_to_n: int = GUARD_UP_TO_N
-) -> NonInferiority:
-    """Tango's non-inferiority test with the exact guard."""
-    z = score(wins, losses, n, -margin)
-    exact = p_promote(wins, losses, n, margin) if n <= guard_up_to_n else None
-    return NonInferiority(normal_cdf(-z), exact)
-
-
 @lru_cache(maxsize=1024)
-def critical_value(n: int, difference: float, alpha: float, *, guard_up_to_n: int = GUARD_UP_TO_N) -> float:
+def critical_value(n: int, difference: float, alpha: float) -> float:
     """The smallest threshold t >= z_alpha for which T(difference) >= t has error at most alpha.
 
     The exact p-value falls in T, so the rule "score limit passes and exact p <= alpha" is T >= this value.
     Infinite where no outcome passes.
     """
     z = z_quantile(alpha)
-    if n > guard_up_to_n:
+    if n > GUARD_UP_TO_N:
         return z
 
     # Bisect on the worst nuisances known so far; whenever the full search finds a worse one, add it. It usually is the
@@ -296,9 +289,7 @@ def critical_value(n: int, difference: float, alpha: float, *, guard_up_to_n: in
             low, high = high, high + 2 * (high - z)
             if high > 40:
                 return float("inf")
-        while high - low > 1e-5:
-            middle = (low + high) / 2
-            low, high = (middle, high) if exceeds(middle) else (low, middle)
+        low, high = crossing(exceeds, low, high, 1e-5)
 
 
 def promote_probability(
@@ -336,10 +327,7 @@ def promotes(
     high = low + 0.1
     while high <= 40 and reaches(high):
         low, high = high, 2 * high
-    while high - low > 1e-5:
-        middle = (low + high) / 2
-        low, high = (middle, high) if reaches(middle) else (low, middle)
-    fewest = region(n, -margin, low)
+    fewest = region(n, -margin, crossing(reaches, low, high, 1e-5)[0])
     if _at(fewest, -margin, math.pi / 2) > alpha:
         return False
     return _largest(fewest, -margin, matters_above=alpha).value <= alpha

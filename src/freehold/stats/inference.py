@@ -19,7 +19,7 @@ from freehold.stats.clustered import (
     design_effect_used,
 )
 from freehold.stats.continuous import continuous_limits, rare_loss_p
-from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_reject
+from freehold.stats.exact import GUARD_UP_TO_N, normal_cdf, p_promote, p_reject, score
 from freehold.stats.judges import Ppi
 from freehold.stats.pairs import ScoredPairs
 from freehold.stats.rules import DecisionRule
@@ -29,8 +29,8 @@ from freehold.stats.rules import DecisionRule
 class Inference:
     """Limits of one set of differences with everything that explains them; None where it does not apply.
 
-    `parts` are all limits that were computed, by method. With clusters `mean` is the cluster-robust mean,
-    `design_effect` the one that was used, and `naive` the limits of the same items taken as independent.
+    `parts` are all limits that were computed, by method. With clusters `mean` is the cluster-robust mean and
+    `design_effect` the one that was used. `is_corrected`: human labels corrected a judge's scores.
     """
 
     method: str
@@ -43,15 +43,13 @@ class Inference:
     parts: dict[str, tuple[float, float]] = field(default_factory=dict)
     mean: ClusterMean | None = None
     design_effect: float = 1.0
-    naive: tuple[float, float] | None = None
-    as_judged: tuple[float, float] | None = None
-    """The limits of a judge's own scores, where human labels corrected them."""
+    is_corrected: bool = False
 
     def calibrated(self, by: Ppi | None) -> Inference:
         """With the limits that human labels give in place of a judge's; as it is without labels or an interval."""
         if by is None or self.lower is None or self.upper is None:
             return self
-        raw = self.lower, self.upper
+        parts = {name: limits for name, limits in self.parts.items() if name != "independent"}
         return replace(
             self,
             method=f"prediction-powered, {by.labels} human labels",
@@ -61,9 +59,8 @@ class Inference:
             p_exact=None,
             p_reject=None,
             p_rare_loss=by.p_rare_loss,
-            parts={**self.parts, "as_judged": raw, "calibrated": (by.lower, by.upper)},
-            naive=None,
-            as_judged=raw,
+            parts=parts | {"as_judged": (self.lower, self.upper), "calibrated": (by.lower, by.upper)},
+            is_corrected=True,
         )
 
     @property
@@ -89,24 +86,21 @@ def _counts(d: Floats) -> tuple[int, int]:
 def _tango(d: Floats, rule: DecisionRule) -> tuple[float, float]:
     """Tango's limits of independent binary pairs, on the score's scale."""
     wins, losses = _counts(d)
-    score = tango_ci(wins, losses, len(d), rule.alpha)
-    assert score.lower is not None
-    assert score.upper is not None
-    return score.lower * rule.reach, score.upper * rule.reach
+    found = tango_ci(wins, losses, len(d), rule.alpha)
+    return found.lower * rule.reach, found.upper * rule.reach
 
 
 def _binary(d: Floats, rule: DecisionRule) -> Inference:
     wins, losses = _counts(d)
     n = len(d)
     limits = _tango(d, rule)
-    test = noninferiority_test(wins, losses, n, rule.unit_margin)
     guarded = n <= GUARD_UP_TO_N
     return Inference(
         method="Tango score interval with exact guard" if guarded else "Tango score interval",
         lower=limits[0],
         upper=limits[1],
-        p_noninferiority=test.p_tango,
-        p_exact=test.p_exact_unconditional,
+        p_noninferiority=normal_cdf(-score(wins, losses, n, -rule.unit_margin)),
+        p_exact=p_promote(wins, losses, n, rule.unit_margin) if guarded else None,
         p_reject=p_reject(wins, losses, n, rule.unit_margin) if guarded else None,
         parts={"tango": limits},
     )
@@ -121,21 +115,19 @@ def _clustered_binary(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
     reach = rule.reach
     limits = clustered_binary_limits(codes, d / reach, margin=rule.unit_margin, alpha=rule.alpha)
     clumps = clump_limits(codes, d / reach, limits, alpha=rule.alpha)
-    assert clumps.lower is not None
-    assert clumps.upper is not None
     return Inference(
         method="cluster-robust t and Tango at effective n",
         lower=min(limits.lower, clumps.lower) * reach,
         upper=max(limits.upper, clumps.upper) * reach,
         p_noninferiority=limits.p_noninferiority,
         parts={
-            "cluster_robust_t": (limits.cluster_robust_lower * reach, limits.cluster_robust_upper * reach),
-            "tango_effective_n": (limits.tango_neff_lower * reach, limits.tango_neff_upper * reach),
+            "cluster_robust_t": (limits.mean.lower * reach, limits.mean.upper * reach),
+            "tango_effective_n": (limits.tango[0] * reach, limits.tango[1] * reach),
             "unseen_clumps": (clumps.lower * reach, clumps.upper * reach),
+            "independent": _tango(d, rule),
         },
         mean=limits.mean,
         design_effect=limits.design_effect_used,
-        naive=_tango(d, rule),
         p_rare_loss=_lost_users_p(codes, d, rule),
     )
 
@@ -150,11 +142,10 @@ def _clustered(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
     limits, mean = clustered_continuous_limits(
         codes, d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi
     )
-    seen = design_effect_used(mean)
-    moved = int(np.count_nonzero(np.bincount(codes, weights=d)))
-    of_items = rare_loss_p(d, margin=rule.margin, reach=rule.reach, effect=clump_effect(mean, moved, seen))
+    effect = clump_effect(mean, int(np.count_nonzero(np.bincount(codes, weights=d))))
+    of_items = rare_loss_p(d, margin=rule.margin, reach=rule.reach, effect=effect)
     p = max(of_items, _lost_users_p(codes, d, rule))
-    return Inference(**limits._asdict(), mean=mean, design_effect=seen, p_rare_loss=p)
+    return Inference(**limits._asdict(), mean=mean, design_effect=design_effect_used(mean), p_rare_loss=p)
 
 
 class WorstCase(NamedTuple):
@@ -174,7 +165,7 @@ def worst_case(pairs: ScoredPairs, rule: DecisionRule, found: Inference, *, gone
     reach, unscored = rule.reach, pairs.unscored.total + gone
     if unscored == 0 or pairs.n == 0 or found.lower is None:
         return WorstCase(None, unscored == 0)
-    if found.as_judged is not None:  # labels say nothing of single pairs: the mean is moved
+    if found.is_corrected:  # labels say nothing of single pairs: the mean is moved
         lower = (pairs.n * found.lower - unscored * reach) / (pairs.n + unscored)
         return WorstCase(lower, lower > -rule.margin + rules.STRICT)
     codes = None if pairs.declared_codes is None else dense_codes(pairs.declared_codes)

@@ -146,17 +146,12 @@ def length_controlled(
         lower, upper = on_scale(raw, se, t_quantile(alpha, k - 1), _WINS) or (raw, raw)
         return LengthControlled(raw, raw, lower, upper)
     design = np.column_stack([np.ones(len(y)), ratio / spread])
-    bread = np.linalg.inv(design.T @ design)
-    beta = bread @ design.T @ y
-    residuals = y - design @ beta
-    meat = np.zeros((k, 2))
-    np.add.at(meat, groups, design * residuals[:, None])
-    variance = k / (k - 1) * (bread @ (meat.T @ meat) @ bread)[0, 0]
-    estimate, se = float(beta[0]), math.sqrt(max(float(variance), 0.0))
-    limits = on_scale(estimate, se, t_quantile(alpha, k - 2), _WINS)
-    if limits is None:
-        return LengthControlled(raw, None, None, None)
-    return LengthControlled(raw, estimate, *limits)
+    weights = np.linalg.pinv(design)  # of each score in both coefficients
+    intercept, slope = weights @ y
+    of_groups = np.bincount(groups, weights=weights[0] * (y - intercept - slope * design[:, 1]))
+    se = math.sqrt(k / (k - 1) * float((of_groups**2).sum()))
+    limits = on_scale(float(intercept), se, t_quantile(alpha, k - 2), _WINS)
+    return LengthControlled(raw, *((float(intercept), *limits) if limits else (None, None, None)))
 
 
 def on_scale(estimate: float, se: float, t: float, scale: tuple[float, float]) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from freehold.late import np
-from freehold.stats.binary import Floats, sign_test_p
+from freehold.stats.binary import Floats
 from freehold.stats.clustered import Codes, dense_codes
 
 if TYPE_CHECKING:
@@ -28,11 +28,6 @@ class Unscored(NamedTuple):
     @property
     def total(self) -> int:
         return self.candidate_only + self.incumbent_only + self.both
-
-    @property
-    def imbalance_p(self) -> float:
-        """Exact two-sided p that they fall on both sides alike; small means they follow the model."""
-        return sign_test_p(self.candidate_only, self.candidate_only + self.incumbent_only)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,27 +53,17 @@ class ScoredPairs:
         return len(self.d)
 
     @cached_property
-    def wins(self) -> int:
-        """Pairs in which the candidate scored higher."""
-        return int(np.count_nonzero(self.d > 0))
-
-    @cached_property
-    def losses(self) -> int:
-        """Pairs in which the incumbent scored higher."""
-        return int(np.count_nonzero(self.d < 0))
-
-    @cached_property
     def incumbent_mean(self) -> float | None:
-        return _mean(self.incumbent)
+        return mean_of(self.incumbent)
 
     @cached_property
     def candidate_mean(self) -> float | None:
-        return _mean(self.candidate)
+        return mean_of(self.candidate)
 
     @cached_property
     def difference(self) -> float | None:
         """Mean of `d`; None without pairs."""
-        return _mean(self.d)
+        return mean_of(self.d)
 
 
 def scored_pairs(x: Floats, y: Floats, *, codes: Codes | None, reach: float) -> ScoredPairs:
@@ -106,6 +91,6 @@ def scored_pairs(x: Floats, y: Floats, *, codes: Codes | None, reach: float) -> 
     )
 
 
-def _mean(values: Floats) -> float | None:
-    """Mean in one order of summation, whatever the order of the items."""
+def mean_of(values: Floats) -> float | None:
+    """The mean in one order of summation, whatever the order of the items."""
     return float(np.sort(values).mean()) if len(values) else None

@@ -15,6 +15,7 @@ from freehold.errors import UsageError
 from freehold.stats.exact import (
     GUARD_UP_TO_N,
     binomial_at_most,
+    crossing,
     normal_cdf,
     promote_probability,
     promotes,
@@ -87,6 +88,11 @@ def _check(
             )
 
 
+def z_sum(alpha: float, power: float) -> float:
+    """How many standard errors lie between what is to be excluded and what is true, at an error and a power."""
+    return z_quantile(alpha) + z_quantile(1 - power)
+
+
 def noninferiority_n_normal(
     *,
     discordance: float,
@@ -96,9 +102,8 @@ def noninferiority_n_normal(
     power: float = 0.8,
 ) -> int:
     """``ceil((z_a + z_b)^2 (psi - D^2) / (D + margin)^2)``: a little optimistic, the start of the search."""
-    z = z_quantile(alpha) + z_quantile(1 - power)
     spread = max(discordance - true_difference**2, 0.0)
-    return max(1, math.ceil(z * z * spread / (true_difference + margin) ** 2 - 1e-9))
+    return max(1, math.ceil(z_sum(alpha, power) ** 2 * spread / (true_difference + margin) ** 2 - 1e-9))
 
 
 def exact_power(
@@ -206,10 +211,7 @@ def _t_quantile(df: int, alpha: float) -> float:
     low, high = 0.0, 2 * z_quantile(alpha)
     while _noncentral_t(df, 0.0, high) < 1 - alpha:
         low, high = high, 2 * high
-    while high - low > 1e-10 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _noncentral_t(df, 0.0, middle) < 1 - alpha else (low, middle)
-    return high
+    return crossing(lambda t: _noncentral_t(df, 0.0, t) < 1 - alpha, low, high, 1e-10 * high)[1]
 
 
 def noninferiority_n_continuous(
@@ -228,8 +230,7 @@ def noninferiority_n_continuous(
         raise UsageError(
             f"a candidate that is worse by {-true_difference} can't be shown to stay within {margin}"
         )
-    z = z_quantile(alpha) + z_quantile(1 - power)
-    if (roots := abs(z) * sd / (true_difference + margin)) > math.sqrt(MOST_PAIRS):
+    if (roots := abs(z_sum(alpha, power)) * sd / (true_difference + margin)) > math.sqrt(MOST_PAIRS):
         raise UsageError(
             f"a standard deviation of {sd:g} needs more than {MOST_PAIRS:,} items to show {true_difference + margin:g}"
         )
@@ -249,32 +250,17 @@ def discordance_upper(discordant: int, n: int, *, confidence: float = 0.8) -> fl
     """Clopper-Pearson upper limit of the discordance seen in a pilot: what to plan with."""
     if discordant >= n:
         return 1.0
-    low, high = discordant / n, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        low, high = (
-            (middle, high) if binomial_at_most(discordant, n, middle) > 1 - confidence else (low, middle)
-        )
-    return high
+    return crossing(
+        lambda rate: binomial_at_most(discordant, n, rate) > 1 - confidence, discordant / n, 1.0, 1e-12
+    )[1]
 
 
-def smallest_detectable(
-    wins: float,
-    losses: float,
-    n: float,
-    *,
-    alpha: float = 0.025,
-    power: float = 0.8,
-    floor: bool = True,
-) -> float:
+def smallest_detectable(discordant: float, n: float, *, alpha: float = 0.025, power: float = 0.8) -> float:
     """The margin this n could prove if both were equal: ``(z_a + z_b) sqrt(psi / n)``.
 
     psi is the observed discordance, floored at 3.7 / n (rule of three).
     """
-    psi = (wins + losses) / n
-    if floor:
-        psi = max(psi, min(1.0, _RULE_OF_THREE / n))
-    return (z_quantile(alpha) + z_quantile(1 - power)) * math.sqrt(psi / n)
+    return z_sum(alpha, power) * math.sqrt(max(discordant / n, min(1.0, _RULE_OF_THREE / n)) / n)
 
 
 def items_needed(margin: float, alpha: float = 0.025) -> int:
@@ -359,13 +345,3 @@ def power_at(
         )
     spread = max(discordance - true_difference**2, 1e-12)
     return normal_cdf((true_difference + margin) * math.sqrt(n / spread) - z_quantile(alpha))
-
-
-def power_ceiling(n: int, *, self_noise: float, margin: float, alpha: float = 0.025) -> float:
-    """Power of a perfect clone of the incumbent that differs from it only by the incumbent's own noise."""
-    return power_at(n, discordance=self_noise, margin=margin, alpha=alpha)
-
-
-def smallest_provable_margin(n: int, self_noise: float) -> float:
-    """A margin below about ``2 sqrt(psi_0 / n)`` is not provable against the incumbent's own noise."""
-    return 2 * math.sqrt(self_noise / n)

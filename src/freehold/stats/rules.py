@@ -19,42 +19,8 @@ Outcome = Literal["promote", "hold", "reject"]
 MIN_PAIRS_PROMOTE = 30
 STRICT = 1e-12  # a limit exactly at -margin is hold, also after rounding
 
-REASONS: dict[str, str] = {
-    "superior": "the candidate is measurably better than the incumbent",
-    "noninferior": "a drop as large as the margin is excluded",
-    "noninferior_but_measurably_worse": "the candidate is measurably worse, by less than the margin accepts",
-    "worse_than_margin": "the candidate is shown to be worse by more than the margin",
-    "no_scored_pairs": "no pair has two scores",
-    "too_few_pairs": "too few independent pairs to promote on, whatever they show",
-    "interval_spans_margin": "the interval reaches below minus the margin: not proven either way",
-    "exact_test_not_passed": "the score limit passes but the exact test does not",
-    "rare_losses_could_hide_harm": "losses too rare to show among so few items could hide a drop beyond the margin",
-    "gone_items_could_hide_harm": "items that were looked at before are gone, and counting them as lost the margin is "
-    "not excluded",
-    "removed_items_could_hide_harm": "items that were looked at before were forgotten or too old to keep, and counting "
-    "them as lost the margin is not excluded",
-    "unscored_pairs_could_hide_harm": "counting every unscored pair as lost, the margin is not excluded",
-    "noise_could_explain_it": "the right answers are the incumbent's own single ones, and what it would lose against "
-    "itself is not known",
-    "measurably_worse_margin_not_excluded": "measurably worse, and the margin is not excluded",
-    "slice_harm": "a declared slice is harmed",
-    "judge_uncalibrated": "a model judge scored and has not been calibrated with human labels",
-    "judge_inconsistent": "the judge contradicts itself too often when the order is swapped",
-    "cluster_dominates": "one cluster holds more than a fifth of the items",
-    "repeated_look": "these items were looked at before, and the error that was planned for is spent",
-    "after_mixtures": "mixtures that answer less are tested before, and one of them was not promoted",
-    "margin_not_below_incumbent": "the margin is at least the incumbent's own score: nothing could fail it",
-}
-"""Every reason code a comparison can carry, with its sentence."""
-
-
 MOST_NOISE = 0.2
 """The share of items on which two answers of an incumbent are taken to differ at most, where it was not measured."""
-
-
-def default_harm_margin(margin: float, reach: float = 1.0) -> float:
-    """The drop a slice may show before it is harm: twice the margin, at least 5 points of the range."""
-    return max(2 * margin, 0.05 * reach)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +28,7 @@ class DecisionRule:
     """What must be shown, fixed before any score is seen. Scores lie in [lo, hi], higher is better.
 
     `margin` is the largest accepted drop, `alpha` the one-sided error of a promote and of a reject.
-    `slice_margin` is the largest accepted drop of a slice (None: `default_harm_margin`). Raises `UsageError` for
+    `slice_margin` is the largest accepted drop of a slice (None: `harm_margin`). Raises `UsageError` for
     a range that does not begin with its lower end, a margin outside (0, hi - lo) or an alpha outside (0, 0.5).
     """
 
@@ -97,10 +63,8 @@ class DecisionRule:
 
     @property
     def harm_margin(self) -> float:
-        """The drop above which a slice counts as harmed."""
-        if self.slice_margin is not None:
-            return self.slice_margin
-        return default_harm_margin(self.margin, self.reach)
+        """The drop above which a slice counts as harmed: twice the margin, at least 5 points of the range."""
+        return max(2 * self.margin, 0.05 * self.reach) if self.slice_margin is None else self.slice_margin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

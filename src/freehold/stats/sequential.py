@@ -144,7 +144,7 @@ def predictable_bets(x: Floats, log_level: float) -> Floats:
 
 
 def empirical_bernstein_lower_cs(
-    x: Sequence[float], *, alpha: float = 0.05, truncation: float = 0.5, running_intersection: bool = False
+    x: Sequence[float], *, alpha: float = 0.05, truncation: float = 0.5
 ) -> Floats:
     """Predictable plug-in empirical Bernstein lower limit of a mean in [0, 1] after each observation.
 
@@ -156,8 +156,7 @@ def empirical_bernstein_lower_cs(
     before = np.concatenate([[0.0], (np.cumsum(values) / t)[:-1]])
     penalty = (values - before) ** 2 * (-np.log1p(-bets) - bets)
     lower = (np.cumsum(bets * values) - math.log(1 / alpha) - np.cumsum(penalty)) / np.cumsum(bets)
-    lower = np.maximum(lower, 0.0)
-    return np.asarray(np.maximum.accumulate(lower) if running_intersection else lower, dtype=float)
+    return np.asarray(np.maximum(lower, 0.0), dtype=float)
 
 
 def one_value_per_unit(units: Sequence[Hashable], scores: Sequence[float]) -> list[tuple[Hashable, float]]:
@@ -170,11 +169,3 @@ def one_value_per_unit(units: Sequence[Hashable], scores: Sequence[float]) -> li
     for unit, score in zip(units, scores, strict=True):
         seen.setdefault(unit, []).append(score)
     return [(unit, math.fsum(values) / len(values)) for unit, values in seen.items()]
-
-
-def breaker_failures(expected_requests: float, error_rate: float) -> int:
-    """Consecutive failures that open the hard breaker: chance below 0.001 over the rollout, at least 5.
-
-    Engineering, not inference: an outage need not wait for a test. `error_rate` lies above 0 and below 1.
-    """
-    return max(5, math.ceil(math.log(0.001 / expected_requests) / math.log(error_rate)))

@@ -1,17 +1,76 @@
-"""Slices: Holm's adjustment of the harm tests, shrunken estimates for display.
+"""Slice results of one comparison: counts, limits, harm tests with Holm's adjustment, worst first.
 
-Sources: Holm 1979, Scandinavian Journal of Statistics 6:65; Paule & Mandel 1982, NBS Journal of Research 87:377.
+Source: Holm 1979, Scandinavian Journal of Statistics 6:65.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from freehold.late import np
-from freehold.stats.binary import Floats
+from freehold.late import np, special
+from freehold.stats.binary import Floats, tango_limits, tango_statistic, z_quantile
+from freehold.stats.clustered import Codes, cluster_robust_mean, clustered_binary_limits, dense_codes
+from freehold.stats.continuous import FEW_NONZERO, no_variance_limits, paired_t_ci
+from freehold.stats.pairs import ScoredPairs
+from freehold.stats.rules import DecisionRule
+from freehold.types.evaluation import SliceResult
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MIN_N = 20
 HARM_ALPHA = 0.05
+
+
+def compare_slices(
+    pairs: ScoredPairs, fields: Mapping[str, Sequence[str | None]], rule: DecisionRule
+) -> tuple[SliceResult, ...]:
+    """Every value of every declared field is a slice named ``field=value``; `fields` has a value per item.
+
+    Slices below 20 pairs are listed with counts and interval, "too small to test". Worst first: the largest drop, those
+    too small to test last, where chance alone makes the largest ones. Limits lie within the range of a difference. The
+    absence of a flag does not prove safety: each slice shows its lower limit.
+    """
+    members = _members(fields, pairs.scored)
+    if not members:
+        return ()
+    d, margin = pairs.d, rule.harm_margin
+    sizes = np.array([len(rows) for rows in members.values()], dtype=float)
+    wins = np.array([np.count_nonzero(d[rows] > 0) for rows in members.values()], dtype=float)
+    losses = np.array([np.count_nonzero(d[rows] < 0) for rows in members.values()], dtype=float)
+    means = np.array([float(np.sort(d[rows]).mean()) for rows in members.values()])
+    score = _score_limits(wins, losses, sizes, rule)
+    limits = score
+    if pairs.codes is not None:
+        limits = np.array([_clustered(pairs, rows, rule) for rows in members.values()])
+    elif not pairs.binary:
+        limits = np.array(
+            [_continuous(d[rows], rule, row) for rows, row in zip(members.values(), score, strict=True)]
+        )
+    limits[:, :2] = np.clip(limits[:, :2], -rule.reach, rule.reach)  # a t interval knows of no range
+    tested = sizes >= MIN_N
+    p, adjusted = limits[:, 2], np.ones(len(members))
+    if tested.any():
+        adjusted[tested] = holm(p[tested].tolist())
+    results = [
+        SliceResult(
+            name=name,
+            n=int(sizes[i]),
+            difference=float(means[i]),
+            ci_low=float(limits[i, 0]),
+            ci_high=float(limits[i, 1]),
+            p_harm=float(p[i]) if tested[i] else None,
+            p_harm_adjusted=float(adjusted[i]) if tested[i] else None,
+            harmed=bool(tested[i] and adjusted[i] <= HARM_ALPHA),
+            note=None if tested[i] else "too small to test",
+            a_only=int(losses[i]) if pairs.binary else None,
+            b_only=int(wins[i]) if pairs.binary else None,
+            margin=margin,
+        )
+        for i, name in enumerate(members)
+    ]
+    return tuple(sorted(results, key=_worst_first))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -24,33 +83,75 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def shrink(estimates: Sequence[float], variances: Sequence[float], overall: float) -> list[float]:
-    """Estimates pulled towards `overall` by how noisy they are: for display, never for tests.
+def _members(fields: Mapping[str, Sequence[str | None]], scored: NDArray[np.bool_]) -> dict[str, Codes]:
+    """The rows of each slice among the scored pairs, in order of appearance."""
+    members: dict[str, Codes] = {}
+    for field, values in fields.items():
+        index: dict[str, int] = {}
+        labels = np.fromiter(
+            (
+                -1 if value is None else index.setdefault(value, len(index))
+                for value, is_scored in zip(values, scored.tolist(), strict=True)
+                if is_scored
+            ),
+            np.int64,
+            int(np.count_nonzero(scored)),
+        )
+        order = np.argsort(labels, kind="stable")
+        starts = np.searchsorted(labels[order], np.arange(len(index) + 1))
+        for value, position in index.items():
+            members[f"{field}={value}"] = order[starts[position] : starts[position + 1]]
+    return members
 
-    Weight ``tau^2 / (tau^2 + V)`` with the between-slice variance tau^2 by Paule-Mandel, floored at 0.
+
+def _worst_first(part: SliceResult) -> tuple[bool, float, float, str]:
+    return (
+        part.p_harm is None,
+        part.difference if part.difference is not None else 1.0,
+        part.ci_high if part.ci_high is not None else 1.0,
+        part.name,
+    )
+
+
+def _score_limits(wins: Floats, losses: Floats, sizes: Floats, rule: DecisionRule) -> Floats:
+    """Tango's lower and upper limit and harm p of each slice as if its pairs were independent and binary.
+
+    Shape: (slices, 3).
     """
-    y, v = np.asarray(estimates, dtype=float), np.asarray(variances, dtype=float)
-    tau2 = paule_mandel(y, v)
-    return [float(value) for value in overall + tau2 / (tau2 + v) * (y - overall)]
+    low, high = tango_limits(wins, losses, sizes, np.array(z_quantile(rule.alpha)))
+    p = special.ndtr(tango_statistic(wins, losses, sizes, -rule.harm_margin / rule.reach))
+    return np.column_stack([low * rule.reach, high * rule.reach, p])
 
 
-def paule_mandel(estimates: Floats, variances: Floats) -> float:
-    """Between-slice variance at which the weighted spread equals its degrees of freedom; 0 when below."""
-    k = len(estimates)
-    if k < 2:
-        return 0.0
+def _clustered(pairs: ScoredPairs, rows: Codes, rule: DecisionRule) -> tuple[float, float, float]:
+    """Limits and harm p of one slice of clustered pairs."""
+    assert pairs.codes is not None
+    codes, d, margin, reach = dense_codes(pairs.codes[rows]), pairs.d[rows], rule.harm_margin, rule.reach
+    if len(codes) == 0 or int(codes.max()) == 0:
+        return -reach, reach, 1.0  # one unit says nothing about the next
+    limits = clustered_binary_limits(codes, d / reach, margin=margin / reach, alpha=rule.alpha)
+    mean = cluster_robust_mean(codes, d, alpha=rule.alpha)
+    if pairs.binary or mean.se == 0:
+        low, high = limits.lower * reach, limits.upper * reach
+    else:
+        low, high = mean.lower, mean.upper
+    if mean.se == 0:
+        return low, high, 1.0 if low <= -margin <= high or mean.estimate > -margin else 0.0
+    return low, high, float(special.stdtr(mean.df, (mean.estimate + margin) / mean.se))
 
-    def excess(tau2: float) -> float:
-        weights = 1 / (variances + tau2)
-        mean = float((weights * estimates).sum() / weights.sum())
-        return float((weights * (estimates - mean) ** 2).sum()) - (k - 1)
 
-    if excess(0.0) <= 0:
-        return 0.0
-    low, high = 0.0, float(np.var(estimates, ddof=1)) + float(variances.max())
-    while excess(high) > 0:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    return (low + high) / 2
+def _continuous(d: Floats, rule: DecisionRule, score: Floats) -> tuple[float, float, float]:
+    """Limits and harm p of one slice of independent pairs; `score` has those of `_score_limits`."""
+    n, margin = len(d), rule.harm_margin
+    if n < 2 or d.min() == d.max():
+        low, high = no_variance_limits(
+            float(d[0]), n, lo=rule.lo, hi=rule.hi, quantile=z_quantile(rule.alpha)
+        )
+        return low, high, 0.0 if high < -margin else 1.0
+    t = paired_t_ci(
+        -d, alpha=rule.alpha, margin=-margin
+    )  # of the losses: harm is that they exceed the margin
+    found = -t.upper, -t.lower, t.p_noninferiority
+    if np.count_nonzero(d) < FEW_NONZERO:  # the signs at full range speak too
+        return min(found[0], float(score[0])), max(found[1], float(score[1])), max(found[2], float(score[2]))
+    return found

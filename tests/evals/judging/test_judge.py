@@ -244,7 +244,7 @@ def test_the_corrected_difference_is_the_one_that_counts(serve, tmp_path):
     )
     assert (found.incumbent_mean, found.candidate_mean, found.needed_n) == (None, None, None)
     notes = " ".join(found.notes)
-    assert "As judged, before human labels corrected it: incumbent 0.0000, candidate 0.8000" in notes
+    assert "As judged, before human labels corrected it, the difference lies in [+0.7" in notes
     assert "disagree by more than chance" in notes and "would settle it" not in notes
 
 

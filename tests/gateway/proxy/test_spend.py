@@ -70,6 +70,53 @@ def test_many_at_once_over_two_workers_overrun_a_cap_by_one_answer(upstream, tmp
         eventually(lambda: booked(tmp_path) == EACH * len(upstream.seen))
 
 
+PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.example/1.png"}}
+LARGE = {**ANSWER, "usage": {"prompt_tokens": 150_000, "completion_tokens": 100_000, "total_tokens": 250_000}}
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {**BRIEF, "messages": [{"role": "user", "content": [PICTURE]}], "max_tokens": 100_000},
+        {**BRIEF, "previous_response_id": "r", "max_tokens": 100_000},
+        {**QUESTION, "conversation": "c"},
+    ],
+)
+def test_what_is_not_in_the_body_passes_no_cap(upstream, tmp_path, asked, leaves):
+    """20 at once, each billed 250,000 tokens that no word of the request shows; also where clients leave before the
+    count: what the maker bills is beyond the cap by one answer at most, and what is booked is no less."""
+    each = Decimal(350)
+    with capped(upstream, tmp_path, "100") as running:
+        eventually(lambda: ask(running)[0] == 200)
+        upstream.seen.clear()
+        upstream.answer = lambda seen: plain(LARGE, delay=4 if leaves else 0.5)
+
+        def one(_):
+            with contextlib.suppress(OSError):
+                return ask(running, asked, **({"timeout": 1.5} if leaves else {}))
+
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            list(pool.map(one, range(20)))
+        eventually(lambda: len(upstream.seen) >= 1 and booked(tmp_path) >= each * len(upstream.seen))
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            list(pool.map(one, range(20)))
+        assert each * len(upstream.seen) < 100 + each
+        assert booked(tmp_path) >= each * len(upstream.seen)
+
+
+def test_tools_that_a_maker_charges_by_the_call_are_refused_under_a_cap(upstream, tmp_path):
+    with capped(upstream, tmp_path, "100") as running:
+        eventually(lambda: ask(running)[0] == 200)
+        seen = len(upstream.seen)
+        assert ask(running, {**BRIEF, "web_search_options": {}}) == (200, None), "nothing is asked for"
+        assert ask(running, {**BRIEF, "web_search_options": {"search_context_size": "low"}}) == (
+            429,
+            "price_unknown",
+        )
+        assert len(upstream.seen) == seen + 1
+
+
 @pytest.mark.parametrize(
     "fault",
     ["store locked", "recorder stopped, worker killed"],

@@ -25,7 +25,7 @@ def test_a_rule_with_its_threshold_answers_the_share_of_each_point(seed, gone, c
         sure = [not np.isnan(x) and calibration(x) >= point.threshold for x in raw]
         assert np.mean(sure) == pytest.approx(point.share)
         assert np.where(sure, d, 0).mean() == pytest.approx(point.difference)
-        assert point.random == pytest.approx(point.share * d.mean())
+        assert found.by_lot(point.share) == pytest.approx(point.share * d.mean())
         assert point.low <= point.difference <= point.high
     shares = [point.share for point in found.points]
     assert shares == sorted(set(shares))
@@ -43,7 +43,8 @@ def test_with_an_upper_model_a_point_is_the_mixture_of_both(seed, clustered):
         sure = np.array([calibration(x) >= point.threshold for x in raw])
         mixed = np.where(sure, d, rest)
         assert mixed.mean() == pytest.approx(point.difference)
-        assert point.random == pytest.approx(point.share * d.mean() + (1 - point.share) * rest.mean())
+        by_lot = point.share * d.mean() + (1 - point.share) * rest.mean()
+        assert found.by_lot(point.share) == pytest.approx(by_lot)
         assert point.low <= point.difference <= point.high
 
 

@@ -114,9 +114,34 @@ def test_a_run_that_was_stopped_goes_on_after_what_is_done(tmp_path):
     assert compute.asked == CHUNK + 10
 
 
+def test_of_too_many_rows_those_of_the_run_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(bases, "MOST_ROWS", 3)
+    EmbeddingCache(tmp_path, "base").embed(["a", "b", "c", "d"], compute)
+    compute.asked = 0
+    EmbeddingCache(tmp_path, "base").embed(["a", "x"], compute)
+    EmbeddingCache(tmp_path, "base").embed(["a", "b"], compute)
+    assert compute.asked == 2
+
+
 def test_a_damaged_file_is_computed_again(tmp_path):
     compute.asked = 0
     EmbeddingCache(tmp_path, "base").embed(["a"], compute)
     next(tmp_path.iterdir()).write_bytes(b"no")
     EmbeddingCache(tmp_path, "base").embed(["a"], compute)
     assert compute.asked == 2
+
+
+def test_a_long_text_is_the_mean_of_its_pieces(base_weights):
+    base = bases.load(base_weights)
+    words = " ".join(["where is my order now"] * 6)
+    rows, owners = base.chunks(["hello", words, words], 16, 2)
+    assert owners == [0, 1, 1, 2, 2] and max(map(len, rows)) == 16
+    made = bases.by_torch(base, 16, 2, fast=False)(["hello", words])
+    each, _ = bases.embed(base, rows[:3])
+    lengths = [len(row) for row in rows]
+    np.testing.assert_allclose(made[0], each[0], atol=1e-5)
+    np.testing.assert_allclose(
+        made[1], (lengths[1] * each[1] + lengths[2] * each[2]) / (lengths[1] + lengths[2]), atol=1e-5
+    )
+    plain = bases.by_torch(base, 64, fast=False)(["hello", words])
+    np.testing.assert_allclose(bases.by_torch(base, 64, 3, fast=False)(["hello", words]), plain, atol=1e-5)

@@ -3,7 +3,7 @@ import pytest
 from tests.training.encoder.conftest import KINDS
 
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads
+from freehold.training.encoder import frozen, heads, words
 from freehold.training.encoder.answers import FieldForm, TaughtForm, form_of
 from freehold.training.encoder.base import EncodedTexts
 from freehold.training.encoder.frozen import Features, features
@@ -24,36 +24,91 @@ def drawn(count, seed, labels=LABELS):
 NO_NAMES = (np.empty((0, 3), dtype="f4"),)
 
 
+def fitted(train, held, names=NO_NAMES):
+    whole = Features(
+        Examples(
+            [*train.examples.texts, *held.examples.texts], [*train.examples.values, *held.examples.values]
+        ),
+        np.concatenate([train.pooled, held.pooled]), [], EncodedTexts([], []),
+    )  # fmt: skip
+    parts = frozen.left_out(FORM, len(train.examples), whole.examples.values)
+    return frozen.fit(FORM, whole, parts, names)
+
+
 def test_validation_calibrates_and_counts():
-    made = frozen.fit(FORM, drawn(120, 0), drawn(300, 1), NO_NAMES)
+    made = fitted(drawn(120, 0), drawn(300, 1))
     assert made.asked == 300
     assert made.right > 240
     assert made.calibration_error < 0.08
 
 
-def test_without_validation_folds_do():
-    made = frozen.fit(FORM, drawn(120, 0), drawn(0, 1), NO_NAMES)
-    assert made.asked == 120
+def test_without_validation_parts_of_all_do():
+    made = fitted(drawn(120, 0), drawn(9, 1))
+    assert made.asked == 129
     assert made.right > 90
     assert made.heads[0].temperature > 0
 
 
+def test_what_was_left_out_is_learned_once_it_has_judged():
+    rows = drawn(60, 1)._replace(pooled=np.eye(3, dtype="f4")[(np.arange(60) + 1) % 3])
+    made = fitted(drawn(30, 0), rows)
+    assert made.right < 20, "what it did not learn contradicts it"
+    assert (made.heads[0].logits(rows.pooled).argmax(axis=1) == np.arange(60) % 3).mean() > 0.8
+
+
 def test_too_few_samples_have_no_figure():
-    made = frozen.fit(FORM, drawn(12, 0), drawn(0, 1), NO_NAMES)
+    made = fitted(drawn(12, 0), drawn(0, 1))
     assert (made.asked, made.calibration_error) == (0, None)
 
 
 def test_a_labels_own_words_are_taught():
     names = (heads.normalized(np.eye(3, dtype="f4")),)
-    with_names = frozen.fit(FORM, drawn(6, 3), drawn(300, 1), names).right
-    assert with_names >= frozen.fit(FORM, drawn(6, 3), drawn(300, 1), NO_NAMES).right
+    assert fitted(drawn(6, 3), drawn(300, 1), names).right >= fitted(drawn(6, 3), drawn(300, 1)).right
     assert frozen.label_words(FORM.fields[0])[0] in {"refund card", "card lost", "top up"}
 
 
 def test_a_label_never_taught_counts_as_wrong():
     held = drawn(60, 1, labels=("refund_card", "card_lost", "new"))
-    made = frozen.fit(FORM, drawn(120, 0), held, NO_NAMES)
-    assert made.right <= 40
+    assert fitted(drawn(120, 0), held).right <= 40
+
+
+@pytest.mark.parametrize(("told_by", "views"), [("last", 1), ("assistant", 2), ("earlier", 3)])
+def test_as_few_views_are_read_as_tell_the_answer(told_by, views):
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 3, 200)
+    blocks = [rng.normal(scale=0.3, size=(200, 3)) for _ in range(3)]
+    blocks[views - 1] += np.eye(3)[places]
+    values = [(LABELS[place],) for place in places]
+    whole = Features(Examples([""] * 200, values), np.hstack(blocks).astype("f4"), [], EncodedTexts([], []))
+    made, count = frozen.fit_views(FORM, whole, frozen.left_out(FORM, 120, values), NO_NAMES, 3)
+    assert count == views
+    assert made.heads[0].weight.shape == (3, 3 * views)
+
+
+def test_words_are_read_besides_embeddings_where_the_two_beat_either():
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 3, 300)
+    said = ["refund" if place == 0 else "other thing" for place in places]
+    rows = np.stack([0.1 * rng.normal(size=300), places == 1, places == 2], axis=1) + 0.2 * rng.normal(
+        size=(300, 3)
+    )
+    rows[places != 2, 2] = rows[places != 2, 2].mean()
+    examples = Examples(said, [(LABELS[place],) for place in places])
+    parts = frozen.left_out(FORM, 200, examples.values)
+    word_heads = words.fit(FORM, examples, parts, 1)
+    whole = Features(examples, rows.astype("f4"), [], EncodedTexts([], []))
+    alone = frozen.fit(FORM, whole, parts, NO_NAMES)
+    both = frozen.fit(FORM, whole, parts, NO_NAMES, words=word_heads)
+    baseline = frozen.baseline(FORM, word_heads, frozen.held_of(whole, parts))
+    assert both.right >= max(alone.right, baseline.right)
+    assert (both.heads[0].words is not None) == (both.right > alone.right)
+    assert 60 < baseline.right < 80
+
+
+def test_an_empty_text_of_a_further_view_is_zeros():
+    examples = Examples(["a", "b"], [(), ()], [("", "c"), ("d", "")])
+    made = frozen.embedded(lambda texts: np.array([[ord(one), 1] for one in texts], dtype="f4"), examples, 3)
+    assert made.tolist() == [[97, 1, 0, 0, 99, 1], [98, 1, 100, 1, 0, 0]]
 
 
 @pytest.mark.parametrize("places", [[0, 2], []])

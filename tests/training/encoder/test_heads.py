@@ -4,6 +4,7 @@ import pytest
 from freehold.encoders.pieces import TAGS, bounds_of
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
+from freehold.types.encoder import FieldHead
 
 FIELD = FieldForm(name="", kind="one", labels=("a", True, 1), counts=(1, 1, 1))
 
@@ -74,6 +75,35 @@ def test_temperature_of_pieces_is_found(temperature):
     )
 
 
+def field_of(*labels):
+    return FieldForm(name="", kind="one", labels=labels, counts=(1,) * len(labels))
+
+
+def test_grades_are_whole_numbers_next_to_each_other():
+    assert heads.is_ordinal(field_of("3", "1", "2", "5"))
+    assert heads.is_ordinal(field_of(0, 1, 2))
+    others = [
+        ("0", "1"),
+        ("404", "500", "200"),
+        ("1", "2", "x"),
+        (True, False, 1),
+        ("1.5", "2"),
+        ("²", "1", "2"),
+    ]
+    for labels in others:
+        assert not heads.is_ordinal(field_of(*labels))
+
+
+def test_the_median_of_grades_is_where_half_of_the_probability_lies():
+    field = field_of("2", "0", "1")
+    shares = np.array([[0.45, 0.4, 0.15], [0.2, 0.6, 0.2], [0.6, 0.1, 0.3]])
+    assert [field.labels[at] for at in heads.medians(field, shares)] == ["1", "0", "2"]
+    served = FieldHead(name="", kind="one", labels=field.labels, ordered=True)
+    assert [served.labels[served.place(row)] for row in shares] == ["1", "0", "2"]
+    plain = FieldHead(name="", kind="one", labels=field.labels)
+    assert [plain.labels[plain.place(row)] for row in shares] == ["2", "0", "2"]
+
+
 def test_parts_hold_each_label_and_each_sample_once():
     strata = np.arange(100) % 5
     folds = heads.folds_of(100, strata)
@@ -81,20 +111,6 @@ def test_parts_hold_each_label_and_each_sample_once():
     assert all(len(np.unique(strata[fold])) == 5 for fold in folds)
     assert heads.folds_of(10, strata[:10]) == []
     assert [len(fold) for fold in heads.folds_of(3000, np.zeros(3000, dtype=np.intp))] == [300]
-
-
-def test_strength_is_chosen_by_what_was_left_out():
-    tried = []
-
-    def fit(kept, strength):
-        tried.append(strength)
-        return heads.FittedHead(np.full((1, 1), strength, dtype="f4"), np.zeros(1, dtype="f4"))
-
-    best = heads.choose_strength(
-        fit, lambda head, out: -abs(float(head.weight[0, 0]) - 30), 100, np.zeros(100, np.intp)
-    )
-    assert best == 30
-    assert set(tried) == set(heads.STRENGTHS)
 
 
 def drawn(temperature, count=4000):

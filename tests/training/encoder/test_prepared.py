@@ -26,12 +26,15 @@ def test_what_varies_of_the_system_prompt_is_read(tmp_path):
     assert any("system prompts differ" in warning for warning in made.warnings)
 
 
-def test_the_last_turn_of_the_user_is_read(tmp_path):
+def test_the_last_turn_of_the_user_and_what_was_before_are_read(tmp_path):
     talk = (Message(role="user", content="my card"), Message(role="assistant", content="?"),
             Message(role="user", content=[{"type": "text", "text": "is lost"}]))  # fmt: skip
     samples = [msgspec.structs.replace(one, messages=talk) for one in label_samples(9)]
     dataset = write_dataset(tmp_path, samples)
-    assert prepare(dataset).train.texts[0] == "is lost"
+    made = prepare(dataset)
+    assert made.views == ("last", "assistant", "earlier")
+    assert (made.train.texts[0], made.train.context[0]) == ("is lost", ("?", "my card"))
+    assert prepare(write_dataset(tmp_path / "alone", label_samples(9))).views == ("last",)
 
 
 def test_the_question_is_read_where_a_field_is_copied(tmp_path):

@@ -1,5 +1,7 @@
 """Whole runs in this process; the exported graph is stood in for where it is not what is looked at."""
 
+import re
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from freehold.errors import UsageError
 from freehold.training import encoder
 from freehold.training.encoder import output, stages, tuned
 from freehold.training.encoder.worker import run_job
-from freehold.types.encoder import EncoderConfig
+from freehold.types.encoder import EncoderConfig, EncoderLimits
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
@@ -53,7 +55,7 @@ def test_many_samples_a_label_tune_the_encoder_and_the_better_stage_is_kept(job_
         999, "where is the broken glass parcel", "order_cancel"
     )  # so that the heads have not all right
     made, said = ran(job_of(label_samples(90), [*label_samples(44, 200), odd]))
-    assert [stage.stage for stage in made.stages] == ["frozen", "tuned"]
+    assert [stage.stage for stage in made.stages] == ["words", "frozen", "tuned"]
     best = max(made.stages, key=lambda stage: stage.right)
     assert made.validation_right == best.right
     assert any(line.startswith("tuned: ") for line in said)
@@ -61,13 +63,65 @@ def test_many_samples_a_label_tune_the_encoder_and_the_better_stage_is_kept(job_
 
 def test_heads_that_have_all_right_end_the_search(job_of):
     made, _ = ran(job_of(label_samples(90), label_samples(45, 200)))
-    assert [(stage.stage, stage.right) for stage in made.stages] == [("frozen", 45)]
+    assert [(stage.stage, stage.right) for stage in made.stages] == [("words", 45), ("frozen", 45)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds", "stages", "why"),
+    [
+        ({"enough": 0.9}, 6240.0, ["frozen"], "the heads suffice: 97.8% of 45 .* tuning would take about 104 minutes"),
+        ({"enough": 0.9}, 60.0, ["frozen", "tuned"], None),
+        ({"enough": 0.99}, 6240.0, ["frozen", "tuned"], None),
+        ({"minutes": 15.0}, 6240.0, ["frozen"], "too little is left of the 15 minutes"),
+        ({"minutes": 15.0}, 60.0, ["frozen", "tuned"], None),
+    ],
+)  # fmt: skip
+def test_heads_that_suffice_or_too_little_time_end_the_search_with_the_reason(
+    job_of, monkeypatch, limits, seconds, stages, why
+):
+    monkeypatch.setattr(tuned, "forecast", lambda scene, stage: seconds)
+    odd = sample(999, "where is the broken glass parcel", "order_cancel")
+    job = job_of(label_samples(90), [*label_samples(44, 200), odd])
+    made, said = ran(msgspec.structs.replace(job, limits=EncoderLimits(**limits)))
+    assert [stage.stage for stage in made.stages] == stages
+    assert (made.ended is None) == (why is None)
+    if why is not None:
+        assert re.search(why, made.ended.why) and made.ended.why in said
+
+
+def test_a_stage_ends_with_its_time_and_with_more_of_it_begins_again(job_of, monkeypatch):
+    monkeypatch.setattr(tuned, "forecast", lambda scene, stage: 0.0)
+    job = job_of(label_samples(90), label_samples(45, 200), stage="tuned")
+    short = msgspec.structs.replace(job, limits=EncoderLimits(minutes=1e-6))
+    made, _ = ran(short)
+    assert made.stage == "tuned" and "not enough for all of its steps" in made.ended.why
+    assert encoder.finished(short) and encoder.finished(job) is None
+    again, _ = ran(job)
+    assert again.ended is None
+    assert encoder.finished(short) == again, "what went to its end is the same whatever the limits"
+
+
+@pytest.mark.parametrize("stage", ["frozen", "contrastive", "tuned"])
+def test_odd_samples_are_learned_with_the_others(job_of, stage):
+    odd = [("only once", "single"), ("", "order_cancel"), ("lamp " * 200_000, "damaged_item")]
+    train = [*label_samples(90), *(sample(900 + n, text, answer) for n, (text, answer) in enumerate(odd))]
+    held = [*label_samples(44, 200), sample(990, "", "order_cancel"), sample(991, "hello", "never taught")]
+    events = []
+    job = job_of(train, held, stage=stage)
+    assert run_job(job, events.append, lambda: False)
+    made = encoder.finished(job)
+    assert (made.train_samples, made.validation_asked) == (93, 46)
+    warned = " ".join(event.message for event in events if event.kind == "warning")
+    assert (
+        "1 training samples have no text" in warned
+        and "1 labels of the validation split are never taught" in warned
+    )
 
 
 def test_few_samples_a_label_are_told_apart_first(job_of):
     made, _ = ran(job_of(label_samples(30)))
     assert (made.stage, made.manifest.normalize) == ("contrastive", True)
-    assert (made.validation_asked, made.by_folds) == (0, False), "folds it was tuned on say nothing"
+    assert made.validation_asked == 0, "folds it was tuned on say nothing"
 
 
 def test_texts_without_an_answer_are_learned_from(job_of):
@@ -101,8 +155,8 @@ def test_a_run_that_is_stopped_goes_on(job_of, monkeypatch):
 def test_weights_that_are_not_finite_are_not_written(job_of, monkeypatch):
     fit = stages.frozen.fit
 
-    def broken(*arguments):
-        made = fit(*arguments)
+    def broken(*arguments, **options):
+        made = fit(*arguments, **options)
         return made._replace(heads=(made.heads[0]._replace(bias=np.full(3, np.nan, dtype="f4")),))
 
     monkeypatch.setattr(stages.frozen, "fit", broken)

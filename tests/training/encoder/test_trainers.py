@@ -40,6 +40,21 @@ def test_an_answer_is_learned_by_the_encoder_too(base):
     assert (trainer.heads()[0].logits(after).argmax(axis=1) == PLACES).all()
 
 
+def test_a_text_before_is_learned_from_and_may_be_missing(base):
+    same, before = base.encode(["hello"] * 12, 32).ids, base.encode(TEXTS, 32).ids
+    items = [
+        one._replace(context=(ids if place else [],))
+        for one, ids, place in zip(
+            items_of(same, [(int(place),) for place in PLACES]), before, PLACES, strict=True
+        )
+    ]
+    trainer = AnswerTrainer(base, LABELS, CONFIG, [3], 2)
+    for _ in range(25):
+        trainer.step(items, 1e-3)
+    assert trainer.evaluate(items).score == 1
+    assert trainer.heads()[0].weight.shape == (3, 2 * base.width)
+
+
 def test_what_is_trained_is_named(base):
     assert AnswerTrainer(base, LABELS, CONFIG, [3]).trained == "weights, all of the encoder's and its heads'"
     trainer = ContrastTrainer(base, CONFIG)

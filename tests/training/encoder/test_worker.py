@@ -84,7 +84,6 @@ def test_labels(labelled, base_weights):
     assert model is not None
     assert model.validation_asked == 45
     assert model.validation_right >= 43
-    assert not model.by_folds
     assert {event.kind for event in events} >= {"start", "step", "eval", "end"}
     assert model.base_sha256 == base_weights.sha256
     assert set(model.files) == {
@@ -92,7 +91,6 @@ def test_labels(labelled, base_weights):
         "tokenizer.json",
         "heads.safetensors",
         "encoder.json",
-        "README.md",
     }
     assert json.loads((Path(model.path) / "encoder.json").read_text())["version"] == 1
 
@@ -138,6 +136,4 @@ def test_tuned_weights_that_are_gone_are_told(labelled, base_weights):
 
 def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights):
     model, _ = made(tmp_path, base_weights, label_samples(60), [], stage="frozen")
-    assert model.by_folds
     assert model.validation_asked == 60
-    assert "did not see" in (Path(model.path) / "README.md").read_text()

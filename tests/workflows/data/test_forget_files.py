@@ -72,6 +72,7 @@ def test_kinds_of_files_are_told_by_their_content(tmp_path):
     (tmp_path / "r.jsonl").write_text('{"id":"1"}\n')
     assert is_sqlite(tmp_path / "s") and not is_sqlite(tmp_path / "c.jsonl")
     assert is_answer_cache(tmp_path / "c.jsonl") and not is_answer_cache(tmp_path / "r.jsonl")
+    assert is_answer_cache(tmp_path / "embeddings-1a2b.npz") and not is_answer_cache(tmp_path / "heads.npz")
 
 
 def test_every_file_is_visited_once_and_no_link_is_followed(tmp_path):

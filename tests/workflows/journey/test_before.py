@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.workflows.journey.rehearsal import project, training_project
+from tests.workflows.journey.rehearsal import MODEL, project, training_project
 
 from freehold.datasets.building import samples
 from freehold.store import open_store
@@ -35,6 +35,20 @@ def test_a_base_that_is_trained_is_looked_at_with_its_lengths_and_labels(tmp_pat
     found = outcomes(look(opened))
     assert set(found) == {"candidates", "scorer", "template", "lengths", "labels", "margin", "looks"}
     assert found["margin"] == "fail", "20 items"
+
+
+def test_weights_that_cannot_be_had_are_said_with_what_can_stand_in_their_place(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    path = opened.config_path
+    text = path.read_text().replace("[[candidates]]", '[[candidates]]\nmodel = "org/far"\n[[candidates]]', 1)
+    for kept, outcome in (
+        (text, "warn"),
+        (text.partition('[[candidates]]\nmodel = "/')[0] + "[serve]\n", "fail"),
+    ):
+        path.write_text(kept)
+        (told,) = [one for one in look(open_project(path)).findings if one.check == "weights"]
+        assert told.outcome == outcome and "org/far" in told.text and "FREEHOLD_OFFLINE forbids" in told.text
+        assert told.fix == f'model = "{MODEL}" can stand in its place (freehold pull {MODEL})'
 
 
 def test_a_remote_candidate_and_an_incumbent_that_will_be_paid_are_asked_for_their_models(tmp_path):

@@ -45,6 +45,29 @@ def test_what_the_log_tells_is_written(tmp_path):
     assert any("no record says what is right" in line for line in drafted.open)
 
 
+@pytest.mark.parametrize(("a_class", "held_out", "samples"), [(10, 320, 160), (30, 0, 384)])
+def test_training_samples_are_those_that_will_be_learned_from(tmp_path, a_class, held_out, samples):
+    def labelled(name, count):
+        return log(tmp_path / name, [chat(f"{name} {n}", f"label {n % 20}") for n in range(count)])
+
+    apart = (labelled("proof.jsonl", held_out),) if held_out else ()
+    draft(DraftRequest(folder=tmp_path, files=(labelled("traffic.jsonl", 20 * a_class),), held_out=apart))
+    text = (tmp_path / "freehold.toml").read_text()
+    assert f"# {samples} training samples teach a model the task" in text
+    assert "[data] unlabelled lets it learn" in " ".join(text.replace("\n# ", " ").split())
+
+
+def test_a_log_of_few_conversations_begins_with_the_margin_that_they_can_prove(tmp_path):
+    def turn(n):
+        opening = {"role": "user", "content": f"conversation {n % 40}"}
+        more = [{"role": "assistant", "content": "yes"}, {"role": "user", "content": f"turn {n}"}]
+        return {"messages": [opening, *more, {"role": "assistant", "content": ("yes", "no")[n % 2]}]}
+
+    draft(DraftRequest(folder=tmp_path, files=(log(tmp_path / "t.jsonl", [turn(n) for n in range(1_200)]),)))
+    text = (tmp_path / "freehold.toml").read_text()
+    assert "# The 1,200 records are of 40 conversations, users or questions, and each counts once." in text
+
+
 @pytest.mark.parametrize(("rows", "held_out", "margin"), [(300, 0, 0.08), (1_100, 0, 0.02), (300, 210, 0.02)])
 def test_the_margin_is_one_that_what_is_held_out_can_prove(tmp_path, rows, held_out, margin):
     def labelled(name, count):

@@ -5,12 +5,11 @@ from tests.workflows.journey.rehearsal import MODEL, Told, project
 
 from freehold.errors import UsageError
 from freehold.types.config import UseProfile, parse
-from freehold.types.machine import Machine
 from freehold.workflows.journey import ladder as ladders
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.ladder import (
-    LARGER,
     LadderFacts,
+    PickedModel,
     as_toml,
     known_candidates,
     ladder,
@@ -24,12 +23,13 @@ from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE
 @pytest.fixture(autouse=True)
 def everything_is_here(monkeypatch):
     monkeypatch.setattr(ladders, "missing_extra", lambda method: None)
+    monkeypatch.setattr(ladders, "why_not_here", lambda model, settings: None if model == MODEL else "no hub")
     for name in ("encoder", "prompt"):
         monkeypatch.setitem(METHODS, name, METHODS["as_is"])
 
 
 def proposed(**changed):
-    facts = {"closed": True, "samples": 800, "foreign": 0.0, "accelerated": False, "use": UseProfile()}
+    facts = {"closed": True, "samples": 800, "foreign": 0.0, "use": UseProfile()}
     return [
         (one.candidate.model, one.candidate.method) for one in ladder(LadderFacts(**{**facts, **changed}))
     ]
@@ -42,7 +42,8 @@ def test_a_closed_set_is_for_an_encoder_then_for_a_small_model():
 
 def test_what_is_written_is_for_a_model_that_writes():
     assert proposed(closed=False) == [(MODEL, "lora"), (MODEL, "examples")]
-    assert proposed(closed=False, accelerated=True)[0] == (LARGER, "lora")
+    larger = PickedModel("org/larger", "of this year")
+    assert proposed(closed=False, writes=larger) == [("org/larger", "lora"), ("org/larger", "examples")]
 
 
 def test_few_samples_are_not_trained_on():
@@ -64,14 +65,17 @@ def test_what_a_licence_forbids_is_left_out(monkeypatch):
         proposed()
 
 
-def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path, small_here):
+def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path):
     opened = project(tmp_path, rows=400)
     path = opened.config_path
     path.write_text(path.read_text().partition("[[candidates]]")[0])
     opened = open_project(path)
-    known, notes = known_candidates(opened, prepare(opened, progress=Told()), small_here)
+    known, notes = known_candidates(opened, prepare(opened, progress=Told()))
     assert [one.method for one in known] == ["encoder", "lora"] and len(notes) == 2
     assert notes[1].startswith(f"Proposed, since none is named: {MODEL} · lora (")
+    assert (
+        "first of freehold assess, cannot be had: no hub; the first that can stand in its place" in notes[1]
+    )
 
 
 def without(monkeypatch, *methods):
@@ -79,40 +83,35 @@ def without(monkeypatch, *methods):
     monkeypatch.setattr(ladders, "missing_extra", lambda method: lack if method in methods else None)
 
 
-def test_what_is_not_installed_is_left_out_and_named(tmp_path, small_here, monkeypatch):
+def test_what_is_not_installed_is_left_out_and_named(tmp_path, monkeypatch):
     opened = project(tmp_path, rows=400)
     path = opened.config_path
     path.write_text(path.read_text().partition("[[candidates]]")[0])
     opened = open_project(path)
     dataset = prepare(opened, progress=Told())
     without(monkeypatch, "encoder")
-    known, notes = known_candidates(opened, dataset, small_here)
+    known, notes = known_candidates(opened, dataset)
     assert [one.method for one in known] == ["lora"]
     assert notes[-1] == f"Left out: {ENGLISH_BASE} · encoder, which needs pip install 'freehold[x]'."
     without(monkeypatch, "encoder", "lora")
     with pytest.raises(UsageError, match="nothing that makes a candidate is installed") as caught:
-        known_candidates(opened, dataset, small_here)
+        known_candidates(opened, dataset)
     assert caught.value.hint == "pip install 'freehold[x]'"
 
 
 def test_a_file_is_written_before_anything_is_installed(monkeypatch):
     without(monkeypatch, *METHODS)
-    rungs = ladder(LadderFacts(closed=True, samples=800, foreign=0.0, accelerated=False, use=UseProfile()))
+    rungs = ladder(LadderFacts(closed=True, samples=800, foreign=0.0, use=UseProfile()))
     text = "\n".join(as_toml(rungs))
     assert text.count("# needs: pip install 'freehold[x]'") == len(rungs) == 2
     assert parse('[app]\nname = "x"\n' + text).candidates == tuple(one.candidate for one in rungs)
 
 
-def test_an_engine_that_brings_its_models_is_asked_for_the_usual_one(tmp_path, small_here):
+def test_an_engine_that_brings_its_models_is_asked_for_the_usual_one(tmp_path):
     opened = project(tmp_path, rows=60)
     path = opened.config_path
     head, _, serve = path.read_text().partition("[[candidates]]")
     path.write_text(head + "[serve]" + serve.partition("[serve]")[2])
     opened = open_project(path)
-    known, notes = known_candidates(opened, prepare(opened, progress=Told()), small_here)
+    known, notes = known_candidates(opened, prepare(opened, progress=Told()))
     assert [(one.model, one.method) for one in known] == [(MODEL, "as_is")] and notes == ()
-
-
-@pytest.fixture
-def small_here():
-    return Machine(name="two cores", cores=2, memory_bytes=1 << 33, available_memory_bytes=1 << 33, cpu="x")

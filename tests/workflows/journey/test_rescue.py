@@ -231,6 +231,7 @@ def ways(config):
 
 
 def test_where_none_is_named_the_ladder_is_written_as_far_as_it_can_be_made_here(tmp_path, file, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
     closed = written(RescueRequest(folder=tmp_path), file)
     few = [(DEFAULT_MODEL, method) for method in ("examples", "as_is")]
     assert ways(closed) == [("sentence-transformers/all-MiniLM-L6-v2", "encoder"), *few]

@@ -7,8 +7,8 @@ import pytest
 from tests.workflows.tell.facts import AT, SOON, STAGES, facts, rollout, verdict
 
 from freehold.cli.main import COMMANDS, cli
-from freehold.stats.rules import REASONS
 from freehold.types.evidence import EvidenceAge
+from freehold.verdict.reasons import REASONS
 from freehold.workflows.tell.after_verdict import WAYS, after_verdict
 from freehold.workflows.tell.journey_steps import journey_steps
 from freehold.workflows.tell.next_step import journey_state

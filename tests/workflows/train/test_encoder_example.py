@@ -6,13 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY
 from tests.workflows.train.owned import owned_encoder
 
 from freehold.encoders.folder import read_manifest
+from freehold.encoders.pairs import NUMBERS
 from freehold.encoders.runner import load_runner
+from freehold.encoders.words import learn
 from freehold.engines.encoder.answers import answer
+from freehold.types.encoder import FieldHead
 from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder_export import export_encoder
@@ -27,7 +32,7 @@ class Blocked:
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Blocked())
 import runpy
-sys.argv = ["ask.py", sys.argv[1]]
+sys.argv = ["ask.py", *sys.argv[1:]]
 runpy.run_path("ask.py", run_name="__main__")
 """
 
@@ -39,10 +44,10 @@ def project(tmp_path, monkeypatch):
     return open_project()
 
 
-def asked(folder, text):
+def asked(folder, *texts):
     """The lines that the example prints."""
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, text],
+        [sys.executable, "-c", BLOCKED, *texts],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -76,7 +81,52 @@ def test_the_example_answers_as_the_server_does(project, fields):
             assert all(0 < share <= 1 for share in given.values())
 
 
-def test_the_example_is_about_ten_lines(project):
+def test_the_example_takes_a_text_for_each_view(project):
+    encoder = owned_encoder(project, views=("last", "assistant"))
+    heads = load_file(Path(encoder.path) / "heads.safetensors")
+    heads["0.weight"] = np.hstack([0 * heads["0.weight"], heads["0.weight"]])
+    save_file(heads, Path(encoder.path) / "heads.safetensors")
+    made = export_encoder(project, encoder, progress=Silent())
+    assert made.usage == 'python ask.py "your text" "the turn before"'
+    for texts in (("where", "cancel it"), ("where", "")):
+        (read,) = load_runner(Path(made.path), threads=1, most_tokens=64).run([texts])
+        told = answer(read_manifest(Path(made.path)), read, texts[0])
+        ((label, share),) = ast.literal_eval(asked(made.path, *texts)[0].strip()).items()
+        assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
+
+
+def test_the_example_reads_words(project):
+    encoder = owned_encoder(project, views=("last", "assistant"))
+    manifest = Path(encoder.path) / "encoder.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "words": True}))
+    words = learn([["where is it? it is", "it's lost, is it?"], ["a refund", "a refund, please"]])
+    (Path(encoder.path) / "words.json").write_bytes(words.as_json())
+    heads = load_file(Path(encoder.path) / "heads.safetensors")
+    heads["0.words"] = np.random.default_rng(0).normal(size=(4, len(words.weights))).astype("f4")
+    save_file(heads, Path(encoder.path) / "heads.safetensors")
+    made = export_encoder(project, encoder, progress=Silent())
+    texts = ("Is it it? it's lost", "please, a refund")
+    (read,) = load_runner(Path(made.path), threads=1, most_tokens=64).run([texts])
+    told = answer(read_manifest(Path(made.path)), read, texts[0])
+    ((label, share),) = ast.literal_eval(asked(made.path, *texts)[0].strip()).items()
+    assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
+
+
+def test_the_example_compares_two_texts_and_gives_the_median_of_grades(project):
+    grades = FieldHead(name="", kind="one", labels=("2", "0", "1"), ordered=True)
+    encoder = owned_encoder(project, fields=(grades,), marks=("A:", "B:"))
+    heads = load_file(Path(encoder.path) / "heads.safetensors")
+    heads["0.weight"] = np.random.default_rng(0).normal(size=(3, NUMBERS)).astype("f4")
+    save_file(heads, Path(encoder.path) / "heads.safetensors")
+    made = export_encoder(project, encoder, progress=Silent())
+    texts = ("where is it", "where is my order")
+    (read,) = load_runner(Path(made.path), threads=1, most_tokens=64).run([texts])
+    told = answer(read_manifest(Path(made.path)), read, texts[0])
+    ((label, share),) = ast.literal_eval(asked(made.path, *texts)[0].strip()).items()
+    assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
+
+
+def test_the_example_is_about_twenty_five_lines(project):
     made = export_encoder(project, owned_encoder(project), progress=Silent())
     lines = [line for line in (Path(made.path) / "ask.py").read_text().splitlines() if line.strip()]
-    assert len(lines) <= 20 and all(len(line) < 120 for line in lines)
+    assert len(lines) <= 28 and all(len(line) < 120 for line in lines)

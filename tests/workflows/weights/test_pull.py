@@ -15,7 +15,13 @@ from freehold.errors import (
 )
 from freehold.settings import load
 from freehold.workflows.weights import pull
-from freehold.workflows.weights.pull import ensure_weights, list_weights, remove_weights, show_weights
+from freehold.workflows.weights.pull import (
+    ensure_weights,
+    list_weights,
+    remove_weights,
+    show_weights,
+    why_not_here,
+)
 
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -26,6 +32,22 @@ def test_offline_an_unknown_model_is_said_to_be_unknown(settings):
         ensure_weights("nobody/knows", offline)
     with pytest.raises(WeightsError, match="weights of HuggingFaceTB/SmolLM2-135M-Instruct are not here"):
         ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", offline)
+
+
+def test_whether_weights_can_be_had_is_told_without_fetching(tmp_path, settings, tiny_gguf, monkeypatch):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(tiny_gguf())
+    offline = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_OFFLINE": "1"})
+    hub = [None]
+    monkeypatch.setattr(pull.hub, "unreachable", lambda: hub[0])
+    assert [why_not_here(one, settings) for one in (SMOL, "nobody/knows", str(path))] == [None] * 3
+    hub[0] = "the hub cannot be reached"
+    assert why_not_here(SMOL, settings) is None, "a package brings it"
+    assert why_not_here("nobody/knows", settings).endswith(
+        "names no package of them, and the hub cannot be reached"
+    )
+    assert "FREEHOLD_OFFLINE forbids" in why_not_here(SMOL, offline)
+    assert list_weights(settings) == []
 
 
 @pytest.mark.parametrize("place", ["./nowhere", "/nowhere/at/all", "~/no-such-folder", "../no-such"])

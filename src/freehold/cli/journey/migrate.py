@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     "--serve/--no-serve", default=True, help="Leave the endpoint running at the end (default: yes)."
 )
 @click.option("--dry-run", is_flag=True, help="Build the dataset, say what stands in the way, and stop.")
+@click.option(
+    "--all-candidates",
+    is_flag=True,
+    help="Make and measure every candidate, each to its end.",
+)
 @anyway_option
 @json_option(
     "freehold.cli.printed:Migrated",
@@ -40,6 +45,7 @@ def command(
     fresh: bool,
     serve: bool,
     dry_run: bool,
+    all_candidates: bool,
     anyway: bool,
     as_json: bool,
 ) -> None:
@@ -57,9 +63,12 @@ def command(
       freehold migrate --dry-run
       freehold migrate --config examples/banking77/freehold.toml --no-serve
     """
+    from freehold.workflows.journey.selection import trying_all
     from freehold.workflows.project import open_project
 
     project = open_project(config_path, must_exist=True)
+    if all_candidates:
+        project = trying_all(project)
     if dry_run:
         _rehearse(project, as_json=as_json)
     migration = run(project, fresh=fresh, serve=serve, as_json=as_json, anyway=anyway)

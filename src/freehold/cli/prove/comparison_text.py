@@ -11,9 +11,9 @@ import msgspec
 
 from freehold.cli.options import hanging
 from freehold.cli.output import echo
-from freehold.stats.rules import REASONS
 from freehold.types.evaluated import Disagreement, LatencySummary
 from freehold.types.evaluation import Comparison
+from freehold.verdict.reasons import REASONS
 
 _COLORS = {"promote": "green", "hold": "yellow", "reject": "red"}
 

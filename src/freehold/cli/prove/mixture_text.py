@@ -7,6 +7,7 @@ import click
 from freehold.cli.options import hanging
 from freehold.cli.output import echo
 from freehold.report.mixture_parts import mixture_figures
+from freehold.report.words import points
 from freehold.types.mixture import Mixture
 
 _COLORS = {"promote": "green", "hold": "yellow", "reject": "red"}
@@ -30,14 +31,8 @@ def show_mixture(mixture: Mixture) -> None:
     if comparison is not None:
         harmed = [part for part in comparison.slices if part.harmed]
         for part in harmed:
-            echo(
-                hanging(f"{part.name}: {_points(part.difference)} points, n = {part.n:,}", "  harmed slice ")
-            )
+            echo(hanging(f"{part.name}: {points(part.difference)} points, n = {part.n:,}", "  harmed slice "))
     for note in mixture.notes:
         echo(hanging(note, "  · "))
     if mixture.outcome == "promote":
         echo("  next: freehold rollout start")
-
-
-def _points(value: float | None) -> str:
-    return "?" if value is None else f"{100 * value:+.1f}".replace("-", "−")

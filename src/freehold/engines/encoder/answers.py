@@ -91,7 +91,10 @@ def _decide(field: FieldHead, logits: Array, read: EncodedText, text: str, top: 
     shares = probabilities(field, logits)
     if field.kind == "several":
         return _several(field, shares, top)
-    order = np.argsort(-shares, kind="stable")[: max(1, top)]
+    given = field.place(shares.tolist())
+    order = [given, *(at for at in np.argsort(-shares, kind="stable")[: max(1, top)] if at != given)][
+        : max(1, top)
+    ]
     likeliest = tuple((field.labels[place], float(shares[place])) for place in order)
     return _Decision(*likeliest[0], likeliest)
 

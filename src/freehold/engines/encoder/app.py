@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.encoders.runner import EncodedText, EncoderRunner
+from freehold.encoders.runner import EncodedText, EncoderRunner, Text
 from freehold.engines.encoder import requests
 from freehold.engines.encoder.answers import EncoderAnswer, answer
 from freehold.engines.encoder.batching import Batcher, QueueFullError
@@ -130,8 +130,8 @@ class EncoderApp:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await self._read(request)
         asked = requests.read_chat(body, self._manifest)
-        (read,) = await self._encoded([asked.text], "messages")
-        found = answer(self._manifest, read, asked.text, top=asked.top or 0)
+        (read,) = await self._encoded([asked.texts], "messages")
+        found = answer(self._manifest, read, asked.texts[0], top=asked.top or 0)
         if not math.isfinite(found.probability):
             raise ApiError(500, "the encoder computed no number: its files may be damaged")
         self._check_form(asked, found)
@@ -187,12 +187,12 @@ class EncoderApp:
         """How many tokens a conversation has, as vLLM's call of that name says it."""
         assert self._batcher is not None
         body = await self._read(request)
-        text = self._manifest.text_of(requests.read_messages(body))
-        self._check_length(text, "messages")
-        (count,) = await self._batcher.count([text])
-        return web.json_response({"count": count, "max_model_len": self._plan.context_tokens})
+        texts = self._manifest.texts_of(requests.read_messages(body))
+        self._check_length(texts, "messages")
+        counts = await self._batcher.count([one for place, one in enumerate(texts) if one or not place])
+        return web.json_response({"count": sum(counts), "max_model_len": self._plan.context_tokens})
 
-    async def _encoded(self, texts: Sequence[str], param: str) -> list[EncodedText]:
+    async def _encoded(self, texts: Sequence[Text], param: str) -> list[EncodedText]:
         """The texts as the encoder reads them. Raises `ApiError` (400) for one that is too long."""
         assert self._batcher is not None
         for text in texts:
@@ -211,12 +211,13 @@ class EncoderApp:
         self._cut += sum(one.cut for one in encoded)
         return encoded
 
-    def _check_length(self, text: str, param: str) -> None:
+    def _check_length(self, text: Text, param: str) -> None:
         most = CHARACTERS_PER_TOKEN * self._plan.context_tokens
-        if len(text) > most:
+        length = len(text) if isinstance(text, str) else sum(map(len, text))
+        if length > most:
             raise ApiError(
                 400,
-                f"a text of {len(text):,} characters exceeds the context of {self._plan.context_tokens:,} tokens",
+                f"a text of {length:,} characters exceeds the context of {self._plan.context_tokens:,} tokens",
                 code="context_length_exceeded",
                 param=param,
             )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from freehold.encoders.runner import EncoderRunner, Reading
+from freehold.encoders.runner import EncoderRunner, Reading, Text
 from freehold.errors import EngineError
 
 
@@ -25,7 +25,7 @@ class QueueFullError(EngineError):
 class _Waiting:
     """One request's texts: `next` is the first that no run has taken yet."""
 
-    def __init__(self, texts: Sequence[str], answered: asyncio.Future[list[Reading]]) -> None:
+    def __init__(self, texts: Sequence[Text], answered: asyncio.Future[list[Reading]]) -> None:
         self.texts = texts
         self.next = 0
         self.answered = answered
@@ -64,7 +64,7 @@ class Batcher:
             waiting.answered.cancel()
         self._thread.shutdown(wait=False)
 
-    async def read(self, texts: Sequence[str]) -> list[Reading]:
+    async def read(self, texts: Sequence[Text]) -> list[Reading]:
         """Each text as the encoder reads it. Raises `QueueFullError`, and `EngineError` where the run failed."""
         if self.queued + len(texts) > self._room:
             raise QueueFullError(f"{self.queued} texts wait already, and {self._room} may")
@@ -115,7 +115,7 @@ class Batcher:
         return taken
 
     @staticmethod
-    def _hand_out(taken: Sequence[tuple[_Waiting, int]], computed: dict[str, Reading]) -> None:
+    def _hand_out(taken: Sequence[tuple[_Waiting, int]], computed: dict[Text, Reading]) -> None:
         for waiting, place in taken:
             waiting.results[place] = computed[waiting.texts[place]]
             waiting.left -= 1

@@ -22,10 +22,11 @@ MOST_INPUTS = 2048
 
 
 class ChatRequest(NamedTuple):
-    """A chat request. `top` is None where no log-probabilities are asked for."""
+    """A chat request. `texts` are what is read of it, by the manifest's views; `top` is None where no log-probabilities
+    are asked for."""
 
     model: str
-    text: str
+    texts: tuple[str, ...]
     stream: bool
     include_usage: bool
     top: int | None
@@ -68,7 +69,7 @@ def read_chat(body: dict[str, Any], manifest: EncoderManifest) -> ChatRequest:
         raise ApiError(400, "stop must be a text or a list of texts", param="stop")
     return ChatRequest(
         model=str(body.get("model")),
-        text=manifest.text_of(messages),
+        texts=manifest.texts_of(messages),
         stream=body.get("stream") is True,
         include_usage=bool(_object(body, "stream_options").get("include_usage")),
         top=_top(body),

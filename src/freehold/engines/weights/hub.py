@@ -5,6 +5,7 @@ What the library's own cache holds already is read in place. What is fetched goe
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -43,6 +44,26 @@ def list_files(repo: str, revision: str | None) -> tuple[str, list[HubFile]]:
         for item in info.siblings or []
     ]
     return str(info.sha), files
+
+
+_ASKED = "Qwen/Qwen3-0.6B"
+_PATIENCE_S = 3.0
+
+
+@functools.cache
+def unreachable() -> str | None:
+    """Why nothing can be fetched from the hub; None where it answers. It is asked once, for seconds at most."""
+    try:
+        hub = _library()
+        with hub_errors(_ASKED):
+            hub.HfApi(endpoint=_endpoint()).model_info(_ASKED, timeout=_PATIENCE_S)
+    except MissingExtraError as error:
+        return error.message
+    except WeightsError as error:
+        return "the hub cannot be reached" if "could not be reached" in error.message else None
+    except UnknownModelError:
+        pass  # a mirror that has not this one
+    return None
 
 
 def choose(repo: str, files: list[HubFile], file: str | None, quantization: str | None) -> list[HubFile]:

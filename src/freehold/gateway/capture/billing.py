@@ -94,7 +94,7 @@ class Billing:
         if charge.implausible:
             self._meters.count("freehold_bills", "implausible")
             log.warning(
-                "endpoint %s reports more tokens than an answer can have; its size is billed", charge.endpoint
+                "endpoint %s reports far more tokens than its answer shows; they are billed", charge.endpoint
             )
         if charge.estimated:
             self._meters.count("freehold_bills", "estimated")

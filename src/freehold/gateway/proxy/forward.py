@@ -179,7 +179,7 @@ async def _apply_limits(
     tokens = 0
     for _, limits in limited:
         if limits.tokens_per_minute is not None:
-            tokens = spend.most_tokens(exchange)
+            tokens = await spend.most_tokens(exchange)
             break
     exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
     exchange.capped = [one for one in limited if one[1].caps_spending]

@@ -14,9 +14,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.costs.prices import longest_prompt
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import nano_of
+from freehold.gateway.proxy.asked_bounds import LONGEST_ANSWER, LONGEST_CONTEXT, AskedBounds, bounds_of
 from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.spending import Charge, charge_of, priced_tier, usd_of
 from freehold.types.endpoint import Endpoint
@@ -26,6 +29,7 @@ from freehold.wire.errors import ApiError
 # A token of text has more bytes than this in every language; so a prompt has fewer tokens than half its bytes.
 _BYTES_PER_TOKEN = 2
 _COMPLETION_TOKENS = 4096
+"""Of an answer that states no limit, where only a rate of tokens stands over it: what is used is counted after it."""
 _PRICED_FOR_S = 3600.0
 _MANY = 500_000
 
@@ -42,18 +46,25 @@ async def reserve(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoin
     """Reserve the upper estimate of an answer's cost. Raises `ApiError` (429, 503)."""
     if not exchange.capped or not state.config.charges(endpoint.name):
         return
-    most = _most(exchange, endpoint, model)
+    bounds = await _bounds(exchange)
+    if bounds.charged_tool is not None:
+        raise _unpriced(exchange, f"{bounds.charged_tool} is charged by the call, without a bound")
+    context = (
+        None if bounds.all_in_body and bounds.answer_tokens is not None else await _context(state, model)
+    )
+    most = _most(exchange, endpoint, model, bounds, context)
     nano = await _nano(state, most)
     if nano is None:
-        shown = exchange.capped[0][0].replace(":", " ")
-        raise ApiError(
-            429,
-            f"{shown} has a spend cap, and no price of {model[:100]} is known",
-            code="price_unknown",
-            type="insufficient_quota",
-        )
+        raise _unpriced(exchange, f"no price of {model[:100]} is known")
     state.ledger.reserve(exchange.capped, nano)
     exchange.reservation = Reservation(tuple(name for name, _ in exchange.capped), nano, most)
+
+
+def _unpriced(exchange: ProxyExchange, why: str) -> ApiError:
+    shown = exchange.capped[0][0].replace(":", " ")
+    return ApiError(
+        429, f"{shown} has a spend cap, and {why}", code="price_unknown", type="insufficient_quota"
+    )
 
 
 def release(state: WorkerState, exchange: ProxyExchange) -> None:
@@ -88,6 +99,12 @@ def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> Non
     if reservation is None:
         state.bill(charge)
         return
+    if charge.estimated:
+        # It ended without its count: the larger of what was reserved and what was seen.
+        most = reservation.most
+        if charge.prompt_tokens + charge.completion_tokens <= most.prompt_tokens + most.completion_tokens:
+            state.bill(most, reservation.names, reservation.nano)
+            return
     # Until the recorder has booked it: the part of the reservation that was used.
     tokens = reservation.most.prompt_tokens + reservation.most.completion_tokens
     used = charge.prompt_tokens + charge.completion_tokens
@@ -116,10 +133,32 @@ def bill_rejected(
     exchange.chunks.clear()
 
 
-def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
+async def _bounds(exchange: ProxyExchange) -> AskedBounds:
     body = exchange.body
-    completion = _most_completion(exchange)
+    return bounds_of(body) if len(body) <= INLINE_BYTES_MAX else await asyncio.to_thread(bounds_of, body)
+
+
+async def _context(state: WorkerState, model: str) -> int:
+    """The most tokens that a prompt of the model may have."""
+    if model not in state.contexts:
+        if len(state.contexts) > 1000:
+            state.contexts.clear()
+        stated = await asyncio.to_thread(longest_prompt, model)
+        state.contexts[model] = stated or LONGEST_CONTEXT
+    return state.contexts[model]
+
+
+def _most(
+    exchange: ProxyExchange, endpoint: Endpoint, model: str, bounds: AskedBounds, context: int | None
+) -> Charge:
+    body, asks = exchange.body, exchange.api_route.kind not in ("embeddings", "count_tokens")
     prompt = len(body) // _BYTES_PER_TOKEN
+    if not bounds.all_in_body:
+        prompt = max(prompt, context or LONGEST_CONTEXT)
+    each = bounds.answer_tokens
+    if each is None:
+        each = min(LONGEST_ANSWER, context or LONGEST_ANSWER)
+    completion = each * bounds.answers if asks else 0
     # Writing to a cache costs more than reading: where the request asks for it, all of the prompt may be written.
     written = prompt if b'"cache_control"' in body or endpoint.api != "anthropic" else 0
     usage = Usage(
@@ -134,9 +173,12 @@ def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
     )
 
 
-def most_tokens(exchange: ProxyExchange) -> int:
-    """The most tokens that a request and its answer are taken to use."""
-    return len(exchange.body) // _BYTES_PER_TOKEN + _most_completion(exchange)
+async def most_tokens(exchange: ProxyExchange) -> int:
+    """The most tokens that a request and its answer are taken to use, where a rate of them is limited."""
+    prompt = len(exchange.body) // _BYTES_PER_TOKEN
+    if not (await _bounds(exchange)).all_in_body:
+        prompt = max(prompt, LONGEST_ANSWER)
+    return prompt + _most_completion(exchange)
 
 
 def _most_completion(exchange: ProxyExchange) -> int:

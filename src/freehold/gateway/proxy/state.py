@@ -103,6 +103,7 @@ class WorkerState:
         self._bills = 0
         self._reserved: deque[tuple[Sequence[str], int]] = deque()
         self.ledger = SpendLedger(run_folder, self.meters.owner)
+        self.contexts: dict[str, int] = {}
         self.list_prices: dict[tuple[object, ...], tuple[float, tuple[float, float] | None]] = {}
         self._unkept: deque[bytes] = deque()
         self.draw = random.Random().random

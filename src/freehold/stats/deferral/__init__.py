@@ -6,7 +6,6 @@ from freehold.stats.deferral.calibrating import (
     calibrated,
     calibration_error,
     confidence_quality,
-    cross_fitted,
     fit_calibration,
 )
 from freehold.stats.deferral.curve import best_curve, mixture_curve, share_interval, taken_share
@@ -18,7 +17,6 @@ __all__ = [
     "calibrated",
     "calibration_error",
     "confidence_quality",
-    "cross_fitted",
     "fit_calibration",
     "mixture_curve",
     "share_interval",

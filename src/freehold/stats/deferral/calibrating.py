@@ -12,24 +12,19 @@ that did not see the sample nor any other of its cluster.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 from freehold.errors import UsageError
 from freehold.late import np, optimize, special
 from freehold.stats.binary import Floats
-from freehold.stats.clustered import Codes, dense_codes
+from freehold.stats.clustered import Bools, Codes, folds
 from freehold.types.deferral import Calibration, SignalName
 from freehold.types.mixture import ConfidenceQuality
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Bools: TypeAlias = "NDArray[np.bool_]"
 CalibrationWay = Literal["isotonic", "logistic"]
 _TRIED: tuple[CalibrationWay, ...] = get_args(CalibrationWay)
 
 BINS = 10
-FOLDS = 5
 _TILT = 1e-3
 """Share of the way from the fit to a straight rise, so that level pieces at 0 and 1 keep an order, too."""
 _GRID = 64
@@ -140,15 +135,9 @@ def cross_fitted(raw: Floats, good: Bools, codes: Codes, *, way: CalibrationWay 
 
     A single cluster can only be fitted by itself.
     """
-    units = dense_codes(np.asarray(codes))
-    count = int(units.max()) + 1
-    if count == 1:
-        return calibrated(fit_calibration(raw, good, way=way), raw)
-    fold_of = np.random.default_rng(0).permutation(count) % min(FOLDS, count)
-    folds, found = fold_of[units], np.empty(len(raw))
-    for fold in range(min(FOLDS, count)):
-        inside = folds == fold
-        found[inside] = calibrated(fit_calibration(raw[~inside], good[~inside], way=way), raw[inside])
+    found = calibrated(fit_calibration(raw, good, way=way), raw)
+    for inside, outside in folds(np.asarray(codes)):
+        found[outside] = calibrated(fit_calibration(raw[inside], good[inside], way=way), raw[outside])
     return found
 
 

@@ -14,22 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
 
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.stats.binary import Floats, tango_ci, wilson_limits
-from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes, design_effect_used
+from freehold.stats.clustered import Bools, Codes, cluster_robust_mean, dense_codes, design_effect_used
 from freehold.stats.deferral.calibrating import best_way, confidence_quality, fit_calibration
 from freehold.stats.inference import infer
 from freehold.stats.rules import DecisionRule
 from freehold.types.deferral import Calibration, DeferralWay, SignalName
 from freehold.types.mixture import MixtureCurve, MixturePoint
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Bools: TypeAlias = "NDArray[np.bool_]"
 
 GRID_STEP = 0.02
 """How far apart the shares lie that are tested."""
@@ -80,15 +74,13 @@ def mixture_curve(
         mixed = rest.copy()
         mixed[order[:count]] = d[order[:count]]
         low, high = _band(mixed, units, rule, binary=binary)
-        share = count / n
         points.append(
             MixturePoint(
                 threshold=_threshold(x[order], count, calibration),
-                share=share,
+                share=count / n,
                 difference=float(mixed.mean()),
                 low=-1.0 if low is None else low,
                 high=1.0 if high is None else high,
-                random=share * whole + (1 - share) * base,
             )
         )
     return (

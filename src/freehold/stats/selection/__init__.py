@@ -1,5 +1,6 @@
 """Several candidates measured on items of their own, by which they share the proof on held-out items."""
 
+from freehold.stats.selection.bar import sufficing_share
 from freehold.stats.selection.choosing import (
     LEAST_CHANCE,
     SelectionRule,
@@ -22,5 +23,6 @@ __all__ = [
     "hopeless",
     "look_parts",
     "selection_size",
+    "sufficing_share",
     "surviving",
 ]

@@ -8,8 +8,8 @@ of.
 from __future__ import annotations
 
 from freehold.training.encoder.base import require
-from freehold.training.encoder.job import EncoderJob, finished, make, read_record
+from freehold.training.encoder.job import EncoderJob, finished, make, read_record, stands
 from freehold.training.encoder.prepared import check
 from freehold.training.run import train
 
-__all__ = ["EncoderJob", "check", "finished", "make", "read_record", "require", "train"]
+__all__ = ["EncoderJob", "check", "finished", "make", "read_record", "require", "stands", "train"]

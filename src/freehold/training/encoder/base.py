@@ -73,6 +73,22 @@ class TorchBase(NamedTuple):
         ]
         return EncodedTexts([list(ids) for ids in made["input_ids"]], offsets)
 
+    def chunks(self, texts: Sequence[str], max_tokens: int, most: int) -> tuple[list[list[int]], list[int]]:
+        """Token ids of the first pieces of texts, as `encode` has them, and which text each is of."""
+        made = self.tokenizer(
+            [self.prefix + text for text in texts],
+            truncation=True,
+            max_length=max_tokens,
+            return_overflowing_tokens=True,
+        )
+        rows: list[list[int]] = []
+        owners: list[int] = []
+        for ids, owner in zip(made["input_ids"], made["overflow_to_sample_mapping"], strict=True):
+            if owners[-most:].count(owner) < most:
+                rows.append(list(ids))
+                owners.append(owner)
+        return rows, owners
+
     def hidden(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Token embeddings [batch, tokens, width]."""
         states: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -261,12 +277,17 @@ CHUNK = 512
 """Texts after which what is done is written down."""
 
 
+MOST_ROWS = 50_000
+"""That are kept besides those of a run."""
+CACHED = "embeddings-*.npz"
+
+
 class EmbeddingCache:
-    """Rows by the hash of their text, for one base; `key` says what else decides them (base, prefix, tokens)."""
+    """Rows by the hash of their text, of all runs of a project; `key` says what else decides them (base, tokens)."""
 
     def __init__(self, folder: Path, key: str) -> None:
         name = hashlib.sha256(key.encode()).hexdigest()[:16]
-        self._path = folder / f"embeddings-{name}.npz"
+        self._path = folder / CACHED.replace("*", name)
         self._rows: dict[str, Floats] = {}
         with (
             contextlib.suppress(OSError, ValueError, KeyError),  # damaged: computed again
@@ -284,6 +305,8 @@ class EmbeddingCache:
     ) -> Floats | None:
         """[texts, width], computing what is not here; None where it was `stopped`. Raises `StorageError`."""
         names = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts]
+        if len(self._rows) > MOST_ROWS:
+            self._rows = {name: self._rows[name] for name in names if name in self._rows}
         missing = {name: text for name, text in zip(names, texts, strict=True) if name not in self._rows}
         # Like lengths together, across chunks too.
         order = sorted(missing, key=lambda name: len(missing[name]))
@@ -307,14 +330,23 @@ class EmbeddingCache:
         ):
             np.savez(file, names=np.array(list(self._rows)), rows=rows)
 
-    def remove(self) -> None:
-        """The run is over."""
-        self._path.unlink(missing_ok=True)
 
+def by_torch(
+    base: TorchBase, max_tokens: int, chunks: int = 1, *, fast: bool = True
+) -> Callable[[list[str]], Floats]:
+    """Computes with PyTorch: the mean of a text's pieces, by their tokens."""
 
-def by_torch(base: TorchBase, max_tokens: int) -> Callable[[list[str]], Floats]:
-    """Computes with PyTorch."""
-    return lambda texts: embed(base, base.encode(texts, max_tokens).ids, fast=True)[0]
+    def compute(texts: list[str]) -> Floats:
+        if chunks == 1 or not texts:
+            return embed(base, base.encode(texts, max_tokens).ids, fast=fast)[0]
+        rows, owners = base.chunks(texts, max_tokens, chunks)
+        lengths = np.array([[len(row)] for row in rows], dtype=np.float32)
+        totals = np.zeros((len(texts), base.width + 1), dtype=np.float32)
+        np.add.at(totals, owners, np.hstack([embed(base, rows, fast=fast)[0] * lengths, lengths]))
+        made: Floats = totals[:, :-1] / totals[:, -1:]
+        return made
+
+    return compute
 
 
 def by_packed(packed: Packed) -> Callable[[list[str]], Floats]:

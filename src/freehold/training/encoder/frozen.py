@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,16 +10,19 @@ from freehold.encoders.pieces import edges_of, likeliest
 from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
-from freehold.training.encoder.answers import FieldForm, TaughtForm, label_text
+from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, label_text
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
-from freehold.training.encoder.heads import FittedHead, Places
+from freehold.training.encoder.heads import FittedHead, Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
-from freehold.types.encoder import EncoderStage, as_copied
+from freehold.training.encoder.words import WordHeads
+from freehold.types.encoder import EncoderStage, StageResult, as_copied
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
 """Mean samples a label up to which labels' own words are taught too."""
+SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
+"""Of a head's outputs by words, of which the best is taken where it beats none."""
 FEWEST_VALIDATION = 40
 """Validation samples from which they calibrate; with fewer, folds of the training samples do."""
 
@@ -33,60 +37,189 @@ class Features(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """Heads by field, and how they did on the samples that calibrated them, `right` of `asked`."""
+    """Heads by field, and how they did on samples that were left out: `hits` says which of those they had right."""
 
     heads: tuple[FittedHead, ...]
-    right: int
-    asked: int
-    calibration_error: float | None
+    hits: Flags
+    calibration_error: float | None = None
+
+    @property
+    def right(self) -> int:
+        return int(self.hits.sum())
+
+    @property
+    def asked(self) -> int:
+        return len(self.hits)
+
+
+def left_out(form: TaughtForm, train: int, values: Sequence[tuple[Value, ...]]) -> Parts:
+    """Of samples whose first `train` are those of the training split: the validation split is left out, or parts of
+    all in turn where it has too few; none where all together are too few."""
+    everything = np.arange(len(values), dtype=np.intp)
+    if len(values) - train >= FEWEST_VALIDATION:
+        return [(everything[:train], everything[train:])]
+    folds = heads.folds_of(len(values), heads.strata_of(form, values))
+    return [(np.setdiff1d(everything, out), out) for out in folds]
 
 
 def fit(
     form: TaughtForm,
-    train: Features,
-    validation: Features,
+    every: Features,
+    parts: Parts,
     names: Sequence[Floats],
     *,
+    words: WordHeads | None = None,
     strength: float | None = None,
 ) -> Fitted:
-    """Fit a head for each field and calibrate it.
+    """Fit a head for each field on all samples, calibrated and judged by heads that did not learn what they answer.
 
-    `names` are the embeddings of each field's labels' own words (empty where they are not taught). Where there are too
-    few validation samples, five folds of the training samples calibrate and count.
+    `names` are the embeddings of each field's labels' own words (empty where they are not taught).
     """
-    strata = heads.strata_of(form, train.examples.values)
-    strengths = [
-        strength or (_strength(form, at, train, strata, names[at]) if field.kind == "one" else heads.USUAL)
-        for at, field in enumerate(form.fields)
-    ]
-    made = [_fit_field(form, at, train, None, strengths[at], names[at]) for at in range(len(form.fields))]
-    if len(validation.examples) >= FEWEST_VALIDATION:
-        return calibrated(form, made, validation)
-    return _by_folds(form, made, train, strata, strengths, names)
+    everything = np.arange(len(every.examples), dtype=np.intp)
+    made, logits = [], []
+    with heads.one_thread():
+        for at in range(len(form.fields)):
+            chosen, of_field = _chosen(form, at, every, parts, names[at], strength)
+            made.append(_fit_field(form, at, every, everything, chosen, names[at]))
+            logits.append(of_field)
+        if not parts:
+            return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
+        return settled(form, made, logits, held_of(every, parts), words)
 
 
-def calibrated(form: TaughtForm, made: Sequence[FittedHead], validation: Features) -> Fitted:
+def held_of(every: Features, parts: Parts) -> Features:
+    """The samples that are left out, in the order in which they are answered."""
+    return taken(every, np.concatenate([out for _, out in parts]))
+
+
+def fit_views(
+    form: TaughtForm,
+    every: Features,
+    parts: Parts,
+    names: Sequence[Floats],
+    width: int,
+    words: WordHeads | None = None,
+) -> tuple[Fitted, int]:
+    """The same over the first views, as many as are not beaten by more of them; and how many those are."""
+    best, count = fit(form, seen(every, width), parts, names, words=words), 1
+    for more in range(2, every.pooled.shape[1] // width + 1):
+        made = fit(form, seen(every, width * more), parts, names, words=words)
+        if beats(made.hits, best.hits):
+            best, count = made, more
+    return best, count
+
+
+def beats(hits: Flags, others: Flags) -> bool:
+    """Whether more are right, by more than chance does (one standard error of the difference)."""
+    gained, lost = int((hits & ~others).sum()), int((others & ~hits).sum())
+    return gained - lost > math.sqrt(gained + lost)
+
+
+def seen(features: Features, columns: int) -> Features:
+    """The same with the first columns of its embeddings."""
+    return features._replace(pooled=features.pooled[:, :columns])
+
+
+def _chosen(
+    form: TaughtForm, at: int, every: Features, parts: Parts, names: Floats, strength: float | None
+) -> tuple[float, Floats]:
+    """The strength with the most samples right that were left out, the nearest to the usual of equals; and what heads
+    of that strength make of them."""
+    field = form.fields[at]
+    if strength is not None or field.kind != "one" or form.fewest < 2:
+        tried: Sequence[float] = (strength or heads.USUAL,)
+    else:
+        tried = heads.STRENGTHS if len(every.examples) < heads.MANY else heads.STRENGTHS_OF_MANY
+    best, best_right, best_logits = heads.USUAL, -1, np.zeros((0, 0), dtype=np.float32)
+    if not parts:
+        return best if strength is None else strength, best_logits
+    for one in sorted(tried, key=lambda one: abs(math.log(one / heads.USUAL))):
+        logits = np.concatenate(
+            [
+                _logits(field, _fit_field(form, at, every, kept, one, names), taken(every, out))
+                for kept, out in parts
+            ]
+        )
+        if len(tried) == 1:
+            return one, logits
+        asked = [every.examples.values[place][at] for _, out in parts for place in out]
+        right = int((logits.argmax(axis=1) == heads.places_of(field, asked)).sum())
+        if right > best_right:
+            best, best_right, best_logits = one, right, logits
+    return best, best_logits
+
+
+def calibrated(
+    form: TaughtForm, made: Sequence[FittedHead], validation: Features, words: WordHeads | None = None
+) -> Fitted:
     """Heads with temperature and threshold from samples they did not see, and how they do there."""
-    fields = enumerate(zip(form.fields, made, strict=True))
-    warm = [_warmed(field, head, validation, at) for at, (field, head) in fields]
-    return judged(form, warm, validation)
+    logits = [_logits(field, head, validation) for field, head in zip(form.fields, made, strict=True)]
+    return settled(form, made, logits, validation, words)
 
 
-def judged(form: TaughtForm, made: Sequence[FittedHead], validation: Features) -> Fitted:
-    """How heads do on samples, calibrated as they are."""
-    count = len(validation.examples)
-    right = np.ones(count, dtype=np.bool_)
-    sure = np.ones(count, dtype=np.float64)
-    for at, (field, head) in enumerate(zip(form.fields, made, strict=True)):
-        ok, confidence = _answers(field, head, validation, at)
+def settled(
+    form: TaughtForm,
+    made: Sequence[FittedHead],
+    logits: Sequence[Floats],
+    held: Features,
+    words: WordHeads | None = None,
+) -> Fitted:
+    """Heads with temperature and threshold by `logits`, which heads of their kind that did not see them made of the
+    samples `held`, and how those do there; together with `words` where the two beat either."""
+    right = np.ones(len(held.examples), dtype=np.bool_)
+    sure = np.ones(len(held.examples), dtype=np.float64)
+    warm = []
+    for at, (field, head, plain) in enumerate(zip(form.fields, made, logits, strict=True)):
+        warm_head, ok, confidence = _warm(field, head, plain, held, at)
+        other = None if words is None else words.logits[at]
+        if other is not None and words is not None and words.heads[at] is not None:
+            scale = float(plain.std() / max(float(other.std()), 1e-9))
+            mixed = [
+                _warm(field, _mixed(head, words.heads[at], share, scale),
+                      (1 - share) * plain + share * scale * other, held, at)
+                for share in SHARES
+            ]  # fmt: skip
+            best = max(mixed, key=lambda one: int(one[1].sum()))
+            if beats(best[1], ok):
+                warm_head, ok, confidence = best
+        warm.append(warm_head)
         right &= ok
         sure = np.minimum(sure, confidence)
-    return Fitted(
-        heads=tuple(made),
-        right=int(right.sum()),
-        asked=count,
-        calibration_error=heads.calibration_error(sure, right),
+    return Fitted(tuple(warm), right, heads.calibration_error(sure, right))
+
+
+def baseline(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
+    """How words alone do; None where they do not answer all fields."""
+    made = [
+        (head, logits) for head, logits in zip(words.heads, words.logits, strict=True) if head is not None
+    ]
+    if len(made) < len(form.fields):
+        return None
+    return settled(form, [head for head, _ in made], [one for _, one in made if one is not None], held)
+
+
+def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: float) -> FittedHead:
+    """One head whose outputs are those of both, `share` of them by words."""
+    assert words is not None
+    return head._replace(
+        weight=(1 - share) * head.weight,
+        bias=(1 - share) * head.bias + share * scale * words.bias,
+        words=share * scale * words.weight,
     )
+
+
+def _warm(
+    field: FieldForm, head: FittedHead, logits: Floats, held: Features, at: int
+) -> tuple[FittedHead, Flags, Floats]:
+    """The head with temperature and threshold, which samples it has right, and how sure it is of each."""
+    warm = _warmed(field, head, logits, held, at)
+    right, sure = _answers(field, warm, logits, held, at)
+    if field.kind == "one" and heads.is_ordinal(field):
+        ordered = warm._replace(ordered=True)
+        others, of_others = _answers(field, ordered, logits, held, at)
+        if not beats(right, others):  # what is right as often, and nearer where it is not
+            return ordered, others, of_others
+    return warm, right, sure
 
 
 def label_words(field: FieldForm) -> list[str]:
@@ -94,28 +227,10 @@ def label_words(field: FieldForm) -> list[str]:
     return [label_text(label) for label in field.labels]
 
 
-def _strength(form: TaughtForm, at: int, train: Features, strata: Places, names: Floats) -> float:
-    field = form.fields[at]
-    places = heads.places_of(field, [value[at] for value in train.examples.values])
-
-    def score(head: FittedHead, out: Places) -> float:
-        return float((head.logits(train.pooled[out]).argmax(axis=1) == places[out]).mean())
-
-    if form.fewest < 2:
-        return heads.USUAL
-    return heads.choose_strength(
-        lambda kept, strength: _fit_field(form, at, train, kept, strength, names),
-        score,
-        len(train.examples),
-        strata,
-    )
-
-
 def _fit_field(
-    form: TaughtForm, at: int, train: Features, kept: Places | None, strength: float, names: Floats
+    form: TaughtForm, at: int, train: Features, kept: Places, strength: float, names: Floats
 ) -> FittedHead:
     field = form.fields[at]
-    kept = np.arange(len(train.examples), dtype=np.intp) if kept is None else kept
     values = [train.examples.values[place][at] for place in kept]
     if field.kind == "several":
         return heads.fit_several(train.pooled[kept], heads.flags_of(field, values), strength)
@@ -129,6 +244,7 @@ def _fit_field(
     features, places = train.pooled[kept], heads.places_of(field, values)
     if not len(names):
         return heads.fit_one(features, places, len(field.labels), strength)
+    names = np.pad(names, ((0, 0), (0, features.shape[1] - names.shape[1])))
     return heads.fit_one(
         np.concatenate([features, names]),
         np.concatenate([places, np.arange(len(names), dtype=np.intp)]),
@@ -138,59 +254,15 @@ def _fit_field(
     )
 
 
-def _by_folds(
-    form: TaughtForm,
-    made: Sequence[FittedHead],
-    train: Features,
-    strata: Places,
-    strengths: Sequence[float],
-    names: Sequence[Floats],
-) -> Fitted:
-    folds = heads.folds_of(len(train.examples), strata)
-    if not folds:
-        return Fitted(tuple(made), 0, 0, None)
-    everything = np.arange(len(train.examples), dtype=np.intp)
-    parts = []
-    for out in folds:
-        kept = np.setdiff1d(everything, out)
-        parts.append(
-            calibrated(
-                form,
-                [
-                    _fit_field(form, at, train, kept, strengths[at], names[at])
-                    for at in range(len(form.fields))
-                ],
-                taken(train, out),
-            )
-        )
-    warm = [
-        head._replace(
-            # The mean of the logarithms: a temperature is a factor.
-            temperature=float(np.exp(np.mean([np.log(part.heads[at].temperature) for part in parts]))),
-            threshold=None
-            if field.kind != "several"
-            else _mean_threshold([part.heads[at] for part in parts]),
-        )
-        for at, (field, head) in enumerate(zip(form.fields, made, strict=True))
-    ]
-    errors = [part.calibration_error for part in parts if part.calibration_error is not None]
-    return Fitted(
-        heads=tuple(warm),
-        right=sum(part.right for part in parts),
-        asked=sum(part.asked for part in parts),
-        calibration_error=float(np.mean(errors)) if errors else None,
-    )
-
-
-def _mean_threshold(parts: Sequence[FittedHead]) -> float:
-    return float(np.mean([0.5 if head.threshold is None else head.threshold for head in parts]))
-
-
 def taken(features: Features, places: Places) -> Features:
     """Some of the examples."""
     at = [int(place) for place in places]
     return Features(
-        Examples([features.examples.texts[i] for i in at], [features.examples.values[i] for i in at]),
+        Examples(
+            [features.examples.texts[i] for i in at],
+            [features.examples.values[i] for i in at],
+            [features.examples.context[i] for i in at] if features.examples.context else (),
+        ),
         features.pooled[places],
         [features.tokens[i] for i in at] if features.tokens else [],
         EncodedTexts(
@@ -200,19 +272,29 @@ def taken(features: Features, places: Places) -> Features:
     )
 
 
-def _warmed(field: FieldForm, head: FittedHead, features: Features, at: int) -> FittedHead:
+def _logits(field: FieldForm, head: FittedHead, features: Features) -> Floats:
+    if field.kind == "copied":
+        return head.logits(np.concatenate(features.tokens))
+    return head.logits(features.pooled)
+
+
+def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Features, at: int) -> FittedHead:
     values = [value[at] for value in features.examples.values]
     if field.kind == "found":
         return head
     if field.kind == "copied":
-        logits = [head.logits(rows) for rows in features.tokens]
-        return head._replace(temperature=heads.temperature_of_pieces(logits, marks_of(field, features, at)))
-    pooled = head.logits(features.pooled)
+        marks = marks_of(field, features, at)
+        return head._replace(temperature=heads.temperature_of_pieces(_by_text(logits, features), marks))
     if field.kind == "one":
-        return head._replace(temperature=heads.temperature_of(pooled, heads.places_of(field, values)))
+        return head._replace(temperature=heads.temperature_of(logits, heads.places_of(field, values)))
     flags = heads.flags_of(field, values)
-    head = head._replace(temperature=heads.temperature_of_several(pooled, flags))
-    return head._replace(threshold=heads.threshold_of(heads.sigmoid(pooled / head.temperature), flags))
+    head = head._replace(temperature=heads.temperature_of_several(logits, flags))
+    return head._replace(threshold=heads.threshold_of(heads.sigmoid(logits / head.temperature), flags))
+
+
+def _by_text(logits: Floats, features: Features) -> list[Floats]:
+    """What was made of all tokens, apart for each example."""
+    return np.split(logits, np.cumsum([len(one) for one in features.tokens])[:-1])
 
 
 def marks_of(field: FieldForm, features: Features, at: int) -> list[heads.Flags]:
@@ -221,7 +303,9 @@ def marks_of(field: FieldForm, features: Features, at: int) -> list[heads.Flags]
     return [heads.marks_of(field, text, values[at], offsets) for text, values, offsets in rows]
 
 
-def _answers(field: FieldForm, head: FittedHead, features: Features, at: int) -> tuple[heads.Flags, Floats]:
+def _answers(
+    field: FieldForm, head: FittedHead, logits: Floats, features: Features, at: int
+) -> tuple[Flags, Floats]:
     """Whether each sample's value is right, and the probability of the one that is given."""
     values = [value[at] for value in features.examples.values]
     if field.kind == "found" and field.number is not None:
@@ -230,8 +314,8 @@ def _answers(field: FieldForm, head: FittedHead, features: Features, at: int) ->
         right = [one == value for one, value in zip(got, values, strict=True)]
         return np.array(right, dtype=np.bool_), np.array(shares, dtype=np.float32)
     if field.kind == "copied":
-        return _copies(field, head, features, values)
-    given, sure = heads.confidences(head, field, features.pooled)
+        return _copies(field, head, logits, features, values)
+    given, sure = heads.confidences(head, field, logits)
     if field.kind == "one":
         return given == heads.places_of(field, values), sure
     untaught = [any(label not in field.labels for label in value) for value in values]
@@ -239,13 +323,15 @@ def _answers(field: FieldForm, head: FittedHead, features: Features, at: int) ->
 
 
 def _copies(
-    field: FieldForm, head: FittedHead, features: Features, values: Sequence[object]
-) -> tuple[heads.Flags, Floats]:
+    field: FieldForm, head: FittedHead, logits: Floats, features: Features, values: Sequence[object]
+) -> tuple[Flags, Floats]:
     right = np.zeros(len(values), dtype=np.bool_)
     sure = np.zeros(len(values), dtype=np.float32)
-    rows = zip(features.examples.texts, features.tokens, features.encoded.offsets, values, strict=True)
-    for place, (text, tokens, offsets, value) in enumerate(rows):
-        piece = likeliest(head.logits(tokens) / head.temperature, text, edges_of(text, offsets))
+    rows = zip(
+        features.examples.texts, _by_text(logits, features), features.encoded.offsets, values, strict=True
+    )
+    for place, (text, of_tokens, offsets, value) in enumerate(rows):
+        piece = likeliest(of_tokens / head.temperature, text, edges_of(text, offsets))
         got = None if piece.text is None else as_copied(piece.text, field.copied_as)
         right[place], sure[place] = got == value, piece.probability
     return right, sure
@@ -262,24 +348,46 @@ class Scene(NamedTuple):
     prepared: TaughtData
     base: TorchBase | None
     max_tokens: int
-    train: Features
-    validation: Features
+    chunks: int
+    every: Features
+    """The training samples, then those of the validation split."""
+    parts: Parts
     names: tuple[Floats, ...]
     emit: Emit
     stop: Stop
+    until: float | None = None
+    """By the monotonic clock, when all stages are to be done."""
+    views: int = 1
+    """How many of the data's views are read."""
+    words: WordHeads | None = None
+    pairs: tuple[tuple[str, str], Floats] | None = None
+    """Where messages are of two texts: what stands before those, and how alike those of each sample are."""
+    marks: tuple[str, ...] = ()
+    """The same marks, where heads read nothing else."""
+    baseline: StageResult | None = None
+    """How words alone do."""
 
     @property
     def form(self) -> TaughtForm:
         return self.prepared.form
 
+    @property
+    def train(self) -> Examples:
+        return self.prepared.train
+
+    @property
+    def validation(self) -> Examples:
+        return self.prepared.validation
+
 
 class Trained(NamedTuple):
-    """What a stage came to. `normalize` as in the manifest."""
+    """What a stage came to. `normalize` as in the manifest; `shortened` says that time was too short for its steps."""
 
     stage: EncoderStage
     fitted: Fitted
     normalize: bool
     seconds: float
+    shortened: bool = False
 
 
 def features(
@@ -291,3 +399,16 @@ def features(
     encoded = base.encode(examples.texts, max_tokens)
     _, tokens = bases.embed(base, encoded.ids, tokens=True, fast=True)
     return Features(examples, pooled, tokens, encoded)
+
+
+def embedded(embed: Callable[[list[str]], Floats], examples: Examples, views: int) -> Floats:
+    """The embeddings of all texts of the views, next to each other: zeros for one that is empty but the first."""
+    blocks = [embed(examples.texts)]
+    for view in range(views - 1):
+        texts = [one[view] for one in examples.context]
+        there = [at for at, text in enumerate(texts) if text]
+        block = np.zeros_like(blocks[0])
+        if there:
+            block[there] = embed([texts[at] for at in there])
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)

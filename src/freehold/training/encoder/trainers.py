@@ -41,6 +41,8 @@ class Item(NamedTuple):
     group: int = 0
     other: list[int] | None = None
     """Another text of the same group."""
+    context: tuple[list[int], ...] = ()
+    """Of `AnswerTrainer`: the texts of the further views; empty where there is none."""
 
 
 class _EncoderTrainer(Trainer):
@@ -103,18 +105,21 @@ class AnswerTrainer(_EncoderTrainer):
     trained = "weights, all of the encoder's and its heads'"
 
     def __init__(
-        self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int]
+        self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int], views: int = 1
     ) -> None:
         import torch
 
         torch.manual_seed(config.seed)
         whole: Any = torch.nn.Module()
         whole.encoder = base.model
-        whole.heads = torch.nn.ModuleList(torch.nn.Linear(base.width, count) for count in rows)
+        widths = [base.width * (1 if field.kind == "copied" else views) for field in form.fields]
+        whole.heads = torch.nn.ModuleList(
+            torch.nn.Linear(width, count) for width, count in zip(widths, rows, strict=True)
+        )
         for head in whole.heads:
             torch.nn.init.normal_(head.weight, std=0.02 / HEAD_RATE)
             torch.nn.init.zeros_(head.bias)
-        self._form = form
+        self._form, self._views = form, views
         super().__init__(base, config, whole, words=True)
 
     def heads(self) -> list[FittedHead]:
@@ -155,20 +160,29 @@ class AnswerTrainer(_EncoderTrainer):
         """The summed loss, and which samples are right in all fields (lists by 0.5, tokens by the likelier)."""
         import torch
 
-        hidden, mask = self._hidden([one.ids for one in part])
+        context = [(row, view) for row, one in enumerate(part) for view, ids in enumerate(one.context) if ids]
+        hidden, mask = self._hidden(
+            [*(one.ids for one in part), *(part[row].context[view] for row, view in context)]
+        )
         with torch.autocast("cpu", enabled=False):
-            return self._judged(part, hidden, mask)
+            embedding = pooled(hidden, mask, self._encoder.pooling)
+            last, further = embedding[: len(part)], embedding[len(part) :]
+            others = last.new_zeros(len(part), self._views - 1, last.shape[1])
+            if context:
+                rows, views = (torch.tensor(one) for one in zip(*context, strict=True))
+                others = others.index_put((rows, views), further)
+            embedding = torch.cat([last, others.flatten(1)], 1)
+            return self._judged(part, embedding, hidden[: len(part)], mask[: len(part)])
 
     def _judged(
-        self, part: Sequence[Item], hidden: torch.Tensor, mask: torch.Tensor
+        self, part: Sequence[Item], embedding: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same of token embeddings."""
+        """The same of embeddings, and of the last message's tokens."""
         import torch
         from torch.nn import functional
 
         from freehold.training.encoder import copied
 
-        embedding = pooled(hidden, mask, self._encoder.pooling)
         loss = embedding.new_zeros(())
         correct = torch.ones(len(part), dtype=torch.bool)
         for at, (field, head) in enumerate(zip(self._form.fields, self.model.heads, strict=True)):
@@ -177,7 +191,8 @@ class AnswerTrainer(_EncoderTrainer):
                 continue
             if field.kind == "copied":
                 logits = head(hidden) * HEAD_RATE
-                each, right = copied.losses(logits, torch.from_numpy(padded(wanted)))
+                marks = torch.from_numpy(padded(wanted))
+                each, right = copied.losses(logits[:, : marks.shape[2]], marks)
                 loss = loss + each.sum()
                 correct &= right
                 continue

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freehold.encoders.pieces import TAGS
 from freehold.late import np
-from freehold.training import loop
+from freehold.training import loop, schedule
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import frozen, heads, pseudo
 from freehold.training.encoder.answers import TaughtForm, Value
-from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
-from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, features
+from freehold.training.encoder.base import Floats, TorchBase
+from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, embedded, features
 from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.encoder.prepared import Examples
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
@@ -50,13 +51,35 @@ CONTRAST_STRENGTH = 30.0
 TAUGHT_PASSES = 2
 """Passes over texts whose answers were spread from others."""
 TAUGHT_RATE = 5e-5
+_LEAST_MINUTES = 1e-3
+"""Of a schedule when the time is over: a step or a few."""
 LABELLED_COUNTS = 3
 """How often a text with an answer is seen for each time one without is."""
 
 
+TIMED = 64
+"""Texts by which the speed of a stage is told."""
+BACKWARD = 3.0
+"""How many times as long as reading a text one takes in a step."""
+
+
+def forecast(scene: Scene, stage: EncoderStage) -> float:
+    """Seconds that a stage will take about, by the time that this machine needs to read a few of the texts."""
+    base, texts = scene.base, scene.train.texts
+    assert base is not None
+    few = texts[:: max(1, len(texts) // TIMED)][:TIMED]
+    began = time.monotonic()
+    bases.embed(base, base.encode(few, scene.max_tokens).ids, fast=True)
+    each = (time.monotonic() - began) / len(few)
+    if stage == "contrastive":
+        return each * BACKWARD * 2 * BATCH * CONTRAST_STEPS
+    passes = passes_of(scene.form, len(texts))
+    return each * passes * (BACKWARD * len(texts) + len(scene.validation))
+
+
 def answer(scene: Scene, base: TorchBase) -> Trained | None:
     """Tune all weights together with the heads; None when it was asked to stop."""
-    items = _items(scene, base, scene.train.examples)
+    items = _items(scene, base, scene.train)
     return _answer(scene, base, items, "tuned", rate=RATE, passes=passes_of(scene.form, len(items)))
 
 
@@ -80,8 +103,8 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
     With `unlabelled` texts, answers spread to them over the tuned encoder, and it is tuned once more on all.
     """
     began = time.monotonic()
-    groups = groups_of(scene.form, scene.train.examples.values)
-    texts, labels = list(scene.train.examples.texts), groups
+    groups = groups_of(scene.form, scene.train.values)
+    texts, labels = list(scene.train.texts), groups
     single = _only_one(scene.form)
     if single is not None:  # a label's own words are one more text of its group
         words = frozen.label_words(scene.form.fields[single])
@@ -92,15 +115,28 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
     began_at = {name: one.clone() for name, one in base.model.state_dict().items()}
     trainer = ContrastTrainer(base, config)
     pairs = pairs_of(ids, labels, CONTRAST_STEPS * BATCH, scene.job.config.seed)
-    if _loop(scene, trainer, pairs, [], "contrastive") is None:
+    outcome = _loop(scene, trainer, pairs, [], "contrastive")
+    if outcome is None:
         return None
+    shortened = _is_shortened(outcome, pairs, config)
     _move_back(base, began_at)
-    train, validation, names = _embedded(scene, base)
-    made = frozen.fit(scene.form, train, validation, names, strength=CONTRAST_STRENGTH)
-    fitted = _judged(made, validation)
-    if unlabelled and single is not None:
-        return _taught(scene, base, train, fitted.heads[single], unlabelled, began)
-    return Trained("contrastive", fitted, normalize=True, seconds=time.monotonic() - began)
+    every, names = _embedded(scene, base)
+    fitted = _judged(
+        frozen.fit(
+            scene.form,
+            every,
+            scene.parts,
+            names,
+            words=None if unlabelled else scene.words,  # what spreads is by likeness of embeddings
+            strength=CONTRAST_STRENGTH,
+        ),
+        scene.validation,
+    )
+    if unlabelled and single is not None and scene.views == 1:
+        return _taught(scene, base, every, fitted.heads[single], unlabelled, began)
+    return Trained(
+        "contrastive", fitted, normalize=True, seconds=time.monotonic() - began, shortened=shortened
+    )
 
 
 def groups_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
@@ -139,22 +175,23 @@ def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
 
 
 def _taught(
-    scene: Scene, base: TorchBase, train: Features, head: FittedHead, unlabelled: Sequence[str], began: float
+    scene: Scene, base: TorchBase, every: Features, head: FittedHead, unlabelled: Sequence[str], began: float
 ) -> Trained | None:
     """Tune on texts without an answer as well, by what spreads to them."""
-    known = set(scene.train.examples.texts) | set(scene.validation.examples.texts)
+    known = set(scene.every.examples.texts)
     texts = [text for text in unlabelled if text not in known]
     rows = base.encode(texts, scene.max_tokens).ids
-    pooled = heads.normalized(bases.embed(base, rows, fast=True)[0]) if texts else train.pooled[:0]
-    every = np.concatenate([train.pooled, pooled])
-    labels = groups_of(scene.form, train.examples.values)
+    train = every.pooled[: len(scene.train)]
+    pooled = heads.normalized(bases.embed(base, rows, fast=True)[0]) if texts else train[:0]
+    around = np.concatenate([train, pooled])
+    labels = groups_of(scene.form, scene.train.values)
     guessed = pseudo.spread(
-        every,
+        around,
         np.flatnonzero(labels >= 0),
         labels[labels >= 0],
-        heads.softmax(head.logits(every) / head.temperature).astype(np.float32),
-    )[len(train.pooled) :]
-    labelled = _items(scene, base, scene.train.examples)
+        heads.softmax(head.logits(around) / head.temperature).astype(np.float32),
+    )[len(train) :]
+    labelled = _items(scene, base, scene.train)
     items = labelled * LABELLED_COUNTS + items_of(rows, [(one,) for one in guessed], first=len(labelled))
     made = _answer(scene, base, items, "contrastive", rate=TAUGHT_RATE, passes=TAUGHT_PASSES, folder="taught")
     return None if made is None else made._replace(seconds=time.monotonic() - began)
@@ -175,52 +212,55 @@ def _answer(
     began = time.monotonic()
     config = _config(scene, rate=rate, passes=passes)
     rows = [TAGS if field.kind == "copied" else len(field.labels) for field in scene.form.fields]
-    held = scene.validation.examples
+    held = scene.validation
     enough = len(held) >= frozen.FEWEST_VALIDATION
     checked = _items(scene, base, held) if enough else []
-    with seen_only(base.model, [one.ids for one in [*items, *checked]], [base.padding_id]):
-        trainer = AnswerTrainer(base, scene.form, config, rows)
-        if _loop(scene, trainer, items, checked, folder or stage) is None:
-            return None
+    ids = [row for one in [*items, *checked] for row in (one.ids, *one.context)]
+    with seen_only(base.model, ids, [base.padding_id]):
+        trainer = AnswerTrainer(base, scene.form, config, rows, scene.views)
+        outcome = _loop(scene, trainer, items, checked, folder or stage)
+    if outcome is None:
+        return None
     made = trainer.heads()
-    fitted = Fitted(tuple(made), 0, 0, None)
+    fitted = Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
     if enough:
-        encoded = base.encode(held.texts, scene.max_tokens)
-        pooled, _ = bases.embed(base, encoded.ids, fast=True)
+        pooled = embedded(_embedding(scene, base), held, scene.views)
         fitted = frozen.calibrated(
-            scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens)
+            scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
         )
-    return Trained(stage, fitted, normalize=False, seconds=time.monotonic() - began)
+    return Trained(
+        stage,
+        fitted,
+        normalize=False,
+        seconds=time.monotonic() - began,
+        shortened=_is_shortened(outcome, items, config),
+    )
 
 
-def _judged(fitted: Fitted, validation: Features) -> Fitted:
+def _judged(fitted: Fitted, validation: Examples) -> Fitted:
     """Folds of samples the encoder was tuned on say nothing of others: no figure is better than that one."""
-    if len(validation.examples) >= frozen.FEWEST_VALIDATION:
+    if len(validation) >= frozen.FEWEST_VALIDATION:
         return fitted
     plain = tuple(head._replace(temperature=1.0) for head in fitted.heads)
-    return Fitted(plain, 0, 0, None)
+    return Fitted(plain, np.zeros(0, dtype=np.bool_))
 
 
-def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, Features, tuple[Floats, ...]]:
-    """Everything of the scene by the encoder as it is now."""
+def _embedding(scene: Scene, base: TorchBase) -> Callable[[list[str]], Floats]:
+    """The encoder as it is now."""
+    return bases.by_torch(base, scene.max_tokens, scene.chunks)
 
-    def again(examples: Examples) -> Features:
-        if not len(examples):
-            return Features(examples, np.empty((0, base.width), dtype=np.float32), [], EncodedTexts([], []))
-        pooled = heads.normalized(
-            bases.embed(base, base.encode(examples.texts, scene.max_tokens).ids, fast=True)[0]
-        )
-        return features(base, examples, pooled, scene.form, scene.max_tokens)
 
-    names = []
-    for field, before in zip(scene.form.fields, scene.names, strict=True):
-        words = frozen.label_words(field) if len(before) else []
-        names.append(
-            heads.normalized(bases.embed(base, base.encode(words, scene.max_tokens).ids, fast=True)[0])
-            if words
-            else np.empty((0, base.width), dtype=np.float32)
-        )
-    return again(scene.train.examples), again(scene.validation.examples), tuple(names)
+def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, tuple[Floats, ...]]:
+    """Everything of the scene by the encoder as it is now, of length 1."""
+    plain = _embedding(scene, base)
+
+    def embed(texts: list[str]) -> Floats:
+        return heads.normalized(plain(texts)) if texts else np.empty((0, base.width), dtype=np.float32)
+
+    examples = scene.every.examples
+    every = features(base, examples, embedded(embed, examples, scene.views), scene.form, scene.max_tokens)
+    names = zip(scene.form.fields, scene.names, strict=True)
+    return every, tuple(embed(frozen.label_words(field) if len(before) else []) for field, before in names)
 
 
 def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
@@ -241,24 +281,44 @@ def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
                     for text, value, offsets in zip(examples.texts, values, encoded.offsets, strict=True)
                 ]
             )
-    return items_of(encoded.ids, list(zip(*columns, strict=True)))
+    items = items_of(encoded.ids, list(zip(*columns, strict=True)))
+    for view in range(scene.views - 1):
+        rows = base.encode([one[view] for one in examples.context], scene.max_tokens).ids
+        items = [
+            item._replace(context=(*item.context, row if texts[view] else []))
+            for item, row, texts in zip(items, rows, examples.context, strict=True)
+        ]
+    return items
+
+
+def _is_shortened(outcome: loop.Outcome, items: Sequence[Any], config: FinetuneConfig) -> bool:
+    return outcome.steps < schedule.total_steps(len(items), config)
 
 
 def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
+    left = None if scene.until is None else max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
     return FinetuneConfig(
         method="full",
         learning_rate=rate,
         epochs=float(passes),
         batch_size=BATCH,
         seed=scene.job.config.seed,
-        max_minutes=scene.job.config.max_minutes,
+        max_minutes=min(filter(None, (scene.job.config.max_minutes, left)), default=None),
     )
+
+
+_CHECKPOINTS = "checkpoints"
+
+
+def forget_checkpoints(run_dir: str) -> None:
+    """The run is over: one with more time begins its schedule again."""
+    shutil.rmtree(Path(run_dir) / _CHECKPOINTS, ignore_errors=True)
 
 
 def _loop(
     scene: Scene, trainer: Any, items: Sequence[Any], validation: Sequence[Any], folder: str
 ) -> loop.Outcome | None:
-    place = Path(scene.job.run_dir) / folder
+    place = Path(scene.job.run_dir) / _CHECKPOINTS / folder
     place.mkdir(parents=True, exist_ok=True)
     return loop.train(
         trainer,

@@ -109,7 +109,10 @@ def clean(path: Path, mentions: Finder) -> str:
 
 
 def is_answer_cache(path: Path) -> bool:
-    """Whether a file keeps answers by the hash of what was asked, so that nothing in it says whose they are."""
+    """Whether a file keeps answers or embeddings by the hash of what was asked, so that nothing in it says whose they
+    are."""
+    if path.suffix == ".npz" and path.name.startswith("embeddings-"):
+        return True
     if path.suffix != ".jsonl":
         return False
     with path.open("rb") as file:

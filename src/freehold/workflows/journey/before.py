@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import anyio
 
 from freehold.datasets import building
 from freehold.stats.looks import LookPlan
 from freehold.store import Store
+from freehold.training.encoder.answers import untaught
 from freehold.types.config import ProjectConfig
-from freehold.types.dataset import Dataset
-from freehold.types.finding import Finding, Preflight
+from freehold.types.dataset import Dataset, Sample
+from freehold.types.finding import Finding, Preflight, fail, warn
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
+from freehold.workflows.journey.ladder import stand_in
 from freehold.workflows.journey.methods import Candidate, candidates
 from freehold.workflows.journey.methods.method import behind, endpoint_of, engine_of, fetches
-from freehold.workflows.journey.suits import TaskFacts, suit_findings
+from freehold.workflows.journey.suits import TaskFacts, Unsuited, suit_findings
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, scorer_addresses
@@ -24,6 +26,9 @@ from freehold.workflows.prove.preflight.template import template_findings, tool_
 from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.plan import ServeRequest
+from freehold.workflows.weights.pull import why_not_here
+
+_SHOWN = 5
 
 
 def look_first(
@@ -52,10 +57,14 @@ def look_first(
                 credentials=incumbent.credentials,
             )
         )
-    more: list[Finding] = list(suit_findings(known, TaskFacts(config, dataset)))
+    facts = TaskFacts(config, dataset)
+    more: list[Finding] = list(suit_findings(known, facts))
+    more += _weights_findings(project, dataset, known)
     for one in writers:
         more += template_findings(one.model, project.settings)
     held_out = list(building.samples(dataset, "held_out"))
+    if task.scorer != "label" and any(METHOD_KINDS[one.method].closed_set_only for one in known):
+        more += _untaught_findings(facts, held_out)
     if engine_of(config).ignores_tools_unsaid:
         for one in known:
             if not METHOD_KINDS[one.method].trains and fetches(one, config):
@@ -68,6 +77,7 @@ def look_first(
         frozen=frozen_answers(project, dataset),
         looks=LookPlan(config.task.looks, grows=True),
         trains=bool(writers),
+        teaches=any(METHOD_KINDS[one.method].trains for one in known),
         freezes=freezes,
         addresses=tuple(addresses),
         store=store if looks else None,
@@ -77,6 +87,34 @@ def look_first(
         return await preflight(request, more=more)
 
     return anyio.run(work)
+
+
+def _untaught_findings(facts: TaskFacts, held_out: Sequence[Sample]) -> Iterator[Finding]:
+    """Values of the held-out part that no training sample has, and an encoder so never answers."""
+    if isinstance(facts.taught, Unsuited):
+        return
+    missing = untaught(facts.taught.form, [one.target or "" for one in held_out])
+    if missing:
+        shown = ", ".join(f"{value} ({count:,})" for value, count in list(missing.items())[:_SHOWN])
+        yield warn(
+            "labels",
+            f"{len(missing):,} values of the held-out part are never taught: {shown}; an item with one is lost",
+            "add training samples of those values, or expect these items to be lost",
+        )
+
+
+def _weights_findings(project: Project, dataset: Dataset, known: Sequence[Candidate]) -> Iterator[Finding]:
+    """Candidates whose weights cannot be had, each with the first that can stand in its place."""
+    missing = {
+        one.label: (one, why)
+        for one in known
+        if fetches(one, project.config) and (why := why_not_here(one.model, project.settings)) is not None
+    }
+    tell = fail if len(missing) == len(known) else warn
+    for label, (one, why) in missing.items():
+        instead = stand_in(project, dataset, one.method)
+        fix = f'model = "{instead}" can stand in its place (freehold pull {instead})'
+        yield tell("weights", f"{label}: its weights cannot be had: {why}", fix)
 
 
 def _learns_to_write(candidate: Candidate) -> bool:

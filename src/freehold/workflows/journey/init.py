@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
@@ -15,12 +17,10 @@ from freehold.datasets.importing.importer import holds, present
 from freehold.datasets.tasks import any_fits, asked_task
 from freehold.errors import FreeholdError, InputError, UsageError
 from freehold.evals.scorers import make
-from freehold.settings import load
-from freehold.types.config import DataConfig, ProjectConfig, UseProfile, parse
-from freehold.types.config.project import AppConfig
+from freehold.types.config import AppConfig, DataConfig, ProjectConfig, TaskConfig, parse
 from freehold.types.planning.assessment import Needs
 from freehold.types.record import Record
-from freehold.workflows.data.curate import held_out_share
+from freehold.workflows.data.curate import held_out_share, validation_share
 from freehold.workflows.journey.drafting import (
     WANTED,
     DraftedMargin,
@@ -39,13 +39,14 @@ from freehold.workflows.journey.drafting import (
     spoken,
     tokens_in,
 )
-from freehold.workflows.journey.ladder import QuestionLanguages, as_toml, picked, proposed
-from freehold.workflows.project import CONFIG_NAME, Project
+from freehold.workflows.journey.ladder import QuestionLanguages, as_toml, picked_for, proposed, task_kind
+from freehold.workflows.project import CONFIG_NAME
 
 LOOKED_AT = 20_000
 """Records that are read of each file: enough to see what there is, a few seconds at most."""
 _MOST_KINDS = 20
 _NEARLY_ALL = 0.95
+_FEWER = 0.9
 
 
 class DraftRequest(NamedTuple):
@@ -89,6 +90,7 @@ class _Told:
 
     def __init__(self) -> None:
         self.records = self.held_out = 0
+        self.units: list[int] = []
         self.models: Counter[str] = Counter()
         self.gold: list[str] = []
         self.said: list[str] = []
@@ -103,6 +105,7 @@ class _Told:
 
     def add(self, found: Imported) -> None:
         self.records += 1
+        self.units.append(_unit(found))
         if model := found.request.get("model") or (found.response or {}).get("model"):
             self.models[str(model)] += 1
         if found.gold is not None:
@@ -299,8 +302,8 @@ def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) ->
                 guess,
                 told.answers,
                 told.languages,
-                told.records,
-                writes=picked(_new_project(request), guess, told.answers, _needs(told)),
+                _training(request, told, guess),
+                writes=picked_for(request.folder, _needs(told, guess)),
             )
         ),
     ]
@@ -313,18 +316,12 @@ def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) ->
     return lines
 
 
-def _new_project(request: DraftRequest) -> Project:
-    """The project as it will be, as far as a shortlist asks for it: its use, its settings, nothing measured yet."""
-    use = UseProfile(commercial=True)
-    config = ProjectConfig(app=AppConfig(name=request.name or name_of(request.folder)), use=use)
-    return Project(root=request.folder, config=config, settings=load(), config_path=None)
-
-
-def _needs(told: _Told) -> Needs:
+def _needs(told: _Told, guess: Guess) -> Needs:
     """What the log asks of a model."""
     prompts = sorted(told.prompt_tokens)
     mean = sum(map(len, told.answers)) / len(told.answers) if told.answers else None
     return Needs(
+        task=task_kind(guess, told.answers),
         tools=bool(told.tools),
         context_tokens=context_for(told.longest),
         prompt_tokens=prompts[len(prompts) // 2] if prompts else tokens_in(told.longest_request),
@@ -337,9 +334,33 @@ def _margin(request: DraftRequest, told: _Told, guess: Guess | None) -> DraftedM
     usual = DraftedMargin(WANTED, "largest drop you accept: two points")
     if guess is None or not told.records or not _is_binary(guess):
         return usual
-    if request.held_out:
-        return drafted_margin(told.held_out, share=1.0)
-    return drafted_margin(told.records, share=held_out_share(request.data))
+    looked_at = told.units[-told.held_out :] if request.held_out else told.units
+    units = len(set(looked_at))
+    found = drafted_margin(units, share=1.0 if request.held_out else held_out_share(request.data))
+    if units > _FEWER * len(looked_at):
+        return found
+    said = f"The {len(looked_at):,} records are of {units:,} conversations, users or questions, and each counts once."
+    return found._replace(before=(said, *found.before))
+
+
+def _training(request: DraftRequest, told: _Told, guess: Guess) -> int:
+    """Records that will be learned from: what is held out, and what candidates are chosen by, left out."""
+    config = ProjectConfig(
+        app=AppConfig(name="new"),
+        data=msgspec.structs.replace(request.data, held_out_files=tuple(map(str, request.held_out))),
+        task=TaskConfig(margin=_margin(request, told, guess).margin),
+        candidates=None,
+    )
+    records = told.records - told.held_out
+    kept = records * (1 - held_out_share(config.data)) * (1 - validation_share(config, records))
+    return round(kept)
+
+
+def _unit(found: Imported) -> int:
+    """What is independent of others: a conversation, a user, or requests that begin alike."""
+    asked = found.request["messages"]
+    first = next((place for place, one in enumerate(asked) if one.get("role") == "user"), 0)
+    return hash(found.conversation_id or found.user or msgspec.json.encode(asked[: first + 1]))
 
 
 def _is_binary(guess: Guess) -> bool:

@@ -9,19 +9,17 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
+from freehold.catalog import models as catalog
 from freehold.datasets import messages
-from freehold.datasets.recipe import Recipe
 from freehold.errors import UsageError
-from freehold.hardware.probes.machine import probe_machine
+from freehold.settings import load
 from freehold.training.encoder.answers import form_of
-from freehold.types.config import DEFAULT_MODEL, CandidateConfig, UseProfile
+from freehold.types.config import DEFAULT_MODEL, AppConfig, CandidateConfig, ProjectConfig, UseProfile
 from freehold.types.dataset import Dataset
-from freehold.types.machine import Machine
-from freehold.types.method import MethodName
+from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.needs import language_of
@@ -33,9 +31,8 @@ from freehold.workflows.journey.suits import TaskFacts, missing_extra
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE, base_for, foreign_share
+from freehold.workflows.weights.pull import why_not_here
 
-LARGER = "Qwen/Qwen3-4B"
-"""What is trained where an accelerator is here."""
 _WIDE = 100
 FEW_A_CLASS = 20
 """Training samples for a label below which the methods that make up for few are worth a try."""
@@ -53,10 +50,11 @@ class Rung(NamedTuple):
 
 
 class PickedModel(NamedTuple):
-    """A model, and why it was picked."""
+    """A model, and why it was picked; `instead` says of one that would come first that it cannot be had here."""
 
     model: str
     why: str
+    instead: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +65,21 @@ class LadderFacts:
     closed: bool
     samples: int
     foreign: float
-    accelerated: bool
     use: UseProfile
     writes: PickedModel | None = None
-    """The model that writes its answers, where one was picked for the task; else the usual one of such a machine."""
+    """The model that writes its answers, where one was picked for the task; else the smallest."""
     per_class: float | None = None
     """Training samples for each of the labels, where there are such."""
 
 
-def facts_of(facts: TaskFacts, machine: Machine) -> LadderFacts:
-    """What a dataset and a machine say."""
+def facts_of(project: Project, facts: TaskFacts) -> LadderFacts:
+    """What a dataset and a project say."""
     return LadderFacts(
         closed=facts.not_closed is None,
         samples=facts.training_samples,
         foreign=foreign_share(read_card(facts.dataset)),
-        accelerated=bool(machine.accelerators),
         use=facts.config.use,
+        writes=picked(project),
     )
 
 
@@ -93,7 +90,7 @@ class KnownCandidates(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def known_candidates(project: Project, dataset: Dataset, machine: Machine) -> KnownCandidates:
+def known_candidates(project: Project, dataset: Dataset) -> KnownCandidates:
     """The candidates that a project names; where it names none and its engine brings no models, the ladder.
 
     Raises `UsageError` where none can be proposed, or nothing is installed that makes one.
@@ -101,7 +98,7 @@ def known_candidates(project: Project, dataset: Dataset, machine: Machine) -> Kn
     config = project.config
     if config.candidates is not None or engine_of(config).brings_weights:
         return KnownCandidates(candidates(config))
-    rungs = ladder(facts_of(TaskFacts(config, dataset), machine))
+    rungs = ladder(facts_of(project, TaskFacts(config, dataset)))
     here = [one for one in rungs if one.lacks is None]
     if not here:
         raise UsageError("nothing that makes a candidate is installed", hint=rungs[0].lacks)
@@ -141,7 +138,7 @@ def ladder(facts: LadderFacts) -> tuple[Rung, ...]:
 
 
 def _rungs(facts: LadderFacts) -> Iterator[Rung]:
-    model = facts.writes.model if facts.writes else LARGER if facts.accelerated else DEFAULT_MODEL
+    model = facts.writes.model if facts.writes else DEFAULT_MODEL
     trains = facts.samples >= LEAST_TO_TRAIN
     if facts.closed and facts.samples:
         base = base_for(facts.foreign)
@@ -152,18 +149,25 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
             why += "; with few samples a label [data] unlabelled lets it learn from messages without an answer, too"
         yield _rung(base, "encoder", why)
     if trains:
-        machine = "an accelerator is here" if facts.accelerated else "without an accelerator, a small model"
-        if facts.writes is not None:
-            machine = f"first of freehold assess: {facts.writes.why}"
-        why = f"{facts.samples:,} training samples teach a model the task; {machine}"
+        why = f"{facts.samples:,} training samples teach a model the task; {_why(facts.writes)}"
         yield _rung(model, "lora", why)
     if facts.samples >= FEWEST_EXAMPLES and not (trains and facts.closed):
         why = (
             f"near ones of {facts.samples:,} training samples stand before each question; nothing is trained"
         )
+        if not trains:
+            why += f"; {_why(facts.writes)}"
         yield _rung(model, "examples", why)
     if not trains:
         yield _rung(model, "as_is", f"as it is: {facts.samples:,} training samples are too few to learn from")
+
+
+def _why(writes: PickedModel | None) -> str:
+    if writes is None:
+        return "a small model that a package brings"
+    if writes.instead is not None:
+        return f"{writes.instead}; the first that can stand in its place: {writes.why}"
+    return f"first of freehold assess: {writes.why}"
 
 
 def _rung(model: str, method: MethodName, why: str) -> Rung:
@@ -212,21 +216,18 @@ def proposed(
     guess: Guess,
     answers: Sequence[str],
     languages: QuestionLanguages,
-    records: int,
+    samples: int,
     *,
     writes: PickedModel | None = None,
 ) -> tuple[Rung, ...]:
-    """The ladder for a log of that many records. Raises `UsageError` where no licence permits the use."""
-    recipe = Recipe()
+    """The ladder for a log with that many training samples. Raises `UsageError` where no licence permits the use."""
     closed = _are_closed(answers, guess)
-    samples = round(records * (1 - recipe.held_out) * (1 - recipe.validation))
     facts = LadderFacts(
         closed=closed,
         samples=samples,
         writes=writes,
         per_class=samples / max(1, len(set(answers))) if closed and guess.scorer == "label" else None,
         foreign=languages.foreign_share,
-        accelerated=bool(probe_machine().accelerators),
         use=UseProfile(commercial=True),
     )
     return ladder(facts)
@@ -250,18 +251,39 @@ _TASKS: dict[str, TaskKind] = {
 }  # fmt: skip
 
 
-def picked(project: Project, guess: Guess, answers: Sequence[str], needs: Needs) -> PickedModel | None:
-    """The first model that writes of `freehold assess`, for the task that such a log shows and this machine; one that
-    can be trained here, if there is any. None where nothing is left."""
+def task_kind(guess: Guess, answers: Sequence[str]) -> TaskKind:
+    """The kind of task that such answers show."""
     task: TaskKind = _TASKS.get(guess.scorer, "text")
-    if task == "extraction" and _are_closed(answers, guess):
-        task = "labels"
-    stated = msgspec.structs.replace(needs, task=task)
+    return "labels" if task == "extraction" and _are_closed(answers, guess) else task
+
+
+def picked(project: Project, stated: Needs | None = None) -> PickedModel | None:
+    """The first model that writes of `freehold assess` whose weights can be had here, for the task that the project or
+    `stated` says and this machine; one that can be trained here, if there is any. None where nothing is left."""
     for limits in (ModelLimits(trainable=True), ModelLimits()):
-        rows = [row for row in assess(project, stated=stated, limits=limits).shortlist if row.method is None]
-        if rows:
-            return PickedModel(rows[0].model, rows[0].why)
+        first = None
+        for row in assess(project, stated=stated, limits=limits).shortlist:
+            if row.method is not None or not catalog.get(row.model).instruct:
+                continue
+            why_not = why_not_here(row.model, project.settings)
+            if why_not is None:
+                return PickedModel(row.model, row.why, first)
+            first = first or f"weights of {row.model}, first of freehold assess, cannot be had: {why_not}"
     return None
+
+
+def picked_for(folder: Path, stated: Needs) -> PickedModel | None:
+    """As `picked`, for a project that is still to be written: its use, its settings, nothing measured yet."""
+    config = ProjectConfig(app=AppConfig(name="new"), use=UseProfile(commercial=True))
+    return picked(Project(root=folder, config=config, settings=load(), config_path=None), stated)
+
+
+def stand_in(project: Project, dataset: Dataset, method: MethodName) -> str:
+    """The first model that can be had here for a candidate of this method."""
+    if METHOD_KINDS[method].closed_set_only:
+        return base_for(foreign_share(read_card(dataset)))
+    found = picked(project)
+    return DEFAULT_MODEL if found is None else found.model
 
 
 def _are_closed(answers: Sequence[str], guess: Guess) -> bool:

@@ -78,7 +78,7 @@ def rehearse(project: Project, *, progress: Progress) -> Prepared:
     """Prepare, and look at everything that could stop the journey. Nothing is paid for or trained."""
     dataset = prepare(project, progress=progress)
     with open_store(project.store_url) as store:
-        known, _ = known_candidates(project, dataset, probe_machine(project.state))
+        known, _ = known_candidates(project, dataset)
         looks = not reported(store, project, dataset, known)
         return Prepared(dataset=dataset, preflight=look_first(project, dataset, store, known, looks=looks))
 
@@ -106,7 +106,7 @@ def migrate(
         read_traffic(project, store, steps, progress)
         dataset = build_dataset(project, store, steps)
         machine = probe_machine(project.state)
-        known, proposed = known_candidates(project, dataset, machine)
+        known, proposed = known_candidates(project, dataset)
         for note in proposed:
             progress.say(note)
         if beginning != "looked_at":
@@ -122,6 +122,7 @@ def migrate(
             task=task_of(project),
             machine=machine,
             only_one=len(known) == 1,
+            minutes=math.inf,
         )
         tried = try_candidates(bench, known)
         if tried.plan is not None:

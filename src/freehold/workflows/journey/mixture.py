@@ -46,7 +46,7 @@ def plan_mixture(
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
         machine = probe_machine(project.state)
-        known, _ = known_candidates(project, dataset, machine)
+        known, _ = known_candidates(project, dataset)
         candidate = _named(known, label) if label is not None else _last(store, known)
         steps = Steps(store, progress, check=lock.check)
         bench = Bench(

@@ -18,14 +18,15 @@ import msgspec
 from freehold import files
 from freehold.datasets import building, importing, messages
 from freehold.datasets.importing import Imported
+from freehold.datasets.recipe import Recipe
 from freehold.errors import InputError, UsageError
 from freehold.evals.replay import Budget, ReplayOptions
-from freehold.hardware.probes.machine import probe_machine
 from freehold.store import open_store
 from freehold.types.config import DataConfig
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import Freeze
 from freehold.types.finding import Preflight
+from freehold.types.planning.assessment import Needs
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.trace import Usage
@@ -45,7 +46,14 @@ from freehold.workflows.journey.drafting import (
     quoted,
     tokens_in,
 )
-from freehold.workflows.journey.ladder import QuestionLanguages, known_candidates, only_here, proposed
+from freehold.workflows.journey.ladder import (
+    QuestionLanguages,
+    known_candidates,
+    only_here,
+    picked_for,
+    proposed,
+    task_kind,
+)
 from freehold.workflows.journey.migrate import Migration, migrate
 from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
 from freehold.workflows.prove.freeze import freeze
@@ -152,9 +160,13 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     return min(SAMPLES, count)
 
 
-def _candidate_lines(seen: _Seen, guess: Guess) -> list[str]:
+def _candidate_lines(folder: Path, seen: _Seen, guess: Guess, context: int) -> list[str]:
     """The ladder, as far as it can be made here."""
-    rungs = proposed(guess, seen.answers, seen.languages, len(seen.answers))
+    needs = Needs(task=task_kind(guess, seen.answers), context_tokens=context)
+    writes = picked_for(folder, needs)
+    recipe = Recipe()
+    samples = round(len(seen.answers) * (1 - recipe.held_out) * (1 - recipe.validation))
+    rungs = proposed(guess, seen.answers, seen.languages, samples, writes=writes)
     return [
         "# The cheapest of these that suffices is proven; freehold assess ranks other models.",
         *only_here(rungs),
@@ -201,7 +213,7 @@ def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_
         "margin = 0.03   # largest drop you accept: three points",
         f"max_tokens = {answer_tokens(longest_answer)}",
         "",
-        *_candidate_lines(seen, guess),
+        *_candidate_lines(request.folder, seen, guess, context),
         "[train]",
         f"batch_size = {batch}",
         f"max_tokens = {context}",
@@ -341,7 +353,7 @@ def _described(
                 hint=f"set held_out_limit = {max(1, fewer)} in [data] of {path}",
             )
     with open_store(project.store_url) as store:
-        known = known_candidates(project, dataset, probe_machine(project.state)).candidates
+        known = known_candidates(project, dataset).candidates
         found = look_first(project, dataset, store, known, freezes=asking is not None)
     return Rescue(
         config_path=str(path),

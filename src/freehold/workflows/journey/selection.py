@@ -2,12 +2,14 @@
 
 With ``stop = "first"`` one after the other, the one expected to be cheapest first, until one would suffice; with
 ``stop = "all"`` all of them, by successive halving. What was measured is kept step by step: a run that was killed goes
-on with the candidate, and within it with the sample, that it was at. ``within_minutes`` bounds the search; whether
-there was time for a candidate is kept as well, so that the same command finds the same one.
+on with the candidate, and within it with the sample, that it was at. ``within_minutes`` bounds the search and what is
+trained in it; the time that a candidate was given is kept as well, so that the same command finds the same one.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,11 +20,8 @@ import msgspec
 
 from freehold.catalog import models as catalog
 from freehold.costs.prices import MILLION
-from freehold.datasets import building
 from freehold.errors import EngineError, MissingExtraError, UpstreamError
-from freehold.evals.frozen import with_frozen
 from freehold.hardware.tensors import active_parameter_count
-from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import (
     SelectionRule,
     TriedCandidate,
@@ -33,7 +32,7 @@ from freehold.stats.selection import (
     surviving,
 )
 from freehold.stats.selection.halving import WRONG_STOP
-from freehold.types.config import ProjectConfig, SelectionConfig
+from freehold.types.config import DEFAULT_MODEL, ProjectConfig, SelectionConfig
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
@@ -48,7 +47,8 @@ from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate
 from freehold.workflows.journey.measuring import SELECTION_SPLIT, measured, on_scale_of, request_cost, tried
 from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.methods.method import endpoint_of
-from freehold.workflows.prove.results import frozen_answers
+from freehold.workflows.journey.methods.sufficing import selection_rule
+from freehold.workflows.project import Project
 
 _ENCODER_PARAMETERS = 30e6
 """Of a sentence encoder whose shape is not known; most have 20 to 150 million, and write no tokens."""
@@ -91,7 +91,21 @@ RULE = (
     "that probability; one with less than three tenths of the best has none of it. Of those that are promoted the one "
     "that answers most requests alone is taken, of equals the cheapest."
 )
-WITHIN = " No further one is begun once {minutes:g} minutes were spent on making and measuring them, and one is left."
+SMALL_PARAMETERS = 1.5e9
+"""Of a model that writes: where answers are labels, none up to that size came above a tuned encoder. Banking77
+(docs/benchmarks.md): a LoRA of 135 million 92.9 % after 14 minutes, one of 1 billion 90.2 %, the encoder 94.1 %."""
+WITHIN = (
+    " No further one is begun once {minutes:g} minutes were spent on making and measuring them, and one is left; "
+    "training ends with them at its best so far."
+)
+USUAL_MINUTES = 15.0
+"""Of a search without an accelerator, where none are stated."""
+LEAST_SHARE = 0.5
+"""Of those minutes, for training a candidate that is begun late, since none is left."""
+WAY_OUT = (
+    "Mend that, or name a model that can be had here in [[candidates]]: freehold assess ranks them, and "
+    f"{DEFAULT_MODEL} is one freehold pull away"
+)
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
 """What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""
 
@@ -110,6 +124,13 @@ class Selected(NamedTuple):
     reports: list[CandidateReport]
     proofs: list[tuple[MadeCandidate, float]]
     choice: CandidateChoice
+
+
+def trying_all(project: Project) -> Project:
+    """The project with every candidate made and measured, each to its end."""
+    config = project.config
+    selection = msgspec.structs.replace(config.selection, stop="all", within_minutes=None)
+    return dataclasses.replace(project, config=msgspec.structs.replace(config, selection=selection))
 
 
 @dataclass(slots=True)
@@ -136,6 +157,8 @@ class Selector:
     _tried: dict[str, _Tried] = field(default_factory=dict)
     _began_s: float = field(default_factory=lambda: monotonic())
     _out_of_time: bool = False
+    _left: float = math.inf
+    _not_begun: dict[str, str] = field(default_factory=dict)
 
     @property
     def bench(self) -> Bench:
@@ -147,39 +170,46 @@ class Selector:
         return self.bench.project.config.selection
 
     @property
+    def minutes(self) -> float | None:
+        """That the search is given."""
+        stated = self._config.within_minutes
+        if stated is not None or self._config.stop == "all" or self.bench.machine.accelerators:
+            return stated
+        return USUAL_MINUTES
+
+    @property
     def items(self) -> int:
         """Samples of the selection split."""
         return self.bench.dataset.split(SELECTION_SPLIT).samples
 
     def select(self) -> Selected:
         """Make and measure candidates, and say which are to be proven."""
-        rule = self._rule()
+        rule = selection_rule(self.bench)
         said = RULE.format(held_out=rule.held_out, chance=rule.least_chance)
-        ordered, config = cheapest_first(self.candidates, self.bench.project.config), self._config
-        if config.within_minutes is not None:
-            said += WITHIN.format(minutes=config.within_minutes)
+        ordered = cheapest_first(self.candidates, self.bench.project.config)
         if not self.items:
             return self._unmeasured(ordered, said)
-        if config.stop == "first":
+        if self.minutes is not None:
+            said += WITHIN.format(minutes=self.minutes)
+            if self._config.within_minutes is None:
+                self.bench.progress.say(
+                    f"The search is given {self.minutes:g} minutes without an accelerator, trainings included: "
+                    "[selection] within_minutes = N gives it more, --all-candidates tries each to its end"
+                )
+        if self._config.stop == "first":
             self._until_one_passes(ordered, rule)
         else:
             self._all(ordered, rule)
         return self._chosen(rule, said)
 
-    def _rule(self) -> SelectionRule:
-        """By what the chosen one will be judged: the held-out samples that have something to be compared with."""
-        bench = self.bench
-        filled, _ = with_frozen(
-            list(building.samples(bench.dataset, "held_out")), frozen_answers(bench.project, bench.dataset)
-        )
-        compared = sum(one.incumbent is not None for one in filled) or len(filled)
-        alpha = self.runner.looks.plan.alpha(bench.task.alpha)
-        return SelectionRule(decision=DecisionRule(margin=bench.task.margin, alpha=alpha), held_out=compared)
-
     def _until_one_passes(self, ordered: Sequence[Candidate], rule: SelectionRule) -> None:
         # Each against the bar, not against the others: an early look at a quarter drops the hopeless.
         sizes = [step.items for step in halving_plan(self.items, 2)]
         for candidate in ordered:
+            if (why := self._cannot_win(candidate)) is not None:
+                self._not_begun[candidate.label] = why
+                self.bench.progress.say(f"{candidate.label} is not begun: {why}")
+                continue
             if not self._has_time_for(candidate, rule):
                 return
             one = self._make(candidate)
@@ -213,9 +243,25 @@ class Selector:
                 for one in self._alive():
                     one.stopped = stops.get(one.label)
 
+    def _cannot_win(self, candidate: Candidate) -> str | None:
+        """Why a candidate is foretold to be no better than one that was measured; None where it may be."""
+        kind = METHOD_KINDS[candidate.method]
+        if not kind.trains or kind.closed_set_only or _parameters(candidate) > SMALL_PARAMETERS:
+            return None
+        for one in self._tried.values():
+            encoder = None if one.made.made is None else one.made.made.encoder
+            if encoder is None or one.made.candidate.settings.stage == "frozen" or one.scores is None:
+                continue
+            if one.scores.mean is not None and all(each.kind != "copied" for each in encoder.manifest.fields):
+                return (
+                    f"where answers are labels, training so small a model comes to no more than {one.label}, which has "
+                    f"{one.scores.mean:.1%} of the selection samples right (--all-candidates tries it all the same)"
+                )
+        return None
+
     def _has_time_for(self, candidate: Candidate, rule: SelectionRule) -> bool:
-        minutes = self._config.within_minutes
-        if minutes is None or not any(self._may_yet_win(one, rule) for one in self._alive()):
+        minutes = self.minutes
+        if minutes is None:
             return True
         tried = [(label, one.made.made and one.made.made.plan.identity) for label, one in self._tried.items()]
         spent_s = monotonic() - self._began_s
@@ -223,8 +269,13 @@ class Selector:
             f"begin:{candidate.key}",
             [self.bench.dataset.id, minutes, tried],
             TimeForAnother,
-            lambda: TimeForAnother(begins=spent_s < 60 * minutes, spent_s=spent_s),
+            lambda: TimeForAnother(
+                begins=spent_s < 60 * minutes
+                or not any(self._may_yet_win(one, rule) for one in self._alive()),
+                spent_s=spent_s,
+            ),
         )
+        self._left = max(round(minutes - found.spent_s / 60, 1), LEAST_SHARE * minutes)
         if not found.begins:
             self._out_of_time = True
             self.bench.progress.say(
@@ -248,7 +299,8 @@ class Selector:
 
     def _make(self, candidate: Candidate) -> _Tried:
         try:
-            made = self.runner.make(candidate)
+            bench = dataclasses.replace(self.bench, minutes=self._left)
+            made = dataclasses.replace(self.runner, bench=bench).make(candidate)
         except _FAULTS as error:
             report = CandidateReport(**candidate.as_reported(), stopped=error.message)
             made = MadeCandidate(candidate, report, None)
@@ -342,6 +394,9 @@ class Selector:
         return self._ended(None, said, why="no candidate could be made")
 
     def _ended(self, one: _Tried | None, said: str, *, why: str) -> Selected:
+        if one is None:
+            first = next((tried.fault for tried in self._tried.values() if tried.fault is not None), None)
+            why += f": {first}. {WAY_OUT}" if first is not None else f". {WAY_OUT}"
         choice = CandidateChoice(
             rule=said,
             stop=self._config.stop,
@@ -361,7 +416,7 @@ class Selector:
                 reports.append(
                     CandidateReport(
                         **candidate.as_reported(),
-                        not_chosen=self._why_not_tried(chosen),
+                        not_chosen=self._why_not_tried(candidate, chosen),
                     )
                 )
                 continue
@@ -371,9 +426,11 @@ class Selector:
             reports.append(report)
         return reports
 
-    def _why_not_tried(self, chosen: str | None) -> str:
+    def _why_not_tried(self, candidate: Candidate, chosen: str | None) -> str:
+        if (why := self._not_begun.get(candidate.label)) is not None:
+            return f"not tried: {why}"
         if self._out_of_time:
-            return f"not tried: the {self._config.within_minutes:g} minutes for the search were over"
+            return f"not tried: the {self.minutes:g} minutes for the search were over"
         return f"not tried: {chosen} was expected to cost less, and suffices"
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from freehold.catalog import models as catalog
 from freehold.errors import FreeholdError
-from freehold.training.encoder.prepared import prepare
+from freehold.training.encoder.prepared import TaughtData, prepare
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, fail, ok
@@ -50,13 +50,17 @@ class TaskFacts:
         return self.dataset.split("train").samples
 
     @cached_property
-    def not_closed(self) -> Unsuited | None:
-        """Why its answers are not from closed sets; None where they are."""
+    def taught(self) -> TaughtData | Unsuited:
+        """What an encoder would learn; why it cannot, where answers are not from closed sets."""
         try:
-            prepare(self.dataset)
+            return prepare(self.dataset)
         except FreeholdError as error:
             return Unsuited(error.message, error.hint or 'method = "lora" has a model write its answers')
-        return None
+
+    @property
+    def not_closed(self) -> Unsuited | None:
+        """Why its answers are not from closed sets; None where they are."""
+        return self.taught if isinstance(self.taught, Unsuited) else None
 
 
 def suit_findings(known: Sequence[Candidate], facts: TaskFacts) -> Iterator[Finding]:

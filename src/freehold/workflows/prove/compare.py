@@ -19,6 +19,7 @@ from freehold.stats.clustered import drawn
 from freehold.stats.compare import ScoreContext, compare_arrays, compare_scores, draw_of
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import PairedResult
+from freehold.verdict.notes import noted
 
 _SHOWN_IDS = 5
 _NULL_HINT = "write null for an item that could not be scored"
@@ -95,8 +96,7 @@ def compare_file(
         slices=pairs.slices,
         context=context,
     )
-    _check_margin(result, rule)
-    return result
+    return _checked(result, rule)
 
 
 def compare_values(
@@ -119,11 +119,11 @@ def compare_values(
         slices=slices,
         context=context,
     )
-    _check_margin(result, rule)
-    return result
+    return _checked(result, rule)
 
 
-def _check_margin(result: PairedResult, rule: DecisionRule) -> None:
+def _checked(result: PairedResult, rule: DecisionRule) -> PairedResult:
+    """The result with its notes, if there is a margin to fail."""
     if "margin_not_below_incumbent" in result.reasons:
         assert result.incumbent_mean is not None
         raise UsageError(
@@ -131,6 +131,7 @@ def _check_margin(result: PairedResult, rule: DecisionRule) -> None:
             "the lowest: no candidate could fail",
             hint="choose a margin well below the incumbent's score",
         )
+    return noted(result)
 
 
 def read_pairs(path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: float = 1.0) -> ScoreColumns:

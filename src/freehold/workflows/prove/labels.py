@@ -50,6 +50,11 @@ def label_notes(task: Task, endpoint: Endpoint, model: str) -> list[str]:
     labels = task_labels(task)
     if not labels:
         return []
+    if endpoint.engine == "encoder":
+        return [
+            f"The candidate can answer nothing but the labels it was taught, {len(labels):,} at most; the incumbent "
+            "answered freely, as it was recorded."
+        ]
     held = served_model(endpoint, model).labels
     if held:
         return [

@@ -264,7 +264,8 @@ def _notes(
         discordance=self_noise, margin=target.margin, alpha=target.alpha, power=target.power
     )
     yield f"The incumbent needs {clone} pairs to pass against itself."
-    if n is not None and target.margin < (smallest := planner.smallest_provable_margin(n, self_noise)):
+    # Two standard errors of a difference of 0 at the incumbent's own discordance.
+    if n is not None and target.margin < (smallest := 2 * math.sqrt(self_noise / n)):
         yield (
             f"A margin below {smallest:.4f} is not provable with {n} pairs against the incumbent's own noise."
         )

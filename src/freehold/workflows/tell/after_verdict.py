@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import NamedTuple
 
-from freehold.stats.rules import REASONS
 from freehold.types.journey import NextAction, OtherWay, VerdictFacts
+from freehold.verdict.reasons import REASONS
 
 ANOTHER_MODEL = OtherWay(sentence="Choose another model", command="freehold assess --write 3")
 MORE_SAMPLES = OtherWay(

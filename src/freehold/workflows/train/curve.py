@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.stats.learning_curve import LearnedPoint, fit, foretell, sizes
 from freehold.store import open_store
 from freehold.training import options
 from freehold.types.config import FinetuneConfig
@@ -24,6 +23,7 @@ from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.training import CurveRun, TrainingCurve, TrainingResult
 from freehold.workflows.project import Project
+from freehold.workflows.train.learning_curve import LearnedPoint, fit, foretell, sizes
 from freehold.workflows.train.train import TrainingInputs, train
 
 FEWEST_SAMPLES = 64

@@ -11,7 +11,7 @@ from freehold.errors import InputError
 from freehold.settings import Settings
 from freehold.training import encoder
 from freehold.types.dataset import DataCard, Dataset
-from freehold.types.encoder import EncoderConfig, EncoderModel
+from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import TrainingEvent
@@ -36,12 +36,13 @@ def train_encoder(
     settings: Settings,
     progress: Progress,
     unlabelled: Sequence[str] = (),
+    limits: EncoderLimits | None = None,
 ) -> EncoderModel:
     """Train an encoder in a child process, or return it when the same job has been done before.
 
-    `unlabelled` are texts of the same traffic without an answer. An interrupted job goes on where it was. Raises
-    `UsageError` where the answers are none that an encoder can give, `TrainingError`, `WeightsError`, `InputError`,
-    `StorageError` and `MissingExtraError`, each with the way out.
+    `unlabelled` are texts of the same traffic without an answer. An interrupted job goes on where it was. It has many
+    parameters, each a part of the job. Raises `UsageError` where the answers are none that an encoder can give,
+    `TrainingError`, `WeightsError`, `InputError`, `StorageError` and `MissingExtraError`, each with the way out.
     """
     encoder.require(base)
     job = encoder.make(
@@ -51,6 +52,7 @@ def train_encoder(
         out_dir=out_dir,
         name=name,
         unlabelled=unlabelled,
+        limits=limits,
         threads=settings.threads,
     )
     done = encoder.finished(job)
@@ -85,9 +87,9 @@ def base_for(foreign: float) -> str:
 def _follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
     for event in events:
         if event.kind == "step":
-            unit = "texts" if event.loss is None else "steps"
+            unit = "steps" if event.loss is not None else "texts" if event.steps else ""
             note = event.message or (f"loss {event.loss:.3f}" if event.loss is not None else "")
-            progress.update(event.step, event.steps, unit=unit, note=note)
+            progress.update(event.step, event.steps or None, unit=unit, note=note)
         elif event.kind in ("start", "eval") and event.message:
             progress.say(event.message if event.loss is None else f"{event.message} {event.loss:.4f}")
         elif event.kind == "warning" and event.message:

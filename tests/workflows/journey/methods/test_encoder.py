@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from freehold.errors import UsageError
 from freehold.training.encoder.answers import form_of
 from freehold.types.config import MethodSettings
 from freehold.types.dataset import Sample
-from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead
+from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, FieldHead
 from freehold.types.evaluation import Task
 from freehold.types.model import Weights
 from freehold.workflows.journey.methods import METHODS, NotMadeError
@@ -86,6 +87,30 @@ def test_the_stage_a_candidate_names_is_trained(opened, asked):
     with bench(opened) as ready:
         METHODS["encoder"].make(candidate(opened, stage="contrastive"), ready)
     assert asked["train"][0]["config"].stage == "contrastive"
+
+
+def test_what_another_bar_ended_learns_on_and_what_went_to_its_end_stands(opened, asked, monkeypatch):
+    def train_of(ended):
+        real = method.train_encoder
+
+        def train(**given):
+            made = real(**given)
+            return msgspec.structs.replace(
+                made, ended=ended and EarlyEnd(why="enough", limits=given["limits"])
+            )
+
+        return train
+
+    bars = iter([0.8, 0.85, 0.95])
+    monkeypatch.setattr(method, "enough", lambda bench: next(bars))
+    monkeypatch.setattr(method, "train_encoder", train_of(True))
+    with bench(opened) as ready:
+        METHODS["encoder"].make(candidate(opened), ready)
+        METHODS["encoder"].make(candidate(opened), ready)
+        assert len(asked["train"]) == 1, "nine of ten are right, which suffices for the second bar as well"
+        shutil.rmtree(opened.state / "encoders")
+        METHODS["encoder"].make(candidate(opened), ready)
+    assert [one["limits"].enough for one in asked["train"]] == [0.8, 0.95]
 
 
 def test_answers_that_are_no_closed_set_end_this_candidate_alone(opened, asked, monkeypatch):

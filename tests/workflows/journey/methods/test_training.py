@@ -1,6 +1,8 @@
 """The steps of methods that train, over a real store, a tiny GGUF and this machine; only training and parity are
 stood in for."""
 
+import dataclasses
+import math
 import shutil
 from itertools import islice
 from pathlib import Path
@@ -41,6 +43,20 @@ def test_each_step_runs_once_and_is_kept(tmp_path, monkeypatch):
     assert (len(asked["train"]), len(asked["parity"])) == (1, 1)
     with bench(opened) as ready:
         assert (ready.store.latest(Fit), ready.store.latest(Adapter)) == (made.fit, made.trained)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "given"), [(7.5, [7.5]), (5, [7.5]), (None, [7.5]), (math.inf, [7.5, 20])]
+)
+def test_the_time_that_is_left_shortens_it_and_what_had_as_much_stands(tmp_path, monkeypatch, minutes, given):
+    opened = training_project(tmp_path, monkeypatch, train="max_minutes = 20\n")
+    asked = quick_training(monkeypatch)
+    real = method.train
+    monkeypatch.setattr(method, "train", lambda **job: real(**{**job, "name": f"inbox{len(asked['train'])}"}))
+    with bench(opened) as ready:
+        for one in (7.5, minutes):
+            METHODS["lora"].make(candidate_of(opened, "lora"), dataclasses.replace(ready, minutes=one))
+    assert [one["config"].max_minutes for one in asked["train"]] == given
 
 
 def test_it_learns_from_the_dataset_by_the_configuration(tmp_path, monkeypatch):

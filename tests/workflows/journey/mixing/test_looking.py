@@ -77,8 +77,8 @@ def test_an_upper_model_has_its_results_where_it_answers():
 def test_times_of_both_paths():
     sure = decide(RULE, SAMPLES, OWN)
     found = latency(sure, sure.here(RULE.threshold), OWN, [500.0, 700.0])
-    assert (found.here_p50_ms, found.deferred_p95_ms, found.incumbent_p95_ms) == (10.0, 30.0, 700.0)
-    assert found.decided_p50_ms is None
+    assert (found.here.p50_ms, found.deferred.p95_ms, found.incumbent.p95_ms) == (10.0, 30.0, 700.0)
+    assert found.decided.p50_ms is None
 
 
 def test_results_that_are_gone_are_told(tmp_path):

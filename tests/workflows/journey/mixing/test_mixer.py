@@ -184,7 +184,7 @@ def test_too_few_held_out_samples_are_told_before_anyone_is_asked(tmp_path):
     told = Told()
     migration = migrate(project(tmp_path, rows=150, margin=0.05), progress=told, beginning="anyway")
     mixture = migration.report.candidates[0].mixture
-    assert "held-out samples cannot show a drop of less than 5 points" in mixture.refused
+    assert "cannot show a drop of less than 5 points" in mixture.refused
     assert "it takes 7" in mixture.refused and mixture.way_out
     assert not any("selection samples" in name for name, _ in told.steps)
 

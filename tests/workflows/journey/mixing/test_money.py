@@ -36,5 +36,5 @@ def test_an_upper_model_is_paid_in_the_incumbents_place():
 
 def test_how_to_know_the_price_is_said(tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
-    found = paid(open_project(tmp_path / "freehold.toml"), "nobodys-model")
+    found = paid(open_project(tmp_path / "freehold.toml"), "nobodys-model", None)
     assert found.usd_per_1000 is None and "the price of nobodys-model is not known" in found.why

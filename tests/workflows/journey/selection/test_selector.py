@@ -1,21 +1,25 @@
 """Whole migrations of several candidates: the selection split says which of them share the look, one is taken."""
 
+import dataclasses
+
 import msgspec
 import pytest
 from anyio.from_thread import start_blocking_portal
-from tests.workflows.journey.rehearsal import Told, project
+from tests.workflows.journey.rehearsal import Told, bench, project
 
 from freehold.engines import start
 from freehold.store import open_store
 from freehold.types.config import parse
+from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import ItemLook
 from freehold.types.report import Report
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import measuring, selection
-from freehold.workflows.journey.methods import candidates
+from freehold.workflows.journey.candidate import CandidateRunner
+from freehold.workflows.journey.methods import METHODS, NotMadeError, candidates
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.journey.selection import cheapest_first
+from freehold.workflows.journey.selection import Selector, cheapest_first, trying_all
 from freehold.workflows.project import open_project
 
 BAD, GOOD, FAR = (
@@ -128,7 +132,7 @@ def test_a_search_that_is_limited_begins_no_more_when_its_time_is_over(tmp_path,
     text = opened.config_path.read_text()
     opened.config_path.write_text(text.replace('stop = "all"', 'stop = "all"\nwithin_minutes = 2'))
     opened = open_project(opened.config_path)
-    passed = iter([0.0, 100.0, 130.0])
+    passed = iter([0.0, 0.0, 100.0, 130.0])
     monkeypatch.setattr(selection, "monotonic", lambda: next(passed, 130.0))
     first = migrate(opened, progress=(told := Told()), beginning="anyway")
     assert (first.report.choice.tried, first.best.model) == (2, GOOD)
@@ -141,6 +145,50 @@ def test_a_search_that_is_limited_begins_no_more_when_its_time_is_over(tmp_path,
     assert len(looks(opened)[0]) == 1
 
 
+class Fast:
+    """A machine with an accelerator, as far as the search asks."""
+
+    accelerators = ("gpu",)
+
+
+@pytest.mark.parametrize(
+    ("stated", "machine", "minutes"),
+    [('stop = "first"', None, 15), ('stop = "all"', None, None), ('stop = "first"', Fast(), None),
+     ('stop = "first"\nwithin_minutes = 40', Fast(), 40), ('stop = "all"\nwithin_minutes = 2', None, 2)],
+)  # fmt: skip
+def test_a_search_is_given_a_quarter_of_an_hour_without_an_accelerator(tmp_path, stated, machine, minutes):
+    opened = project(tmp_path, rows=40)
+    opened.config_path.write_text(opened.config_path.read_text() + f"[selection]\n{stated}\n")
+    with bench(open_project(opened.config_path)) as ready:
+        ready = dataclasses.replace(ready, machine=machine or ready.machine)
+        assert Selector(CandidateRunner(ready), ()).minutes == minutes
+        everything = dataclasses.replace(ready, project=trying_all(ready.project))
+        assert Selector(CandidateRunner(everything), ()).minutes is None
+
+
+def test_training_ends_with_the_search_and_a_late_one_has_half_of_its_time(tmp_path, monkeypatch):
+    given = []
+
+    class Lora:
+        name, trains = "lora", True
+
+        def make(self, candidate, bench):
+            given.append(bench.minutes)
+            raise NotMadeError("no room")
+
+    monkeypatch.setitem(METHODS, "lora", Lora())
+    opened = several(tmp_path, stop="first", order=(BAD, GOOD))
+    text = opened.config_path.read_text().replace('stop = "first"', 'stop = "first"\nwithin_minutes = 10')
+    for model in (BAD, GOOD):
+        text = text.replace(f'model = "{model}"\n', f'model = "{model}"\nmethod = "lora"\n', 1)
+    opened.config_path.write_text(text)
+    for passed in ([0.0, 0.0, 30.0], [0.0, 50.0, 90.0]):
+        clock = iter(passed)
+        monkeypatch.setattr(selection, "monotonic", lambda clock=clock: next(clock))
+        migrate(open_project(opened.config_path), progress=Told(), beginning="anyway")
+    assert given == [10, 9.5] * 2, "the same command gives the same time"
+
+
 def test_a_search_goes_on_beyond_its_time_where_none_is_left(tmp_path, monkeypatch):
     opened = several(tmp_path, stop="first", order=(BAD, GOOD, FAR))
     text = opened.config_path.read_text()
@@ -149,6 +197,52 @@ def test_a_search_goes_on_beyond_its_time_where_none_is_left(tmp_path, monkeypat
     monkeypatch.setattr(selection, "monotonic", lambda: next(passed, 1e6))
     found = migrate(open_project(opened.config_path), progress=Told(), beginning="anyway")
     assert (found.report.choice.tried, found.best.model) == (2, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("field", "stage", "begun"), [("one", "auto", False), ("copied", "auto", True), ("one", "frozen", True)]
+)
+def test_no_small_model_is_trained_after_an_encoder_that_learned_the_same_labels(
+    tmp_path, monkeypatch, field, stage, begun
+):
+    """It answers worse than the incumbent here, so that the search would go on."""
+    made = []
+
+    class Encoder:
+        name, trains = "encoder", True
+
+        def make(self, candidate, bench):
+            model = msgspec.structs.replace(candidate, model=BAD, method="as_is")
+            return msgspec.structs.replace(METHODS["as_is"].make(model, bench), encoder=encoder_of(field))
+
+    class Lora(Encoder):
+        def make(self, candidate, bench):
+            made.append(candidate.model)
+            raise NotMadeError("no room")
+
+    monkeypatch.setitem(METHODS, "encoder", Encoder())
+    monkeypatch.setitem(METHODS, "lora", Lora())
+    opened = several(tmp_path, stop="first", order=(BAD,))
+    text = opened.config_path.read_text().replace(
+        f'model = "{BAD}"\n', f'model = "org/e"\nmethod = "encoder"\nstage = "{stage}"\n[[candidates]]\n'
+        f'model = "{BAD}"\nmethod = "lora"\n', 1,
+    )  # fmt: skip
+    opened.config_path.write_text(text)
+    found = rows(migrate(open_project(opened.config_path), progress=(told := Told()), beginning="anyway"))
+    assert (made == [BAD]) == begun
+    assert begun or found[BAD].not_chosen.startswith("not tried: where answers are labels")
+    assert begun or any("is not begun: where answers are labels" in line for line in told.said)
+
+
+def encoder_of(field):
+    manifest = EncoderManifest(
+        base_model="org/e", base_sha256="b", width=4, answer="label", fields=(FieldHead(name="", kind=field),)
+    )
+    return EncoderModel(
+        id="e" * 32, name="e", path="", base_model="org/e", base_sha256="b", dataset_id="d", manifest=manifest,
+        stage="tuned", seed=0, train_samples=30, train_seconds=1.0, validation_right=9, validation_asked=10,
+        calibration_error=None, peak_memory_bytes=None, files={}, versions={}, made_from=(),
+    )  # fmt: skip
 
 
 def test_with_stop_first_those_expected_to_cost_more_are_not_made(tmp_path):
@@ -187,7 +281,8 @@ def test_none_that_can_be_made_is_no_verdict(tmp_path):
     migration = migrate(open_project(opened.config_path), progress=Told(), beginning="anyway")
     assert (migration.best, migration.plan, migration.exit_code) == (None, None, 1)
     assert all(one.stopped for one in migration.report.candidates)
-    assert migration.report.choice.why == "no candidate could be measured"
+    why = migration.report.choice.why
+    assert why.startswith("no candidate could be measured: ") and f"{SMALL} is one freehold pull away" in why
 
 
 def test_without_a_selection_split_the_first_that_can_be_made_is_proven_unmeasured(tmp_path):

@@ -37,7 +37,7 @@ def outcomes(found):
 
 
 def test_all_is_well(tmp_path):
-    found = look(tmp_path, size=1_000, trains=True)
+    found = look(tmp_path, size=1_000, trains=True, teaches=True)
     assert outcomes(found) == {"scorer": "ok", "labels": "ok", "margin": "ok"}
     assert not found.failed and not found.doubted and found.items == 1_000
 
@@ -79,7 +79,7 @@ def test_a_model_that_scores_is_found_but_paid_for_nothing(tmp_path, scorer, fix
 
 
 def test_a_broken_scorer_is_the_one_thing_that_is_said(tmp_path):
-    found = look(tmp_path, scorer="judge", trains=True)
+    found = look(tmp_path, scorer="judge", trains=True, teaches=True)
     assert [one.check for one in found.findings] == ["scorer"]
 
 

@@ -57,6 +57,11 @@ def test_groups_count_where_items_belong_together():
     assert find(200, 0.03).outcome == "warn"
     found = find(200, 0.03, groups=groups)
     assert found.outcome == "fail" and "n = 200 in 20 groups" in found.text
+    assert found.fix.startswith(
+        "there are items enough and too few groups: hold out 126 groups, each a conversation"
+    )
+    few = find(60, 0.03, groups=np.arange(60) // 2, records=300)
+    assert few.fix.startswith("hold out 126 groups") and "about 1,260 records" in few.fix
 
 
 def test_scores_between_0_and_1_are_held_to_the_least_number_and_warned_of_rare_losses():

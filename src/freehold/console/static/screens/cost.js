@@ -2,7 +2,7 @@
 
 import { el } from "../pieces/dom.js";
 import { count, percent, sentence, usd } from "../pieces/format.js";
-import { address, command, filters, fold, from, note, panel, pill, table, tiles } from "../pieces/parts.js";
+import { address, command, filters, from, note, panel, pill, table, tiles } from "../pieces/parts.js";
 
 const ADVICE = { leave: ["leave", "good"], stay: ["stay", "warn"], undecided: ["undecided", ""] };
 const range = (one) => (Number(one.low) === Number(one.high) ? usd(one.low) : `${usd(one.low)} to ${usd(one.high)}`);
@@ -38,10 +38,6 @@ export function draw(record, view) {
     { name: "owned", label: "Machine", kind: "select", options: [["", "rented"], ["true", "mine already"]] }];
   const unknown = record.unknown.map((one) => note("warn", `Not known: ${one.what}. ${sentence(one.hint)}`, el("br"), command(one.command)));
   return [filters(fields, view), unknown, record.weighed ? weighed(record.weighed) : null,
-    record.mixture ? panel("The mixture, as it was proven", { "data-key": "mixture" }, el("p", {}, from(record.mixture.mixture_id, record.mixture.label), record.mixture.share === null ? "" : `: ${percent(record.mixture.share)} of requests are answered here.`),
-      record.mixture.cost ? table([{ head: "1,000 requests", cell: ([name]) => name }, { head: "dollars", number: true, cell: ([, amount]) => (amount === null ? "not known" : from(record.mixture.mixture_id, usd(amount))) }],
-        [["all by the incumbent", record.mixture.cost.incumbent_usd], ["the candidate's work", record.mixture.cost.candidate_usd], ["the mixture", record.mixture.cost.mixture_usd]]) : null,
-      record.mixture.cost ? fold("why", "Where these are from", el("ul", { class: "small" }, record.mixture.cost.why.map((text) => el("li", {}, text)))) : null) : null,
     record.candidates.length ? panel("Candidates, 1,000 requests each", { "data-key": "candidates" }, table([{ head: "candidate", cell: (one) => one.label }, { head: "dollars", number: true, cell: (one) => (one.cost.usd_per_1000 === null ? "not known" : from(one.report_id, usd(one.cost.usd_per_1000))) },
       { head: "how it is known", cell: (one) => [one.cost.basis.replaceAll("_", " "), ": ", one.cost.why] }], record.candidates, { cards: true })) : null,
     el("p", { class: "small" }, el("a", { href: address("models") }, "Other models and machines")), record.unknown.length ? null : command(record.command)];

@@ -80,8 +80,9 @@ function shareForQuality(one) {
 }
 
 function mixture(one) {
-  const curve = { name: "mixture", points: one.points.map((p) => [p.share, p.difference]), band: one.points.map((p) => [p.share, p.low, p.high]) };
-  const lot = { name: "as large a share, drawn by lot", points: one.points.map((p) => [p.share, p.random]) };
+  const { points: shown, rest, whole } = one.curve;
+  const curve = { name: "mixture", points: shown.map((p) => [p.share, p.difference]), band: shown.map((p) => [p.share, p.low, p.high]) };
+  const lot = { name: "as large a share, drawn by lot", points: [[0, rest], [1, whole]] };
   return panel(`Mixture: ${one.label}`, { "data-key": `mixture-${one.mixture_id}` },
     el("p", {}, one.outcome ? pill(one.outcome, MARKS[one.outcome]) : null, " ", from(one.mixture_id, one.sentence)),
     lines({ label: `Difference to the incumbent over the share answered here. ${one.sentence}`, series: [curve, lot],
@@ -89,7 +90,7 @@ function mixture(one) {
     shareForQuality(one),
     one.share === null ? null : el("p", { class: "small soft" }, `${one.outcome === "promote" ? "Proven" : "Measured"} on held-out items at a share of ${percent(one.share)}: ${points(one.difference)}, ${pointsShort(one.low)} to ${points(one.high)}.`),
     figures(`mixture-${one.mixture_id}`, [{ head: "share here", number: true, cell: (p) => percent(p.share) }, { head: "difference", number: true, cell: (p) => points(p.difference) },
-      { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "by lot", number: true, cell: (p) => points(p.random) }], one.points));
+      { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "by lot", number: true, cell: (p) => points(rest + p.share * (whole - rest)) }], shown));
 }
 
 function slices(detail, view) {

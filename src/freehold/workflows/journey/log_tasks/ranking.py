@@ -140,6 +140,8 @@ def _method(kind: TaskKind, samples: int) -> tuple[MethodName | None, str]:
         return None, "freehold trains no embedding models"
     if kind == "unknown":
         return None, "nothing to learn from or to compare with: the log holds no answers"
+    if kind == "closed set" and samples:
+        return "encoder", f"{samples:,} distinct questions to learn from and to hold out"
     if samples < LEAST_TO_TRAIN:
         return "as_is", f"{samples} distinct questions are too few to train on and to prove with"
     return "lora", f"{samples:,} distinct questions to learn from and to hold out"

@@ -13,10 +13,11 @@ from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UnknownModelError, UsageError, WeightsError
 from freehold.evals.scoring import scorer_of
+from freehold.training.encoder import stands
 from freehold.training.encoder.answers import TaughtForm, targets_of
 from freehold.training.encoder.prepared import prepare, taught_samples
 from freehold.types.dataset import Dataset, Sample
-from freehold.types.encoder import EncoderConfig, EncoderModel
+from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.method import MethodName
@@ -25,6 +26,7 @@ from freehold.types.parity import ParityReport
 from freehold.types.record import content_id
 from freehold.workflows.data.curate import SCORERS_AT_ONCE
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
+from freehold.workflows.journey.methods.sufficing import enough
 from freehold.workflows.journey.methods.teaching import TeachingData, taught
 from freehold.workflows.prove.encoder_parity import MOST_MESSAGES, encoder_parity
 from freehold.workflows.prove.evidence_basis import engine_part
@@ -151,7 +153,7 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
 
 def _train(candidate: Candidate, bench: Bench, weights: Weights, found: TeachingData) -> EncoderModel:
     options = encoder_options(candidate, bench)
-    texts = found.texts()
+    texts, limits = found.texts(), EncoderLimits(enough=enough(bench), minutes=bench.limited(None))
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
@@ -166,8 +168,12 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, found: Teaching
             settings=bench.project.settings,
             progress=bench.progress,
             unlabelled=texts,
+            limits=limits,
         ),
-        still_there=lambda made: all((Path(made.path) / file).exists() for file in made.files),
+        still_there=lambda made: (
+            (bench.minutes is None or stands(made, limits))
+            and all((Path(made.path) / file).exists() for file in made.files)
+        ),
     )
     bench.store.put(made, made_from=made.made_from)
     return made

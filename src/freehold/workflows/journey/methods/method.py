@@ -7,6 +7,7 @@ docs/adding/a-candidate-method.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol, get_args
 
@@ -101,6 +102,15 @@ class Bench:
     machine: Machine
     only_one: bool = False
     """There is one candidate: what keeps it from being made ends the journey, with the error's own hint."""
+    minutes: float | None = None
+    """For training a candidate, infinite where nothing limits it; None: as it was trained before, it stands."""
+
+    def limited(self, minutes: float | None) -> float | None:
+        """The smaller of the minutes that a candidate's own options say, and of those that are left; None: no limit."""
+        found = min(
+            math.inf if minutes is None else minutes, math.inf if self.minutes is None else self.minutes
+        )
+        return None if math.isinf(found) else found
 
     @property
     def engine(self) -> EngineKind:

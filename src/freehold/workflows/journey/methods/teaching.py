@@ -14,7 +14,7 @@ from freehold.datasets import building
 from freehold.training.encoder import pseudo
 from freehold.training.encoder.prepared import prepare
 from freehold.types.dataset import Dataset, Sample
-from freehold.types.encoder import text_of
+from freehold.types.encoder import texts_of
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 from freehold.types.teaching import PseudoLabels, Teaching
@@ -35,7 +35,7 @@ class TeachingData(NamedTuple):
         if not self.messages:
             return ()
         lines = prepare(self.dataset).system_lines
-        read = (text_of(one.messages, system_lines=lines) for one in self.messages)
+        read = (texts_of(one.messages, system_lines=lines)[0] for one in self.messages)
         return tuple(text for text in read if text)
 
 

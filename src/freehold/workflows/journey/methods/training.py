@@ -143,10 +143,11 @@ def _fit(candidate: Candidate, bench: Bench, weights: Weights) -> Fit:
 def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) -> R:
     config = bench.project.config
     options = candidate.training(config)
+    minutes = bench.limited(options.max_minutes)
 
     def work() -> R:
         made = train(
-            config=options,
+            config=msgspec.structs.replace(options, max_minutes=minutes),
             dataset=bench.dataset,
             base=weights,
             out_dir=bench.project.state / "adapters",
@@ -164,10 +165,18 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) 
         [weights.sha256, bench.dataset.id, options],
         kind,
         work,
-        still_there=lambda result: all((Path(result.path) / file).exists() for file in result.files),
+        still_there=lambda result: (
+            (bench.minutes is None or _had_time(result.config.max_minutes, minutes))
+            and all((Path(result.path) / file).exists() for file in result.files)
+        ),
     )
     bench.store.put(result, made_from=result.made_from)
     return result
+
+
+def _had_time(given: float | None, wanted: float | None) -> bool:
+    """Whether a training had at least as many minutes as it would have now."""
+    return given is None or (wanted is not None and wanted <= given)
 
 
 class TrainedWhole:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from freehold.deferring import learning
-from freehold.deferring.router import request_text, write_router
+from freehold.deferring.request_text import request_text
+from freehold.deferring.router import write_router
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.stats import deferral

@@ -14,7 +14,7 @@ import msgspec
 from freehold.deferring.router import Router
 from freehold.errors import StorageError
 from freehold.evals.comparing import SideBySide, units_of
-from freehold.evals.latency import summarize
+from freehold.evals.latency import quantile
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
 from freehold.stats import deferral
@@ -23,7 +23,7 @@ from freehold.types.dataset import Sample
 from freehold.types.deferral import DeferralRule
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, Task
-from freehold.types.mixture import MixtureLatency, MixturePoint, ShareStep
+from freehold.types.mixture import Mixture, MixtureCurve, MixtureLatency, MixturePoint, ShareStep, Times
 from freehold.workflows.journey.mixing.curves import codes_of, router_text
 from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
@@ -42,19 +42,6 @@ _MIXED_WITH_UPPER = (
 _AGAIN = "freehold migrate --fresh measures it again"
 
 
-class Planned(NamedTuple):
-    """What the look is for: the rule of the smallest share, and the thresholds with what the selection split says of
-    them, by rising share; `whole` is that of the candidate alone (None: it may not answer everything)."""
-
-    id: str
-    rule: DeferralRule
-    points: Sequence[MixturePoint]
-    whole: float | None
-    least_share: float
-    share: float | None = None
-    """The share that the owner wants (None: the rule's choice of those that are proven)."""
-
-
 class Confidences(NamedTuple):
     """How sure the candidate is of each held-out sample: a calibrated probability, below every threshold where the
     sample is not its to answer, above every one where it must. `decided_ms` are a router's times, empty for a cascade.
@@ -68,18 +55,11 @@ class Confidences(NamedTuple):
         return np.asarray(self.probability >= threshold)
 
 
-class MixtureLook(NamedTuple):
-    """What the look showed: all shares that were tested, the comparison of the one that is `taken` (the number of those
-    tested: the candidate alone), and `alone` the candidate's own where it came to that."""
+class Looked(NamedTuple):
+    """The mixtures with what the look showed, and the candidate's own comparison where it came to that."""
 
-    tested: tuple[ShareStep, ...]
-    taken: int
-    comparison: Comparison
+    mixture: Mixture
     alone: Comparison | None
-    share: float
-    share_low: float
-    share_high: float
-    latency: MixtureLatency
 
 
 def held_out_results(made: Evaluation) -> SideBySide:
@@ -151,22 +131,26 @@ async def _of_upper(
 
 
 async def look(
-    planned: Planned,
+    planned: Mixture,
     made: Evaluation,
     looks: Looks,
     *,
     task: Task,
+    least_share: float,
     recorded_ms: Sequence[float],
     ask_upper: AskUpper | None = None,
-) -> MixtureLook:
-    """Test the planned shares in their order on the samples of an evaluation, and the candidate alone after them.
+) -> Looked:
+    """Test the planned shares in their order on the samples of an evaluation, and the candidate alone after them, where
+    it may answer everything.
 
     `task` has the alpha of all planned looks together; `recorded_ms` are times of the incumbent's answers; `ask_upper`
     asks the rule's upper model, where it has one. The look is counted before its result is known.
 
     Raises as `held_out_results` and `decide` do, and what asking raises.
     """
-    results, rule = held_out_results(made), planned.rule
+    rule, curve = planned.rule, planned.curve
+    assert rule is not None and curve is not None and planned.path_id is not None
+    results = held_out_results(made)
     results = results._replace(units=units_of(results))
     samples, names = results.samples, (made.incumbent, made.candidate)
     sure = decide(rule, samples, results.candidate)
@@ -195,7 +179,7 @@ async def look(
     tested: list[ShareStep] = []
     compared: list[Comparison] = []
     note = _MIXED if rule.upper is None else _MIXED_WITH_UPPER
-    for point in _worth_testing(planned, sure):
+    for point in _worth_testing(curve, sure, least_share):
         here = sure.here(point.threshold)
         by = rule.at(point.threshold).id
         found = await test(mixed(results, here, upper), float(here.mean()), by, note)
@@ -204,34 +188,41 @@ async def look(
         if found.verdict != "promote":
             break
     alone = None
-    if planned.whole is not None and tested[-1].verdict == "promote":
-        alone = await test(results, 1.0, planned.id)
+    if not rule.always_incumbent and tested[-1].verdict == "promote":
+        alone = await test(results, 1.0, planned.path_id)
         compared.append(alone)
-    taken = _taken(planned, tested, alone, task.margin)
-    here = np.ones(len(samples), bool) if taken == len(tested) else sure.here(tested[taken].threshold)
+    taken = _taken(planned.wanted, tested, alone, curve.whole, task.margin)
+    is_alone = taken == len(tested)
+    here = np.ones(len(samples), bool) if is_alone else sure.here(tested[taken].threshold)
     low, high = deferral.share_interval(here, codes_of(samples), counted.alpha)
-    return MixtureLook(
-        tuple(tested),
-        taken,
-        compared[taken],
-        alone,
-        float(here.mean()),
-        low,
-        high,
-        latency(sure, here, results.candidate, recorded_ms),
+    seen = msgspec.structs.replace(
+        planned,
+        rule=None if is_alone else rule.at(tested[taken].threshold),
+        alpha=compared[taken].alpha,
+        tested=tuple(tested),
+        alone=alone is not None and alone.verdict == "promote",
+        comparison=compared[taken],
+        share=float(here.mean()),
+        share_low=low,
+        share_high=high,
+        latency=latency(sure, here, results.candidate, recorded_ms),
+        made_from=(*planned.made_from, made.id),
     )
+    return Looked(seen, alone)
 
 
-def _worth_testing(planned: Planned, sure: Confidences) -> list[MixturePoint]:
+def _worth_testing(curve: MixtureCurve, sure: Confidences, least_share: float) -> list[MixturePoint]:
     """The thresholds that answer at least the least share of these samples, each share once; without one the largest.
+    All of them together are the candidate alone.
 
     How sure the candidate is of them says nothing of who is right, so it may be known before.
     """
+    points = [one for one in curve.points if one.share < 1]
     found: dict[int, MixturePoint] = {}
-    for point in planned.points:
+    for point in points:
         found.setdefault(int(sure.here(point.threshold).sum()), point)
-    least = planned.least_share * len(sure.probability)
-    return [point for count, point in found.items() if count >= least] or [planned.points[-1]]
+    least = least_share * len(sure.probability)
+    return [point for count, point in found.items() if count >= least] or [points[-1]]
 
 
 def _step(point: MixturePoint, found: Comparison, results: SideBySide, here: Bools) -> ShareStep:
@@ -253,18 +244,20 @@ def _step(point: MixturePoint, found: Comparison, results: SideBySide, here: Boo
     )
 
 
-def _taken(planned: Planned, tested: Sequence[ShareStep], alone: Comparison | None, margin: float) -> int:
-    """The place of the share that is taken: the owner's, or by `taken_share`. The first where none was proven."""
+def _taken(
+    wanted: float | None, tested: Sequence[ShareStep], alone: Comparison | None, whole: float, margin: float
+) -> int:
+    """The place of the share that is taken, after the last that of the candidate alone: what its owner wants, or by
+    `taken_share`, where the candidate loses `whole` by the selection split. The first where none was proven."""
     proven = [one.expected for one in tested if one.verdict == "promote"]
+    by_itself = alone is not None and alone.verdict == "promote"
     if not proven:
         return 0
-    if planned.share is not None:
-        fitting = [place for place in range(len(proven)) if tested[place].share <= planned.share]
-        whole = planned.share >= 1 and alone is not None and alone.verdict == "promote"
-        return len(tested) if whole else max(fitting, default=0)
-    if alone is not None and alone.verdict == "promote" and planned.whole is not None:
-        proven.append(planned.whole)
-    return deferral.taken_share(proven, margin)
+    if wanted is None:
+        return deferral.taken_share([*proven, whole] if by_itself else proven, margin)
+    if wanted >= 1 and by_itself:
+        return len(tested)
+    return max((place for place in range(len(proven)) if tested[place].share <= wanted), default=0)
 
 
 def latency(
@@ -272,23 +265,17 @@ def latency(
 ) -> MixtureLatency:
     """The two paths' times. The gateway's own work and the incumbent's answer come on top of `deferred`."""
     here, rest = (
-        summarize([one for one, is_one in zip(candidate, which, strict=True) if is_one], concurrency=1)
+        _times([one.total_ms for one, is_one in zip(candidate, which, strict=True) if is_one])
         for which in (answered_here, ~answered_here)
     )
-    router = bool(sure.decided_ms)
-    p50, p95 = _quantile(sure.decided_ms, 0.5), _quantile(sure.decided_ms, 0.95)
+    decided = _times(sure.decided_ms)
     return MixtureLatency(
-        decided_p50_ms=p50,
-        decided_p95_ms=p95,
-        here_p50_ms=here.total_p50_ms,
-        here_p95_ms=here.total_p95_ms,
-        deferred_p50_ms=p50 if router else rest.total_p50_ms,
-        deferred_p95_ms=p95 if router else rest.total_p95_ms,
-        incumbent_p50_ms=_quantile(recorded_ms, 0.5),
-        incumbent_p95_ms=_quantile(recorded_ms, 0.95),
+        decided=decided,
+        here=here,
+        deferred=decided if sure.decided_ms else rest,
+        incumbent=_times(recorded_ms),
     )
 
 
-def _quantile(values: Sequence[float], share: float) -> float | None:
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+def _times(values: Sequence[float | None]) -> Times:
+    return Times(p50_ms=quantile(values, 0.5), p95_ms=quantile(values, 0.95))

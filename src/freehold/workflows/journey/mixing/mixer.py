@@ -23,6 +23,7 @@ from freehold.evals.frozen import with_frozen
 from freehold.stats import power
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
 from freehold.types.dataset import Sample, SplitName
+from freehold.types.deferral import DeferralWay
 from freehold.types.evaluated import Evaluation
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
@@ -34,7 +35,7 @@ from freehold.workflows.journey.measuring import (
 )
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import curves, money, slices
-from freehold.workflows.journey.mixing.looking import MixtureLook, Planned, look
+from freehold.workflows.journey.mixing.looking import look
 from freehold.workflows.journey.mixing.upper import (
     as_upper,
     is_itself,
@@ -125,34 +126,24 @@ class Mixer:
         Raises `StorageError` where the evaluation's results or the router are gone.
         """
         bench, rule = self.bench, planned.rule
-        assert rule is not None and planned.best is not None and planned.path_id is not None
+        assert rule is not None
         asked = named_upper(bench.project.config) if rule.upper is not None else None
-        curve = planned.curves[planned.best]
         if share is None:  # what its owner said of the same sequence stays said
             kept = [one for one in bench.store.records(Mixture) if one.path_id == planned.path_id]
             share = kept[-1].wanted if kept else None
-        path = Planned(
-            planned.path_id,
-            rule,
-            [one for one in curve.points if one.share < 1],
-            None if rule.always_incumbent else curve.whole,
-            bench.project.config.defer.least_share,
-            share,
-        )
         seen = anyio.run(
             partial(
                 look,
-                path,
+                msgspec.structs.replace(planned, wanted=share),
                 evaluation,
                 replace(self.looks, path=planned.path_id),
                 task=bench.task,
+                least_share=bench.project.config.defer.least_share,
                 recorded_ms=self._recorded_ms(self._filled("held_out")),
                 ask_upper=None if asked is None else partial(upper_results, bench, asked),
             )
         )
-        found = self._told(msgspec.structs.replace(planned, wanted=share), candidate, made, seen)
-        found = msgspec.structs.replace(found, made_from=(*found.made_from, evaluation.id))
-        found = _with_id(found)
+        found = _with_id(self._priced(seen.mixture, rule.way, candidate, made))
         bench.store.put(found, made_from=found.made_from)
         bench.progress.say(found.sentence)
         if seen.alone is not None:
@@ -199,22 +190,15 @@ class Mixer:
                 else "[data] validation = 0.15 makes a selection split",
             )
         held = [one for one in self._filled("held_out") if one.incumbent is not None]
-        compared = len(held)
-        if compared < MIN_PAIRS_PROMOTE:
-            return Obstacle(
-                f"{compared:,} held-out samples have an answer of the incumbent: fewer than {MIN_PAIRS_PROMOTE} are "
-                "never promoted on",
-                "freehold freeze records its answers; [data] held_out holds out more",
-            )
         of_users = any(one.group is not None for one in held)
         units = len({one.id if one.group is None else one.group for one in held})
-        needed = (power.rare_loss_n if of_users else power.zero_loss_n)(bench.task.margin, self.alpha)
-        if units < needed:
+        least = (power.rare_loss_n if of_users else power.zero_loss_n)(bench.task.margin, self.alpha)
+        if units < (needed := max(least, MIN_PAIRS_PROMOTE)):
             what = "users or conversations among the held-out samples" if of_users else "held-out samples"
             return Obstacle(
-                f"{units:,} {what} cannot show a drop of less than {100 * bench.task.margin:g} points, "
-                f"even where nothing is lost: it takes {needed:,}",
-                "[data] held_out = a larger share, or more traffic",
+                f"{units:,} {what} with an answer of the incumbent cannot show a drop of less than "
+                f"{100 * bench.task.margin:g} points, even where nothing is lost: it takes {needed:,}",
+                "freehold freeze records answers; [data] held_out holds out more",
             )
         return None
 
@@ -296,30 +280,16 @@ class Mixer:
         path_id = content_id([rule.id, [one.threshold for one in curve.points]])
         return _with_id(msgspec.structs.replace(base, rule=rule, path_id=path_id))
 
-    def _told(self, planned: Mixture, candidate: Candidate, made: Made, seen: MixtureLook) -> Mixture:
-        bench, rule = self.bench, planned.rule
-        assert rule is not None
-        scores = measured(bench, candidate, made, items=planned.selection_samples)
+    def _priced(self, seen: Mixture, way: DeferralWay, candidate: Candidate, made: Made) -> Mixture:
+        """With what the share that was taken costs."""
+        bench, asked = self.bench, named_upper(self.bench.project.config)
+        scores = measured(bench, candidate, made, items=seen.selection_samples)
         own = request_cost(candidate, made.plan, scores, bench.project.config, bench.machine)
-        paid = money.paid(bench.project, self.incumbent)
-        asked = named_upper(bench.project.config) if rule.upper is not None else None
+        stated = bench.project.config.incumbent
+        paid = money.paid(bench.project, self.incumbent, None if stated is None else stated.price)
         deferred = paid if asked is None else money.paid_upper(bench.project, asked)
-        cost = money.mixture_cost(rule.way, seen.share, paid, own, deferred)
-        alone = seen.taken == len(seen.tested)
-        return msgspec.structs.replace(
-            planned,
-            rule=None if alone else rule.at(seen.tested[seen.taken].threshold),
-            alpha=seen.comparison.alpha,
-            tested=seen.tested,
-            alone=seen.alone is not None and seen.alone.verdict == "promote",
-            comparison=seen.comparison,
-            share=seen.share,
-            share_low=seen.share_low,
-            share_high=seen.share_high,
-            latency=seen.latency,
-            cost=cost,
-            usd_saved_per_month=money.saved_per_month(cost, paid),
-        )
+        cost = money.mixture_cost(way, seen.share or 0.0, paid, own, deferred)
+        return msgspec.structs.replace(seen, cost=cost, usd_saved_per_month=money.saved_per_month(cost, paid))
 
     def _recorded_ms(self, samples: list[Sample]) -> list[float]:
         """Times of the incumbent's answers, where the log had them."""

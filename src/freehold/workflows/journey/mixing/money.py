@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from freehold.costs.prices import flat_price
 from freehold.errors import FreeholdError
+from freehold.types.config import PriceConfig
 from freehold.types.deferral import DeferralWay
 from freehold.types.mixture import MixtureCost
 from freehold.types.selected import RequestCost
@@ -16,6 +17,8 @@ from freehold.workflows.project import Project
 
 _THOUSAND = Decimal(1000)
 _DIGITS = 4
+_NO_COUNT = "how many requests come in a month is not known: freehold cost --requests-per-month N"
+_STATE_IT = "price = { prompt = …, completion = … }"
 
 
 class Paid(NamedTuple):
@@ -26,41 +29,29 @@ class Paid(NamedTuple):
     why: str
 
 
-def paid(project: Project, incumbent: str) -> Paid:
-    """The incumbent's price of 1,000 requests like those of the traces, and how many come in a month."""
-    stated = project.config.incumbent.price if project.config.incumbent is not None else None
-    flat = flat_price(stated)
+def paid(project: Project, model: str, price: PriceConfig | None) -> Paid:
+    """What 1,000 requests like those of the traces cost by a stated price (None: the catalog's), and how many come in a
+    month."""
+    flat = flat_price(price)
     try:
-        found = price_traffic(project, incumbent, flat=flat)
+        found = price_traffic(project, model, flat=flat)
         month: Decimal | None = found.traffic.requests_per_month
     except FreeholdError:
         try:
-            found = price_traffic(project, incumbent, StatedTraffic(_THOUSAND), flat)
+            found, month = price_traffic(project, model, StatedTraffic(_THOUSAND), flat), None
         except FreeholdError as error:
-            way = "state it: [incumbent] price = { prompt = …, completion = … }"
-            return Paid(
-                None, None, f"the price of {incumbent} is not known ({error.message}); {error.hint or way}"
-            )
-        month = None
-    usd = found.bill.usd_per_request.low * _THOUSAND
-    why = f"{incumbent}: {found.bill.basis}"
-    if month is None:
-        why += "; how many requests come in a month is not known: freehold cost --requests-per-month N"
-    return Paid(usd, month, why)
+            way = error.hint or f"state it: {_STATE_IT}"
+            return Paid(None, None, f"the price of {model} is not known ({error.message}); {way}")
+    return Paid(found.bill.usd_per_request.low * _THOUSAND, month, f"{model}: {found.bill.basis}")
 
 
 def paid_upper(project: Project, upper: PricedModel) -> Paid:
-    """The upper model's price of 1,000 requests like those of the traces, by the price of its ``[[endpoints]]``."""
-    named = (one for one in project.config.endpoints if one.name == upper.endpoint.name)
-    stated = next((one.price for one in named), None)
+    """The upper model's, by the price of its ``[[endpoints]]``."""
+    stated = next((one.price for one in project.config.endpoints if one.name == upper.endpoint.name), None)
     if stated is None:
-        way = "price = { prompt = …, completion = … } in its [[endpoints]]"
+        way = f"{_STATE_IT} in its [[endpoints]]"
         return Paid(None, None, f"the price of {upper.model} is not known: {way}")
-    try:
-        found = price_traffic(project, upper.model, StatedTraffic(_THOUSAND), flat_price(stated))
-    except FreeholdError as error:
-        return Paid(None, None, f"the price of {upper.model} is not known ({error.message})")
-    return Paid(found.bill.usd_per_request.low * _THOUSAND, None, f"{upper.model}: {found.bill.basis}")
+    return paid(project, upper.model, stated)
 
 
 def mixture_cost(
@@ -83,6 +74,11 @@ def mixture_cost(
         mixture_usd=mixed,
         why=(
             incumbent.why,
+            *(
+                ()
+                if incumbent.usd_per_1000 is None or incumbent.requests_per_month is not None
+                else (_NO_COUNT,)
+            ),
             f"candidate: {candidate.why}",
             *(() if rest is incumbent else (f"upper model: {rest.why}",)),
         ),

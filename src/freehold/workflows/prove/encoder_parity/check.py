@@ -90,7 +90,7 @@ async def _answer(
     messages = [
         {"role": message.role, "content": message.content}
         for message in sample.messages
-        if message.role in ("system", "developer", "user")
+        if message.role in ("system", "developer", "user", "assistant")
     ]
     url = joined(endpoint.base_url, "/v1/chat/completions")
     try:

@@ -48,8 +48,9 @@ class PreflightError(UsageError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightRequest:
     """What is about to begin. `config` is None where only a served candidate is asked. `frozen` are answers of the
-    incumbent by sample id; with `freezes` the rest of the held-out samples will be asked of it. `addresses` are those
-    that will be asked, besides that of a model which scores."""
+    incumbent by sample id; with `freezes` the rest of the held-out samples will be asked of it. `trains` says that a
+    model learns to write, `teaches` that any learns the labels. `addresses` are those that will be asked, besides that
+    of a model which scores."""
 
     dataset: Dataset
     task: Task
@@ -58,6 +59,7 @@ class PreflightRequest:
     frozen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     looks: LookPlan = ONE_LOOK
     trains: bool = False
+    teaches: bool = False
     freezes: bool = False
     addresses: tuple[AskedEndpoint, ...] = ()
     store: Store | None = None
@@ -75,7 +77,7 @@ async def preflight(request: PreflightRequest, *, more: Sequence[Finding] = ()) 
         findings += length_findings(
             request.config, request.dataset, request.held_out, trains=request.trains, serves=request.trains
         )
-    if request.trains and not any(one.check == "scorer" and one.outcome == "fail" for one in findings):
+    if request.teaches and not any(one.check == "scorer" and one.outcome == "fail" for one in findings):
         findings += label_findings(request.task, request.dataset, request.held_out)
     findings += shift_findings(request.dataset)
     findings += await _reach(request, findings)

@@ -58,7 +58,7 @@ def reach_findings(
                 f"{_count(items)}: losses too rare to show among so few items could hide a drop of {_points(margin)}, "
                 "so only a candidate that is clearly better than the incumbent can be promoted"
             )
-            yield warn(CHECK, text, f"hold out {needed:,} items at least{_of_records(items, needed)}")
+            yield warn(CHECK, text, f"hold out {needed:,} items at least{_of_records(items, n, needed)}")
         return
     rule = DecisionRule(margin=margin, alpha=share)
     shared = f" with alpha shared by {looks.planned} looks" if looks.planned > 1 else ""
@@ -80,8 +80,11 @@ def reach_findings(
     best = _smallest(items, share)
     needed = planner.zero_loss_n(margin, share)
     can = "nothing can be proven" if best is None else f"you can prove {_points(best)} at best"
+    groups, wanted = _groups(items), max(needed, MIN_PAIRS_PROMOTE)
+    what = "items" if groups == items.size else "groups, each a conversation or user of its own,"
+    short = "there are items enough and too few groups: " if groups < wanted <= n else ""
     fix = (
-        f"hold out {max(needed, MIN_PAIRS_PROMOTE):,} items at least{_of_records(items, needed)}, about "
+        f"{short}hold out {wanted:,} {what} at least{_of_records(items, groups, needed)}, about "
         f"{planner.items_needed(margin, share):,} for a good chance"
         + ("" if best is None else f"; or accept a margin of {best:g} ([task] margin)")
     )
@@ -120,20 +123,25 @@ def _smallest(items: Items, alpha: float) -> float | None:
     return round(high * _STEP, 3)
 
 
-def _of_records(items: Items, needed: int) -> str:
-    """How they are held out: of more records, or a larger share of those there are."""
+def _of_records(items: Items, units: int, needed: int) -> str:
+    """How this many of `units` are held out: of more records, or a larger share of those there are."""
     if items.records is None or items.records <= items.size:
         return ""
     wanted = max(needed, MIN_PAIRS_PROMOTE)
-    ways = [f"about {math.ceil(wanted * items.records / items.size):,} records at the present share"]
-    share = math.ceil(20 * wanted / items.records) / 20
+    ways = [f"about {math.ceil(wanted * items.records / units):,} records at the present share"]
+    share = math.ceil(20 * wanted * items.size / units / items.records) / 20
     if share <= _LARGEST_SHARE:
         ways.append(f"[data] held_out = {share:g}")
     return f" ({' or '.join(ways)})"
 
 
+def _groups(items: Items) -> int:
+    """Independent units among them."""
+    return items.size if items.groups is None else len(np.unique(items.groups))
+
+
 def _count(items: Items) -> str:
-    groups = items.size if items.groups is None else len(np.unique(items.groups))
+    groups = _groups(items)
     return f"n = {items.size:,}" + (f" in {groups:,} groups" if groups < items.size else "")
 
 

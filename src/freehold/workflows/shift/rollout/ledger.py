@@ -25,7 +25,6 @@ from freehold.stats.sequential import (
     TOWARDS_HALF,
     MeanLimit,
     MeanTest,
-    breaker_failures,
     empirical_bernstein_lower_cs,
 )
 from freehold.store.search.terms import is_error
@@ -341,3 +340,11 @@ def _state(metric: Metric, back: MeanTest, forward: MeanTest | None, passes_at: 
         rollback=back.crossed(alpha),
         promote=None if forward is None else forward.crossed(passes_at),
     )
+
+
+def breaker_failures(expected_requests: float, error_rate: float) -> int:
+    """Consecutive failures that open the hard breaker: chance below 0.001 over the rollout, at least 5.
+
+    Engineering, not inference: an outage need not wait for a test. `error_rate` lies above 0 and below 1.
+    """
+    return max(5, math.ceil(math.log(0.001 / expected_requests) / math.log(error_rate)))

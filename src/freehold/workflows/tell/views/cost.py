@@ -12,7 +12,6 @@ from msgspec import Meta
 from freehold.errors import FreeholdError
 from freehold.store import Store
 from freehold.types.cost import Cost, Range
-from freehold.types.mixture import Mixture, MixtureCost
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.types.selected import RequestCost
@@ -48,16 +47,6 @@ class Unknown(Record, frozen=True, kw_only=True):
     command: str
 
 
-class ProvenMixtureCost(Record, frozen=True, kw_only=True):
-    """A mixture's costs as its proof kept them."""
-
-    mixture_id: str
-    label: str
-    share: float | None
-    cost: MixtureCost | None
-    usd_saved_per_month: Decimal | None
-
-
 class CostScreen(Record, frozen=True, kw_only=True):
     """The whole screen. `weighed` is None where something it needs is not known; `unknown` then says what."""
 
@@ -67,7 +56,6 @@ class CostScreen(Record, frozen=True, kw_only=True):
     weighed: Cost | None
     unknown: tuple[Unknown, ...]
     candidates: tuple[CandidateCost, ...]
-    mixture: ProvenMixtureCost | None
     command: str
     first_command: str = FIRST_COMMAND
 
@@ -82,7 +70,6 @@ def cost_screen(project: Project, store: Store, query: CostQuery, *, at: datetim
     except FreeholdError as error:
         unknown.append(Unknown(what=error.message, hint=error.hint or "", command=command))
     report = store.latest(Report)
-    mixtures = store.records(Mixture)
     return CostScreen(
         app=project.config.app.name,
         at=at,
@@ -90,7 +77,6 @@ def cost_screen(project: Project, store: Store, query: CostQuery, *, at: datetim
         weighed=weighed,
         unknown=tuple(unknown),
         candidates=_candidates(report),
-        mixture=None if not mixtures else _mixture(mixtures[-1]),
         command=command,
     )
 
@@ -128,14 +114,4 @@ def _candidates(report: Report | None) -> tuple[CandidateCost, ...]:
         CandidateCost(label=one.label, cost=one.selection.cost, report_id=report.id)
         for one in report.candidates
         if one.selection is not None and one.selection.cost is not None
-    )
-
-
-def _mixture(one: Mixture) -> ProvenMixtureCost:
-    return ProvenMixtureCost(
-        mixture_id=one.id,
-        label=one.label or one.candidate,
-        share=one.share,
-        cost=one.cost,
-        usd_saved_per_month=one.usd_saved_per_month,
     )

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from freehold.report.mixture_parts import shown_points
 from freehold.stats.exact import z_quantile
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import Comparison, VerdictOutcome
-from freehold.types.mixture import Mixture, MixturePoint, ShareStep
+from freehold.types.mixture import Mixture, MixtureCurve, ShareStep
 from freehold.types.record import Record
 from freehold.types.report import Report
 
@@ -54,7 +56,8 @@ class MixturePicture(Record, frozen=True, kw_only=True):
     label: str
     sentence: str
     margin: float
-    points: tuple[MixturePoint, ...]
+    curve: MixtureCurve
+    """With some of its points."""
     tested: tuple[ShareStep, ...]
     """The shares that were tested on held-out samples, in their order; those promoted are proven, all at once."""
     alone: bool
@@ -152,16 +155,15 @@ def _proof(
 
 def mixture_picture(mixture: Mixture) -> MixturePicture | None:
     """The curve of the way that was chosen (the first one where none was); None where nothing was measured."""
-    if not mixture.curves:
+    curve, found = mixture.curve, mixture.comparison
+    if curve is None:
         return None
-    curve = mixture.curves[mixture.best or 0]
-    found = mixture.comparison
     return MixturePicture(
         mixture_id=mixture.id,
         label=f"{mixture.label or mixture.candidate}: {curve.way}, by {curve.signal}",
         sentence=mixture.sentence,
         margin=mixture.margin,
-        points=tuple(shown_points(curve, CURVE_POINTS)),
+        curve=msgspec.structs.replace(curve, points=tuple(shown_points(curve, CURVE_POINTS))),
         tested=mixture.tested,
         alone=mixture.alone,
         share=mixture.share,

@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from freehold.errors import UsageError
 from freehold.evals.slicing import question
-from freehold.stats.rules import REASONS
 from freehold.store import Store
 from freehold.types.evaluated import Evaluation, EvaluationLine, ItemLook, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult
@@ -21,6 +20,7 @@ from freehold.types.notes import ItemNote
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.types.verdict import Reason, Verdict
+from freehold.verdict.reasons import REASONS
 from freehold.workflows.project import Project
 from freehold.workflows.prove.notes import notes_of
 from freehold.workflows.tell.views.proof.answers import AnswerDifference, ClippedText, clipped, difference

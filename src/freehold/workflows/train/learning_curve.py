@@ -25,7 +25,7 @@ Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 FEWEST_POINTS = 3
 _PARTS = (8, 4, 2, 1)
-_RATES = tuple(0.05 + 0.025 * step for step in range(79))
+_SLOWEST, _FASTEST, _RATE_STEP = 0.05, 2.0, 0.025
 _DRAWS = 400
 _LEVEL = 0.95
 _MISFIT_P = 0.001
@@ -81,34 +81,21 @@ def sizes(samples: int, answers: int) -> tuple[int, ...]:
 def fit(points: Sequence[LearnedPoint]) -> LearningCurve:
     """The curve through `points`. Raises `UsageError` for fewer than three numbers of samples or impossible counts."""
     n, right, asked = _columns(points)
-    floor, scale, rate, misfit = (column[0] for column in _fitted(n, right[None, :], asked))
+    floor, scale, rate, misfit = _fitted(n, right[None, :], asked)[0].tolist()
     freedom = max(1, len(points) - 3)
-    return LearningCurve(
-        ceiling=float(1 - floor),
-        scale=float(scale),
-        rate=float(rate),
-        fits=bool(special.gammaincc(freedom / 2, misfit / 2) >= _MISFIT_P),
-    )
+    fits = bool(special.gammaincc(freedom / 2, misfit / 2) >= _MISFIT_P)
+    return LearningCurve(1 - floor, scale, rate, fits)
 
 
 def foretell(points: Sequence[LearnedPoint], samples: int, *, seed: int = 0) -> Foretold:
     """What training on `samples` would bring, with a 95 % interval. Raises `UsageError` as `fit`."""
-    curve = fit(points)
-    floor, scale, rate = _drawn_again(points, curve, seed)
+    curve, (n, _, asked) = fit(points), _columns(points)
+    expected = [curve.accuracy(one) for one in n]
+    drawn = np.random.default_rng(seed).binomial(asked.astype(np.int64), expected, size=(_DRAWS, len(n)))
+    floor, scale, rate, _ = _fitted(n, drawn.astype(np.float64), asked).T
     again = np.clip(1 - floor - scale * float(samples) ** -rate, 0.0, 1.0)
     low, high = np.quantile(again, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Foretold(samples, curve.accuracy(samples), float(low), float(high))
-
-
-def _drawn_again(
-    points: Sequence[LearnedPoint], curve: LearningCurve, seed: int
-) -> tuple[Floats, Floats, Floats]:
-    """Floor, scale and rate of curves through counts that are drawn again from `curve`."""
-    n, _, asked = _columns(points)
-    expected = np.array([curve.accuracy(one) for one in n])
-    drawn = np.random.default_rng(seed).binomial(asked.astype(np.int64), expected, size=(_DRAWS, len(n)))
-    floor, scale, rate, _ = _fitted(n, drawn.astype(np.float64), asked)
-    return floor, scale, rate
 
 
 def _columns(points: Sequence[LearnedPoint]) -> tuple[Floats, Floats, Floats]:
@@ -126,32 +113,18 @@ def _columns(points: Sequence[LearnedPoint]) -> tuple[Floats, Floats, Floats]:
     return columns[0], columns[1], columns[2]
 
 
-def _fitted(n: Floats, right: Floats, asked: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Floor, scale, rate and weighted squared misfit for each row of `right`."""
+def _fitted(n: Floats, right: Floats, asked: Floats) -> Floats:
+    """Floor, scale, rate and weighted squared misfit for each row of `right`: at the rate that fits it best."""
     error = 1 - right / asked
     smooth = (right + 1) / (asked + 2)
     weight = asked / (smooth * (1 - smooth))
-    best: tuple[Floats, Floats, Floats, Floats] | None = None
-    for rate in _RATES:
-        floor, scale, misfit = _line(n**-rate, error, weight)
-        rates = np.full_like(floor, rate)
-        if best is None:
-            best = (floor, scale, rates, misfit)
-            continue
-        better = misfit < best[3] - 1e-12
-        new = (floor, scale, rates, misfit)
-        best = (
-            np.where(better, new[0], best[0]),
-            np.where(better, new[1], best[1]),
-            np.where(better, new[2], best[2]),
-            np.where(better, new[3], best[3]),
-        )
-    assert best is not None
-    return best
+    rates = np.arange(_SLOWEST, _FASTEST + _RATE_STEP / 2, _RATE_STEP)
+    tried = np.stack([_line(n**-rate, error, weight, rate) for rate in rates])
+    return np.asarray(tried[tried[..., 3].argmin(axis=0), np.arange(len(right))])
 
 
-def _line(x: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
-    """The weighted line ``y = floor + scale x`` of each row with both numbers at least 0, and its misfit.
+def _line(x: Floats, y: Floats, weight: Floats, rate: float) -> Floats:
+    """The weighted line ``y = floor + scale x`` of each row with both numbers at least 0: floor, scale, rate, misfit.
 
     Where the free line leaves the bounds, the better of the two lines on them is taken.
     """
@@ -164,4 +137,4 @@ def _line(x: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]
     floor = np.where(slope < 0, mean_y, np.where(level < 0, 0.0, level))
     scale = np.where(slope < 0, 0.0, np.where(level < 0, through_zero, slope))
     misfit = (weight * (y - floor[:, None] - scale[:, None] * x) ** 2).sum(axis=1)
-    return floor, scale, misfit
+    return np.column_stack([floor, scale, np.full_like(floor, rate), misfit])

@@ -1,0 +1,100 @@
+"""What a request may cost beyond its own words, read from its body where a cap stands over it.
+
+A cap holds by what is reserved before an endpoint is asked, and a prompt is reserved by the bytes of its body. What a
+body refers to (an address of an image, a file, a stored response, a cached prefix) is paid for as well and is not in
+it; an image costs by its pixels, not its bytes. So text alone counts by bytes: whatever is not known to be text may
+fill the model's context. What a maker runs and charges by the call has no bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+LONGEST_CONTEXT = 2_000_000
+"""Tokens, where the model's own context is not known: the longest that a maker states (Gemini 1.5 Pro)."""
+LONGEST_ANSWER = 128_000
+"""Tokens of one answer that states no limit, hidden reasoning included: the most that a maker states (GPT-5)."""
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_STORED = (
+    "previous_response_id", "conversation", "container", "cached_content", "cachedContent", "thread_id",
+    "assistant_id", "audio", "images", "modalities", "file_ids", "attachments",
+)  # fmt: skip
+"""Fields of a request, or of a message, that stand for more than their own text."""
+_RUN_BY_MAKER = ("web_search_options", "plugins", "mcp_servers", "search_parameters")
+_OWN_TOOLS = frozenset(("function", "custom"))
+_TEXT = frozenset((
+    "text", "input_text", "output_text", "summary_text", "reasoning_text", "refusal", "message", "reasoning",
+    "thinking", "redacted_thinking", "function", "function_call", "function_call_output", "custom",
+    "custom_tool_call", "custom_tool_call_output", "tool_use", "tool_result", "tool_call",
+))  # fmt: skip
+_WITHIN = ("content", "output", "parts", "summary")
+_CONVERSATIONS = ("messages", "input", "system", "contents")
+
+
+class AskedBounds(NamedTuple):
+    """`all_in_body`: no token of the prompt comes from elsewhere. `answers`: how many are paid for. `answer_tokens` of
+    each, None where no limit is stated. `charged_tool` is the name of what the maker runs and charges by the call."""
+
+    all_in_body: bool
+    answers: int
+    answer_tokens: int | None
+    charged_tool: str | None = None
+
+
+def bounds_of(body: bytes) -> AskedBounds:
+    """The bounds of a request in whatever API's words; of a body that cannot be read the widest."""
+    try:
+        asked = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        return AskedBounds(all_in_body=False, answers=1, answer_tokens=None)
+    prompts = asked.get("prompt")
+    answers = max(1, *(_whole(asked.get(name)) or 1 for name in ("n", "best_of")))
+    if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
+        answers *= len(prompts)  # of the older API: each has answers of its own
+    limits = [count for name in _LIMITS if (count := _whole(asked.get(name))) is not None]
+    return AskedBounds(
+        all_in_body=not isinstance(prompts, dict) and not _refers(asked),
+        answers=answers,
+        answer_tokens=max(limits, default=None),
+        charged_tool=next(_charged(asked), None),
+    )
+
+
+def _charged(asked: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in _RUN_BY_MAKER if asked.get(name))
+    tools = asked.get("tools")
+    for tool in tools if isinstance(tools, list) else []:
+        kind = tool.get("type", "custom") if isinstance(tool, dict) else "?"
+        if kind not in _OWN_TOOLS:
+            yield str(kind)[:64]
+
+
+def _refers(asked: dict[str, Any]) -> bool:
+    """Whether anything in the request, or in its conversation, is not known to be text."""
+    if any(asked.get(name) for name in _STORED):
+        return True
+    left = [asked[name] for name in _CONVERSATIONS if name in asked]
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left += one
+        elif isinstance(one, dict):
+            if one.get("type", "text") not in _TEXT or any(one.get(name) for name in _STORED):
+                return True
+            left += [one[name] for name in _WITHIN if name in one]
+    return False
+
+
+def _whole(value: Any) -> int | None:
+    """A number as an upstream may read it, be it written as 1e3 or as a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return max(0, min(int(float(value)), 10**9))
+    except (ValueError, OverflowError):
+        return None

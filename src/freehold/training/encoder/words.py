@@ -1,0 +1,88 @@
+"""Linear heads over words: the baseline of each run, and half of a head where they know what embeddings do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from freehold.encoders.words import Words, learn
+from freehold.late import np
+from freehold.training.encoder import heads
+from freehold.training.encoder.answers import FieldForm, TaughtForm
+from freehold.training.encoder.base import Floats
+from freehold.training.encoder.heads import FittedHead, Parts
+from freehold.training.encoder.prepared import Examples
+
+PENALTY = 0.5
+"""Inverse regularization of the support vector machines (hinge, squared)."""
+
+
+class WordHeads(NamedTuple):
+    """Of each closed field a head over words that learned all samples, and what such heads made of samples that they
+    did not learn; None of other fields."""
+
+    words: Words
+    heads: tuple[FittedHead | None, ...]
+    logits: tuple[Floats | None, ...]
+
+
+def fit(form: TaughtForm, examples: Examples, parts: Parts, views: int) -> WordHeads | None:
+    """Heads over the words of the first views; None where nothing is learned of them."""
+    closed = [field.kind in ("one", "several") and len(field.labels) > 1 for field in form.fields]
+    if not parts or not any(closed):
+        return None
+    further = [[one[view] for one in examples.context] for view in range(views - 1)]
+    words = learn([examples.texts, *further])
+    if not len(words.weights):
+        return None
+    rows = _rows(words, [examples.texts, *further])
+    everything = np.arange(len(examples), dtype=np.intp)
+    made: list[FittedHead | None] = []
+    logits: list[Floats | None] = []
+    for at, field in enumerate(form.fields):
+        if not closed[at]:
+            made.append(None)
+            logits.append(None)
+            continue
+        values = [value[at] for value in examples.values]
+        made.append(_fit(field, rows, values, everything))
+        logits.append(
+            np.concatenate([_fit(field, rows, values, kept).logits(rows[out]) for kept, out in parts])
+        )
+    return WordHeads(words, tuple(made), tuple(logits))
+
+
+def _rows(words: Words, views: Sequence[Sequence[str]]) -> Any:
+    """A sparse row of features for each sample."""
+    from scipy.sparse import csr_matrix
+
+    places: list[int] = []
+    values: list[float] = []
+    ends = [0]
+    for texts in zip(*views, strict=True):
+        here, each = words.of(texts)
+        places += here
+        values += each
+        ends.append(len(places))
+    shape = (len(ends) - 1, len(words.weights))
+    return csr_matrix((np.array(values, dtype=np.float32), places, ends), shape=shape)
+
+
+def _fit(field: FieldForm, rows: Any, values: Sequence[Any], kept: heads.Places) -> FittedHead:
+    """One against the rest for each label; a row for those without a sample too."""
+    if field.kind == "several":
+        wanted = heads.flags_of(field, [values[at] for at in kept])
+    else:
+        places = heads.places_of(field, [values[at] for at in kept])
+        wanted = places[:, None] == np.arange(len(field.labels))
+    weight = np.zeros((len(field.labels), rows.shape[1]), dtype=np.float32)
+    bias = np.full(len(field.labels), -1.0, dtype=np.float32)
+    from sklearn.svm import LinearSVC
+
+    for at in range(len(field.labels)):
+        if wanted[:, at].all():
+            bias[at] = 1.0
+        elif wanted[:, at].any():
+            model = LinearSVC(C=PENALTY, random_state=0).fit(rows[kept], wanted[:, at])
+            weight[at], bias[at] = model.coef_[0], model.intercept_[0]
+    return FittedHead(weight, bias)
