@@ -61,7 +61,7 @@ def test_a_text_beyond_all_bounds_is_not_computed(runner):
 def test_spans_are_places_in_the_text_without_its_prefix(tmp_path):
     folder = tiny_encoder(tmp_path / "copy", answer="json", fields=(NUMBER,), prefix="query: ")
     (read,) = load_runner(folder, threads=1, most_tokens=64).run(["my order é ab12"])
-    assert read.logits[0].shape == (read.tokens, 2)
+    assert read.logits[0].shape == (read.tokens, 3)
     text = "my order é ab12"
     assert [text[span.first : span.end] for span in read.spans if span.end][-4:] == [
         "my",

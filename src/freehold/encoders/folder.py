@@ -12,6 +12,7 @@ import msgspec
 
 from freehold import files
 from freehold.encoders.pairs import NUMBERS
+from freehold.encoders.pieces import TAGS
 from freehold.encoders.words import Words, read
 from freehold.errors import EngineError, HashMismatchError, InputError, WeightsError
 from freehold.late import np
@@ -29,8 +30,6 @@ TOKENIZER = "tokenizer.json"
 HEADS = "heads.safetensors"
 WORDS = "words.json"
 VERSION = 1
-TAGS = 2
-"""Outputs of a head of kind ``copied``: a token is outside of the value, or inside."""
 
 Array: TypeAlias = "npt.NDArray[np.float32]"
 

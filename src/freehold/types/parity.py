@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, Literal
 
 from freehold.types.record import Record, StoredRecord
@@ -65,8 +64,8 @@ class EncoderReference(Record, frozen=True, kw_only=True):
 
     @property
     def confidence(self) -> float:
-        """The probability of the whole answer, taken as if fields were independent."""
-        return math.prod(self.probabilities)
+        """The probability of the whole answer: that of its least sure field."""
+        return min(self.probabilities)
 
 
 class ParityReport(StoredRecord, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The answer in the application's form, its tokens, and what their probabilities mean."""
 
+import itertools
 import json
 import math
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.encoders.pieces import edges_of, likeliest
 from freehold.encoders.runner import EncodedText, Span
 from freehold.engines.encoder.answers import answer, probabilities
 from freehold.types.encoder import EncoderManifest, FieldHead
@@ -50,7 +52,7 @@ def test_values_are_json_of_their_own_type():
         "x",
     )
     assert made.text == '{"urgent": true, "level": 3}'
-    assert made.probability == pytest.approx(1 / (1 + math.exp(-1)) * 0.99954, abs=1e-4)
+    assert made.probability == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-4)
 
 
 def test_names_and_labels_are_escaped_as_json_and_kept_readable():
@@ -64,35 +66,73 @@ def test_a_label_of_several_is_given_from_its_threshold():
     assert answer(manifest("labels", several(("a", "b"))), read([-1, -2]), "x").text == "[]"
 
 
-def test_the_copied_piece_is_the_surest_run_of_inside_tokens():
-    field = FieldHead(name="number", kind="copied", copied_as="upper")
-    text = "see ab 1 and cd2"
-    spans = [(0, 0), (0, 3), (4, 6), (7, 8), (9, 12), (13, 15), (15, 16), (0, 0)]
-    logits = [[5, 0], [5, 0], [0, 1], [0, 1], [5, 0], [0, 4], [0, 3], [0, 9]]
+def test_the_copied_piece_is_the_likeliest_of_whole_words_and_null_where_none_is():
+    field = FieldHead(name="number", kind="copied", copied_as="upper", temperature=2.0)
+    text = "see ab 1 and cd2 for"
+    spans = [(0, 0), (0, 3), (4, 6), (7, 8), (9, 12), (13, 14), (14, 15), (15, 16), (17, 20), (0, 0)]
+    logits = [
+        [0, 0, 0],
+        [0, 0, 0],
+        [3, 0, 2],
+        [0, 0, 1],
+        [0, -9, 0],
+        [3, 0, 0],
+        [9, 1, 0],
+        [0, 1, 4],
+        *[[0, -9, 0]] * 2,
+    ]
     made = answer(manifest("json", field), read(logits, spans=spans), text, top=2)
-    assert made.text == '{"number": "CD2"}'
+    assert made.text == '{"number": "CD2"}', "neither begins nor ends within cd"
     assert [one for one, _ in made.tokens[0].likeliest] == ['{"number": "CD2"}', '{"number": null}']
-    nothing = answer(manifest("json", field), read([[5, 0]] * 8, spans=spans), text)
-    assert nothing.text == '{"number": null}' and nothing.probability == pytest.approx(0.9933, abs=1e-3)
+    assert made.probability / math.exp(made.tokens[0].likeliest[1][1]) == pytest.approx(
+        math.exp((3 + 2 + 4) / 2)
+    )
+    nothing = answer(manifest("json", field), read([[-30, 0, 0]] * 10, spans=spans), text)
+    assert nothing.text == '{"number": null}' and nothing.probability > 0.9
 
 
 def test_digits_of_a_piece_may_be_the_value():
     field = FieldHead(name="n", kind="copied", copied_as="number")
-    made = answer(manifest("json", field), read([[0, 4], [0, 4]], spans=[(0, 3), (4, 7)]), "12. 345", top=1)
+    logits = [[4, 0, 0], [0, 0, 4]]
+    made = answer(manifest("json", field), read(logits, spans=[(0, 3), (4, 7)]), "12. 345", top=1)
     assert json.loads(made.text) == {"n": 12345}
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(-30, 30, width=32)] * 3), min_size=1, max_size=5),
+    st.text("ab1 éא-", min_size=5, max_size=5),
+)
+def test_pieces_and_none_share_one_softmax(logits, text):
+    spans = [(at, at + 1) for at in range(len(logits))]
+    rows, edges = np.array(logits), edges_of(text, spans)
+    scores = {None: 0.0}
+    for i, j in itertools.combinations_with_replacement(range(len(rows)), 2):
+        if edges.begins[i] >= 0 and edges.ends[j] >= 0:
+            scores[i, j] = rows[i, 0] + rows[i + 1 : j + 1, 1].sum() + rows[j, 2]
+    total = sum(map(math.exp, scores.values()))
+    piece = likeliest(rows, text, edges)
+    assert piece.probability == pytest.approx(max(map(math.exp, scores.values())) / total)
+    assert piece.none == pytest.approx(1 / total)
+
+
+def test_a_piece_never_begins_within_a_word_that_spaces_end():
+    assert edges_of("a café", [(0, 1), (1, 4), (4, 6)]).begins.tolist() == [0, 2, -1]
+    assert edges_of("東京へ", [(0, 2), (2, 3)]).begins.tolist() == [0, 2]
+    assert edges_of("13pm", [(0, 2), (2, 4)]).ends.tolist() == [2, 4]
+    assert [one.tolist() for one in edges_of("€", [(0, 1)] * 2)] == [[0, -1], [-1, 1]]
 
 
 LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3)
 
 
 @given(LOGITS, LOGITS, LOGITS, st.integers(1, 5))
-def test_tokens_join_to_json_and_their_probabilities_multiply(first, second, third, top):
+def test_tokens_join_to_json_and_the_least_sure_is_the_probability(first, second, third, top):
     fields = (one(("a", "b", "c"), "x"), several((1, 2, 3), "y"), one((None, True, "z"), "w"))
     made = answer(manifest("json", *fields, separators=(",", ":")), read(first, second, third), "t", top=top)
     assert list(json.loads(made.text)) == ["x", "y", "w"]
     assert 0 <= made.probability <= 1
     if made.probability > 1e-25:
-        assert math.exp(sum(one.logprob for one in made.tokens)) == pytest.approx(made.probability, rel=1e-4)
+        assert math.exp(min(one.logprob for one in made.tokens)) == pytest.approx(made.probability, rel=1e-4)
     for token in made.tokens:
         assert len(token.likeliest) <= max(1, top) and token.likeliest[0] == (token.text, token.logprob)
         assert [share for _, share in token.likeliest] == sorted(

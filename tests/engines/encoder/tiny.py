@@ -86,8 +86,8 @@ def head(field):
     """A label speaks up where its word is in the text, the last one where none is."""
     place = {word: at for at, word in enumerate((*SPECIAL, *WORDS))}
     if field.kind == "copied":
-        weight, bias = np.zeros((2, WIDTH), np.float32), np.array([1, 0], np.float32)
-        weight[1, place["[UNK]"]] = 4  # what is not a word is the number
+        weight, bias = np.zeros((3, WIDTH), np.float32), np.array([-2, -4, -2], np.float32)
+        weight[:, place["[UNK]"]] = 5  # what is not a word is the number
         return weight, bias
     weight = np.zeros((len(field.labels), WIDTH), np.float32)
     bias = np.full(len(field.labels), -1, np.float32)

@@ -44,6 +44,42 @@ def test_numbers_are_copied_as_numbers():
     assert span_of(5003, "number", "order 5003 please") == (6, 10)
 
 
+def test_null_is_no_value_of_a_set():
+    names = [f"Ann{n}" if n % 8 == 0 else None for n in range(400)]
+    answers = json_answers(400, name=lambda n: names[n], kind=lambda n: ("a", "b", None)[n % 3])
+    form = form_of(answers, [f"I am {name}." if name else "hello" for name in names])
+    assert [field.kind for field in form.fields] == ["copied", "one"]
+    with pytest.raises(
+        UsageError, match=r"name has no closed set of values.*50 different in 50 .* 0% of them stand"
+    ):
+        form_of(answers, ["hello"] * 400)
+
+
+def test_what_is_both_closed_and_in_the_message_is_what_gives_more_values():
+    sizes = json_answers(60, size=lambda n: ("small", "large")[n % 2])
+    said = [("a small one", "a large one")[n % 2] for n in range(60)]
+    assert form_of(sizes, said).fields[0].kind == "copied"
+    assert form_of(sizes, said, copies=False).fields[0].kind == "one"
+    said[:4] = ["tiny", "big"] * 2
+    assert form_of(sizes, said).fields[0].kind == "one", "the four are of the set and stand nowhere"
+    towns = json_answers(60, town=lambda n: f"Town{n // 2}" if n % 2 else f"Hamlet{n}")
+    said = [json.loads(one)["town"] for one in towns]
+    assert form_of(towns, ["?", "?", *said[2:]]).fields[0].kind == "copied", "a later town is in no set"
+
+
+def test_a_field_that_is_hardly_ever_there_does_not_end_the_training():
+    form = form_of(
+        json_answers(200, note=lambda n: f"text {n}" if n < 3 else None, a=lambda n: n % 2), [""] * 200
+    )
+    assert [field.kind for field in form.fields] == ["one", "one"]
+
+
+def test_a_value_is_a_piece_of_whole_words():
+    assert span_of("art", "as_written", "start the art") == (10, 13)
+    assert span_of("art", "as_written", "start") is None
+    assert span_of("13", "digits", "13 12 May") == (0, 2)
+
+
 def test_true_is_not_one():
     form = form_of(json_answers(20, a=lambda n: (True, 1)[n % 2]), [""] * 20)
     assert len(form.fields[0].labels) == 2

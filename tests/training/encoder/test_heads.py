@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from freehold.encoders.pieces import TAGS, bounds_of
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
 from freehold.types.encoder import FieldHead
@@ -42,12 +43,36 @@ def test_several_heads():
     assert ((head.logits(features) > 0) == flags).all(axis=1).mean() > 0.85
 
 
-def test_tokens_inside_of_a_copied_value():
+def test_the_tokens_of_a_copied_value():
     field = FieldForm(name="n", kind="copied", copied_as="upper")
-    offsets = [(0, 0), (0, 5), (6, 7), (7, 8), (8, 10), (0, 0)]
-    assert heads.inside_of(field, "order a-12", "A-12", offsets).tolist() == [0, 0, 1, 1, 1, 0]
-    assert heads.inside_of(field, "order a-12", "B-9", offsets) is None
-    assert heads.inside_of(field, "order a-12", None, offsets).tolist() == [0] * 6
+    offsets = [(0, 0), (0, 3), (3, 5), (6, 7), (7, 8), (8, 10), (0, 0)]
+    may = [[0, 1, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 1, 0]]
+    marks = heads.marks_of(field, "order a-12", "A-12", offsets)
+    assert marks.astype(int).tolist() == [*may, [0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0]]
+    assert heads.marks_of(field, "order a-12", None, offsets).astype(int).tolist() == [*may, [0] * 7, [0] * 7]
+    assert not heads.marks_of(field, "order a-12", "B-9", offsets).any(), "what is no piece teaches nothing"
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_temperature_of_pieces_is_found(temperature):
+    rng = np.random.default_rng(0)
+    marks, logits = [], []
+    for _ in range(2000):
+        rows = rng.normal(size=(3, TAGS)) * 3
+        first, last = bounds_of(rows / temperature, np.ones(3, bool), np.ones(3, bool))
+        pieces = [(i, j) for i in range(3) for j in range(i, 3)]
+        shares = heads.softmax(np.array([0.0, *(first[i] + last[j] for i, j in pieces)]))
+        drawn = rng.choice(len(shares), p=shares)
+        one = np.zeros((4, 3), bool)
+        one[:2] = True
+        if drawn:
+            one[2, pieces[drawn - 1][0]] = one[3, pieces[drawn - 1][1]] = True
+        marks.append(one)
+        logits.append(rows)
+    nothing = [np.zeros((4, 5), bool)]
+    assert heads.temperature_of_pieces([*logits, np.ones((5, TAGS))], marks + nothing) == pytest.approx(
+        temperature, rel=0.1
+    )
 
 
 def field_of(*labels):
@@ -77,11 +102,6 @@ def test_the_median_of_grades_is_where_half_of_the_probability_lies():
     assert [served.labels[served.place(row)] for row in shares] == ["1", "0", "2"]
     plain = FieldHead(name="", kind="one", labels=field.labels)
     assert [plain.labels[plain.place(row)] for row in shares] == ["2", "0", "2"]
-
-
-def test_the_surest_run_of_tokens():
-    assert heads.run_of(np.array([0.1, 0.6, 0.7, 0.2, 0.9, 0.3])) == (4, 5)
-    assert heads.run_of(np.array([0.1, 0.2])) is None
 
 
 def test_parts_hold_each_label_and_each_sample_once():

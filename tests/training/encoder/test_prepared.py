@@ -1,3 +1,5 @@
+import json
+
 import msgspec
 import pytest
 from tests.training.encoder.conftest import label_samples, sample, write_dataset
@@ -33,6 +35,18 @@ def test_the_last_turn_of_the_user_and_what_was_before_are_read(tmp_path):
     assert made.views == ("last", "assistant", "earlier")
     assert (made.train.texts[0], made.train.context[0]) == ("is lost", ("?", "my card"))
     assert prepare(write_dataset(tmp_path / "alone", label_samples(9))).views == ("last",)
+
+
+def test_the_question_is_read_where_a_field_is_copied(tmp_path):
+    samples = [
+        sample(n, f"for {n}", json.dumps({"people": f"{n}", "time": None}), system=None) for n in range(20)
+    ]
+    asked = Message(role="assistant", content="How many of you?")
+    talks = [msgspec.structs.replace(one, messages=(Message(role="user", content="hi"), asked, *one.messages[-1:]))
+             for one in samples]  # fmt: skip
+    made = prepare(write_dataset(tmp_path / "talks", talks))
+    assert made.question and made.train.texts[3] == "for 3\nHow many of you?"
+    assert not prepare(write_dataset(tmp_path / "alone", samples)).question
 
 
 def test_labels_only_validation_has_are_said_and_kept_as_wrong(tmp_path):

@@ -89,10 +89,10 @@ def test_lists_and_copies_are_learned_together(base):
     encoded = base.encode(TEXTS, 32)
     targets = []
     for at, text in enumerate(TEXTS):
-        marks = heads.inside_of(form.fields[1], text, text[-1], encoded.offsets[at])
-        targets.append((np.array([at % 3 == 0, at % 3 == 1]), marks if at else None))
+        marks = heads.marks_of(form.fields[1], text, text[-1], encoded.offsets[at])
+        targets.append((np.array([at % 3 == 0, at % 3 == 1]), marks if at else np.zeros_like(marks)))
     items = items_of(encoded.ids, targets)
-    trainer = AnswerTrainer(base, form, CONFIG, [2, 2])
+    trainer = AnswerTrainer(base, form, CONFIG, [2, 3])
     first = trainer.evaluate(items).loss
     for _ in range(40):
         trainer.step(items, 2e-3)

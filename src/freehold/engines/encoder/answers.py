@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.encoders.folder import Array
+from freehold.encoders.pieces import edges_of, likeliest
 from freehold.encoders.runner import EncodedText
 from freehold.late import np
 from freehold.types.encoder import EncoderManifest, FieldHead, as_copied
@@ -35,7 +36,7 @@ class AnswerToken(NamedTuple):
 
 
 class EncoderAnswer(NamedTuple):
-    """An answer. `probability` is that all of it is right, taken as if fields were independent."""
+    """An answer. `probability` is that all of it is right: that of its least sure field (docs/benchmarks.md)."""
 
     tokens: tuple[AnswerToken, ...]
     probability: float
@@ -59,7 +60,7 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
         _decide(field, logits, read, text, top)
         for field, logits in zip(manifest.fields, read.logits, strict=True)
     ]
-    probability = math.prod(one.probability for one in decisions)
+    probability = min(one.probability for one in decisions)
     if manifest.answer == "label":
         first = decisions[0]
         tokens: Sequence[AnswerToken] = (_token(first, [str(value) for value, _ in first.others], top),)
@@ -114,28 +115,12 @@ def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
 
 
 def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _Decision:
-    """A piece of the message: the run of inside tokens with the highest mean probability, null where there is none."""
-    # Tokens that begin and end a text, and those of the prefix, stand nowhere in it.
-    stands = np.array([span.end > span.first for span in read.spans], dtype=np.bool_)
-    inside = np.where(stands, probabilities(field, logits)[:, 1], 0.0)
-    best: tuple[float, int, int] | None = None
-    first = None
-    for place in range(len(inside) + 1):
-        is_inside = place < len(inside) and inside[place] > 0.5
-        if is_inside and first is None:
-            first = place
-        if not is_inside and first is not None:
-            mean = float(inside[first:place].mean())
-            if best is None or mean > best[0]:
-                best = (mean, first, place)
-            first = None
-    nothing = float(1 - inside.max())
-    if best is None:
-        return _Decision(None, nothing, ((None, nothing),))
-    mean, first_token, end_token = best
-    piece = text[read.spans[first_token].first : read.spans[end_token - 1].end]
-    value = as_copied(piece, field.copied_as)
-    return _Decision(value, mean, ((value, mean), (None, nothing)))
+    piece = likeliest(logits / field.temperature, text, edges_of(text, read.spans))
+    none = (None, piece.none)
+    if piece.text is None:
+        return _Decision(*none, (none,))
+    some = (as_copied(piece.text, field.copied_as), piece.probability)
+    return _Decision(*some, (some, none))
 
 
 def _list_tokens(manifest: EncoderManifest, logits: Array, top: int) -> list[AnswerToken]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.encoders.pieces import is_edge
 from freehold.errors import UsageError
 from freehold.types.encoder import AnswerKind, CopiedForm, HeadKind, NumberForm, as_copied
 from freehold.types.record import Record
@@ -58,14 +59,20 @@ class TaughtForm(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     @property
+    def copies(self) -> bool:
+        """Whether a field is copied from the message."""
+        return any(field.kind == "copied" for field in self.fields)
+
+    @property
     def fewest(self) -> float:
         """Samples per label, the mean over the labels of the field that has fewest."""
         closed = [sum(one.counts) / len(one.labels) for one in self.fields if one.labels]
         return min(closed, default=0.0)
 
 
-def form_of(answers: Sequence[str], texts: Sequence[str]) -> TaughtForm:
-    """The form of training answers, each beside the text it was given for.
+def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True) -> TaughtForm:
+    """The form of training answers, each beside the text it was given for. Without `copies` a field is copied only
+    where there is no other way.
 
     Raises `UsageError` where an encoder cannot give such answers, with the method that would.
     """
@@ -76,7 +83,7 @@ def form_of(answers: Sequence[str], texts: Sequence[str]) -> TaughtForm:
     values = [_parsed(answer) for answer in answers]
     kind = _kind(values)
     if kind == "json":
-        return _json_form(answers, values, texts)
+        return _json_form(answers, values, texts, copies)
     if kind == "labels":
         lists = [value for value in values if isinstance(value, list)]
         return TaughtForm(
@@ -150,23 +157,24 @@ def written(form: TaughtForm, values: Sequence[Value]) -> str:
 
 
 def span_of(value: Scalar, form: CopiedForm, text: str) -> tuple[int, int] | None:
-    """Where a copied value stands in a text: the first piece that becomes it. None where it does not."""
-    if value is None:
-        return None
+    """Where a copied value stands in a text: the first piece of whole words that becomes it. None where it does not."""
     if form in ("digits", "number"):
-        for match in re.finditer(r"\d(?:[\d .,/-]*\d)?", text):
-            if as_copied(match.group(), form) == value:
-                return match.span()
+        pieces = [match for like in _NUMBERS for match in re.finditer(like, text)]
+        return next((one.span() for one in pieces if as_copied(one.group(), form) == value), None)
+    if not isinstance(value, str) or not value:
         return None
-    if not isinstance(value, str):
-        return None
-    wanted, within = value, text
+    within = text
     if form in ("upper", "lower"):
         within = str(as_copied(text, form))
         if len(within) != len(text):  # a letter that becomes two would shift every place after it
             return None
-    at = within.find(wanted) if wanted else -1
-    return (at, at + len(wanted)) if at >= 0 else None
+    at = within.find(value)
+    while at >= 0 and not (is_edge(text, at) and is_edge(text, at + len(value))):
+        at = within.find(value, at + 1)
+    return (at, at + len(value)) if at >= 0 else None
+
+
+_NUMBERS = (r"\d(?:[\d .,/-]*\d)?", r"\d+")
 
 
 def _parsed(answer: str) -> Any:
@@ -187,7 +195,9 @@ def _kind(values: Sequence[Any]) -> AnswerKind:
     return "labels" if sum(isinstance(value, list) for value in values) >= needed else "label"
 
 
-def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[str]) -> TaughtForm:
+def _json_form(
+    answers: Sequence[str], values: Sequence[Any], texts: Sequence[str], copies: bool
+) -> TaughtForm:
     rows = [(value, text) for value, text in zip(values, texts, strict=True) if isinstance(value, dict)]
     warnings = list(_broken(len(values) - len(rows), len(values), "a JSON object"))
     names = list(dict.fromkeys(name for value, _ in rows for name in value))
@@ -195,7 +205,7 @@ def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[st
         raise UsageError("all answers are empty JSON objects: there is nothing to learn")
     fields: list[FieldForm] = []
     for name in names:
-        field, said = _field(name, [value.get(name) for value, _ in rows], [text for _, text in rows])
+        field, said = _field(name, [value.get(name) for value, _ in rows], [text for _, text in rows], copies)
         fields.append(field)
         missing = sum(name not in value for value, _ in rows)
         if missing:
@@ -210,44 +220,49 @@ def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[st
     )
 
 
-def _field(name: str, values: Sequence[Any], texts: Sequence[str]) -> tuple[FieldForm, list[str]]:
+def _field(
+    name: str, values: Sequence[Any], texts: Sequence[str], copies: bool
+) -> tuple[FieldForm, list[str]]:
     if any(isinstance(value, list) for value in values):
         if not all(value is None or isinstance(value, list) for value in values):
             raise UsageError(f"field {name} is a list in some answers and none in others", hint=_OTHER_METHOD)
         return _several(name, [value or [] for value in values]), []
     if any(isinstance(value, dict) for value in values):
         raise UsageError(f"field {name} is an object: an encoder answers flat fields", hint=_OTHER_METHOD)
-    if _is_closed(values):
-        return _one(name, values)
-    return _copied(name, values, texts)
-
-
-def _copied(name: str, values: Sequence[Scalar], texts: Sequence[str]) -> tuple[FieldForm, list[str]]:
     present = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
+    copied_as, standing = _copied_as(present)
+    seen = Counter(_key(value) for value, _ in present)
+    # As many of later values are new to a set as were seen once (Good 1953): what a closed set can give at best.
+    known = 1 - sum(count == 1 for count in seen.values()) / max(1, len(present))
+    closed = _is_closed([value for value, _ in present])
+    if closed and (not copies or standing < FEWEST_FOUND or known > standing + MOST_BROKEN):
+        return _one(name, values)
+    if standing >= FEWEST_FOUND:
+        missing = round((1 - standing) * len(present))
+        said = [f"field {name} is copied from the message; {missing:,} of {len(present):,} values do not stand there "
+                "and are not learned"] if missing else []  # fmt: skip
+        return FieldForm(name=name, kind="copied", copied_as=copied_as, found=standing), said
+    if (number := number_form(values, texts)) is not None:
+        return FieldForm(name=name, kind="found", found=number.sure, number=number), []
+    if len(present) <= MOST_BROKEN * len(values):
+        return _one(name, values)
+    raise UsageError(
+        f"field {name} has no closed set of values ({len(seen):,} different in {len(present):,} training samples that "
+        f"have one), and only {standing:.0%} of them stand in the message",
+        hint=_OTHER_METHOD,
+    )
+
+
+def _copied_as(present: Sequence[tuple[Scalar, str]]) -> tuple[CopiedForm, float]:
+    """What makes most values of pieces of their texts, and of what share."""
     whole = all(isinstance(value, int) and not isinstance(value, bool) for value, _ in present)
     forms: tuple[CopiedForm, ...] = ("number",) if whole else _TEXT_FORMS
-    best, best_found = forms[0], -1
-    for form in forms:
-        found = sum(span_of(value, form, text) is not None for value, text in present)
-        if found > best_found:
-            best, best_found = form, found
-    share = best_found / len(present)
-    if share < FEWEST_FOUND and (number := number_form(values, texts)) is not None:
-        return FieldForm(name=name, kind="found", found=number.sure, number=number), []
-    if share < FEWEST_FOUND:
-        different = len({_key(value) for value in values})
-        raise UsageError(
-            f"field {name} has no closed set of values ({different:,} different in {len(values):,} training samples), "
-            f"and only {share:.0%} of its values stand in the message",
-            hint=_OTHER_METHOD,
-        )
-    said = []
-    if best_found < len(present):
-        said.append(
-            f"field {name} is copied from the message; {len(present) - best_found:,} of {len(present):,} values do "
-            "not stand there and are not learned"
-        )
-    return FieldForm(name=name, kind="copied", copied_as=best, found=share), said
+    shares = {
+        form: sum(span_of(value, form, text) is not None for value, text in present) / max(1, len(present))
+        for form in forms
+    }
+    best = max(shares, key=lambda form: shares[form])
+    return best, shares[best]
 
 
 def number_form(values: Sequence[Scalar], texts: Sequence[str]) -> NumberForm | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from freehold.encoders.pieces import edges_of, likeliest
 from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
@@ -183,7 +184,7 @@ def settled(
                 warm_head, ok, confidence = best
         warm.append(warm_head)
         right &= ok
-        sure = sure * confidence
+        sure = np.minimum(sure, confidence)
     return Fitted(tuple(warm), right, heads.calibration_error(sure, right))
 
 
@@ -236,11 +237,10 @@ def _fit_field(
     if field.kind == "found":
         return heads.no_rows(train.pooled.shape[1])
     if field.kind == "copied":
-        marks = [
-            heads.inside_of(field, train.examples.texts[place], value, train.encoded.offsets[place])
-            for place, value in zip(kept, values, strict=True)
-        ]
-        return heads.fit_copied([train.tokens[place] for place in kept], marks, strength)
+        from freehold.training.encoder import copied  # needs torch
+
+        kept_ones = taken(train, kept)
+        return copied.fit(kept_ones.tokens, marks_of(field, kept_ones, at), strength)
     features, places = train.pooled[kept], heads.places_of(field, values)
     if not len(names):
         return heads.fit_one(features, places, len(field.labels), strength)
@@ -282,24 +282,25 @@ def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Featur
     values = [value[at] for value in features.examples.values]
     if field.kind == "found":
         return head
+    if field.kind == "copied":
+        marks = marks_of(field, features, at)
+        return head._replace(temperature=heads.temperature_of_pieces(_by_text(logits, features), marks))
     if field.kind == "one":
         return head._replace(temperature=heads.temperature_of(logits, heads.places_of(field, values)))
-    if field.kind == "several":
-        flags = heads.flags_of(field, values)
-        head = head._replace(temperature=heads.temperature_of_several(logits, flags))
-        return head._replace(threshold=heads.threshold_of(heads.sigmoid(logits / head.temperature), flags))
-    marks = [
-        heads.inside_of(field, text, value, offsets)
-        for text, value, offsets in zip(
-            features.examples.texts, values, features.encoded.offsets, strict=True
-        )
-    ]
-    # Tokens of values that are not found teach nothing: -1.
-    right = np.concatenate(
-        [np.full(len(offsets), -1, dtype=np.intp) if one is None else one
-         for one, offsets in zip(marks, features.encoded.offsets, strict=True)]
-    )  # fmt: skip
-    return head._replace(temperature=heads.temperature_of(logits, right))
+    flags = heads.flags_of(field, values)
+    head = head._replace(temperature=heads.temperature_of_several(logits, flags))
+    return head._replace(threshold=heads.threshold_of(heads.sigmoid(logits / head.temperature), flags))
+
+
+def _by_text(logits: Floats, features: Features) -> list[Floats]:
+    """What was made of all tokens, apart for each example."""
+    return np.split(logits, np.cumsum([len(one) for one in features.tokens])[:-1])
+
+
+def marks_of(field: FieldForm, features: Features, at: int) -> list[heads.Flags]:
+    """Of a copied field, what its tokens are in each example."""
+    rows = zip(features.examples.texts, features.examples.values, features.encoded.offsets, strict=True)
+    return [heads.marks_of(field, text, values[at], offsets) for text, values, offsets in rows]
 
 
 def _answers(
@@ -326,16 +327,13 @@ def _copies(
 ) -> tuple[Flags, Floats]:
     right = np.zeros(len(values), dtype=np.bool_)
     sure = np.zeros(len(values), dtype=np.float32)
-    each = np.split(logits, np.cumsum([len(one) for one in features.tokens])[:-1])
-    rows = zip(features.examples.texts, each, features.encoded.offsets, values, strict=True)
+    rows = zip(
+        features.examples.texts, _by_text(logits, features), features.encoded.offsets, values, strict=True
+    )
     for place, (text, of_tokens, offsets, value) in enumerate(rows):
-        inside = heads.softmax(of_tokens / head.temperature)[:, heads.INSIDE]
-        # Special tokens stand nowhere in the text.
-        inside = np.where([start < end for start, end in offsets], inside, 0.0)
-        run = heads.run_of(inside)
-        piece = None if run is None else text[offsets[run[0]][0] : offsets[run[1] - 1][1]]
-        right[place] = (None if piece is None else as_copied(piece, field.copied_as)) == value
-        sure[place] = (1 - inside).min() if run is None else inside[run[0] : run[1]].mean()
+        piece = likeliest(of_tokens / head.temperature, text, edges_of(text, offsets))
+        got = None if piece.text is None else as_copied(piece.text, field.copied_as)
+        right[place], sure[place] = got == value, piece.probability
     return right, sure
 
 
@@ -396,7 +394,7 @@ def features(
     base: TorchBase | None, examples: Examples, pooled: Floats, form: TaughtForm, max_tokens: int
 ) -> Features:
     """Examples with their embeddings, of each token too where a field is copied."""
-    if base is None or all(field.kind != "copied" for field in form.fields):
+    if base is None or not form.copies:
         return Features(examples, pooled, [], EncodedTexts([], []))
     encoded = base.encode(examples.texts, max_tokens)
     _, tokens = bases.embed(base, encoded.ids, tokens=True, fast=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from freehold.encoders.pieces import bounds_of, edges_of, log_total
 from freehold.late import np
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
@@ -30,7 +31,6 @@ MANY = 2000
 _ITERATIONS = 400
 NAMED = 0.5
 """Weight of a label's own words as a sample, while a label has few samples."""
-OUTSIDE, INSIDE = 0, 1
 
 
 class FittedHead(NamedTuple):
@@ -84,17 +84,22 @@ def flags_of(field: FieldForm, values: Sequence[Value]) -> Flags:
     return flags
 
 
-def inside_of(field: FieldForm, text: str, value: Value, offsets: Sequence[tuple[int, int]]) -> Places | None:
-    """Of kind ``copied``: 1 for each token inside of the value; None where the value does not stand in the text."""
-    inside = np.zeros(len(offsets), dtype=np.intp)
-    if value is None:
-        return inside
-    span = span_of(value, field.copied_as, text)
-    if span is None:
-        return None
-    for at, (start, end) in enumerate(offsets):
-        inside[at] = int(start < end and start < span[1] and end > span[0])
-    return inside
+def marks_of(field: FieldForm, text: str, value: Value, offsets: Sequence[tuple[int, int]]) -> Flags:
+    """Of kind ``copied``, [4, tokens]: at which tokens a piece may begin, may end, begins, ends. Nothing is true where
+    the value is not a piece of the text: such marks teach nothing."""
+    may = np.stack(edges_of(text, offsets))
+    span = None if value is None else span_of(value, field.copied_as, text)
+    is_piece = may == np.array([span or (-2, -2)]).T
+    marks: Flags = np.concatenate([may >= 0, is_piece])
+    return marks if value is None or is_piece.any(axis=1).all() else np.zeros_like(marks)
+
+
+def padded(rows: Sequence[Any]) -> Any:
+    """Arrays whose last axis differs in length as one, the shorter ones filled up with zeros."""
+    made = np.zeros((len(rows), *rows[0].shape[:-1], max(row.shape[-1] for row in rows)), rows[0].dtype)
+    for at, row in enumerate(rows):
+        made[at, ..., : row.shape[-1]] = row
+    return made
 
 
 def no_rows(width: int) -> FittedHead:
@@ -138,17 +143,6 @@ def fit_several(features: Floats, flags: Flags, strength: float) -> FittedHead:
     return FittedHead(weight, bias)
 
 
-def fit_copied(tokens: Sequence[Floats], inside: Sequence[Places | None], strength: float) -> FittedHead:
-    """A logistic regression over tokens: outside, inside. Samples whose value is not found are left out."""
-    pairs = [(rows, marks) for rows, marks in zip(tokens, inside, strict=True) if marks is not None]
-    return fit_one(
-        np.concatenate([rows for rows, _ in pairs]),
-        np.concatenate([marks for _, marks in pairs]).astype(np.intp),
-        2,
-        strength,
-    )
-
-
 def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
     """Places of samples that are left out in turn, each label spread over them: five parts of all, one tenth of many,
     none of too few."""
@@ -187,24 +181,6 @@ def medians(field: FieldForm, probabilities: Reals) -> Places:
     order = np.argsort([int(str(label)) for label in field.labels])
     below = (np.cumsum(probabilities[:, order], axis=1) < 0.5).sum(axis=1)
     return np.asarray(order[np.minimum(below, len(order) - 1)], dtype=np.intp)
-
-
-def run_of(probabilities: Floats) -> tuple[int, int] | None:
-    """The run of tokens more likely inside than not whose mean is highest, as (first, behind the last)."""
-    best: tuple[float, int, int] | None = None
-    at = 0
-    while at < len(probabilities):
-        if probabilities[at] <= 0.5:
-            at += 1
-            continue
-        end = at
-        while end < len(probabilities) and probabilities[end] > 0.5:
-            end += 1
-        mean = float(probabilities[at:end].mean())
-        if best is None or mean > best[0]:
-            best = (mean, at, end)
-        at = end
-    return None if best is None else best[1:]
 
 
 def strata_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
@@ -254,6 +230,26 @@ def temperature_of(logits: Reals, right: npt.NDArray[np.intp]) -> float:
         log_sum = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
         wanted = certain * scaled[np.arange(len(at)), at] + (1 - certain) * scaled.mean(axis=1)
         return float(np.mean(log_sum - wanted))
+
+    return _least(loss)
+
+
+def temperature_of_pieces(logits: Sequence[Floats], marks: Sequence[Flags]) -> float:
+    """The same where each text's answer is a piece of it or none, of logits [tokens, TAGS] and `marks_of`."""
+    known = [(rows.T, one) for rows, one in zip(logits, marks, strict=True) if one[0].any()]
+    if len(known) < 2:
+        return 1.0
+    scores = padded([rows for rows, _ in known]).swapaxes(1, 2).astype(np.float64)
+    right = padded([one for _, one in known])
+    first, last = bounds_of(scores, right[:, 0], right[:, 1])
+    wanted = np.where(right[:, 2], first, 0).sum(axis=1) + np.where(right[:, 3], last, 0).sum(axis=1)
+    best = (np.maximum.accumulate(first, axis=1) + last).max(axis=1)
+    certain = (len(known) + 1) / (len(known) + 2)
+    smoothed = certain * wanted + (1 - certain) * np.where(right[:, 2].any(axis=1), 0, best)
+
+    def loss(log_temperature: float) -> float:
+        by = np.exp(log_temperature)
+        return float(np.mean(log_total(first / by, last / by) - smoothed / by))
 
     return _least(loss)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from freehold.errors import UsageError
 from freehold.training.encoder.answers import TaughtForm, Value, form_of, targets_of, untaught
+from freehold.training.encoder.base import runtime_of
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample, SplitName
@@ -29,19 +30,21 @@ class Examples(NamedTuple):
 
 
 class TaughtData(NamedTuple):
-    """What is learned from a dataset. `system_lines` as in `EncoderManifest`; `views` are those that hold something."""
+    """What is learned from a dataset. `system_lines` and `question` as in `EncoderManifest`; `views` are those that
+    hold something."""
 
     form: TaughtForm
     train: Examples
     validation: Examples
     system_lines: tuple[str, ...] | None
+    question: bool
     warnings: tuple[str, ...]
     views: tuple[View, ...] = ("last",)
 
 
-def prepare(dataset: Dataset) -> TaughtData:
-    """Read train and validation splits. Raises `UsageError` where answers are none that an encoder can give, and
-    `InputError` for files that cannot be read."""
+def prepare(dataset: Dataset, *, copies: bool = True) -> TaughtData:
+    """Read train and validation splits; `copies` as in `form_of`. Raises `UsageError` where answers are none that an
+    encoder can give, and `InputError` for files that cannot be read."""
     train = [sample for sample in read_samples(dataset, "train") if _is_taught(sample)]
     validation = [sample for sample in read_samples(dataset, "validation") if _is_taught(sample)]
     if not train:
@@ -57,14 +60,19 @@ def prepare(dataset: Dataset) -> TaughtData:
         )
     constant = _constant_lines(sample.messages for sample in train)
 
-    def read(sample: Sample) -> tuple[str, ...]:
-        return texts_of(sample.messages, VIEWS, system_lines=constant)
-
-    read_train, read_validation = ([read(sample) for sample in split] for split in (train, validation))
-    views = tuple(view for at, view in enumerate(VIEWS) if at == 0 or any(texts[at] for texts in read_train))
-    texts = [one[0] for one in read_train]
     answers = [sample.target or "" for sample in train]
-    form = form_of(answers, texts)
+    # Where values are copied, what was asked is read too: it says whose value a bare number is, and may hold it.
+    turns = any(message.role == "assistant" for sample in train for message in sample.messages)
+    for question in (True, False) if turns else (False,):
+        read_train, read_validation = (
+            [texts_of(one.messages, VIEWS, system_lines=constant, question=question) for one in split]
+            for split in (train, validation)
+        )
+        texts = [one[0] for one in read_train]
+        form = form_of(answers, texts, copies=copies)
+        if form.copies:
+            break
+    views = tuple(view for at, view in enumerate(VIEWS) if at == 0 or any(one[at] for one in read_train))
     warnings = list(form.warnings)
     if constant is not None:
         warnings.append(
@@ -85,6 +93,7 @@ def prepare(dataset: Dataset) -> TaughtData:
         train=_examples(form, read_train, answers, views),
         validation=_examples(form, read_validation, checked, views),
         system_lines=constant,
+        question=question,
         warnings=tuple(warnings),
         views=views,
     )
@@ -101,7 +110,7 @@ def taught_samples(dataset: Dataset, form: TaughtForm, split: SplitName = "train
 
 def check(job: EncoderJob) -> None:
     """Raise what `prepare` raises, before a process is started."""
-    prepare(job.dataset)
+    prepare(job.dataset, copies=runtime_of(job.base) == "onnx")
 
 
 def _is_taught(sample: Sample) -> bool:

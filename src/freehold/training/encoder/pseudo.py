@@ -87,7 +87,7 @@ def judge(job: AgreementJob) -> Agreement:
 
 def agreement(job: AgreementJob) -> Agreement:
     """The answer, computed here. Raises what `prepare` and loading the base raise."""
-    prepared = prepare(job.dataset)
+    prepared = prepare(job.dataset, copies=bases.runtime_of(job.base) == "onnx")
     train = prepared.train
     samples = taught_samples(job.dataset, prepared.form)
     right = np.array([sample.gold is not None for sample in samples], dtype=np.bool_)

@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.encoders.folder import read_heads, read_words
 from freehold.encoders.pairs import likeness
+from freehold.encoders.pieces import edges_of, likeliest
 from freehold.errors import TrainingError
 from freehold.late import np
 from freehold.training.encoder import base as bases
@@ -98,11 +99,12 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
             if of_words is not None:
                 logits = logits + of_words[:, places] @ np.array(counts_of, dtype=np.float32)
             logits = logits / field.temperature
-            value, share = (
-                _copied(field, logits, texts[row], offsets[row])
-                if field.kind == "copied"
-                else _closed(field, logits)
-            )
+            if field.kind == "copied":
+                piece = likeliest(logits, texts[row], edges_of(texts[row], offsets[row]))
+                value = None if piece.text is None else as_copied(piece.text, field.copied_as)
+                share = piece.probability
+            else:
+                value, share = _closed(field, logits)
             values.append(value)
             shares.append(share)
         references.append(
@@ -141,18 +143,6 @@ def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:
     given = shares >= (0.5 if field.threshold is None else field.threshold)
     value = tuple(label for label, is_given in zip(field.labels, given, strict=True) if is_given)
     return value, float(np.where(given, shares, 1 - shares).prod())
-
-
-def _copied(
-    field: FieldHead, logits: Floats, text: str, offsets: Sequence[tuple[int, int]]
-) -> tuple[Value, float]:
-    inside = heads.softmax(logits)[:, 1]
-    inside = np.where([end > start for start, end in offsets], inside, 0.0)
-    run = heads.run_of(inside)
-    if run is None:
-        return None, float(1 - inside.max())
-    piece = text[offsets[run[0]][0] : offsets[run[1] - 1][1]]
-    return as_copied(piece, field.copied_as), float(inside[run[0] : run[1]].mean())
 
 
 def _answer(manifest: EncoderManifest, values: Sequence[Value]) -> str:

@@ -59,7 +59,7 @@ tuned."""
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     """Run a job; None when it was asked to stop. Raises what freehold foresees."""
     began = time.monotonic()
-    prepared = prepare(job.dataset)
+    prepared = prepare(job.dataset, copies=bases.runtime_of(job.base) == "onnx")
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
     scene = _scene(job, prepared, emit, stop)
@@ -135,7 +135,7 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
         return () if wanted == "frozen" else (wanted,)
     if heads.fitted.asked and heads.fitted.right == heads.fitted.asked:
         return ()
-    if form.fewest > frozen.FEW_A_LABEL:
+    if form.copies or form.fewest > frozen.FEW_A_LABEL:
         return ("tuned",)
     return ("contrastive",) if tuned.can_contrast(form) else ()
 
@@ -350,6 +350,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         max_tokens=scene.max_tokens,
         chunks=scene.chunks,
         system_lines=prepared.system_lines,
+        question=prepared.question,
         views=prepared.views[: scene.views],
         words=_reads_words(trained),
         marks=scene.marks,

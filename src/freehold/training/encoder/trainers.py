@@ -13,7 +13,7 @@ from freehold.training import base as formats
 from freehold.training import schedule
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import Floats, TorchBase, pooled
-from freehold.training.encoder.heads import FittedHead, Places
+from freehold.training.encoder.heads import FittedHead, Places, padded
 from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.config import FinetuneConfig
 
@@ -181,6 +181,8 @@ class AnswerTrainer(_EncoderTrainer):
         import torch
         from torch.nn import functional
 
+        from freehold.training.encoder import copied
+
         loss = embedding.new_zeros(())
         correct = torch.ones(len(part), dtype=torch.bool)
         for at, (field, head) in enumerate(zip(self._form.fields, self.model.heads, strict=True)):
@@ -189,15 +191,10 @@ class AnswerTrainer(_EncoderTrainer):
                 continue
             if field.kind == "copied":
                 logits = head(hidden) * HEAD_RATE
-                marks = torch.full(mask.shape, -100, dtype=torch.long)
-                for row, one in enumerate(wanted):
-                    if one is not None:
-                        marks[row, : len(one)] = torch.from_numpy(np.asarray(one, dtype=np.int64))
-                each = functional.cross_entropy(
-                    logits.transpose(1, 2), marks, ignore_index=-100, reduction="none"
-                )
-                loss = loss + (each.sum(1) / (marks >= 0).sum(1).clamp(min=1)).sum()
-                correct &= ((logits.argmax(-1) == marks) | (marks < 0)).all(1)
+                marks = torch.from_numpy(padded(wanted))
+                each, right = copied.losses(logits[:, : marks.shape[2]], marks)
+                loss = loss + each.sum()
+                correct &= right
                 continue
             logits = head(embedding) * HEAD_RATE
             if field.kind == "several":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from freehold import __version__
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
+from freehold.encoders.pieces import WITHIN
 from freehold.late import np
 from freehold.report.model_card import EncoderCardFacts, encoder_card
 from freehold.types.encoder import EncoderManifest, EncoderModel
@@ -29,7 +30,7 @@ from freehold.workflows.train.exported import (
 
 ONNX = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
 
-import json, sys
+import json, re, sys
 import numpy as np, onnxruntime, tokenizers
 
 encoder, heads = json.load(open("encoder.json")), np.load("heads.npz")
@@ -97,9 +98,18 @@ BY_WORDS = """    if f"{number}.words" in heads:
         logits = logits + heads[f"{number}.words"] @ counted([first, *further])
 """
 
-COPIED = """    if field["kind"] == "copied":  # the tokens inside of the piece
-        marks = each[0][0] @ heads[f"{number}.weight"].T + heads[f"{number}.bias"]
-        print(field["name"], [t for t, mark in zip(text.tokens, marks) if mark[1] > mark[0]])
+COPIED = r"""    if field["kind"] == "copied":  # the likeliest piece of whole words, or none
+        begin, inside, end = heads[f"{number}.weight"] @ each[0][0].T + heads[f"{number}.bias"][:, None]
+        on, said = inside.cumsum(), encoder["prefix"] + first
+        edge = lambda at: not re.fullmatch(WITHIN_A_WORD, f" {said} "[at : at + 2])
+        stands = [(at, *span) for at, span in enumerate(text.offsets) if len(encoder["prefix"]) <= span[0] < span[1]]
+        pieces = [(0, "")] + [(begin[i] - on[i] + on[j] + end[j], said[a:b]) for i, a, _ in stands if edge(a)
+                              for j, _, b in stands if i <= j and edge(b)]
+        score, piece = max(pieces, key=lambda one: one[0])
+        digits = "".join(re.findall("[0-9]", piece))
+        value = {"as_written": piece, "upper": piece.upper(), "lower": piece.lower(), "digits": digits,
+                 "number": digits and int(digits)}[field["copied_as"]]
+        print(field["name"], {value if piece else None: float(1 / sum(np.exp(one - score) for one, _ in pieces))})
         continue
 """
 
@@ -151,7 +161,7 @@ def example(manifest: EncoderManifest) -> str:
     if any(field.kind == "found" for field in manifest.fields):
         answer = answer.replace(first, first + FOUND)
     if copies:
-        answer = answer.replace(first, first + COPIED)
+        answer = f'WITHIN_A_WORD = r"{WITHIN.pattern}"\n' + answer.replace(first, first + COPIED)
     head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest))
     return head + (WORDS if manifest.words else "") + answer
 
