@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "calibration.md"
 
-LETTERS = ["A", "A2", *"BCDE", "E2", *"FGHI", "I2", *"JKLMNOPQRSTUVW"]
+LETTERS = ["A", "A2", *"BCDE", "E2", *"FGHI", "I2", *"JKLMNOPQSTUVW"]
 
 # Block A of the specification, computed there by other code: (margin, n) -> win-rate factors 0.1 / 0.5 at
 # p0 0.7, 0.9, 0.97, 0.995 and alpha 0.025.

@@ -132,7 +132,7 @@ def scene(folder, secure_folder):
         Endpoint(name="broken", engine="remote", base_url=broken.base_url),
     )
     with open_store(f"sqlite:///{folder / 'freehold.sqlite3'}") as store:
-        store.put(ApiKey(name="app", hash=hash_of(KEY), limits=Limits(usd_per_day=Decimal(1))))
+        store.put(ApiKey(name="app", hash=hash_of(KEY), limits=Limits(usd_per_day=Decimal(1000))))
         store.put(ApiKey(name="free", hash=hash_of(FREE)))
         store.put(ApiKey(name="monitoring", hash=hash_of(LOOKS), role="read"))
         for route in routes(candidate):

@@ -17,7 +17,7 @@ PLACES = {
     "training": ("training?run=helpdesk-1", "[data-key=loss] svg"),
     "proof": ("proof", ".item"),
     "label": ("label", ".blind"),
-    "cost": ("cost", "[data-key=mixture]"),
+    "cost": ("cost", "[data-key=candidates]"),
 }
 
 
