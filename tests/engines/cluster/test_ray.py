@@ -25,8 +25,9 @@ from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.serving.cluster import ClusterPlan
 
+# With the weights, a file at a time: among a thousand other processes Ray gives actors up before they have started.
 pytestmark = [
-    pytest.mark.process,
+    pytest.mark.weights,
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore"),  # Ray's own, about its own future
     pytest.mark.anyio,
