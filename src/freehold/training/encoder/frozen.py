@@ -71,16 +71,17 @@ def fit(
     words: WordHeads | None = None,
     strength: float | None = None,
 ) -> Fitted:
-    """Fit a head for each field on all samples, calibrated and judged by heads that did not learn what they answer.
+    """Fit a head for each field, calibrated and judged by heads that did not learn what they answer. Where a validation
+    split is left out it is never learned: candidates are chosen and mixtures planned on it.
 
     `names` are the embeddings of each field's labels' own words (empty where they are not taught).
     """
-    everything = np.arange(len(every.examples), dtype=np.intp)
+    taught = parts[0][0] if len(parts) == 1 else np.arange(len(every.examples), dtype=np.intp)
     made, logits = [], []
     with heads.one_thread():
         for at in range(len(form.fields)):
             chosen, of_field = _chosen(form, at, every, parts, names[at], strength)
-            made.append(_fit_field(form, at, every, everything, chosen, names[at]))
+            made.append(_fit_field(form, at, every, taught, chosen, names[at]))
             logits.append(of_field)
         if not parts:
             return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))

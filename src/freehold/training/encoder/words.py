@@ -36,7 +36,7 @@ def fit(form: TaughtForm, examples: Examples, parts: Parts, views: int) -> WordH
     if not len(words.weights):
         return None
     rows = _rows(words, [examples.texts, *further])
-    everything = np.arange(len(examples), dtype=np.intp)
+    taught = parts[0][0] if len(parts) == 1 else np.arange(len(examples), dtype=np.intp)
     made: list[FittedHead | None] = []
     logits: list[Floats | None] = []
     for at, field in enumerate(form.fields):
@@ -45,7 +45,7 @@ def fit(form: TaughtForm, examples: Examples, parts: Parts, views: int) -> WordH
             logits.append(None)
             continue
         values = [value[at] for value in examples.values]
-        made.append(_fit(field, rows, values, everything))
+        made.append(_fit(field, rows, values, taught))
         logits.append(
             np.concatenate([_fit(field, rows, values, kept).logits(rows[out]) for kept, out in parts])
         )
