@@ -49,13 +49,6 @@ def test_without_validation_parts_of_all_do():
     assert made.heads[0].temperature > 0
 
 
-def test_what_was_left_out_is_learned_once_it_has_judged():
-    rows = drawn(60, 1)._replace(pooled=np.eye(3, dtype="f4")[(np.arange(60) + 1) % 3])
-    made = fitted(drawn(30, 0), rows)
-    assert made.right < 20, "what it did not learn contradicts it"
-    assert (made.heads[0].logits(rows.pooled).argmax(axis=1) == np.arange(60) % 3).mean() > 0.8
-
-
 def test_too_few_samples_have_no_figure():
     made = fitted(drawn(12, 0), drawn(0, 1))
     assert (made.asked, made.calibration_error) == (0, None)
