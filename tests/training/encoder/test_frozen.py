@@ -130,3 +130,10 @@ def test_tokens_are_embedded_where_a_field_is_copied(base_weights):
 
 def test_samples_a_label_are_a_mean():
     assert form("one").fewest == 1.5
+
+
+def test_a_split_that_is_left_out_is_not_learned():
+    rows = drawn(60, 1)._replace(pooled=np.eye(3, dtype="f4")[(np.arange(60) + 1) % 3])
+    made = fitted(drawn(30, 0), rows)
+    assert made.right < 20, "what it learned contradicts it"
+    assert (made.heads[0].logits(rows.pooled).argmax(axis=1) == np.arange(60) % 3).mean() < 0.2

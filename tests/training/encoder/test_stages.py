@@ -1,6 +1,7 @@
 """Whole runs in this process; the exported graph is stood in for where it is not what is looked at."""
 
 import re
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -59,6 +60,18 @@ def test_many_samples_a_label_tune_the_encoder_and_the_better_stage_is_kept(job_
     best = max(made.stages, key=lambda stage: stage.right)
     assert made.validation_right == best.right
     assert any(line.startswith("tuned: ") for line in said)
+
+
+def test_a_validation_split_too_small_to_judge_by_is_not_learned(job_of):
+    """Candidates are chosen on it all the same."""
+
+    def heads(labels):
+        validation = [sample(900 + n, f"parcel number {n}", label) for n, label in enumerate(labels)]
+        made, _ = ran(job_of(label_samples(60), validation, stage="frozen"))
+        return (Path(made.path) / "heads.safetensors").read_bytes()
+
+    taught = sorted({one.target for one in label_samples(60)})
+    assert heads(taught[:2] * 5) == heads(taught[1::-1] * 5)
 
 
 def test_heads_that_have_all_right_end_the_search(job_of):

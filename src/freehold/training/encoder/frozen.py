@@ -71,8 +71,8 @@ def fit(
     words: WordHeads | None = None,
     strength: float | None = None,
 ) -> Fitted:
-    """Fit a head for each field, calibrated and judged by heads that did not learn what they answer. Where a validation
-    split is left out it is never learned: candidates are chosen and mixtures planned on it.
+    """Fit a head for each field, calibrated and judged by heads that did not learn what they answer. A split that is
+    left out whole is not learned.
 
     `names` are the embeddings of each field's labels' own words (empty where they are not taught).
     """

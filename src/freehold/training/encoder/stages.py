@@ -178,12 +178,14 @@ def _result(trained: Trained) -> StageResult:
 
 def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Scene | None:
     """Everything embedded by the base as it is, and heads over words before that."""
-    train, validation = prepared.train, prepared.validation
-    both = Examples(
-        [*train.texts, *validation.texts],
-        [*train.values, *validation.values],
-        [*train.context, *validation.context],
-    )
+    # Candidates are chosen and mixtures planned on the validation split: too small to judge by, it stays unseen.
+    train, both = prepared.train, prepared.train
+    if len(validation := prepared.validation) >= frozen.FEWEST_VALIDATION:
+        both = Examples(
+            [*train.texts, *validation.texts],
+            [*train.values, *validation.values],
+            [*train.context, *validation.context],
+        )
     parts = frozen.left_out(prepared.form, len(train), both.values)
     word_heads, baseline = _words(prepared, both, parts, emit)
     base, chunks = None, 1

@@ -18,8 +18,8 @@ PENALTY = 0.5
 
 
 class WordHeads(NamedTuple):
-    """Of each closed field a head over words that learned all samples, and what such heads made of samples that they
-    did not learn; None of other fields."""
+    """Of each closed field a head over words, and what such heads made of samples that they did not learn; None of
+    other fields."""
 
     words: Words
     heads: tuple[FittedHead | None, ...]
