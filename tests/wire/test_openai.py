@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.wire import openai
-from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError
 from freehold.wire.token_limit import takes_completion_limit, with_completion_limit
 
@@ -76,25 +75,6 @@ def test_a_conversations_beginning_is_bounded_and_the_same_however_it_goes_on():
     for hostile in (b"1," * 4_000_000 + b"1", b'"' + b"x" * 4_000_000 + b'"', b"[" * 500 + b"]" * 500):
         body = b'{"messages":[' + hostile + b"]}"
         assert len(openai.conversation_start(body)) <= 70_000
-
-
-@pytest.mark.parametrize(
-    ("fields", "tokens"),
-    [
-        ("", 100),
-        ('"max_tokens": 7', 7),
-        ('"max\\u005ftokens": 5000', 5000),
-        ('"max_tokens": 5e3', 5000),
-        ('"max_tokens": "5000"', 5000),
-        ('"max_tokens": 5, "max_completion_tokens": 5000', 5000),
-        ('"max_tokens": 5, "n": 4', 20),
-        ('"max_tokens": 1e300', 10**9),
-        ('"max_tokens": -5', 0),
-    ],
-)
-def test_the_tokens_that_are_asked_for_however_they_are_written(fields, tokens):
-    body = f'{{"model": "m"{"," if fields else ""}{fields}}}'.encode()
-    assert openai.peek(unambiguous(body)).asks_tokens(100) == tokens
 
 
 OWN = "http://127.0.0.1:8000"

@@ -30,29 +30,6 @@ class Peek(msgspec.Struct, frozen=True, gc=False):
     stream_options: msgspec.Raw = msgspec.Raw()
     response_format: msgspec.Raw = msgspec.Raw()
     tools: msgspec.Raw = msgspec.Raw()
-    max_tokens: Any = None
-    max_completion_tokens: Any = None
-    max_output_tokens: Any = None
-    n: Any = None
-
-    def asks_tokens(self, usual: int) -> int:
-        """Tokens that may be answered: of all names and choices together, `usual` where none is stated."""
-        named = (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)
-        stated = [count for value in named if (count := _whole(value)) is not None]
-        return (max(stated) if stated else usual) * max(1, _whole(self.n) or 1)
-
-
-def _whole(value: Any) -> int | None:
-    """A number as an upstream may read it, be it written as 1e3 or as a text; at most a billion."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return max(0, min(int(float(value)), _TOKENS_MOST))
-    except (ValueError, OverflowError):
-        return None
-
-
-_TOKENS_MOST = 10**9
 
 
 class _Conversation(msgspec.Struct, gc=False):

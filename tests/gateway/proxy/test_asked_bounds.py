@@ -5,6 +5,7 @@ import json
 import pytest
 
 from freehold.gateway.proxy.asked_bounds import bounds_of
+from freehold.wire.ambiguity import unambiguous
 
 TEXT = {"role": "user", "content": [{"type": "text", "text": "hi"}]}
 
@@ -70,6 +71,27 @@ def test_a_name_that_is_escaped_is_the_same_name():
 def test_every_answer_that_is_paid_for_counts(asked, answers, tokens):
     found = bounds(**asked)
     assert (found.answers, found.answer_tokens) == (answers, tokens)
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokens"),
+    [
+        ("", 100),
+        ('"max_tokens": 7', 7),
+        ('"max\\u005ftokens": 5000', 5000),
+        ('"max_tokens": 5e3', 5000),
+        ('"max_tokens": "5000"', 5000),
+        ('"max_tokens": 5, "max_completion_tokens": 5000', 5000),
+        ('"max_tokens": 5, "n": 4', 20),
+        ('"max_tokens": 1e300', 10**9),
+        ('"max_tokens": -5', 0),
+    ],
+)
+def test_the_tokens_that_are_asked_for_however_they_are_written(fields, tokens):
+    body = f'{{"model": "m"{"," if fields else ""}{fields}}}'.encode()
+    found = bounds_of(unambiguous(body))
+    each = 100 if found.answer_tokens is None else found.answer_tokens
+    assert each * found.answers == tokens
 
 
 @pytest.mark.parametrize(

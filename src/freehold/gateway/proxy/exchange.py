@@ -15,6 +15,7 @@ from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.messages import CapturedExchange, ResponseKind
+from freehold.gateway.proxy.asked_bounds import AskedBounds
 from freehold.gateway.proxy.deferrable import Deferrable
 from freehold.gateway.proxy.translation import ApiRoute, Translation
 from freehold.gateway.spending import UNSEEN_TOKENS, charge_of, ends_of
@@ -123,6 +124,8 @@ class ProxyExchange(msgspec.Struct, eq=False):
     """What an answer in the client's API repeats of its request: the body itself, or of a long one its short fields."""
     wants_form: bool = True
     form_held: bool = True
+    bounds: AskedBounds | None = None
+    """What the request may cost beyond its words; None where that was not read yet."""
     """Of a long body: whether an engine's grammar holds all of the schema that it asks an answer in."""
     peek: Peek = _NOTHING_SEEN
     model: str = ""

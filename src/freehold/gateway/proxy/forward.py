@@ -179,7 +179,7 @@ async def _apply_limits(
     tokens = 0
     for _, limits in limited:
         if limits.tokens_per_minute is not None:
-            tokens = await spend.most_tokens(exchange)
+            tokens = spend.most_tokens(exchange)
             break
     exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
     exchange.capped = [one for one in limited if one[1].caps_spending]
@@ -196,7 +196,7 @@ async def _read_long(state: WorkerState, exchange: ProxyExchange) -> bytes:
     seen = msgspec.convert(told, BodyFields)
     exchange.body = changed if seen.changed else exchange.body
     exchange.asked, exchange.peek, exchange.wants_form = asked, seen.as_peek(), seen.wants_form
-    exchange.form_held = seen.form_held
+    exchange.form_held, exchange.bounds = seen.form_held, seen.bounds
     return start
 
 

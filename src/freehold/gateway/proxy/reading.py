@@ -17,6 +17,7 @@ from freehold.deferring.signals import asks_with
 from freehold.gateway.http.request import no_room
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
+from freehold.gateway.proxy.asked_bounds import AskedBounds, bounds_of
 from freehold.gateway.proxy.deferrable import (
     ReadAnswer,
     ReadRequest,
@@ -69,11 +70,8 @@ class BodyFields(msgspec.Struct, array_like=True):
     stream_options: bytes = b""
     wants_form: bool = False
     changed: bool = False
-    max_tokens: Any = None
-    max_completion_tokens: Any = None
-    max_output_tokens: Any = None
-    n: Any = None
     form_held: bool = True
+    bounds: AskedBounds | None = None
 
     def as_peek(self) -> Peek:
         return Peek(
@@ -82,10 +80,6 @@ class BodyFields(msgspec.Struct, array_like=True):
             user=self.user,
             safety_identifier=self.safety_identifier,
             stream_options=msgspec.Raw(self.stream_options),
-            max_tokens=self.max_tokens,
-            max_completion_tokens=self.max_completion_tokens,
-            max_output_tokens=self.max_output_tokens,
-            n=self.n,
         )
 
 
@@ -133,11 +127,8 @@ def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
         bytes(peek.stream_options),
         bytes(peek.tools) not in (b"", b"null", b"[]") or b'"json_' in body,
         read is not None or once is not body,
-        peek.max_tokens,
-        peek.max_completion_tokens,
-        peek.max_output_tokens,
-        peek.n,
         _is_form_held(API_ROUTES[path].kind, read_as, peek),
+        bounds_of(read_as),
     )
     if len(seen.stream_options) > _ECHO_BYTES_MAX:
         raise ApiError(400, "stream_options are too long", param="stream_options")

@@ -19,7 +19,6 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import nano_of
 from freehold.gateway.proxy.asked_bounds import LONGEST_ANSWER, LONGEST_CONTEXT, AskedBounds, bounds_of
 from freehold.gateway.proxy.exchange import ProxyExchange
-from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.spending import Charge, charge_of, priced_tier, usd_of
 from freehold.types.endpoint import Endpoint
@@ -28,8 +27,8 @@ from freehold.wire.errors import ApiError
 
 # A token of text has more bytes than this in every language; so a prompt has fewer tokens than half its bytes.
 _BYTES_PER_TOKEN = 2
-_COMPLETION_TOKENS = 4096
-"""Of an answer that states no limit, where only a rate of tokens stands over it: what is used is counted after it."""
+_USUAL_ANSWER, _USUAL_CONTEXT = 4096, 128_000
+"""Tokens of what a body does not show, where only a rate of them is limited: what was used is counted after it."""
 _PRICED_FOR_S = 3600.0
 _MANY = 500_000
 
@@ -46,7 +45,7 @@ async def reserve(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoin
     """Reserve the upper estimate of an answer's cost. Raises `ApiError` (429, 503)."""
     if not exchange.capped or not state.config.charges(endpoint.name):
         return
-    bounds = await _bounds(exchange)
+    bounds = _bounds(exchange)
     if bounds.charged_tool is not None:
         raise _unpriced(exchange, f"{bounds.charged_tool} is charged by the call, without a bound")
     context = (
@@ -133,9 +132,8 @@ def bill_rejected(
     exchange.chunks.clear()
 
 
-async def _bounds(exchange: ProxyExchange) -> AskedBounds:
-    body = exchange.body
-    return bounds_of(body) if len(body) <= INLINE_BYTES_MAX else await asyncio.to_thread(bounds_of, body)
+def _bounds(exchange: ProxyExchange) -> AskedBounds:
+    return exchange.bounds or bounds_of(exchange.body)  # of a long body they were read beside the loop
 
 
 async def _context(state: WorkerState, model: str) -> int:
@@ -151,14 +149,11 @@ async def _context(state: WorkerState, model: str) -> int:
 def _most(
     exchange: ProxyExchange, endpoint: Endpoint, model: str, bounds: AskedBounds, context: int | None
 ) -> Charge:
-    body, asks = exchange.body, exchange.api_route.kind not in ("embeddings", "count_tokens")
+    body = exchange.body
     prompt = len(body) // _BYTES_PER_TOKEN
     if not bounds.all_in_body:
         prompt = max(prompt, context or LONGEST_CONTEXT)
-    each = bounds.answer_tokens
-    if each is None:
-        each = min(LONGEST_ANSWER, context or LONGEST_ANSWER)
-    completion = each * bounds.answers if asks else 0
+    completion = _most_completion(exchange, bounds, min(LONGEST_ANSWER, context or LONGEST_ANSWER))
     # Writing to a cache costs more than reading: where the request asks for it, all of the prompt may be written.
     written = prompt if b'"cache_control"' in body or endpoint.api != "anthropic" else 0
     usage = Usage(
@@ -173,18 +168,19 @@ def _most(
     )
 
 
-async def most_tokens(exchange: ProxyExchange) -> int:
+def most_tokens(exchange: ProxyExchange) -> int:
     """The most tokens that a request and its answer are taken to use, where a rate of them is limited."""
+    bounds = _bounds(exchange)
     prompt = len(exchange.body) // _BYTES_PER_TOKEN
-    if not (await _bounds(exchange)).all_in_body:
-        prompt = max(prompt, LONGEST_ANSWER)
-    return prompt + _most_completion(exchange)
+    if not bounds.all_in_body:
+        prompt = max(prompt, _USUAL_CONTEXT)
+    return prompt + _most_completion(exchange, bounds, _USUAL_ANSWER)
 
 
-def _most_completion(exchange: ProxyExchange) -> int:
+def _most_completion(exchange: ProxyExchange, bounds: AskedBounds, unstated: int) -> int:
     if exchange.api_route.kind in ("embeddings", "count_tokens"):
         return 0
-    return exchange.peek.asks_tokens(_COMPLETION_TOKENS)
+    return bounds.answers * (unstated if bounds.answer_tokens is None else bounds.answer_tokens)
 
 
 async def _nano(state: WorkerState, most: Charge) -> int | None:
