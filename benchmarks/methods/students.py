@@ -1,6 +1,6 @@
 """Students of each shape beside a notebook: the same texts, the same split, one run.
 
-    python -m benchmarks.methods.students --data /work/data --dialogues sim-M --out /tmp/s --part first \
+    python -m benchmarks.methods.students --data DATA --dialogues FOLDER --out OUT --part first \
         several dialogue grades german banking
 
 Each notebook below is what thirty lines of scikit-learn and sentence-transformers make of the shape. Of the texts that

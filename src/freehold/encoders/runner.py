@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -141,7 +142,7 @@ def open_session(path: Path, *, threads: int) -> Any:
         ) from None
 
 
-class _Runner:
+class _Runner(ABC):
     """What both kinds share: a request's texts are read each by itself, then the heads read them together."""
 
     _manifest: EncoderManifest
@@ -150,8 +151,8 @@ class _Runner:
     words: Words | None = None
     """What heads read besides embeddings."""
 
-    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
-        raise NotImplementedError
+    @abstractmethod
+    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]: ...
 
     def run(self, texts: Sequence[Text]) -> list[Reading]:
         rows = [(one,) if isinstance(one, str) else one for one in texts]
