@@ -192,7 +192,7 @@ class _TrainingRun:
         if steps is None:
             return
         self._warn(
-            f"{self._config.max_minutes:g} minutes are enough for {int(steps)} of {self.steps} steps; "
+            f"{self._config.max_minutes:.2g} minutes are enough for {int(steps)} of {self.steps} steps; "
             "the schedule is shortened"
         )
         self.steps = int(steps)

@@ -38,7 +38,7 @@ def test_candidates_share_the_look_by_their_chance_cubed():
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_parts_are_one_look_and_none_is_small(chances):
-    parts = look_parts(chances)
+    parts = look_parts(chances).tolist()
     assert sum(parts) == pytest.approx(1) or not any(parts)
     assert all(part == 0 or part >= LEAST_PART * max(parts) for part in parts)
     assert not any(parts) or parts[chances.index(max(chances))] == max(parts)

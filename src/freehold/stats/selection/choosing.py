@@ -17,7 +17,7 @@ the best none, and each is tested at its part (weighted Bonferroni: Genovese, Ro
 above -margin would be the wrong threshold: such a candidate is promoted in few cases (decision 021 has the figures).
 
 The parts come of items that the proof never sees, so some candidate that is worse by the margin is promoted in at most
-alpha of cases, however many there were (`benchmarks/calibration/selecting.py` shows it). The intervals here are of
+alpha of cases, however many there were (`benchmarks/calibration/several.py` shows it). The intervals here are of
 items that the choice was made by: they describe, they prove nothing.
 """
 
@@ -189,14 +189,14 @@ def binary_variances(wins: Any, losses: Any, n: Any, margin: float) -> tuple[Flo
     return tango_variance(wins, losses, n, -margin), seen
 
 
-def look_parts(chances: Any) -> Any:
+def look_parts(chances: Any) -> Floats:
     """Parts of the look, in proportion to the chance cubed, under `LEAST_PART` of the best none; all 0 where no
-    candidate has a chance. Over the last axis; a list for a list."""
+    candidate has a chance. Over the last axis."""
     weights = np.asarray(chances, dtype=float) ** 3
     weights = np.where(weights < LEAST_PART * weights.max(axis=-1, keepdims=True), 0.0, weights)
     total = weights.sum(axis=-1, keepdims=True)
-    parts = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    return parts.tolist() if isinstance(chances, list) else parts
+    parts: Floats = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return parts
 
 
 def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
@@ -212,7 +212,7 @@ def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"two candidates are called {twice!r}", hint="give each candidate a name of its own")
     rows = sorted((assess(one, rule) for one in tried), key=_by_cost)
-    parts = look_parts([0.0 if row.stopped is not None else row.chance or 0.0 for row in rows])
+    parts = look_parts([0.0 if row.stopped is not None else row.chance or 0.0 for row in rows]).tolist()
     if not any(parts):  # nothing is expected to pass, or all were stopped
         best = min(rows, key=_by_chance)
         parts = [float(row is best) for row in rows]
@@ -274,7 +274,7 @@ def _choice_reason(chosen: SelectionRow, rows: Sequence[SelectionRow], rule: Sel
     together = [row for row in rows if row.part]
     if len(together) > 1:
         said = ", ".join(f"{row.name} {row.part:.0%}" for row in together)
-        return f"{len(together)} of {len(rows)} candidates share the look, as probable as their promotion is: {said}"
+        return f"{len(together)} of {len(rows)} candidates share the look, by how probable their promotion is: {said}"
     least = f"{rule.least_chance:.0%}"
     if not chosen.passes:
         best = "" if chosen.chance is None else f" ({chosen.chance:.0%})"

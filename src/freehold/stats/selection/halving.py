@@ -82,9 +82,8 @@ def surviving(
     """For each candidate after a step: None where it goes on, else why it stops. `steps` share the error of stopping a
     good one. One candidate at least goes on."""
     error = WRONG_STOP / steps
-    rows = sorted(
-        choose(tried, rule).rows, key=lambda row: -(row.chance or 0.0)
-    )  # they come by cost: it settles ties
+    # Rows come by cost, which settles ties.
+    rows = sorted(choose(tried, rule).rows, key=lambda row: -(row.chance or 0.0))
     ranked = [row.name for row in rows]
     stops: dict[str, str | None] = dict.fromkeys((one.name for one in tried), None)
     for one in tried:

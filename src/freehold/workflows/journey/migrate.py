@@ -195,10 +195,8 @@ def _preferred(outcome: CandidateOutcome) -> tuple[bool, float, float]:
 
 
 def _how_it_ended(report: CandidateReport) -> str:
-    if report.verdict is None:
-        return "has no verdict"
-    if report.verdict.outcome != "promote":
-        return f"is told first: {report.verdict.outcome}"
+    if report.verdict is None or report.verdict.outcome != "promote":
+        return "had the largest part of it, and is told first: none is promoted"
     return "is taken: of those promoted it answers most, and of equals costs least"
 
 
