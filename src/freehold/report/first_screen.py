@@ -41,7 +41,7 @@ def one_sentence(report: Report, candidate: CandidateReport) -> str:
     samples = f"{k.n:,} held-out sample{'' if k.n == 1 else 's'}"
     return (
         f"{words.OUTCOMES[words.outcome(candidate)]}: {what} is {gap} {report.incumbent or 'the incumbent'} "
-        f"({100 * k.level:g}% interval {words.points(k.ci_low)} to {words.points(k.ci_high)}); you accept "
+        f"({100 * k.level:.3g}% interval {words.points(k.ci_low)} to {words.points(k.ci_high)}); you accept "
         f"a drop of {100 * k.margin:g}; {samples}."
     )
 

@@ -213,7 +213,7 @@ def _interval(low: float | None, high: float | None, level: float, *, points: bo
     if low is None or high is None:
         return ""
     limits = f"{100 * low:+.1f}, {100 * high:+.1f}" if points else f"{low:.1%}, {high:.1%}"
-    return f" ({100 * level:g} % interval {limits})"
+    return f" ({100 * level:.3g} % interval {limits})"
 
 
 def duties_section(ruling: Ruling | None, passing_on: Ruling | None, license_files: Sequence[str]) -> str:

@@ -91,7 +91,7 @@ def candidates(rows: Sequence[SelectionPictureRow], margin: float) -> str:
         if row.needed is not None and left <= row.needed <= right:
             at = f"{x(row.needed):.1f}"
             drawn.append(f'<line x1="{at}" x2="{at}" y1="{line - 8}" y2="{line + 8}" class="margin"/>')
-        if row.kind == "proof":
+        if row.kind == "proof" and (number == 0 or rows[number - 1].kind != "proof"):
             drawn.append(
                 f'<line x1="{pad}" x2="{width - pad}" y1="{top - 10}" y2="{top - 10}" class="zero"/>'
             )

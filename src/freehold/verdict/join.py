@@ -137,7 +137,7 @@ def _numbers(comparison: Comparison) -> str:
     if comparison.ci_low is None or comparison.ci_high is None:
         return f"Difference {_points(comparison.difference)} points over {comparison.n} pairs, no interval."
     return (
-        f"Difference {_points(comparison.difference)} points, {100 * comparison.level:g}% interval "
+        f"Difference {_points(comparison.difference)} points, {100 * comparison.level:.3g}% interval "
         f"[{_points(comparison.ci_low)}, {_points(comparison.ci_high)}], margin {100 * comparison.margin:g}, "
         f"{comparison.n} pairs."
     )

@@ -163,7 +163,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
         elif candidate.measured is not None:
             measured = candidate.measured
             console.print(
-                f"  score      {_percent(measured.mean)}, {100 * measured.level:g}% interval "
+                f"  score      {_percent(measured.mean)}, {100 * measured.level:.3g}% interval "
                 f"[{_percent(measured.ci_low)}, {_percent(measured.ci_high)}], n = {measured.n}; no incumbent answers"
             )
         if candidate.mixture is not None and not candidate.mixture.is_proven:
@@ -232,7 +232,7 @@ def comparison_rows(candidate: object) -> list[tuple[str, str]]:
         rows.append(
             (
                 "difference",
-                f"{100 * comparison.difference:+.1f} points, {100 * comparison.level:g}% interval "
+                f"{100 * comparison.difference:+.1f} points, {100 * comparison.level:.3g}% interval "
                 f"[{100 * comparison.ci_low:+.1f}, {100 * comparison.ci_high:+.1f}], "
                 f"margin −{100 * comparison.margin:g}, n = {comparison.n}",
             )

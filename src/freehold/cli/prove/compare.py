@@ -102,7 +102,7 @@ def show(result: PairedResult) -> None:
     if result.difference is not None:
         line = f"  candidate - incumbent  {result.difference:+.4f}"
         if result.ci_low is not None and result.ci_high is not None:
-            line += f"   {100 * result.level:g}% [{result.ci_low:+.4f}, {result.ci_high:+.4f}]"
+            line += f"   {100 * result.level:.3g}% [{result.ci_low:+.4f}, {result.ci_high:+.4f}]"
         echo(f"{line}   margin {result.margin:g}")
     if result.ci_low is not None and result.ci_high is not None and result.difference is not None:
         picture, ruler = interval_picture(result.ci_low, result.difference, result.ci_high, result.margin)

@@ -84,7 +84,7 @@ def command(
             )
             if score.ci_low is not None:
                 echo(
-                    f"           difference {score.difference:+.1%}, {100 * score.level:g}% interval "
+                    f"           difference {score.difference:+.1%}, {100 * score.level:.3g}% interval "
                     f"{score.ci_low:+.1%} to {score.ci_high:+.1%} ({score.method})"
                 )
         _show_outcome(report)

@@ -191,7 +191,7 @@ def _faults(found: ParityReport, *, has_adapter: bool) -> list[_Fault]:
             _Fault(
                 "score",
                 f"the task's score fell from {score.trained_mean:.1%} to {score.served_mean:.1%} in serving "
-                f"({100 * score.level:g}% interval {score.ci_low:+.1%} to {score.ci_high:+.1%})",
+                f"({100 * score.level:.3g}% interval {score.ci_low:+.1%} to {score.ci_high:+.1%})",
             )
         )
     return faults
