@@ -1,6 +1,5 @@
 """Several candidates measured on items of their own, by which they share the proof on held-out items."""
 
-from freehold.stats.selection.bar import sufficing_share
 from freehold.stats.selection.choosing import (
     LEAST_CHANCE,
     SelectionRule,
@@ -9,6 +8,7 @@ from freehold.stats.selection.choosing import (
     choose,
     look_parts,
     selection_size,
+    sufficing_share,
 )
 from freehold.stats.selection.halving import HalvingStep, halving_plan, hopeless, surviving
 

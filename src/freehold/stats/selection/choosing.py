@@ -189,6 +189,29 @@ def binary_variances(wins: Any, losses: Any, n: Any, margin: float) -> tuple[Flo
     return tango_variance(wins, losses, n, -margin), seen
 
 
+def sufficing_share(rule: SelectionRule, *, incumbent: float, items: int) -> float | None:
+    """The least share of `items` that passes whatever the candidate has right next to the incumbent, whose share is
+    given: as if the two were never wrong on one item, which scatters most. None where not even all of them pass.
+
+    `items` and the rule's held-out ones are independent units, each right or wrong.
+    """
+    if not items or rule.held_out < MIN_PAIRS_PROMOTE:
+        return None
+    decision = rule.decision
+    right = np.arange(items + 1)
+    theirs = round(incumbent * items)
+    wins, losses = np.minimum(right, items - theirs), np.minimum(items - right, theirs)
+    found = prospect(
+        (right - theirs) / items,
+        binary_variances(wins, losses, items, decision.margin),
+        sizes=(items, rule.held_out),
+        margin=decision.margin,
+        quantile=z_quantile(decision.alpha),
+    )
+    passing = np.flatnonzero(found.chance >= rule.least_chance)
+    return float(passing[0] / items) if len(passing) else None
+
+
 def look_parts(chances: Any) -> Floats:
     """Parts of the look, in proportion to the chance cubed, under `LEAST_PART` of the best none; all 0 where no
     candidate has a chance. Over the last axis."""
