@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import anthropic
 from anthropic.types import Message, MessageTokensCount, ModelInfo, RawMessageStreamEvent
@@ -20,7 +20,7 @@ LOOK = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
 
 
 class Painted(BaseModel):
-    colour: str
+    colour: Literal["red", "green"]
     count: int
 
 
@@ -100,7 +100,9 @@ def fields(ask: Clients) -> None:
 def formats(ask: Clients) -> None:
     form = {"format": {"type": "json_schema", "schema": SCHEMA}}
     meets_schema(ask.message(output_config=form, max_tokens=120).content[0].text)
-    made = ask.claude.messages.parse(model=CHAT, max_tokens=120, messages=user(TEXT), output_format=Painted)
+    made = ask.claude.messages.parse(
+        model=CHAT, max_tokens=120, messages=user(TEXT), output_format=Painted, temperature=0
+    )
     assert isinstance(made.parsed_output, Painted)
 
 
