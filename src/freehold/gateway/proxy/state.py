@@ -110,11 +110,15 @@ class WorkerState:
         self._foreign_hosts: set[str] = set()
         self._breakers: dict[str, CircuitBreaker] = {}
 
-    def unreachable(self) -> list[str]:
-        """Endpoints that get no requests for now because they could not be reached."""
-        return [
-            name for name, breaker in self._breakers.items() if breaker.open_until_s and breaker.unreachable
-        ]
+    async def check_failing(self) -> None:
+        """Have health checks say how the endpoints are that kept failing."""
+        now_s = time.monotonic()
+        due = {name: one for name, one in self._breakers.items() if one.wants_check(now_s)}
+        found = await self.health.all(
+            self.table.endpoints[name] for name in due if name in self.table.endpoints
+        )
+        for name, breaker in due.items():
+            breaker.judge(time.monotonic(), answers=name not in found or found[name].answers)
 
     def log_foreign_host(self, host: str) -> None:
         """Tell the operator of a refused host name and the way to allow it: once for each, and of few."""
@@ -155,9 +159,8 @@ class WorkerState:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
         self.meters.kept_bytes = self.kept.held_bytes
-        now_s = time.monotonic()
         self.meters.open_breakers = tuple(
-            name for name, breaker in self._breakers.items() if breaker.keeps_failing(now_s)
+            name for name, breaker in self._breakers.items() if breaker.open_since_s is not None
         )
         self.meters.set("freehold_uploads_evicted", self.memory.evictions)
         # A full disk must not stop traffic; the numbers are simply older then.

@@ -33,7 +33,7 @@ LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "freehold_name_cap_usd": ("Dollars that it may spend in a day or a month", ("name", "period")),
     "freehold_breaker_open": (
-        "Workers that give an endpoint a pause, because it kept failing",
+        "Workers that pass an endpoint over where another can answer, because it kept failing",
         ("endpoint",),
     ),
     "freehold_endpoint_up": (
