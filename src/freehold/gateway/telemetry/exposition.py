@@ -44,6 +44,10 @@ LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "1 for each endpoint: its engine, and whether it is rented (it charges for tokens) or own",
         ("endpoint", "engine", "place"),
     ),
+    "freehold_route_unanswered": (
+        "1 where some requests of a route would be answered by no endpoint, by the health checks; 0 where not",
+        ("route",),
+    ),
     "freehold_ready": ("1 where /ready answers with 200, 0 where it does not", ()),
     "freehold_certificate_expires_seconds": (
         "When the certificate in force ends, in seconds since 1970",

@@ -14,16 +14,14 @@ from freehold.errors import ConfigError, UnknownModelError, UsageError, WeightsE
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
-from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
 from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
-from freehold.types.config import CaptureMode, PriceConfig
-from freehold.types.endpoint import ANY_MODEL, INCUMBENT, ServePlan
+from freehold.types.config import CaptureMode
+from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, LabelLimits
 from freehold.types.units import MIB
 from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project, now
@@ -32,11 +30,10 @@ from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.serve.serve import telling
 from freehold.workflows.serve.servers import check_folders
 from freehold.workflows.serve.tools import unmet_in_project
-from freehold.workflows.shift import keys, routes
+from freehold.workflows.shift import caps, keys, routes
 from freehold.workflows.shift.endpoints import (
     check_endpoints,
-    check_reachable,
-    check_routes_alone,
+    check_routes,
     configured_endpoints,
     others_to,
     without_key,
@@ -86,27 +83,6 @@ def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: P
     return msgspec.structs.replace(chosen, weights_path=weights.path)
 
 
-def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
-    """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
-    in_force = [key for key in store.records(ApiKey) if key.revoked_at is None]
-    limits = [key.limits for key in in_force] + [one.limits for one in store.records(LabelLimits)]
-    any_key = any(one.caps_spending for one in limits)
-    for route in store.routes():
-        if not (route.limits.caps_spending or any_key):
-            continue
-        for target in (route.incumbent, route.candidate, *route.fallback):
-            if target is None or not gateway_config.charges(target.endpoint):
-                continue
-            model = target.model or route.model
-            probe = Charge([], target.endpoint, model, 1, 0, 1)
-            if model != ANY_MODEL and usd_of(probe, gateway_config, at=now()) is None:
-                raise ConfigError(
-                    f"route {route.name} is under a spend cap, and no price of {model} is known",
-                    hint="state it: [incumbent] or [[endpoints]] price = { prompt = 2.5, completion = 10 } (dollars "
-                    "per million tokens); list prices need the extra: pip install 'freehold[costs]'",
-                )
-
-
 class Listening(Record, frozen=True, kw_only=True):
     """Where and how the gateway listens; what is None is as the project says."""
 
@@ -146,15 +122,6 @@ def _bytes(mib: float | None) -> int | None:
     return None if mib is None else round(mib * MIB)
 
 
-def _prices(project: Project) -> dict[str, PriceConfig]:
-    """The prices that the file states, by endpoint."""
-    config = project.config
-    prices = {table.name: table.price for table in config.endpoints if table.price is not None}
-    if config.incumbent is not None and config.incumbent.price is not None:
-        prices[INCUMBENT] = config.incumbent.price
-    return prices
-
-
 def _gateway_config(project: Project, listening: Listening, capture: Capture | None) -> GatewayConfig:
     """What the file, the settings and the command line say, without what only a start can know."""
     config = project.config
@@ -178,7 +145,7 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         retention_days=config.capture.retention_days,
         retention_bytes=_bytes(config.capture.retention_mib),
         workers=listening.workers or 1,
-        prices=_prices(project),
+        prices=caps.stated_prices(config),
         **telling(project),
     )
 
@@ -267,10 +234,9 @@ def up(
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
-        if not with_engine:
-            check_routes_alone(store.routes(), gateway_config)
-        check_reachable(store.routes(), gateway_config, say=progress.say)
-        _check_prices(store, gateway_config)
+        check_routes(store.routes(), gateway_config, with_engine=with_engine, say=progress.say)
+        for problem in caps.unheld(store, gateway_config):
+            progress.say(f"{problem}: it is refused there (429 price_unknown)")
         beyond_loopback = _check_address(
             project, store, gateway_config.host, listening.without_keys, say=progress.say
         )
