@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import anyio
 import msgspec
 
 from freehold.engines.ports import is_loopback
-from freehold.errors import ConfigError, UnknownModelError, UsageError, WeightsError
+from freehold.errors import ConfigError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
@@ -18,18 +17,14 @@ from freehold.privacy.library import LIBRARY
 from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
-from freehold.types.config import CaptureMode
+from freehold.types.config import CaptureMode, UseProfile
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.units import MIB
-from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project, now
-from freehold.workflows.serve.hold import ServedAt, hold
-from freehold.workflows.serve.plan import of_config, pull_and_plan
-from freehold.workflows.serve.serve import telling
+from freehold.workflows.serve.hold import ServedAt, hold, telling
 from freehold.workflows.serve.servers import check_folders
-from freehold.workflows.serve.tools import unmet_in_project
 from freehold.workflows.shift import caps, keys, routes
 from freehold.workflows.shift.endpoints import (
     check_endpoints,
@@ -40,47 +35,8 @@ from freehold.workflows.shift.endpoints import (
 )
 from freehold.workflows.shift.following import ConfigFollower
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
-from freehold.workflows.weights.pull import ensure_weights
 
 Capture = CaptureMode
-
-
-def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
-    """What `freehold migrate` chose last for this project, else its first candidate that writes text, as it comes.
-
-    Raises `UsageError` where there is none, and `WeightsError` when the chosen weights are gone and cannot be fetched
-    again: another model under the same name would answer unnoticed.
-    """
-    with open_store(project.store_url) as store:
-        chosen = store.latest(ServePlan)
-    if chosen is not None:
-        gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
-        return _with_weights_fetched_again(chosen, project, progress) if gone else chosen
-    first = project.config.writer
-    if first is None:
-        raise UsageError(
-            "no candidate can be served as it comes: each is an encoder that is not trained yet, or answers elsewhere",
-            hint="freehold migrate trains and proves one; freehold up --no-engine runs the gateway alone",
-        )
-    return pull_and_plan(
-        first.model,
-        of_config(project.config.serve),
-        project.settings,
-        progress=progress,
-    )
-
-
-def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
-    """The plan with its weights where they are now, fetched again when they were removed."""
-    weights = None
-    with contextlib.suppress(WeightsError, UnknownModelError):
-        weights = ensure_weights(chosen.model, project.settings, progress=progress)
-    if weights is None or weights.sha256 != chosen.weights_sha256:
-        raise WeightsError(
-            f"the weights that freehold migrate chose are gone: {chosen.weights_path}",
-            hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
-        )
-    return msgspec.structs.replace(chosen, weights_path=weights.path)
 
 
 class Listening(Record, frozen=True, kw_only=True):
@@ -197,6 +153,29 @@ def _overruling(listening: Listening, capture: Capture | None) -> dict[str, str]
     return {key: option for key, option in given.items() if option is not None}
 
 
+def _attributions(plans: list[ServePlan], use: UseProfile) -> dict[str, str]:
+    if not plans:
+        return {}
+    from freehold.workflows.license.rule import attributions
+
+    return attributions(plans, use)
+
+
+def _chosen(project: Project, progress: Progress) -> ServePlan:
+    from freehold.workflows.shift.chosen import project_plan  # late: a gateway alone starts without all of it
+
+    return project_plan(project, progress=progress)
+
+
+def _announce(plans: list[ServePlan], project: Project, progress: Progress) -> None:
+    for one in plans:
+        from freehold.workflows.serve.tools import unmet_in_project
+
+        if (unmet := unmet_in_project(project, one)) is not None:
+            progress.say(f"{unmet}; a route's other endpoint gets them")
+        progress.step("start the engine", note=f"{one.model} on {one.engine}")
+
+
 def up(
     project: Project,
     *,
@@ -230,7 +209,7 @@ def up(
     # Before the store is opened, which would make a new one in place of one that is lost.
     key_requirement.check_file(project.keys_file, store_file(project.store_url))
     check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
-    plans = [plan or project_plan(project, progress=progress)] if with_engine else []
+    plans = [plan or _chosen(project, progress)] if with_engine else []
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
@@ -244,7 +223,7 @@ def up(
         gateway_config = msgspec.structs.replace(
             gateway_config,
             keys_required=beyond_loopback,
-            attributions=attributions(plans, config.use),
+            attributions=_attributions(plans, config.use),
         )
 
     def build(changed: Project) -> GatewayConfig:
@@ -254,15 +233,12 @@ def up(
         return msgspec.structs.replace(
             wanted,
             keys_required=beyond_loopback,
-            attributions=attributions(plans, changed.config.use),
+            attributions=_attributions(plans, changed.config.use),
         )
 
     options = _overruling(listening, capture)
     follower = ConfigFollower(project, gateway_config, build=build, options=options, say=progress.say)
-    for one in plans:
-        if (unmet := unmet_in_project(project, one)) is not None:
-            progress.say(f"{unmet}; a route's other endpoint gets them")
-        progress.step("start the engine", note=f"{one.model} on {one.engine}")
+    _announce(plans, project, progress)
 
     async def run() -> None:
         log_dir = project.state / "engines"
