@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -70,6 +70,8 @@ class WorkerState:
             config.api_keys, required=config.keys_required, waiting=config.store_url is not None
         )
         self.ring_known = asyncio.Event()
+        self.on_revoked: Callable[[], None] | None = None
+        """Told where a key has ended: what it has under way ends with it."""
         self._read_ring()
         self.meters = Meters()
         self.preparer = Preparer(self.reader, self.meters)
@@ -216,12 +218,15 @@ class WorkerState:
             self._stored_routes = message.routes
             self.rollbacks = message.rollbacks
             self._replace_table()
+        before = self.keys
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),
             message.labels,
             required=message.required or self.config.keys_required,
             problem=message.problem,
         )
+        if self.on_revoked is not None and message.problem is None and self.keys.lacks_some_of(before):
+            self.on_revoked()
         self.ring_known.set()
 
     def _replace_table(self) -> None:

@@ -12,8 +12,6 @@ from typing import Any
 
 import msgspec
 
-from freehold.catalog import models as catalog
-from freehold.catalog import weights
 from freehold.errors import (
     ConfigError,
     KeysUnavailableError,
@@ -120,17 +118,18 @@ def add(
     at: datetime,
     project: Project | None = None,
 ) -> MadeKey:
-    """Make a key. Raises `UsageError` when there is one of that name in force, or a limit cannot be held.
+    """Make a key. Raises `UsageError` when there is or was one of that name, or a limit cannot be held.
 
     That keys are required is kept in the `project`'s file of keys before the first one is stored.
     """
     scope = scope or KeyScope()
     _check_name(name, "a key")
     old = store.get(ApiKey, name)
-    if old is not None and old.revoked_at is None:
+    if old is not None:
+        # Traces, feedback, kept answers and spending go by the name: another holder would come into them.
+        was = "there is" if old.revoked_at is None else "there was"
         raise UsageError(
-            f"there is a key named {name}",
-            hint=f"freehold keys revoke {name} ends it; or choose another name",
+            f"{was} a key named {name}", hint="choose another name: it stays with its key for good"
         )
     _check(limits)
     if scope.expires_at is not None and scope.expires_at <= at:
@@ -324,6 +323,9 @@ def check_scope(project: Project, store: Store, scope: KeyScope) -> tuple[str, .
 
 def _may_run_here(name: str) -> bool:
     """Whether it is a model, or an adapter by its model, that this project may serve itself."""
+    from freehold.catalog import models as catalog
+    from freehold.catalog import weights
+
     model = name.partition(":")[0]
     return catalog.find(model) is not None or weights.find(model) is not None
 
