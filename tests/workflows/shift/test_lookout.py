@@ -1,6 +1,7 @@
 """What the gateway's own numbers tell of a route in every state: begun, going on, over."""
 
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -15,7 +16,8 @@ from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RouteAlarm
-from freehold.workflows.shift.lookout import Lookout
+from freehold.workflows.shift import lookout
+from freehold.workflows.shift.lookout import Lookout, moves_back
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 
 AT = datetime(2026, 11, 27, 3, tzinfo=UTC)
@@ -87,6 +89,62 @@ def test_each_trouble_has_a_name(counted):
         ("mirror", "candidate"),
         ("slow", "candidate"),
     }
+
+
+def test_answers_that_hang_count_while_they_do_and_once(counted):
+    meters, look = counted
+    answers(meters, 50)
+    assert look(support=900.0) == []
+    for number in range(12):
+        meters.candidates_requests[str(number)] = ("support", time.perf_counter() - 1.5)
+    (told,) = look(support=900.0)
+    assert (told.trouble, told.failed, moves_back(told)) == ("slow", 12, True)
+    meters.candidates_requests.clear()
+    answers(meters, 12, seconds=60.0)
+    assert look(support=900.0) == [], "they are the same"
+
+
+def test_refusals_of_an_endpoint_are_no_answers_and_have_a_name(counted):
+    meters, look = counted
+    answers(meters, 40, arm="incumbent", status=401)
+    answers(meters, 40, status=429)
+    meters.count("freehold_refusals", "invalid_api_key", "chat", by=900)
+    meters.count("freehold_refusals", "spend_cap_reached", "chat", by=90)
+    told = {(one.trouble, one.arm, one.route) for one in look()}
+    assert told == {
+        ("refused", "incumbent", "support"),
+        ("limited", "candidate", "support"),
+        ("flood", "incumbent", ""),
+        ("cap", "incumbent", ""),
+    }
+    answers(meters, 40, arm="incumbent", status=401)
+    over = look()
+    assert {one.trouble for one in over} == {"flood", "cap"} and all(one.over_at for one in over)
+
+
+def test_what_failed_is_named(counted):
+    meters, look = counted
+    meters.count("freehold_upstream_failures", "incumbent", "name", by=30)
+    failures(meters, 30, arm="incumbent")
+    (told,) = look()
+    assert "endpoint incumbent: 30 × its host name cannot be resolved" in told.why
+
+
+def test_what_comes_in_late_of_a_candidate_that_was_moved_away_from_is_no_second_incident(counted, store):
+    meters, look = counted
+    store.save_route(
+        msgspec.structs.replace(store.routes()[0], state="rolled_back"), who="ada", at=AT, why=""
+    )
+    answers(meters, 40, seconds=60.0)
+    failures(meters, 40)
+    assert look(support=900.0) == []
+
+
+def test_a_clock_that_is_set_is_told(counted, monkeypatch):
+    _, look = counted
+    monkeypatch.setattr(lookout, "_clock_s", lambda: time.time() + 3600)
+    assert [one.trouble for one in look()] == ["clock"]
+    assert [one.over_at is not None for one in look()] == [True]
 
 
 def test_what_is_borne_and_what_is_not_a_routes_is_not_told(counted):

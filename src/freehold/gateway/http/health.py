@@ -14,6 +14,7 @@ WITHIN_S = 5.0
 """An endpoint that takes longer to answer a health check counts as one that does not."""
 KEPT_S = 1.0
 """Probes come from everywhere and need no key: an endpoint is not asked more often than this."""
+_KNOWN_FOR_S = 30.0
 _CHAT_PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 
@@ -43,6 +44,15 @@ class HealthChecks:
             await asyncio.wait(checks.values(), timeout=wait_s)
         late = Health(False, f"it has not answered a health check within {wait_s:g} s")
         return {name: check.result() if check.done() else late for name, check in checks.items()}
+
+    def known(self) -> dict[str, bool]:
+        """What the last checks found, of those that ended within half a minute."""
+        oldest_s = time.monotonic() - _KNOWN_FOR_S
+        return {
+            name: check.result().answers
+            for name, (at_s, _, check) in self._kept.items()
+            if at_s > oldest_s and check.done()
+        }
 
     def _checking(self, endpoint: Endpoint) -> asyncio.Task[Health]:
         now = time.monotonic()

@@ -144,7 +144,7 @@ def _transport_error(error: RequestError) -> TransportError:
     # pyreqwest says ConnectTimeoutError for any wait before the head; the causes know whether it connected.
     causes = str(error.details.get("causes")).lower()
     if isinstance(error, ConnectFailed) or (isinstance(error, ConnectTimeoutError) and "connect" in causes):
-        return ConnectError(str(error))
+        return ConnectError(f"{error} {causes}")
     if isinstance(error, TimeoutError):
         return ReadTimeout(str(error))
     return RemoteProtocolError(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,13 @@ _STARTS_KEPT, _KEPT_LENGTH_MAX = 256, 512
 class UpstreamFailure(Exception):
     """An endpoint gave no answer. `reached` is False when it cannot have seen the request."""
 
-    def __init__(self, message: str, *, reached: bool, timed_out: bool = False) -> None:
+    def __init__(
+        self, message: str, *, reached: bool, timed_out: bool = False, unresolved: bool = False
+    ) -> None:
         super().__init__(message)
         self.reached = reached
         self.timed_out = timed_out
+        self.unresolved = unresolved
 
     @property
     def status(self) -> int:
@@ -51,7 +55,7 @@ class UpstreamFailure(Exception):
     @property
     def kind(self) -> str:
         """What it is counted as."""
-        return "timeout" if self.timed_out else "connection"
+        return "timeout" if self.timed_out else "name" if self.unresolved else "connection"
 
 
 class NoCredentialsFailure(UpstreamFailure):
@@ -317,6 +321,9 @@ class Upstreams:
 def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:
     """What a client says about a failed exchange, without the addresses in it."""
     if isinstance(error, ConnectError):
+        if isinstance(error.__cause__, socket.gaierror) or "dns error" in str(error):
+            message = f"the host name of endpoint {endpoint.name} cannot be resolved"
+            return UpstreamFailure(message, reached=False, unresolved=True)
         return UpstreamFailure(f"endpoint {endpoint.name} cannot be reached", reached=False)
     if isinstance(error, ReadTimeout):
         return UpstreamFailure(

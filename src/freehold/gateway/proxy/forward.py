@@ -34,6 +34,8 @@ from freehold.wire.errors import ApiError, HttpReply, request_id_header
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
+_SILENT_S = 5.0
+"""A candidate that says nothing for so long, until its client leaves, has failed it."""
 _NO_MODEL = "you must provide a model parameter"
 _JSON = [("content-type", "application/json")]
 _UNANSWERED = frozenset(
@@ -58,6 +60,8 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         if limited := _limits_of(state, exchange):
             await _apply_limits(state, exchange, limited, is_kept=kept is not None)
         if kept is None:
+            if exchange.arm == "candidate":
+                state.meters.candidates_requests[exchange.id] = (exchange.route_name, exchange.started_s)
             await answer(state, exchange, request)
         else:
             await repeating.replay(state, exchange, kept, request)
@@ -68,6 +72,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
             raise
         exchange.completeness = "client_aborted"
         state.meters.count("freehold_client_aborts", exchange.route_name)
+        _count_against_candidate(state, exchange)
     except Exception:
         log.exception("unexpected")
         state.meters.count("freehold_refusals", "internal_error", exchange.api_route.kind)
@@ -78,6 +83,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     finally:
         request.cancel_on_disconnect = False
         state.meters.in_flight -= 1
+        state.meters.candidates_requests.pop(exchange.id, None)
         if exchange.admission is not None:
             exchange.admission()
     _finish(state, shadows, exchange)
@@ -87,6 +93,15 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     exchange.held.release()
     if state.reporter is not None:
         state.reporter.add(exchange.summary(request.header("traceparent"), with_ends=state.config.otel))
+
+
+def _count_against_candidate(state: WorkerState, exchange: ProxyExchange) -> None:
+    """A client that left a candidate which had said nothing waited for it as long as it could."""
+    if exchange.id in state.meters.candidates_requests and exchange.first_byte_s is None:
+        waited_s = time.perf_counter() - exchange.started_s
+        state.meters.observe("freehold_request_seconds", waited_s, exchange.route_name, "candidate")
+        if waited_s >= _SILENT_S:
+            state.meters.count("freehold_failures", exchange.route_name, "candidate", "silent")
 
 
 async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:

@@ -41,8 +41,7 @@ from freehold.wire.hosts import HostPolicy
 
 log = logging.getLogger("freehold.gateway")
 _FOREIGN_HOSTS_MAX = 20
-
-log = logging.getLogger("freehold.gateway")
+_WAYS_BACK_EVERY_S = 10.0
 
 
 class WorkerState:
@@ -111,10 +110,16 @@ class WorkerState:
         self.draw = random.Random().random
         self._foreign_hosts: set[str] = set()
         self._breakers: dict[str, CircuitBreaker] = {}
+        self._ways_back_checked_s = 0.0
 
     async def check_failing(self) -> None:
-        """Have health checks say how the endpoints are that kept failing."""
+        """Have health checks say how the endpoints are that kept failing, and now and then those that a promoted
+        candidate's requests could go back to."""
         now_s = time.monotonic()
+        if now_s >= self._ways_back_checked_s + _WAYS_BACK_EVERY_S:
+            self._ways_back_checked_s = now_s
+            back = {one.incumbent.endpoint for one in self.table.all_routes() if one.state == "promoted"}
+            await self.health.all(self.table.endpoints[name] for name in back if name in self.table.endpoints)
         due = {name: one for name, one in self._breakers.items() if one.wants_check(now_s)}
         found = await self.health.all(
             self.table.endpoints[name] for name in due if name in self.table.endpoints
@@ -161,6 +166,7 @@ class WorkerState:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
         self.meters.kept_bytes = self.kept.held_bytes
+        self.meters.answers = self.health.known()
         self.meters.open_breakers = tuple(
             name for name, breaker in self._breakers.items() if breaker.open_since_s is not None
         )

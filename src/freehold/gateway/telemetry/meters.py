@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,6 +135,10 @@ class Snapshot(msgspec.Struct):
     labelled: dict[str, list[tuple[Labels, float]]] = {}
     """Gauges with labels."""
     histograms: dict[str, list[tuple[Labels, list[int], float]]] = {}
+    waiting: dict[str, list[float]] = {}
+    """By route, how long the requests that its candidate was given and that are not over have been open, in seconds."""
+    answers: dict[str, bool] = {}
+    """What the last health checks of endpoints found, for those that were checked lately."""
 
 
 def buckets_of(name: str) -> tuple[float, ...]:
@@ -172,6 +177,8 @@ class Meters:
         "_keys",
         "_models",
         "_waits",
+        "answers",
+        "candidates_requests",
         "counters",
         "held_bytes",
         "in_flight",
@@ -192,6 +199,9 @@ class Meters:
         self._codes: dict[str, str] = {}
         self._keys: dict[str, str] = {}
         self.open_breakers: tuple[str, ...] = ()
+        self.candidates_requests: dict[str, tuple[str, float]] = {}
+        """By a request's id its route and when it began (`time.perf_counter`), while a candidate has it."""
+        self.answers: dict[str, bool] = {}
         self.in_flight = 0
         self.held_bytes = 0
         self.kept_bytes = 0
@@ -269,15 +279,19 @@ class Meters:
 
     def snapshot(self) -> Snapshot:
         taken = Snapshot(
+            answers=self.answers,
             gauges={
                 "freehold_in_flight": float(self.in_flight),
                 "freehold_held_bytes": float(self.held_bytes),
                 "freehold_cache_bytes": float(self.kept_bytes),
                 **self.stated,
-            }
+            },
         )
         for (name, labels), value in self.counters.items():
             taken.counters.setdefault(name, []).append((labels, value))
+        now_s = time.perf_counter()
+        for route, began_s in self.candidates_requests.values():
+            taken.waiting.setdefault(route, []).append(now_s - began_s)
         if self.open_breakers:
             taken.labelled["freehold_breaker_open"] = [((endpoint,), 1.0) for endpoint in self.open_breakers]
         for (route, endpoint, arm, status, model, key), answers in self._answers.items():
@@ -310,7 +324,7 @@ def settle_counters(folder: Path, owner: str, counters: Mapping[tuple[str, Label
     snapshot = Snapshot()
     if path.exists():
         snapshot = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
-        snapshot.gauges, snapshot.labelled = {}, {}
+        snapshot.gauges, snapshot.labelled, snapshot.waiting, snapshot.answers = {}, {}, {}, {}
     names = {name for name, _ in counters}
     most = {(name, labels): value for name in names for labels, value in snapshot.counters.pop(name, ())}
     for key, value in counters.items():
@@ -328,7 +342,7 @@ def read_all(folder: Path) -> list[Snapshot]:
         taken = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
         process_id = int(path.stem.split("-")[1])
         if process_id == 0 or not _is_alive(process_id):
-            taken.gauges, taken.labelled = {}, {}
+            taken.gauges, taken.labelled, taken.waiting, taken.answers = {}, {}, {}, {}
         snapshots.append(taken)
     return snapshots
 

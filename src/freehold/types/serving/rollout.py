@@ -21,9 +21,13 @@ Gate = Literal["evidence", "users", "hours", "harm", "verdict", "parity", "quali
 stage; that a drop of three margins is ruled out; an offline verdict that promotes, and parity; before promotion each
 metric shown to be within its limit."""
 
-Trouble = Literal["failures", "schema", "slow", "mirror"]
-"""Requests that one arm did not answer; answers that broke their schema; answers later than the rollout's limit;
-mirrored requests that the candidate did not answer."""
+Trouble = Literal[
+    "failures", "schema", "slow", "mirror", "empty", "language", "refused", "limited", "flood", "cap", "clock"
+]
+"""Requests that one arm did not answer; answers that broke their schema; answers later than the limit; mirrored
+requests that the candidate did not answer; a promoted candidate's answers that are empty, or in another language than
+they were asked in; an endpoint that refuses its key (401, 403) or has enough of it (429). Of the gateway: clients
+without a valid key; a spend cap that is reached; a clock that was moved."""
 
 FEWEST_PAIRS = 5
 """Fewer pairs than this say nothing about quality."""

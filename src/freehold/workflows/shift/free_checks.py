@@ -1,0 +1,99 @@
+"""What the words of a promoted candidate show for nothing: answers that are empty, or in another language than asked.
+
+Both are judged against what the candidate did before it was promoted: a task may want empty answers, or translations.
+Only captured traces have words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from freehold.datasets.sampling import answer_of
+from freehold.deferring.request_text import request_text
+from freehold.stats.drift import USUAL_FAILURES
+from freehold.store import Store
+from freehold.types.route import Route
+from freehold.types.trace import Trace
+from freehold.workflows.choose.needs import language_of
+
+Check = Literal["empty", "language"]
+_BASELINE_TRACES = 200
+_PAGE = 200
+_SLOWER_TIMES = 3.0
+_FEWEST_TIMES = 20
+
+
+class _Watched(NamedTuple):
+    limits: dict[Check, float]
+    slow_ms: float | None
+    """Three times its 95th percentile before it was promoted."""
+    cursor: int
+
+
+class Checked(NamedTuple):
+    """Answers that a check could judge, those of them that failed it, and the share that is usual here."""
+
+    answers: int
+    failed: int
+    usual: float
+
+
+class FreeChecks:
+    """Follows the traces of promoted candidates from when it first sees that they are."""
+
+    def __init__(self) -> None:
+        self._watched: dict[tuple[str, int], _Watched] = {}
+
+    def look(self, store: Store, routes: Iterable[Route]) -> dict[tuple[str, Check], Checked]:
+        """What came since the last look, by route. Raises `StoreError`."""
+        promoted = {(route.name, route.revision): route for route in routes if route.state == "promoted"}
+        self._watched = {key: one for key, one in self._watched.items() if key in promoted}
+        found: dict[tuple[str, Check], Checked] = {}
+        for key, route in promoted.items():
+            watched = self._watched.get(key)
+            if watched is None:
+                self._watched[key] = _baseline(store, route)
+                continue
+            page = store.traces_after(watched.cursor, most=_PAGE, route=route.name, complete_only=False)
+            if page:
+                self._watched[key] = watched._replace(cursor=page[-1][0])
+            for check, limit in watched.limits.items():
+                judged = [one for _, trace in page if (one := _fails(check, trace)) is not None]
+                found[route.name, check] = Checked(len(judged), sum(judged), limit)
+        return found
+
+    def slow_ms(self, route: str) -> float | None:
+        """How late an answer of a route's promoted candidate is, by what it was before."""
+        return next((one.slow_ms for (name, _), one in self._watched.items() if name == route), None)
+
+
+def _baseline(store: Store, route: Route) -> _Watched:
+    """What was usual until the route was moved last; what goes on now may be the fault that is looked for."""
+    change = next(reversed(store.route_history(route.name)), None)
+    until = None if change is None else change.at
+    recent = store.latest_traces(_BASELINE_TRACES, route=route.name, until=until, complete_only=False)
+    own = [trace for trace in recent if trace.arm == "candidate"]
+    limits: dict[Check, float] = {}
+    checks: tuple[Check, ...] = ("empty", "language")
+    for check in checks:
+        judged = [one for trace in own if (one := _fails(check, trace)) is not None]
+        share = sum(judged) / len(judged) if judged else 0.0
+        if (limit := USUAL_FAILURES + 2 * share) < 1:
+            limits[check] = limit
+    times = sorted(trace.total_ms for trace in own if trace.total_ms is not None)
+    slow_ms = _SLOWER_TIMES * times[len(times) * 95 // 100] if len(times) >= _FEWEST_TIMES else None
+    return _Watched(limits, slow_ms, store.newest_trace().place)
+
+
+def _fails(check: Check, trace: Trace) -> bool | None:
+    """Whether a candidate's answer to a client fails a check; None where it cannot be judged."""
+    if trace.arm != "candidate" or trace.parent_id is not None or trace.fallback is not None:
+        return None
+    if trace.kind != "chat" or trace.completeness != "complete" or trace.status >= 400:
+        return None
+    answer = (answer_of(trace) or "").strip()
+    if check == "empty":
+        return not answer
+    asked, said = language_of(request_text(trace.request)), language_of(answer)
+    return None if asked is None or said is None else asked != said
