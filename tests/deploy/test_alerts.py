@@ -52,6 +52,13 @@ CASES = {
         # Few requests, all of which fail; and many, of which few fail.
         {FINE: "0+100x60", UNANSWERED: "0+1x60", BROKEN.replace('"r"', '"rare"'): "0x50 1+0x10"},
     ),
+    "FreeholdRefusedByEndpoint": (
+        {of("freehold_requests_total", 'endpoint="e",status="401"'): "0+10x60"},
+        {
+            of("freehold_requests_total", 'endpoint="e",status="401"'): "0+4x60",
+            of("freehold_requests_total", 'endpoint="e",status="200"'): "0+10x60",
+        },
+    ),
     "FreeholdRequestsRefusedUnchecked": (
         {of("freehold_refusals_total", 'code="keys_unavailable",path="chat"'): "0+3x60"},
         {of("freehold_refusals_total", 'code="rate_limit_exceeded",path="chat"'): "0+3x60"},

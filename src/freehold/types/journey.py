@@ -142,6 +142,8 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     evidence: tuple[EvidenceAge, ...] = ()
     rollout: RolloutFacts | None = None
     gateway_runs: bool = False
+    incidents: tuple[str, ...] = ()
+    """What is wrong with the running gateway now."""
     """Whether a gateway of this project runs on this machine."""
     gateway_url: str | None = None
     """Its address, where it runs in the background."""
@@ -175,3 +177,5 @@ class JourneyState(Record, frozen=True, kw_only=True):
     days_left: int | None
     evidence: tuple[EvidenceAge, ...] = ()
     warnings: tuple[str, ...] = ()
+    incidents: tuple[str, ...] = ()
+    """What is wrong with the running gateway now, each with what to do."""

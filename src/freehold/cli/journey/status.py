@@ -47,12 +47,15 @@ def command(config_path: Path | None, as_json: bool) -> None:
 
 def show_state(state: JourneyState) -> None:
     """Print a state for people."""
+    for line in state.incidents:
+        echo(click.style(hanging(line, "ALARM  "), fg="red", bold=True))
     name = click.style(state.app, bold=True)
     leaves = "" if state.incumbent is None else f", which leaves {state.incumbent}"
     echo(f"{name}{leaves}")
     echo(hanging(state.sentence, "where  "))
     for line in state.warnings:
-        echo(hanging(line, "note   "))
+        if not any(one.startswith(line) for one in state.incidents):
+            echo(hanging(line, "note   "))
     echo(hanging(state.next.sentence, "next   "))
     echo(f"       {click.style(state.next.command, bold=True)}")
     if state.next.why:

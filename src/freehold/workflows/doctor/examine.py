@@ -67,6 +67,7 @@ PARTS: dict[str, tuple[SiteCheck, ...]] = {
         SiteCheck("engines", machine.look_at_engines, machine.judge_engines),
         SiteCheck("sandbox", machine.look_at_sandbox, machine.judge_sandbox),
     ),
+    "The running gateway": (SiteCheck("incidents", project.look_at_incidents, project.judge_incidents),),
     "This project": (
         SiteCheck("configuration", project.look_at_config, project.judge_config),
         SiteCheck("keys", project.look_at_keys, project.judge_keys),

@@ -19,9 +19,11 @@ from freehold.store.urls import store_file
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
 from freehold.types.route import ApiKey
+from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.doctor.leftovers import look_at_leftovers
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
+from freehold.workflows.shift.incidents import Incident, incidents
 
 SOON_DAYS = 90
 
@@ -272,3 +274,23 @@ def judge_facts(facts: FactFacts) -> Iterator[Finding]:
         yield warn("incumbent", f"{text}, in {left} days", fix)
     else:
         yield ok("incumbent", f"{text}, in {left} days")
+
+
+def look_at_incidents(site: Site) -> tuple[Incident, ...]:
+    if not site.state.exists():
+        return ()
+    try:
+        rows = rows_of(site, "SELECT id, body FROM records WHERE kind = 'route_alarm'")
+        alarms = [
+            decoded(body, RouteAlarm, "route_alarm", "records", f"route_alarm/{key}") for key, body in rows
+        ]
+    except FreeholdError:
+        alarms = []  # another check says what is wrong with the store
+    return incidents(site.state, alarms)
+
+
+def judge_incidents(found: tuple[Incident, ...]) -> Iterator[Finding]:
+    for one in found:
+        yield (fail if one.serious else warn)("incidents", one.what, one.fix)
+    if not found:
+        yield ok("incidents", "no gateway of this project tells of any")

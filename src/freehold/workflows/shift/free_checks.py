@@ -1,7 +1,7 @@
-"""What the words of a promoted candidate show for nothing: answers that are empty, or in another language than asked.
+"""What words show for nothing: answers that are empty, or of a promoted candidate in another language than asked.
 
-Both are judged against what the candidate did before it was promoted: a task may want empty answers, or translations.
-Only captured traces have words.
+A promoted candidate is judged against what it did before: a task may want empty answers, or translations. Only captured
+traces have words.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from freehold.types.trace import Trace
 from freehold.workflows.choose.needs import language_of
 
 Check = Literal["empty", "language"]
+_OF_OTHERS: dict[Check, float] = {"empty": 0.25}
+"""Of an incumbent, which nothing was known of before, only what hardly a task wants."""
 _BASELINE_TRACES = 200
 _PAGE = 200
 _SLOWER_TIMES = 3.0
@@ -28,7 +30,14 @@ class _Watched(NamedTuple):
     limits: dict[Check, float]
     slow_ms: float | None
     """Three times its 95th percentile before it was promoted."""
-    cursor: int
+
+
+class Judged(NamedTuple):
+    """What a check is about: a route, empty where none was named, and who answered."""
+
+    route: str
+    arm: Literal["candidate", "incumbent"]
+    check: Check
 
 
 class Checked(NamedTuple):
@@ -40,27 +49,32 @@ class Checked(NamedTuple):
 
 
 class FreeChecks:
-    """Follows the traces of promoted candidates from when it first sees that they are."""
+    """Follows the traces of a store from its first look on, and promoted candidates from when it sees that they are."""
 
     def __init__(self) -> None:
+        self._cursor: int | None = None
         self._watched: dict[tuple[str, int], _Watched] = {}
 
-    def look(self, store: Store, routes: Iterable[Route]) -> dict[tuple[str, Check], Checked]:
-        """What came since the last look, by route. Raises `StoreError`."""
+    def look(self, store: Store, routes: Iterable[Route]) -> dict[Judged, Checked]:
+        """What the newest traces since the last look show. Raises `StoreError`."""
         promoted = {(route.name, route.revision): route for route in routes if route.state == "promoted"}
-        self._watched = {key: one for key, one in self._watched.items() if key in promoted}
-        found: dict[tuple[str, Check], Checked] = {}
-        for key, route in promoted.items():
-            watched = self._watched.get(key)
-            if watched is None:
-                self._watched[key] = _baseline(store, route)
-                continue
-            page = store.traces_after(watched.cursor, most=_PAGE, route=route.name, complete_only=False)
-            if page:
-                self._watched[key] = watched._replace(cursor=page[-1][0])
-            for check, limit in watched.limits.items():
-                judged = [one for _, trace in page if (one := _fails(check, trace)) is not None]
-                found[route.name, check] = Checked(len(judged), sum(judged), limit)
+        self._watched = {
+            key: self._watched.get(key) or _baseline(store, route) for key, route in promoted.items()
+        }
+        usual = {name: watched.limits for (name, _), watched in self._watched.items()}
+        newest = store.newest_trace().place
+        since, self._cursor = self._cursor, newest
+        if since is None or since == newest:
+            return {}
+        found: dict[Judged, Checked] = {}
+        for _, trace in store.traces_after(max(since, newest - _PAGE), most=_PAGE, complete_only=False):
+            own = trace.arm == "candidate" and trace.route in usual
+            limits = usual[trace.route or ""] if own else _OF_OTHERS
+            for check, limit in limits.items():
+                if (failed := _fails(check, trace)) is not None:
+                    key = Judged(trace.route or "", trace.arm, check)
+                    before = found.get(key, Checked(0, 0, limit))
+                    found[key] = Checked(before.answers + 1, before.failed + failed, limit)
         return found
 
     def slow_ms(self, route: str) -> float | None:
@@ -83,12 +97,12 @@ def _baseline(store: Store, route: Route) -> _Watched:
             limits[check] = limit
     times = sorted(trace.total_ms for trace in own if trace.total_ms is not None)
     slow_ms = _SLOWER_TIMES * times[len(times) * 95 // 100] if len(times) >= _FEWEST_TIMES else None
-    return _Watched(limits, slow_ms, store.newest_trace().place)
+    return _Watched(limits, slow_ms)
 
 
 def _fails(check: Check, trace: Trace) -> bool | None:
-    """Whether a candidate's answer to a client fails a check; None where it cannot be judged."""
-    if trace.arm != "candidate" or trace.parent_id is not None or trace.fallback is not None:
+    """Whether an answer to a client fails a check; None where it cannot be judged."""
+    if trace.parent_id is not None or trace.fallback is not None:
         return None
     if trace.kind != "chat" or trace.completeness != "complete" or trace.status >= 400:
         return None

@@ -26,6 +26,7 @@ from freehold.stats.sequential import MeanLimit
 from freehold.store import Store
 from freehold.types.route import Route
 from freehold.types.serving.rollout import RouteAlarm, Trouble
+from freehold.workflows.shift.endpoints import asked_targets
 from freehold.workflows.shift.free_checks import FreeChecks
 
 log = logging.getLogger("freehold.observer")
@@ -33,7 +34,9 @@ log = logging.getLogger("freehold.observer")
 _REFUSALS = frozenset(("401", "403", "429"))
 AGAIN_AFTER = timedelta(hours=1)
 """A trouble that goes on is told again after this long."""
-OFTEN = 0.5
+HANGS_MS = 30_000.0
+"""An answer of a candidate that is open for longer is late, where nothing says what is."""
+OFTEN = 0.25
 """Share of requests from which on refusals are a trouble: some clients' mistakes are none."""
 MOVES_AT = LOOKS_TO_ALARM * 1600
 """For what moves traffic: a year of looks every two seconds, a hundred times over."""
@@ -92,10 +95,14 @@ class Lookout:
             for one in store.records(RouteAlarm)
             if one.over_at is None and one.gateway == self._machine
         }
-        later = {name: ms for name in routes if (ms := self._checks.slow_ms(name)) is not None}
+        later = {
+            route.name: self._checks.slow_ms(route.name) or HANGS_MS
+            for route in routes.values()
+            if route.state in ("canary", "promoted")
+        }
         news = self._news(routes.values(), later | limits_ms)
-        for (name, check), one in self._checks.look(store, routes.values()).items():
-            news[_Key(name, check, "candidate")] = Counted(one.answers, one.failed, one.usual)
+        for judged, one in self._checks.look(store, routes.values()).items():
+            news[_Key(judged.route, judged.check, judged.arm)] = Counted(one.answers, one.failed, one.usual)
         moved_s, self._clock_s = abs(_clock_s() - self._clock_s), _clock_s()
         news[_Key("", "clock", "incumbent")] = Counted(20, 20 * (moved_s > CLOCK_STEP_S))
         told = []
@@ -170,7 +177,7 @@ class Lookout:
             "schema": "the candidate's answers broke their schema",
             "slow": "the candidate was later than its limit, answers that are still open included",
             "mirror": "the candidate did not answer what was mirrored to it",
-            "empty": "the candidate's answers were empty",
+            "empty": f"the {key.arm}'s answers were empty",
             "language": "the candidate answered in another language than it was asked in",
             "refused": f"the {key.arm}'s endpoint refused the key that it was sent (401 or 403)",
             "limited": f"the {key.arm}'s endpoint took no more requests (429)",
@@ -180,7 +187,9 @@ class Lookout:
         }[key.trouble]
         if key.trouble == "clock":
             return what
-        causes = sorted(self._news_of_causes.items(), key=lambda one: -one[1])
+        asked = {one.endpoint for one in (route and asked_targets(route)) or ()}
+        causes = [one for one in self._news_of_causes.items() if not route or one[0][0] in asked]
+        causes.sort(key=lambda one: -one[1])
         named = ", ".join(
             f"endpoint {endpoint}: {n:.0f} × {kind}" for (endpoint, kind), n in causes[:3] if n > 0
         )

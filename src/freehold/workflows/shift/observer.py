@@ -38,8 +38,6 @@ from freehold.workflows.shift.rollout import rollout
 log = logging.getLogger("freehold.observer")
 FILE_EVERY_S = 0.5
 LEASE_SECONDS = 30.0
-HANGS_MS = 30_000.0
-"""An answer of a candidate that is open for longer is late, where its rollout has no limit."""
 
 
 class Observer:
@@ -111,9 +109,7 @@ class Observer:
         if self._lookout is None:
             return
         limits = {
-            one.route: one.max_p95_ms or HANGS_MS
-            for one in rollout_records.newest(store)
-            if one.max_p95_ms is not None or one.is_live
+            one.route: one.max_p95_ms for one in rollout_records.newest(store) if one.max_p95_ms is not None
         }
         told = self._lookout.look(store, at=datetime.now(UTC), limits_ms=limits)
         actions = {alarm.key: self._move_back(store, alarm) for alarm in self._lookout.open}

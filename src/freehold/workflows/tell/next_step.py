@@ -44,6 +44,7 @@ def journey_state(facts: ProjectFacts) -> JourneyState:
         days_left=facts.days_left,
         evidence=facts.evidence,
         warnings=_warnings(facts),
+        incidents=facts.incidents,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from freehold.types.journey import JourneyState, ProjectFacts, RolloutFacts, Ver
 from freehold.types.record import StoredRecord
 from freehold.types.report import Report
 from freehold.types.ruling import Ruling
-from freehold.types.serving.rollout import Check, Rollout
+from freehold.types.serving.rollout import Check, Rollout, RouteAlarm
 from freehold.types.training import Adapter, WholeModel
 from freehold.types.verdict import SEVERITY, Verdict
 from freehold.workflows.project import Project, current_folder, open_project
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import background
+from freehold.workflows.shift.incidents import incidents
 from freehold.workflows.shift.rollout import rollout as rollouts
 from freehold.workflows.tell.next_step import journey_state
 from freehold.workflows.watch import watch
@@ -70,6 +72,7 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
                 broken=error.message,
                 broken_hint=error.hint,
                 broken_store=isinstance(error, StorageError) and not error.retryable,
+                incidents=_incidents(project, ()),
             )
         )
 
@@ -112,6 +115,7 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
         evidence=() if judged is None else _evidence(project, store, judged, at),
         rollout=rollout,
         **_gateway(project),
+        incidents=_incidents(project, store.records(RouteAlarm)),
     )
     return facts if rollout is None else _with_watch(project, store, rollout.route, facts)
 
@@ -207,6 +211,11 @@ def _gateway(project: Project) -> dict[str, Any]:
     up = background.running(project)
     runs = up is not None or bool(meters.read_running(folder.absolute() / "spool"))
     return {"gateway_runs": runs, "gateway_url": None if up is None else up.url}
+
+
+def _incidents(project: Project, alarms: Iterable[RouteAlarm]) -> tuple[str, ...]:
+    folder = project.settings.state or project.root / ".freehold"
+    return tuple(f"{one.what} ({one.fix})" for one in incidents(folder, alarms)) if folder.exists() else ()
 
 
 def _with_watch(project: Project, store: Store, route: str, facts: ProjectFacts) -> ProjectFacts:
