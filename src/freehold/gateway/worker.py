@@ -58,6 +58,7 @@ async def work(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(app.state.ring_known.wait(), _RING_WITHIN_S)
         server = HttpServer(app, app.state.memory)
+        app.state.on_revoked = lambda: server.end(lambda request: app.state.keys.refuses(request.header))
         certificate = None if config.tls is None else ServerCertificate(config.tls)
         app.state.certificate = certificate
         await server.listen(listener, certificate, handover)
