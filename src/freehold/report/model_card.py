@@ -293,6 +293,13 @@ _STAGES = {
 }
 
 
+_TUNED_ON = (
+    "To tune it on, `sentence_transformers.SentenceTransformer(folder)` or `transformers.AutoModel` opens the same "
+    "weights. `encode` gives the embeddings that `heads.npz` reads; of a text longer than `max_tokens` it reads the "
+    "first piece only."
+)
+
+
 def encoder_card(facts: EncoderCardFacts) -> str:
     """The whole card."""
     encoder = facts.encoder
@@ -302,6 +309,7 @@ def encoder_card(facts: EncoderCardFacts) -> str:
         _encoder_what(facts),
         f"```\n{facts.usage}\n```",
         f"It needs {facts.libraries}, and neither PyTorch nor freehold.",
+        *([] if "modules.json" not in facts.files else [_TUNED_ON]),
         "## What it answers\n\n"
         + "\n".join(_field(field) for field in encoder.manifest.fields)
         + "\n\nIt answers every message, also those of a kind it was never taught.",
@@ -318,7 +326,8 @@ def encoder_card(facts: EncoderCardFacts) -> str:
 def _encoder_front_matter(facts: EncoderCardFacts) -> str:
     encoder = facts.encoder
     lines = ["---", f"base_model: {encoder.base_model}", "base_model_relation: finetune"]
-    lines += [f"library_name: {encoder.manifest.runs_on}", "pipeline_tag: text-classification"]
+    library = "sentence-transformers" if "modules.json" in facts.files else encoder.manifest.runs_on
+    lines += [f"library_name: {library}", "pipeline_tag: text-classification"]
     if facts.ruling is not None and len(facts.ruling.licenses) == 1:
         lines.append(f"license: {facts.ruling.licenses[0].lower()}")
     elif facts.ruling is not None and facts.ruling.licenses:

@@ -101,7 +101,7 @@ def export_encoder(encoder: str, out: Path | None, config_path: Path | None, as_
     """Write an encoder for any program: ONNX, an example of a few lines, and a model card.
 
     The example needs onnxruntime, tokenizers and numpy, and neither PyTorch nor freehold. freehold serve takes the
-    folder, too.
+    folder, too, and SentenceTransformer(folder) opens it to be tuned on.
 
     \b
     Example:
@@ -116,7 +116,7 @@ def export_encoder(encoder: str, out: Path | None, config_path: Path | None, as_
     record = _shelf("encoder").find(project, encoder)
     with progress() as bar:
         made = export(project, record, out=out, progress=bar)
-    _tell_export(made, (), as_json=as_json)
+    _tell_export(made, made.notes, as_json=as_json)
 
 
 def _tell_export(made: Any, notes: Sequence[str], *, as_json: bool) -> None:

@@ -196,7 +196,8 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: one.contiguous().clone() for name, one in base.model.state_dict().items()}, str(path))
+    tensors = {name: one.contiguous().clone() for name, one in base.model.state_dict().items()}
+    save_file(tensors, str(path), metadata={"format": "pt"})
 
 
 def _write_heads(path: Path, fitted: Fitted) -> None:

@@ -1,4 +1,5 @@
-"""`freehold encoders export`: a trained encoder for any program, with an example of a few lines and its model card."""
+"""`freehold encoders export`: a trained encoder for any program, with an example of a few lines and its model card, in
+a folder that sentence-transformers and transformers open, to be tuned on."""
 
 from __future__ import annotations
 
@@ -8,9 +9,13 @@ from pathlib import Path
 from freehold import __version__
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
 from freehold.encoders.pieces import WITHIN
+from freehold.errors import FreeholdError, WeightsError
+from freehold.files import write_json
 from freehold.late import np
 from freehold.report.model_card import EncoderCardFacts, encoder_card
+from freehold.training.encoder.job import TUNED
 from freehold.types.encoder import EncoderManifest, EncoderModel
+from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data.curate import data_in_short
@@ -25,8 +30,8 @@ from freehold.workflows.train.exported import (
     export_folder,
     hashes_of,
     rulings_of,
-    stored_base,
 )
+from freehold.workflows.weights.pull import ensure_weights
 
 ONNX = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
 
@@ -196,12 +201,14 @@ class EncoderExport(Record, frozen=True, kw_only=True):
     files: Files
     bytes: int
     usage: str
+    notes: tuple[str, ...] = ()
 
 
 def export_encoder(
     project: Project, encoder: EncoderModel, *, out: Path | None = None, progress: Progress
 ) -> EncoderExport:
-    """Write an encoder into a folder of its own that answers without freehold and without PyTorch.
+    """Write an encoder into a folder of its own that answers without freehold and without PyTorch, and that
+    sentence-transformers opens where the base's weights can be had.
 
     The folder is made next to its final place and moved there in one step; one that exists is replaced only when an
     export made it. freehold serves it, too. Raises `UsageError`, `StorageError`, and what reading its files raises.
@@ -223,7 +230,11 @@ def export_encoder(
                 plain[f"{number}.words"] = head.words / np.float32(head.field.temperature)
         np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
         (partial / ASK).write_text(example(manifest), encoding="utf-8")
-        licenses = copy_licenses(stored_base(project, encoder.base_model), partial)
+        try:
+            base = ensure_weights(encoder.base_model, project.settings, progress=progress)
+            licenses, note = copy_licenses(base, partial), _write_tunable(encoder, base, partial)
+        except FreeholdError as error:
+            licenses, note = [], f"it cannot be tuned on from here: {error.message}"
         files = hashes_of(partial)
         card = encoder_card(_facts(project, encoder, files, progress, licenses))
         (partial / README).write_text(card, encoding="utf-8")
@@ -233,7 +244,58 @@ def export_encoder(
         files=files,
         bytes=bytes_of(target),
         usage=usage_of(manifest),
+        notes=() if note is None else (note,),
     )
+
+
+_TOKENIZERS = (
+    "config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+)
+
+
+def _write_tunable(encoder: EncoderModel, base: Weights, folder: Path) -> str | None:
+    """Add what sentence-transformers and transformers read: the weights as they were served, the architecture, the
+    pooling. Returns why that cannot be, None where it is done."""
+    manifest, place = encoder.manifest, Path(base.path or "")
+    if base.format != "safetensors":
+        return f"it cannot be tuned on: weights in the format {base.format} are packed"
+    if base.sha256 != encoder.base_sha256:
+        raise WeightsError(f"{base.model_id} has other weights here than it was trained on")
+    place = place.parent if place.is_file() else place
+    for pattern in _TOKENIZERS:
+        for file in place.glob(pattern):
+            shutil.copyfile(file, folder / file.name)
+    tuned = Path(encoder.path) / "run" / TUNED
+    for file in [tuned] if encoder.stage != "frozen" else sorted(place.glob("*.safetensors*")):
+        if not file.is_file():
+            raise WeightsError(f"{file} is gone")
+        shutil.copyfile(file, folder / ("model.safetensors" if file == tuned else file.name))
+    modules = ["Transformer", "Pooling", *(["Normalize"] if manifest.normalize else [])]
+    rows = [
+        {
+            "idx": at,
+            "name": str(at),
+            "path": "" if at == 0 else f"{at}_{name}",
+            "type": f"sentence_transformers.models.{name}",
+        }
+        for at, name in enumerate(modules)
+    ]
+    pooling = {"word_embedding_dimension": manifest.width} | {
+        f"pooling_mode_{mode}": mode.startswith(manifest.pooling) for mode in ("cls_token", "mean_tokens")
+    }
+    prompts = (
+        {"prompts": {"query": manifest.prefix}, "default_prompt_name": "query"} if manifest.prefix else {}
+    )
+    write_json(folder / "modules.json", rows)
+    write_json(folder / "1_Pooling" / "config.json", pooling)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": manifest.max_tokens})
+    write_json(folder / "config_sentence_transformers.json", prompts)
+    return None
 
 
 def _facts(
