@@ -224,7 +224,8 @@ def _print_encoder(encoder: EncoderModel) -> None:
             f"{'any' if field.kind == 'several' else 'one'} of {len(field.labels):,} labels"
         )  # fmt: skip
         echo(f"  answers    {field.name + ': ' if field.name else ''}{amount}")
-    echo(f"  reads      {manifest.max_tokens:,} tokens of a message, {manifest.runs_on}")
+    tokens = "" if encoder.stage == "words" else f"{manifest.max_tokens:,} tokens of a message, "
+    echo(f"  reads      {tokens}{manifest.runs_on}")
     echo(f"  trained    {encoder.stage}, {encoder.train_samples:,} samples in {encoder.train_seconds:,.0f} s")
     error = encoder.calibration_error
     echo(f"  validation {_right(encoder)}" + ("" if error is None else f", calibration error {error:.3f}"))

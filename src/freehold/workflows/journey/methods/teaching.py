@@ -14,7 +14,7 @@ from freehold.datasets import building
 from freehold.training.encoder import pseudo
 from freehold.training.encoder.prepared import prepare
 from freehold.types.dataset import Dataset, Sample
-from freehold.types.encoder import texts_of
+from freehold.types.encoder import WORDS_MODEL, texts_of
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 from freehold.types.teaching import PseudoLabels, Teaching
@@ -80,10 +80,10 @@ def taught(candidate: Candidate, bench: Bench, weights: Weights) -> TeachingData
 
 
 def _pseudo_labels(candidate: Candidate, bench: Bench, weights: Weights) -> JudgedPseudoLabels | None:
-    """None where the incumbent has answered nothing that is learned, or there are too few right answers to judge by:
-    all are learned then."""
+    """None where the incumbent has answered nothing that is learned, there are too few right answers to judge by, or
+    no embeddings to do it with: all are learned then."""
     counts = bench.dataset.targets_from
-    if min(counts.get("gold", 0), counts.get("incumbent", 0)) < pseudo.FEWEST:
+    if weights.format == "words" or min(counts.get("gold", 0), counts.get("incumbent", 0)) < pseudo.FEWEST:
         return None
     return bench.steps.run(
         f"pseudo:{candidate.key}",
@@ -118,7 +118,7 @@ def _pseudo_ids(dataset: Dataset) -> Iterable[str]:
 
 def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sample, ...]:
     """Messages without an answer, or with one that is not trusted."""
-    if not bench.project.config.data.unlabelled:
+    if not bench.project.config.data.unlabelled or candidate.model == WORDS_MODEL:
         return ()
     if candidate.settings.stage in ("frozen", "tuned"):
         bench.progress.say(
