@@ -6,7 +6,6 @@ project keeps beside its own, so that each candidate's data can be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from freehold import __version__
@@ -99,21 +98,9 @@ def _judged(bench: Bench, weights: Weights) -> JudgedPseudoLabels:
     found = pseudo.judge(
         pseudo.AgreementJob(dataset=bench.dataset, base=weights, threads=bench.project.settings.threads)
     )
-    told = PseudoLabels(
-        way=found.best,
-        right_answers=found.right_answers,
-        pseudo=found.pseudo,
-        agreed=found.pseudo - len(found.doubted),
-        asked=found.asked,
-        right=found.right,
-    )
-    if found.best == "none":
-        return JudgedPseudoLabels(told=told, without=tuple(_pseudo_ids(bench.dataset)))
-    return JudgedPseudoLabels(told=told, without=found.doubted if found.best == "agreed" else ())
-
-
-def _pseudo_ids(dataset: Dataset) -> Iterable[str]:
-    return (one.id for one in building.samples(dataset, "train") if one.gold is None)
+    agreed = found.pseudo - len(found.doubted)
+    told = PseudoLabels(right_answers=found.right_answers, pseudo=found.pseudo, agreed=agreed)
+    return JudgedPseudoLabels(told=told, without=found.doubted)
 
 
 def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sample, ...]:
