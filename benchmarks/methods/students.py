@@ -16,6 +16,7 @@ import csv
 import json
 import os
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,11 +30,12 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from threadpoolctl import threadpool_limits
 
 from benchmarks.methods.encoders import cpu_seconds, dataset_of
+from freehold.encoders.answers import answer
 from freehold.encoders.runner import EncodedText, load_runner
-from freehold.engines.encoder.answers import answer
 from freehold.settings import Settings, load
+from freehold.training.encoder.heads import calibration_error
 from freehold.types.dataset import Message
-from freehold.types.encoder import EncoderConfig, EncoderManifest
+from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderManifest
 from freehold.types.progress import Silent
 from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
@@ -229,28 +231,36 @@ def student(
             )
         },
     )
-    base = ensure_weights(MULTILINGUAL_BASE if name == "german" else ENGLISH_BASE, settings)
+    usual = MULTILINGUAL_BASE if name == "german" else ENGLISH_BASE
+    base = ensure_weights(WORDS_MODEL if stage == "words" else usual, settings)
     before = cpu_seconds()
     made = train_encoder(
-        config=EncoderConfig(stage=stage), dataset=dataset, base=base, out_dir=out, name="student",
-        settings=settings, progress=Silent(),
+        config=EncoderConfig(stage="auto" if stage == "words" else stage), dataset=dataset, base=base, out_dir=out,
+        name="student", settings=settings, progress=Silent(),
     )  # fmt: skip
     used = cpu_seconds() - before
     folder = Path(made.path)
     manifest = msgspec.json.decode((folder / "encoder.json").read_bytes(), type=EncoderManifest)
     texts = [manifest.texts_of(messages(row)) for row in shape.held]
-    read = load_runner(folder, threads=1).run(texts)
-    given = [
-        answer(manifest, one, text[0]).text
+    runner, before = load_runner(folder, threads=1), time.process_time()
+    read = runner.run(texts)
+    each = (time.process_time() - before) / len(texts)
+    told = [
+        answer(manifest, one, text[0])
         for one, text in zip(read, texts, strict=True)
         if isinstance(one, EncodedText)
     ]
+    given = [one.text for one in told]
+    right = np.array([same(one, row.gold) for one, row in zip(given, shape.held, strict=True)])
+    error = calibration_error(np.array([one.probability for one in told]), right)
     stages = {one.stage: round(one.right / max(1, one.asked), 4) for one in made.stages}
     return given, {
         "stage": made.stage,
         "validation": stages,
         "views": manifest.views,
         "cpu_seconds": round(used, 1),
+        "milliseconds_a_request": round(1000 * each, 3),
+        "calibration_error": [made.calibration_error, error],
     }
 
 
@@ -263,7 +273,9 @@ def main() -> None:
     parser.add_argument("--dialogues", type=Path, default=Path("sim-M"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--part", choices=("first", "second"), default="first")
-    parser.add_argument("--stage", choices=("auto", "frozen", "contrastive", "tuned"), default="auto")
+    parser.add_argument(
+        "--stage", choices=("auto", "words", "frozen", "contrastive", "tuned"), default="auto"
+    )
     parser.add_argument("shapes", nargs="+", choices=sorted(SHAPES))
     given = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
