@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from freehold.privacy import labelled
 from freehold.privacy.finds import Find, apart, blanked
@@ -43,20 +44,46 @@ _PHONE = re.compile(
     r"|(?<![\w+])(?<!\d[ ,./-])0\d{2,5}[ /-]\d{3,9}(?!\w)"
 )
 _DIGITS_OF_PHONE = range(7, 16)
-_ANY_HINT = re.compile(r"[@\d]|sk-|eyJ|[Bb]earer |ghp_|xox|://|-----BEGIN")
+_DIGIT = re.compile(r"\d")
+_HINTS = ("@", "sk-", "eyJ", "Bearer ", "bearer ", "ghp_", "xox", "://", "-----BEGIN")
+"""A text without a digit that has none of these is not looked at."""
+_SECRETS_NEED = (
+    "sk-", "k_live_", "k_test_", "gh", "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-",
+    "fh-", "SG.", "eyJ", "earer ", "://", "-----BEGIN",
+)  # fmt: skip
+_NOT_DIGITS = bytes(code for code in range(256) if not 48 <= code <= 57)
 
 
 def find(text: str) -> list[Find]:
     """What is found, in order and apart from each other. A kind earlier in the list wins over those after it."""
-    if not _ANY_HINT.search(text):
+    needed = _Needed.of(text)
+    has_digit = _DIGIT.search(text) if needed is None else needed.digits
+    if not has_digit and not any(hint in text for hint in _HINTS):
         return []
     found: list[Find] = []
     rest = text
-    for look in _LOOKS:
+    for need, look in _LOOKS:
+        if needed is not None and not need(needed):
+            continue
         here = list(look(rest))
         rest = blanked(rest, here, labelled.FOUND) if here else rest  # nothing is found twice
         found += here
     return sorted(found)
+
+
+class _Needed(NamedTuple):
+    """What a text has of what the patterns need at least: to count is a hundredth of a search. Of a text of other
+    characters than ASCII's nothing is said: other scripts have digits of their own."""
+
+    text: str
+    digits: int
+    colons: int
+
+    @classmethod
+    def of(cls, text: str) -> _Needed | None:
+        if not text.isascii():
+            return None
+        return cls(text, len(text.encode().translate(None, _NOT_DIGITS)), text.count(":"))
 
 
 def _secrets(text: str) -> list[Find]:
@@ -111,14 +138,15 @@ def _by(kind: str, pattern: re.Pattern[str], holds: Callable[[str], bool]) -> Ca
     return lambda text: [Find(*match.span(), kind) for match in pattern.finditer(text) if holds(match[0])]
 
 
-_LOOKS: tuple[Callable[[str], list[Find]], ...] = (
-    _secrets,
-    _by("EMAIL", _EMAIL, _always),
-    _by("IBAN", _IBAN, _is_iban),
-    _by("CARD", _CARD, _is_card),
-    _by("MAC", _MAC, _always),
-    _by("IP", _IP, _always),
-    _by("IP", _IPV6, _is_ipv6),
-    _by("PHONE", _PHONE, _is_phone),
-    lambda text: apart(labelled.find(text)),
+_LOOKS: tuple[tuple[Callable[[_Needed], bool], Callable[[str], list[Find]]], ...] = (
+    (lambda has: any(word in has.text for word in _SECRETS_NEED), _secrets),
+    (lambda has: "@" in has.text, _by("EMAIL", _EMAIL, _always)),
+    (lambda has: has.digits >= 2 and not has.text.islower(), _by("IBAN", _IBAN, _is_iban)),
+    (lambda has: has.digits >= 13, _by("CARD", _CARD, _is_card)),
+    (lambda has: has.colons >= 5 or has.text.count("-") >= 5, _by("MAC", _MAC, _always)),
+    (lambda has: has.digits >= 4 and has.text.count(".") >= 3, _by("IP", _IP, _always)),
+    (lambda has: has.colons >= 2, _by("IP", _IPV6, _is_ipv6)),
+    (lambda has: has.digits >= _DIGITS_OF_PHONE[0], _by("PHONE", _PHONE, _is_phone)),
+    (lambda has: has.digits >= 1, lambda text: apart(labelled.find(text))),
 )
+"""What a text must have, and the look that is taken then."""
