@@ -282,12 +282,7 @@ def _chains(route: Route) -> list[list[Target]]:
     # The draws of a request that goes to the candidate, and of one that does not, where the route has both.
     decisions = [decide(route, None, draw) for draw in (0.0, 1 - 2**-53)]
     chains = [targets_in_turn(route, one) for one in decisions]
-    rule = route.deferral
-    if (
-        rule is not None
-        and rule.incumbent_down == "error"
-        and any(one.arm == "candidate" for one in decisions)
-    ):
+    if route.deferral is not None and any(one.arm == "candidate" for one in decisions):
         # What the candidate is not sure of.
         chains.append([route.incumbent, *route.fallback])
     return chains

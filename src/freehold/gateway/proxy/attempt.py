@@ -58,15 +58,10 @@ async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) 
     assert exchange.decision is not None
     rule = None if route is None or exchange.arm != "candidate" else route.deferral
     if rule is None:
-        failure = await _in_turn(state, exchange, request, targets_in_turn(route, exchange.decision))
+        targets = targets_in_turn(route, exchange.decision)
     else:
         targets = await deferral.targets_by_rule(state, exchange, rule)
-        failure = await _in_turn(state, exchange, request, targets)
-        if failure is not None and await deferral.answer_held(state, exchange, request):
-            return
-        if failure is not None and (instead := deferral.target_instead(exchange)) is not None:
-            exchange.forget_answer()
-            failure = await _in_turn(state, exchange, request, [instead])
+    failure = await _in_turn(state, exchange, request, targets)
     if failure is not None:
         raise ApiError(failure.status, str(failure), code=failure.code)
 
@@ -232,7 +227,7 @@ async def _is_answered_by_error(
 ) -> bool:
     """Whether the client gets an error that may be asked again; it is, where tries are `left` (-1: others may answer).
 
-    Raises `NextTarget`, and `UpstreamFailure` where a candidate is to answer instead.
+    Raises `NextTarget`.
     """
     data: bytes | None = None
     if response.status == 500 and not endpoint.engine_kind.is_rented:
@@ -245,9 +240,6 @@ async def _is_answered_by_error(
         _count_against(state, exchange, endpoint)
     if left < 0:
         raise NextTarget(str(response.status))
-    if left == 0 and deferral.may_answer_instead(exchange) and response.status != 429:
-        message = f"endpoint {endpoint.name} answers with the status {response.status}"
-        raise UpstreamFailure(message, reached=True)
     if left and not is_the_clients_to_repeat(exchange, request, response):
         return False
     if data is None:

@@ -140,12 +140,14 @@ def format_rule(rule: DeferralRule) -> str:
     problem = rule.problem
     if problem is not None:
         return f"the incumbent answers everything: the rule cannot be used ({problem})"
-    decides = "a router" if rule.signal == "router" else f"its answer's {rule.signal}"
-    down = "" if rule.incumbent_down == "error" else ", which it also does while the incumbent is down"
-    return (
-        f"{rule.candidate} answers where {decides} says at least {rule.threshold:.3g}{down}; "
-        f"else {rule.incumbent if rule.upper is None else rule.upper.title} (rule {rule.id[:8]})"
-    )
+    told = [
+        f"{one.title} answers where {'a router' if one.signal == 'router' else f'its {one.signal}'} says at least "
+        f"{rule.threshold + one.ahead:.3g}"
+        for one in rule.tiers
+        if one.signal is not None
+    ]
+    rest = rule.incumbent if rule.upper is None else rule.upper.title
+    return f"{'; '.join(told)}; else {rest} (rule {rule.id[:8]})"
 
 
 def with_pairs(before: Record, pairs: Iterable[str], what: str) -> Any:
