@@ -174,7 +174,7 @@ async def _attempt(
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
     # Never where nothing else can answer: a client that makes it open would take the endpoint from all others.
-    if breaker.open_since_s is not None and (not last or deferral.may_answer_instead(exchange)):
+    if breaker.open_since_s is not None and not last:
         raise UpstreamFailure(f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False)
     tries = state.config.retries + 1 if last else 1
     for attempt in range(tries):
