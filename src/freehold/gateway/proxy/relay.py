@@ -31,7 +31,6 @@ _LAST_OF_RESPONSE = re.compile(rb"^event: response\.(?:completed|incomplete|fail
 REQUEST_HEADER = "x-freehold-request-id"
 ARM_HEADER = "x-freehold-arm"
 _TRACE_HEADER = "x-freehold-trace-id"
-_DEFERRAL_HEADER = "x-freehold-deferral"
 # OpenAI and most others, Anthropic, Azure, Bedrock.
 _UPSTREAM_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _UPSTREAM_ID_LENGTH_MAX = 200
@@ -172,8 +171,6 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
         exchange.upstream_id = _upstream_id(response)
-    if exchange.deferring is not None and exchange.deferring.note is not None:
-        headers.append((_DEFERRAL_HEADER, exchange.deferring.note))
     return headers
 
 
