@@ -27,7 +27,8 @@ _MOST_EPOCHS = 15
 _FEWEST_EPOCHS = 4
 
 # Largest base, in weights, and its peak rate. The first is measured (docs/concepts/training-speed.md), the
-# others are what is usual for LoRA at these sizes.
+# others are what is usual for LoRA at these sizes: ten times and more what all weights are trained with. Batches stay
+# small (`batch_size`, 32), since an adapter bears large ones less well (Schulman et al. 2025, LoRA Without Regret).
 _RATES = ((0.7e9, 1e-3), (2e9, 5e-4), (math.inf, 2e-4))
 
 # A weight of the base moves less than one of an adapter: what is usual for all weights, against LoRA.

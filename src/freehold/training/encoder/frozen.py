@@ -77,13 +77,15 @@ def fit(
 
     `names` are the embeddings of each field's labels' own words (empty where they are not taught).
     """
-    taught = parts[0][0] if len(parts) == 1 else np.arange(len(every.examples), dtype=np.intp)
+    everything = np.arange(len(every.examples), dtype=np.intp)
     made, logits = [], []
     with heads.one_thread():
         for at in range(len(form.fields)):
-            chosen, of_field = _chosen(form, at, every, parts, names[at], strength)
-            made.append(_fit_field(form, at, every, taught, chosen, names[at]))
-            logits.append(of_field)
+            tried = _chosen(form, at, every, parts, names[at], strength)
+            # What is left out whole is not learned: that head is the one.
+            head = tried.head if len(parts) == 1 else None
+            made.append(head or _fit_field(form, at, every, everything, tried.strength, names[at]))
+            logits.append(tried.logits)
         if not parts:
             return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
         return settled(form, made, logits, held_of(every, parts), words)
@@ -122,33 +124,37 @@ def seen(features: Features, columns: int) -> Features:
     return features._replace(pooled=features.pooled[:, :columns])
 
 
+class _TriedStrength(NamedTuple):
+    """What heads of a strength make of samples that were left out, the last of those heads, and how many are right."""
+
+    strength: float
+    logits: Floats
+    head: FittedHead | None = None
+    right: int = 0
+
+
 def _chosen(
     form: TaughtForm, at: int, every: Features, parts: Parts, names: Floats, strength: float | None
-) -> tuple[float, Floats]:
-    """The strength with the most samples right that were left out, the nearest to the usual of equals; and what heads
-    of that strength make of them."""
+) -> _TriedStrength:
+    """The strength with the most samples right that were left out, the nearest to the usual of equals."""
     field = form.fields[at]
     if strength is not None or field.kind != "one" or form.fewest < 2:
-        tried: Sequence[float] = (strength or heads.USUAL,)
+        strengths: Sequence[float] = (strength or heads.USUAL,)
     else:
-        tried = heads.STRENGTHS if len(every.examples) < heads.MANY else heads.STRENGTHS_OF_MANY
-    best, best_right, best_logits = heads.USUAL, -1, np.zeros((0, 0), dtype=np.float32)
+        strengths = heads.STRENGTHS if len(every.examples) < heads.MANY else heads.STRENGTHS_OF_MANY
     if not parts:
-        return best if strength is None else strength, best_logits
-    for one in sorted(tried, key=lambda one: abs(math.log(one / heads.USUAL))):
-        logits = np.concatenate(
-            [
-                _logits(field, _fit_field(form, at, every, kept, one, names), taken(every, out))
-                for kept, out in parts
-            ]
-        )
-        if len(tried) == 1:
-            return one, logits
-        asked = [every.examples.values[place][at] for _, out in parts for place in out]
-        right = int((logits.argmax(axis=1) == heads.places_of(field, asked)).sum())
-        if right > best_right:
-            best, best_right, best_logits = one, right, logits
-    return best, best_logits
+        return _TriedStrength(strength or heads.USUAL, np.zeros((0, 0), dtype=np.float32))
+    asked = [every.examples.values[place][at] for _, out in parts for place in out]
+    tried = []
+    for one in sorted(strengths, key=lambda one: abs(math.log(one / heads.USUAL))):
+        made = [_fit_field(form, at, every, kept, one, names) for kept, _ in parts]
+        answered = zip(made, parts, strict=True)
+        logits = np.concatenate([_logits(field, head, taken(every, out)) for head, (_, out) in answered])
+        right = 0
+        if len(strengths) > 1:
+            right = int((logits.argmax(axis=1) == heads.places_of(field, asked)).sum())
+        tried.append(_TriedStrength(one, logits, made[-1], right))
+    return max(tried, key=lambda one: one.right)
 
 
 def calibrated(
