@@ -33,9 +33,9 @@ from benchmarks.methods.encoders import banking, dataset_of
 from benchmarks.training.snips import samples_of
 from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router
+from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
-from freehold.engines.encoder.answers import answer
 from freehold.settings import Settings, load
 from freehold.stats.compare import compare_scores
 from freehold.stats.deferral import (

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from freehold import files
-from freehold.gateway.app import running
+from freehold.gateway.app import GatewayApp, running
 from freehold.gateway.child_process import LEAVE_SIGNAL, freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.heartbeat import Heartbeat
@@ -57,7 +57,7 @@ async def work(
         # Until the keys are known every request would be refused: connections wait in the socket instead, for a while.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(app.state.ring_known.wait(), _RING_WITHIN_S)
-        server = HttpServer(app, app.state.memory)
+        server = serving(app)
         certificate = None if config.tls is None else ServerCertificate(config.tls)
         app.state.certificate = certificate
         await server.listen(listener, certificate, handover)
@@ -72,6 +72,13 @@ async def work(
         await server.drain(drain_s)
         if following is not None:
             following.cancel()
+
+
+def serving(app: GatewayApp) -> HttpServer:
+    """The server of an application's clients. A revoked key ends what it began."""
+    server = HttpServer(app, app.state.memory)
+    app.state.on_revoked = lambda: server.end(lambda request: app.state.keys.refuses(request.header))
+    return server
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from freehold.encoders.answers import floored, probabilities
 from freehold.encoders.pieces import TAGS, bounds_of
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
-from freehold.types.encoder import FieldHead
+from freehold.types.encoder import FieldHead, of_the_set
 
 FIELD = FieldForm(name="", kind="one", labels=("a", True, 1), counts=(1, 1, 1))
 
@@ -104,6 +105,25 @@ def test_the_median_of_grades_is_where_half_of_the_probability_lies():
     assert [plain.labels[plain.place(row)] for row in shares] == ["2", "0", "2"]
 
 
+def test_what_is_like_nothing_that_was_taught_is_given_the_label_for_it():
+    field = field_of("a", "b", "Out of scope")
+    rng = np.random.default_rng(0)
+    places = np.repeat([0, 1, 2], [100, 100, 6])
+    logits = rng.normal(size=(206, 3))
+    logits[np.arange(206), places] += 6
+    logits[places == 2] = [0.5, 0.2, -1.0]  # few were taught, and nothing of them was learned
+    made = heads.outside_of(field, logits, places)
+    given = floored(logits, made).argmax(axis=1)
+    assert (logits.argmax(axis=1)[-6:] == 0).all() and (given[-6:] == 2).all()
+    assert made[0] == 2 and (given == places).sum() >= (logits.argmax(axis=1) == places).sum() - 1
+    served = FieldHead(name="", kind="one", labels=field.labels, outside=made)
+    assert (probabilities(served, logits.astype("f4")).argmax(axis=1) == given).all()
+    assert heads.outside_of(field_of("a", "b", "c"), logits, places) is None
+    assert (
+        heads.outside_of(field_of("other", "b", "none"), logits, places) is None
+    )  # which of the two is not said
+
+
 def test_parts_hold_each_label_and_each_sample_once():
     strata = np.arange(100) % 5
     folds = heads.folds_of(100, strata)
@@ -158,3 +178,17 @@ def test_threshold_that_makes_most_lists_right():
     right = np.array([[True, False], [True, True], [False, True]])
     threshold = heads.threshold_of(shares, right)
     assert ((shares >= threshold) == right).all()
+
+
+def test_a_set_is_as_likely_as_such_sets_were_right():
+    """Labels that are right and wrong together: their product says far less than how often the set is right."""
+    rng = np.random.default_rng(0)
+    products = np.where(rng.random(400) < 0.5, 0.3, 0.01)
+    right = rng.random(400) < np.where(products == 0.3, 0.9, 0.2)
+    joint = heads.joint_of(products, right)
+    assert of_the_set(0.3, joint) == pytest.approx(0.9, abs=0.06)
+    assert of_the_set(0.01, joint) == pytest.approx(0.2, abs=0.06)
+    assert of_the_set(0.3, None) == 0.3 and 0 < of_the_set(0.0, joint) < of_the_set(1.0, joint) < 1
+    assert heads.joint_of(products, np.ones(400, bool)) is None, (
+        "nothing was wrong: there is nothing to tell it by"
+    )

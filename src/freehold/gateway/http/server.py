@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from email.utils import formatdate
 from weakref import WeakSet
 
@@ -12,7 +13,7 @@ from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.connection import Connection
 from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.request import Handler
+from freehold.gateway.http.request import Handler, Request
 
 CONNECTIONS_MAX = 16_384
 BACKLOG = 4096
@@ -108,6 +109,13 @@ class HttpServer:
             if stopping.is_set() or not self._has_clients:
                 break
         self.leaving = False
+
+    def end(self, is_over: Callable[[Request], bool]) -> None:
+        """Cut the requests under way of which this is true, as if their clients had gone."""
+        for connection in [*self.connections]:
+            request = connection.current
+            if request is not None and request.cancel_on_disconnect and is_over(request):
+                connection.abort()
 
     def _cut(self, connection: Connection, since_s: float) -> None:
         if connection.runs_since(since_s):

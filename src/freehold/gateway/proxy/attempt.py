@@ -1,7 +1,8 @@
 """Try endpoints in turn until one has an answer for the client.
 
 Covered: retries with a jittered pause on connection errors, 429 and 5xx, before the first byte only; a circuit
-breaker for an endpoint that keeps failing; the incumbent where the candidate fails or breaks a guard.
+breaker for an endpoint that keeps failing where another can answer; the incumbent where the candidate fails or breaks
+a guard.
 Not covered: a second try once bytes have gone to the client; it would see two answers.
 """
 
@@ -172,12 +173,11 @@ async def _attempt(
     if is_asked and guards.may_be_truncated(endpoint, body):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
+    # Never where nothing else can answer: a client that makes it open would take the endpoint from all others.
+    if breaker.open_since_s is not None and (not last or deferral.may_answer_instead(exchange)):
+        raise UpstreamFailure(f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False)
     tries = state.config.retries + 1 if last else 1
     for attempt in range(tries):
-        if not breaker.allows(time.monotonic()):
-            raise UpstreamFailure(
-                f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
-            )
         if exchange.capped:
             await _reserve(state, exchange, endpoint, target, last=last)
         exchange.note_asking()
@@ -200,7 +200,7 @@ async def _attempt(
                         )
                         return
                     except UpstreamFailure as error:
-                        _count_broken(state, endpoint, error)
+                        _count_broken(state, exchange, endpoint, error)
                         raise
                 left = tries - attempt - 1 if last else -1
                 if await _is_answered_by_error(
@@ -235,10 +235,9 @@ async def _is_answered_by_error(
             data = await read_all(endpoint, response)
         guards.check_clients_fault(state, exchange, endpoint, data or b"", last=left >= 0)
     state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
-    # Once for a request, however often it is tried: one that no endpoint can answer must not, alone or sent twice,
-    # have the endpoint taken from all others.
+    # Once for a request, however often it is tried.
     if response.status != 429 and number == 0:
-        state.breaker(endpoint.name).record_failure(time.monotonic())
+        _count_against(state, exchange, endpoint)
     if left < 0:
         raise NextTarget(str(response.status))
     if left and not is_the_clients_to_repeat(exchange, request, response):
@@ -254,20 +253,29 @@ async def _is_answered_by_error(
     return True
 
 
+def _count_against(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, *, reached: bool = True
+) -> None:
+    key = None if exchange.key is None else exchange.key.name
+    state.breaker(endpoint.name).record_failure(time.monotonic(), key=key, reached=reached)
+
+
 def _count_failure(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, error: UpstreamFailure
 ) -> None:
     if not isinstance(error, NoCredentialsFailure):  # asked again as soon as there are some
-        state.breaker(endpoint.name).record_failure(time.monotonic(), reached=error.reached)
+        _count_against(state, exchange, endpoint, reached=error.reached)
     (spend.forfeit if error.timed_out else spend.release)(state, exchange)
     if isinstance(error, LateFailure):
         state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
     state.meters.count("freehold_upstream_failures", endpoint.name, error.kind)
 
 
-def _count_broken(state: WorkerState, endpoint: Endpoint, error: UpstreamFailure) -> None:
+def _count_broken(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, error: UpstreamFailure
+) -> None:
     """An answer broke off before the client had any of it. What it costs is not known."""
-    state.breaker(endpoint.name).record_failure(time.monotonic())
+    _count_against(state, exchange, endpoint)
     state.meters.count("freehold_upstream_failures", endpoint.name, error.kind)
 
 

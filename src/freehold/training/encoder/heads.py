@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from freehold.encoders.answers import floored
 from freehold.encoders.pieces import bounds_of, edges_of, log_total
 from freehold.late import np
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
+from freehold.types.encoder import of_the_set, place_outside
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,6 +31,10 @@ FOLDS = 5
 MANY = 2000
 """Samples from which one tenth that is left out says enough: each fit takes seconds."""
 _ITERATIONS = 400
+OUTSIDE_COST = 0.005
+OUTSIDE_SHARES = (0.3, 0.25, 0.2, 0.16, 0.13, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01)
+"""Of the samples that are left out, how many have no logit above the least of the label for what is outside: tried in
+this order."""
 NAMED = 0.5
 """Weight of a label's own words as a sample, while a label has few samples."""
 
@@ -40,6 +46,9 @@ class FittedHead(NamedTuple):
     bias: Floats
     temperature: float = 1.0
     threshold: float | None = None
+    joint: tuple[float, float] | None = None
+    """As in the manifest."""
+    outside: tuple[int, float] | None = None
     ordered: bool = False
     """Given is the median of the labels' probabilities, by the numbers that they are."""
     words: Floats | None = None
@@ -157,14 +166,15 @@ def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
 
 def confidences(head: FittedHead, field: FieldForm, logits: Floats) -> tuple[Places | Flags, Floats]:
     """Of kinds ``one`` and ``several``: the answers, and the probability that each is right as a whole."""
-    logits = logits / head.temperature
+    logits = floored(logits, head.outside) / head.temperature
     if field.kind == "one":
         probabilities = softmax(logits)
         given = medians(field, probabilities) if head.ordered else probabilities.argmax(axis=1)
         return given, probabilities[np.arange(len(given)), given]
     probabilities = sigmoid(logits)
     given = probabilities >= (0.5 if head.threshold is None else head.threshold)
-    return given, np.where(given, probabilities, 1 - probabilities).prod(axis=1)
+    products = np.where(given, probabilities, 1 - probabilities).prod(axis=1)
+    return given, np.array([of_the_set(float(one), head.joint) for one in products], dtype=np.float32)
 
 
 def is_ordinal(field: FieldForm) -> bool:
@@ -174,6 +184,21 @@ def is_ordinal(field: FieldForm) -> bool:
         return False
     numbers = [int(text) for text in texts]
     return max(numbers) - min(numbers) < 2 * len(numbers)
+
+
+def outside_of(field: FieldForm, logits: Floats, places: Places) -> tuple[int, float] | None:
+    """The label for what is outside all others, and the largest least logit of it that costs `OUTSIDE_COST` of these
+    samples at most: what comes later is outside more often than what was taught, and unlike it (docs/benchmarks.md)."""
+    at = place_outside(field.labels)
+    if at is None or len(logits) < FEWEST_TO_CHOOSE:
+        return None
+    best = np.delete(logits, at, axis=1).max(axis=1)
+    right = int((logits.argmax(axis=1) == places).sum())
+    for share in OUTSIDE_SHARES:
+        outside = (at, float(np.quantile(best, share)))
+        if (floored(logits, outside).argmax(axis=1) == places).sum() >= right - OUTSIDE_COST * len(logits):
+            return outside
+    return None
 
 
 def medians(field: FieldForm, probabilities: Reals) -> Places:
@@ -199,6 +224,8 @@ def _regression(strength: float) -> Any:
 
 Reals: TypeAlias = "npt.NDArray[np.floating]"
 BINS = 15
+FEWEST_OF_EACH = 15
+"""Right and wrong sets, to tell the probability of a set by."""
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
@@ -266,6 +293,18 @@ def temperature_of_several(logits: Reals, right: npt.NDArray[np.bool_]) -> float
         return float(np.mean(np.logaddexp(0, -scaled) + (1 - certain) * scaled))
 
     return _least(loss)
+
+
+def joint_of(products: Reals, right: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
+    """What makes of the products of labels' probabilities those of whole sets, by which `right` says whether they are;
+    None where there are too few of either to tell."""
+    from sklearn.linear_model import LogisticRegression
+
+    if min(right.sum(), (~right).sum()) < FEWEST_OF_EACH:
+        return None
+    within = np.clip(products.astype(np.float64), 1e-9, 1 - 1e-9)
+    model = LogisticRegression().fit(np.log(within / (1 - within))[:, None], right)
+    return (float(model.coef_[0, 0]), float(model.intercept_[0])) if model.coef_[0, 0] > 0 else None
 
 
 def _least(loss: Callable[[float], float]) -> float:
