@@ -25,6 +25,7 @@ from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.server import HttpServer
+from freehold.gateway.lane.client import connecting
 from freehold.gateway.telemetry.request_log import log_as_json
 
 log = logging.getLogger("freehold.gateway")
@@ -76,7 +77,7 @@ async def work(
 
 def serving(app: GatewayApp) -> HttpServer:
     """The server of an application's clients."""
-    return HttpServer(app, app.state.memory)
+    return HttpServer(app, app.state.memory, connecting(app.state))
 
 
 def main() -> None:

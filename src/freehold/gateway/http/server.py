@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from email.utils import formatdate
 from weakref import WeakSet
 
@@ -27,11 +28,17 @@ _LOOK_LATER_EVERY_S, _LATER_S = 0.2, 5.0
 class HttpServer:
     """All connections of a worker. `handler` answers one request and catches what it can.
 
-    `memory` bounds what all of them hold of bodies and answers.
+    `memory` bounds what all of them hold of bodies and answers, `connection` makes one.
     """
 
-    def __init__(self, handler: Handler, memory: MemoryBudget | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        memory: MemoryBudget | None = None,
+        connection: Callable[..., Connection] = Connection,
+    ) -> None:
         self.handler = handler
+        self._connection = connection
         self.memory = memory or MemoryBudget()
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
@@ -73,7 +80,7 @@ class HttpServer:
         )
 
     def _accept(self) -> Connection:
-        connection = Connection(self)
+        connection = self._connection(self)
         self.opening.add(connection)
         return connection
 
@@ -129,7 +136,7 @@ class HttpServer:
 
     async def _connect(self, taken: socket.socket, kept: bool) -> None:
         try:
-            await self.loop.connect_accepted_socket(lambda: Connection(self, kept=kept), taken)
+            await self.loop.connect_accepted_socket(lambda: self._connection(self, kept=kept), taken)
         except OSError:  # its client has gone meanwhile
             taken.close()
 
