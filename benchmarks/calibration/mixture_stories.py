@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.calibration.samples import clustered_decisions
 from freehold.stats import exact
 from freehold.stats.binary import Floats, tango_statistic
-from freehold.stats.deferral.curve import SPENT_OF_MARGIN, grid
+from freehold.stats.deferral import SPENT_OF_MARGIN, grid
 from freehold.stats.rules import STRICT
 
 ALPHA = 0.025

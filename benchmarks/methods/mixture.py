@@ -9,8 +9,8 @@ the 4,000 that are asked; a second incumbent is what is right, which no candidat
 
 Messages that none has seen are halved by lot, `--draws` times: a threshold is chosen on one half, and looked at once on
 the other. `of the oracle's` is the share answered here over the largest that would have been within the margin on that
-half, had one known who is right; `at the margin` the same of what the signal allows there without any proof. The
-calibration error is the expected one on that half, before and after. Data: Banking77 (CC-BY-4.0) and SNIPS (CC0), not
+half, had one known who is right; `at the margin` the same of what the signal allows there without any proof.
+Data: Banking77 (CC-BY-4.0) and SNIPS (CC0), not
 copied here.
 """
 
@@ -33,23 +33,22 @@ from benchmarks.methods.encoders import banking, dataset_of
 from benchmarks.training.snips import samples_of
 from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router
+from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
-from freehold.engines.encoder.answers import answer
 from freehold.settings import Settings, load
 from freehold.stats.compare import compare_scores
 from freehold.stats.deferral import (
+    TierColumns,
     auroc,
     best_curve,
-    calibrated,
-    calibration_error,
     mixture_curve,
     share_interval,
     taken_share,
 )
 from freehold.stats.rules import DecisionRule
 from freehold.types.dataset import Message
-from freehold.types.deferral import Calibration, DeferralWay, SignalName
+from freehold.types.deferral import Calibration, SignalName
 from freehold.types.encoder import EncoderConfig, EncoderStage
 from freehold.types.evaluation import PairedResult
 from freehold.types.mixture import MixtureCurve
@@ -131,7 +130,7 @@ def _trained(place: Path, rows: list[tuple[str, str]], stage: EncoderStage | str
     done = place / "made.json"
     if not done.exists():
         made = train_encoder(
-            config=EncoderConfig(threads=2, stage=stage),  # type: ignore[arg-type]
+            config=EncoderConfig(stage=stage),  # type: ignore[arg-type]
             dataset=dataset_of(
                 place / "data",
                 {"train": [((Message(role="user", content=text),), label) for text, label in rows]},
@@ -169,7 +168,6 @@ def _same(given: str, gold: str) -> bool:
 class Way(NamedTuple):
     """One way of deciding: its signal on both halves."""
 
-    way: DeferralWay
     signal: SignalName
     selection: Numbers
     held_out: Numbers
@@ -187,13 +185,11 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
     router = Router.of(learned.file)
     ways = [
         Way(
-            "cascade",
             "probability",
             own.signals["probability"][selection],
             own.signals["probability"][held_out],
         ),
         Way(
-            "router",
             "router",
             learned.scores,
             np.array([router.score_text(text) for text in texts[held_out]]),
@@ -201,10 +197,7 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
     ]
     made = [
         mixture_curve(
-            way=one.way,
-            signal=one.signal,
-            raw=one.selection,
-            differences=differences[selection],
+            [TierColumns(one.signal, one.selection, differences[selection])],
             codes=None,
             rule=RULE,
             least_share=LEAST_SHARE,
@@ -220,7 +213,7 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
         "oracle": _oracle_share(differences[held_out]),
         "chosen": best_curve([curve for curve, _ in made]),
     }
-    for one, (curve, calibration) in zip(ways, made, strict=True):
+    for one, (curve, (calibration,)) in zip(ways, made, strict=True):
         found[one.signal] = _looked_at(pair, one, curve, calibration, held_out, found["oracle"])
     return found
 
@@ -236,13 +229,11 @@ def _looked_at(
     """What a curve's threshold does on the half that did not choose it."""
     mine, theirs = pair.candidate.right[held_out].astype(float), pair.incumbent.right[held_out].astype(float)
     good = mine >= theirs
-    foretold = calibrated(calibration, way.held_out)
+    foretold = np.interp(way.held_out, calibration.raw, calibration.probability)
     at_margin = _share_at_margin(way.held_out, mine - theirs)
     found: dict[str, Any] = {
         "share_at_margin": at_margin,
         "at_margin_of_oracle": at_margin / oracle if oracle else None,
-        "error_before": calibration_error(way.held_out, good),
-        "error_after": calibration_error(foretold, good),
         "auroc": auroc(way.held_out, good),
         "refused": curve.refused,
     }
@@ -293,14 +284,12 @@ def _summary(found: Sequence[dict[str, Any]]) -> list[str]:
     for way in ("probability", "router"):
         rows = [one[way] for one in found]
         chosen = [row for row in rows if "share" in row]
-        error = statistics.mean(row["error_after"] for row in rows)
-        before = statistics.mean(row["error_before"] for row in rows)
         at_margin = statistics.mean(row["at_margin_of_oracle"] for row in rows)
         head = (
             f"| {found[0]['pair']} | {found[0]['samples']:,} "
             f"| {found[0]['candidate']:.1%} / {found[0]['incumbent']:.1%} | {way} | {at_margin:.0%} |"
         )
-        told = f" {before:.3f} → {error:.3f} | {statistics.mean(row['auroc'] for row in rows):.3f} |"
+        told = f" {statistics.mean(row['auroc'] for row in rows):.3f} |"
         if not chosen:
             lines.append(f"{head} none | – | – | – | 0 of {len(rows)} |{told}")
             continue
@@ -342,7 +331,7 @@ def main() -> None:
             lines += _summary(found)
     print(
         "| pair | samples | candidate / incumbent right | way | at the margin | share here | of the oracle's | points "
-        "| random split | promoted | calibration error | AUROC |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+        "| random split | promoted | AUROC |\n|---|---|---|---|---|---|---|---|---|---|---|"
     )
     print("\n".join(lines))
     print(f"{time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}")

@@ -27,9 +27,9 @@ import numpy as np
 
 from benchmarks.methods.encoders import cpu_seconds
 from freehold import __version__
+from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
-from freehold.engines.encoder.answers import answer
 from freehold.settings import load
 from freehold.training.encoder.heads import calibration_error
 from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName

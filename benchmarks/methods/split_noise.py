@@ -24,9 +24,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
-from freehold.engines.encoder.answers import answer
 
 HELD_OUT, VALIDATION = 0.35, 0.25
 STRENGTH = 30.0

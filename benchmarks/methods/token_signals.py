@@ -27,7 +27,7 @@ from freehold.engines import start
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.evals.scoring import scorer_of
 from freehold.settings import load
-from freehold.stats.deferral import confidence_quality
+from freehold.stats.deferral import auroc
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.deferral import SignalName
@@ -90,7 +90,6 @@ def main() -> None:
     theirs = np.array(asyncio.run(incumbent_scores(samples, task)))
     mine = np.array([one.score.value or 0.0 for one in results])
     good = mine >= theirs
-    codes = np.unique([sample.group or sample.id for sample in samples], return_inverse=True)[1]
     print(f"candidate {mine.mean():.1%}, incumbent {theirs.mean():.1%}, as good in {good.mean():.1%}")
     columns: dict[SignalName, list[float]] = {
         name: [one.signals.get(name, np.nan) for one in results]
@@ -100,12 +99,9 @@ def main() -> None:
     columns["router"] = learn_router(
         texts, good.tolist(), groups=[one.group for one in samples]
     ).scores.tolist()
-    print("| signal | answers | AUROC | calibration error after |\n|---|---|---|---|")
+    print("| signal | AUROC |\n|---|---|")
     for name, column in columns.items():
-        found = confidence_quality(name, np.array(column), good, codes)
-        print(
-            f"| {name} | {found.n} | {found.auroc or float('nan'):.3f} | {found.error_after or float('nan'):.3f} |"
-        )
+        print(f"| {name} | {auroc(np.array(column), good) or float('nan'):.3f} |")
     print(json.dumps({"load": Path("/proc/loadavg").read_text().split()[:1]}))
 
 

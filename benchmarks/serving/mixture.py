@@ -23,9 +23,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
+import msgspec
 import numpy as np
 
 from benchmarks.serving.common import Result
@@ -40,7 +41,7 @@ from freehold.gateway.proxy.deferrable import ReadRequest, read_request
 from freehold.gateway.serve import free_port, started
 from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.deferral import Calibration, DeferralRule, RouterFiles
+from freehold.types.deferral import Calibration, DeferralRule, RouterFiles, Tier
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route, Target
 from freehold.workflows.serve.encoder import plan_encoder
@@ -50,6 +51,7 @@ MODEL = "candidate"
 MOST_DECISION_MS = 2.0
 ROUTES = ("router", "cascade", "plain")
 TAUGHT, CALIBRATED = 400, 100
+LOG_ODDS = Calibration(raw=(-500.0, 500.0), probability=(0.0, 1.0))
 LEVEL = Calibration(raw=(0.0, 1.0), probability=(0.0, 1.0))
 
 
@@ -77,7 +79,7 @@ def body(route: str, text: str) -> bytes:
 def decision_ms(files: RouterFiles, texts: list[str]) -> list[float]:
     """Processor time of a router's decision in this thread, reading the request included."""
     router, found = Router.load(files), []
-    how = ReadRequest("chat", "router")
+    how = ReadRequest("chat", True)
     for text in texts:
         data = body("router", text)
         before = time.thread_time_ns()
@@ -102,17 +104,16 @@ async def median_probability(endpoint: Endpoint, texts: list[str]) -> float:
 def routes(
     endpoint: Endpoint, files: RouterFiles, router_middle: float, cascade_middle: float
 ) -> Iterator[Route]:
-    shared: dict[str, Any] = {
-        "calibration": LEVEL,
-        "candidate": MODEL,
-        "candidate_id": endpoint.candidate_id(MODEL),
-        "incumbent": "gpt-4o",
+    asked = Tier(model=MODEL, identity=endpoint.candidate_id(MODEL))
+    replace = msgspec.structs.replace
+    tiers = {
+        "router": replace(asked, signal="router", calibration=LOG_ODDS, router=files),
+        "cascade": replace(asked, signal="probability", calibration=LEVEL),
     }
+    middles = {"router": LOG_ODDS(router_middle), "cascade": cascade_middle}
     rules = {
-        "router": DeferralRule.of(
-            way="router", signal="router", threshold=router_middle, router=files, **shared
-        ),
-        "cascade": DeferralRule.of(way="cascade", signal="probability", threshold=cascade_middle, **shared),
+        name: DeferralRule.of(tiers=(tier,), threshold=middles[name], incumbent="gpt-4o")
+        for name, tier in tiers.items()
     }
     for name in ROUTES:
         rule = rules.get(name)

@@ -7,6 +7,7 @@ A name here stands for its library. The first attribute that is asked of it impo
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,11 @@ _COMPUTING = "computing with scores and datasets"
 
 
 def require(feature: str, extra: str, *modules: str) -> None:
-    """Raises `MissingExtraError` where one of the libraries is not installed: for what imports them at once."""
+    """Raises `MissingExtraError` where one of the libraries is not installed: for what will import them."""
     for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            raise MissingExtraError(feature, extra) from None
+        # Looked for, not imported: a process that needs one of them later starts without it.
+        if importlib.util.find_spec(module.partition(".")[0]) is None:
+            raise MissingExtraError(feature, extra)
 
 
 class _Late(ModuleType):
@@ -47,8 +47,11 @@ class _Late(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
-        require(*self._late)
-        library = importlib.import_module(self._late[-1])
+        feature, extra, module = self._late
+        try:
+            library = importlib.import_module(module)
+        except ImportError:
+            raise MissingExtraError(feature, extra) from None
         self.__dict__.update({key: value for key, value in vars(library).items() if key[:2] != "__"})
         return getattr(library, name)
 

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from freehold.deferring import learning
 from freehold.deferring.learning import learn_router
 from freehold.deferring.request_text import READ_CHARACTERS, request_text
 from freehold.deferring.router import MAGIC, WEIGHTS, Router, packed, places, write_router
@@ -33,7 +32,7 @@ def test_a_router_scores_what_its_weights_say(tmp_path):
     values = np.random.default_rng(1).normal(size=WEIGHTS).astype(np.float32)
     router = Router.load(write_router(packed(values, -0.5), tmp_path / "new"))
     raw = -0.5 + values[words].sum() / math.sqrt(len(words)) + values[letters].sum() / math.sqrt(len(letters))
-    assert router.score_text("Where is my card?") == pytest.approx(1 / (1 + math.exp(-raw)), rel=1e-5)
+    assert router.score_text("Where is my card?") == pytest.approx(raw, rel=1e-5)
 
 
 def test_what_holds_no_text_gives_none():
@@ -47,8 +46,8 @@ def test_what_holds_no_text_gives_none():
         asking("x", role="system"),
     ):
         assert request_text(request) == ""
-    assert router.score_text(request_text(asking("x"))) == pytest.approx(1 / (1 + math.exp(0.5)))
-    assert 0 < router.score_text(request_text(asking("\ud800 half a pair"))) < 1
+    assert router.score_text(request_text(asking("x"))) == pytest.approx(-0.5)
+    assert math.isfinite(router.score_text(request_text(asking("\ud800 half a pair"))))
 
 
 @pytest.mark.process
@@ -90,7 +89,7 @@ def test_a_file_that_never_ends_is_not_read_to_the_end():
         (b"", "begin"),
         (MAGIC, "length"),
         (packed(weights(), -0.5)[:-1], "length"),
-        (packed(weights(), -0.5).replace(b"router 1", b"router 2"), "version"),
+        (packed(weights(), -0.5).replace(b"router 2", b"router 1"), "version"),
         (packed(weights(), -0.5)[:-4] + np.float32(1e9).tobytes(), "weight"),
         (packed(weights(_5=math.nan), -0.5), "weight"),
     ],
@@ -122,8 +121,8 @@ def requests(n, seed=0):
 def test_a_router_learns_which_requests_the_candidate_is_good_at():
     texts, good = requests(300)
     router = Router.of(learn_router(texts, good).file)
-    assert router.score_text("where is the card of mine") > 0.75
-    assert router.score_text("explain what the law says of loans") < 0.3
+    assert router.score_text("where is the card of mine") > 1
+    assert router.score_text("explain what the law says of loans") < -1
 
 
 def test_the_same_samples_give_the_same_router():
@@ -135,7 +134,7 @@ def test_what_is_executed_is_what_was_learned():
     texts, good = requests(120)
     router = Router.of(learn_router(texts, good).file)
     scores = np.array([router.score_text(text) for text in texts])
-    assert np.mean((scores > 0.5) == np.array(good)) > 0.9
+    assert np.mean((scores > 0) == np.array(good)) > 0.9
 
 
 def test_cross_fitted_scores_never_saw_their_own_group():
@@ -148,8 +147,8 @@ def test_cross_fitted_scores_never_saw_their_own_group():
     groups = [word for word in words for _ in (0, 1)]
     kept_apart = learn_router(texts, good, groups=groups).scores
     torn = learn_router(texts, good).scores
-    assert abs(np.mean((kept_apart > 0.5) == np.array(good)) - 0.5) < 0.12
-    assert np.mean((torn > 0.5) == np.array(good)) > 0.75
+    assert abs(np.mean((kept_apart > 0) == np.array(good)) - 0.5) < 0.12
+    assert np.mean((torn > 0) == np.array(good)) > 0.75
 
 
 def test_samples_of_one_kind_are_refused_in_words():
@@ -165,18 +164,7 @@ def test_few_samples_with_one_of_a_kind_are_learned_from_without_a_crash():
     texts = [f"request {number}" for number in range(12)]
     good = [number != 3 for number in range(12)]
     assert len(learn_router(texts, good).scores) == 12
-    assert 0 < Router.of(learn_router(texts, good).file).score_text("request 3") < 1
-
-
-@pytest.mark.parametrize("penalty", [0.1, 3.0])
-def test_the_shorter_way_finds_the_same_weights(penalty, monkeypatch):
-    """Twice the same text among them: its products with the other rows are no help in telling it apart."""
-    texts, good = requests(60)
-    columns, right = learning._columns([*texts, texts[0]]), np.array([*good, not good[0]], dtype=float)
-    short, at = learning.fitted(columns, right, penalty)
-    monkeypatch.setattr(learning, "_MOST_COORDINATES", 0)
-    whole, there = learning.fitted(columns, right, penalty)
-    assert np.abs(short - whole).max() < 1e-6 and at == pytest.approx(there, abs=1e-6)
+    assert math.isfinite(Router.of(learn_router(texts, good).file).score_text("request 3"))
 
 
 def turns(*contents):

@@ -43,6 +43,10 @@ CASES = {
     "FreeholdDown": ({of("up"): "1x50 0x10"}, {of("up"): "1x50 0 1x9"}),
     "FreeholdNotScraped": ({'up{job="other"}': "1x60"}, {of("up"): "0x60"}),
     "FreeholdNotReady": ({of("freehold_ready"): "1x50 0x10"}, {of("freehold_ready"): "1x56 0x4"}),
+    "FreeholdRouteUnanswered": (
+        {of("freehold_route_unanswered", 'route="r"'): "0x50 1x10"},
+        {of("freehold_route_unanswered", 'route="r"'): "0x56 1x4"},
+    ),
     "FreeholdErrorRate": (
         {FINE: "0+10x60", BROKEN: "0+1x60", UNANSWERED: "0+1x60"},
         # Few requests, all of which fail; and many, of which few fail.

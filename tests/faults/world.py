@@ -19,12 +19,14 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store
+from freehold.types.config import parse
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits
 from freehold.workflows.shift import keys
@@ -153,7 +155,9 @@ class FaultWorld:
                 limits=Limits(),
                 who="test",
                 at=datetime.now(UTC),
-                keys_file=Path(self.config.keys_file),
+                project=SimpleNamespace(
+                    keys_file=Path(self.config.keys_file), config=parse('[app]\nname = "a"')
+                ),
                 **changes,
             )
         return made.secret

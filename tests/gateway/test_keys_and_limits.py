@@ -9,9 +9,10 @@ import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import httpx
 import msgspec
 import pytest
-from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.asking import QUESTION, metric, post, ready
 from tests.gateway.loopback import (
     ANSWER,
     eventually,
@@ -128,6 +129,36 @@ def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_p
             store.put(revoked)
             eventually(lambda: post(running, QUESTION, headers=shown)[0] == 401)
             assert post(running, QUESTION)[0] == 401
+
+
+def test_the_streams_of_a_revoked_key_end_and_no_others(upstream, tmp_path):
+    url, secrets = default_url(tmp_path), {name: new_key() for name in ("lost", "good")}
+    keys = {name: ApiKey(name=name, hash=hash_of(secret)) for name, secret in secrets.items()}
+    upstream.answer = lambda seen: stream(stream_of(*("word" for _ in range(40))), pause=0.1)
+
+    def read(running, name):
+        with httpx.stream(
+            "POST",
+            f"{running.base_url}/v1/chat/completions",
+            json={**QUESTION, "stream": True},
+            headers={"authorization": f"Bearer {secrets[name]}"},
+            timeout=30,
+        ) as answer:
+            try:
+                return "".join(answer.iter_text()).count("word")
+            except httpx.RemoteProtocolError:
+                return "cut"
+
+    with open_store(url) as store, concurrent.futures.ThreadPoolExecutor(2) as clients:
+        for key in keys.values():
+            store.put(key)
+        with gateway(upstream, tmp_path, store_url=url, capture="off") as running:
+            ready(running)
+            answers = {name: clients.submit(read, running, name) for name in secrets}
+            eventually(lambda: len(upstream.seen) == 2)
+            store.put(msgspec.structs.replace(keys["lost"], revoked_at=datetime.now(UTC)))
+            assert {name: one.result() for name, one in answers.items()} == {"lost": "cut", "good": 40}
+            assert eventually(lambda: upstream.aborted == 1), "the endpoint need not go on either"
 
 
 def test_a_worker_that_is_killed_does_not_give_its_minute_back(upstream, tmp_path):

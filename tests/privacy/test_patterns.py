@@ -3,10 +3,12 @@
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from freehold.privacy import secrets as finder
 from freehold.privacy.finds import Find
-from freehold.privacy.patterns import find
+from freehold.privacy.patterns import LOOKS, TextShape, find
 
 
 def kinds(text):
@@ -35,6 +37,97 @@ def kinds(text):
 )
 def test_each_kind_is_found_whole(text, kind, found):
     assert kinds(text) == [(kind, found)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelled"),
+    [
+        ("EMAIL", "jane.doe%40example.com"),
+        ("EMAIL", "jane&#64;example.com"),
+        ("EMAIL", "jane&commat;example.com"),
+        ("EMAIL", r"jane\u0040example.com"),
+        ("EMAIL", r"jane\x40example.com"),
+        ("EMAIL", "jane.doe＠example.com"),
+        ("EMAIL", "jürgen@münchen.de"),
+        ("EMAIL", "ju\u0308rgen@mu\u0308nchen.de"),
+        ("EMAIL", "ja\u200bne@exam\u00adple.com"),
+        ("CARD", "4111\u00a01111\u00a01111\u00a01111"),
+        ("CARD", "4111.1111.1111.1111"),
+        ("CARD", "４１１１ １１１１ １１１１ １１１１"),
+        ("CARD", "٤١١١ ١١١١ ١١١١ ١١١١"),
+        ("SECRET", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+    ],
+)
+def test_a_value_is_found_however_it_is_spelled(kind, spelled):
+    text = f"100% of A&B: the secret_access_key={spelled}, said they."
+    assert kinds(text) == [(kind, spelled)]
+
+
+def test_a_password_with_an_escape_is_one():
+    assert kinds("see https://me:p%40ss@host/") == [("SECRET", "p%40ss")]
+
+
+_PIECES = [
+    *(
+        "the",
+        "12",
+        "4711",
+        ".",
+        ":",
+        "@",
+        "-",
+        "+",
+        "(",
+        "/",
+        "0",
+        "00",
+        "+49",
+        "30",
+        "567",
+        "4111",
+        "1111",
+        "DE89",
+    ),
+    *(
+        "3704",
+        "0044",
+        "0532",
+        "0130",
+        "10.0.0.1",
+        "fe80::1",
+        "abc::d1",
+        "a1:bc:de:fa:bc:de",
+        "a1-bc-de-fa-bc-de",
+    ),
+    *(
+        "me@x.org",
+        "sk-abcdefghijklmnop",
+        "ghp_abcdefghijklmnopqrstu",
+        "born",
+        "1.2.1990",
+        "passport",
+        "C01X00T47",
+    ),
+    *(
+        "account",
+        "12345678",
+        "tel",
+        "030",
+        "call",
+        "https://u:pw@h",
+        "Bearer",
+        "abcdefghijklmnopqrst",
+        "4111.1111.",
+    ),
+]
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(_PIECES), max_size=14), st.sampled_from(("", " ")))
+def test_what_is_not_looked_for_is_not_there(pieces, between):
+    text = between.join(pieces)
+    for look in LOOKS:
+        assert look.is_possible(TextShape.of(text)) or not look.find(text)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from datetime import date
 from decimal import Decimal
 
 import numpy as np
+from tests.deferral_rules import one_tier
 
 from freehold.stats.compare import compare_scores
-from freehold.stats.deferral import mixture_curve
+from freehold.stats.deferral import TierColumns, mixture_curve
 from freehold.stats.rules import DecisionRule
-from freehold.types.deferral import DeferralRule
 from freehold.types.evaluation import Comparison
-from freehold.types.mixture import Mixture, MixtureCost, MixtureLatency, ShareStep, Times
+from freehold.types.mixture import Mixture, MixtureCost, ShareStep
 
 
 def curve_and_calibration(*, informative=True, n=600):
@@ -18,29 +18,22 @@ def curve_and_calibration(*, informative=True, n=600):
     random = np.random.default_rng(1)
     raw = random.random(n)
     wrong = random.random(n) < (np.where(raw > 0.5, 0.0, 0.8) if informative else 0.4)
-    return mixture_curve(
-        way="cascade",
-        signal="probability",
-        raw=raw,
-        differences=np.where(wrong, -1.0, 0.0),
+    curve, (calibration,) = mixture_curve(
+        [TierColumns("probability", raw, np.where(wrong, -1.0, 0.0))],
         codes=None,
         rule=DecisionRule(margin=0.03),
         least_share=0.1,
     )
+    return curve, calibration
 
 
 def mixture(*, losses=4, share=0.5, n=500, **changes):
     """A mixture that loses `losses` of `n` held-out samples."""
     curve, calibration = curve_and_calibration()
-    rule = DeferralRule.of(
-        way="cascade",
-        signal="probability",
-        calibration=calibration,
-        threshold=curve.points[20].threshold,
-        candidate="small:app",
-        candidate_id="c" * 32,
+    rule = one_tier(
+        model="small:app", identity="c" * 32, calibration=calibration, threshold=curve.points[20].threshold,
         incumbent="rented-1",
-    )
+    )  # fmt: skip
     found = compare_scores(
         [str(one) for one in range(n)],
         [1.0] * n,
@@ -72,16 +65,10 @@ def mixture(*, losses=4, share=0.5, n=500, **changes):
         "share_high": None if share is None else share + 0.04,
         "cost": MixtureCost(
             incumbent_usd=Decimal("2.5"),
-            candidate_usd=Decimal("0.02"),
             mixture_usd=Decimal("1.27"),
+            requests_per_month=Decimal(100_325),
             why=("rented-1: as stated",),
         ),
-        "latency": MixtureLatency(
-            here=Times(p50_ms=8, p95_ms=15),
-            deferred=Times(p50_ms=8, p95_ms=16),
-            incumbent=Times(p50_ms=700, p95_ms=1900),
-        ),
-        "usd_saved_per_month": Decimal("123.40"),
         "incumbent_until": date(2027, 3, 1),
         "notes": ("A note <of> ours.",),
     }
@@ -91,7 +78,7 @@ def mixture(*, losses=4, share=0.5, n=500, **changes):
 def refused():
     """One that could not be planned."""
     return mixture(
-        rule=None, best=None, comparison=None, share=None, share_low=None, share_high=None, cost=None, latency=None,
-        usd_saved_per_month=None, curves=(curve_and_calibration(informative=False)[0],), tested=(),
+        rule=None, best=None, comparison=None, share=None, share_low=None, share_high=None, cost=None,
+        curves=(curve_and_calibration(informative=False)[0],), tested=(),
         refused="the signal tells nothing", way_out="more traffic",
     )  # fmt: skip

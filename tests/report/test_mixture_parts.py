@@ -1,16 +1,18 @@
 import re
+from decimal import Decimal
 
 from tests.report.sample_mixture import mixture
 
 from freehold.report.mixture_parts import mixture_figures, risk_over_share
+from freehold.types.mixture import MixtureCost
 
 
 def test_the_picture_has_band_margin_random_line_and_proof():
     made = mixture()
     drawn = risk_over_share(made, made.curves[0])
     assert drawn.count("<polygon") == 1, "the band of the curve"
-    assert "worst you accept (−3)" in drawn and "random split" in drawn
-    assert drawn.count('class="interval promote"') == 22, "every share that was tested, and the one in force"
+    assert "worst you accept" in drawn and ">−3.0<" in drawn and "random split" in drawn
+    assert drawn.count('class="interval promote"') == 21, "every share that was tested"
     assert drawn.count('class="dot promote"') == 1
 
 
@@ -21,13 +23,13 @@ def test_everything_lies_inside():
         assert 0 <= float(pair[0]) <= 640 and 0 <= float(pair[1]) <= 320
 
 
-def test_figures_have_dollars_times_and_the_date_and_say_what_is_not_known():
+def test_figures_have_dollars_and_the_date_and_say_what_is_not_known():
     told = dict(mixture_figures(mixture()))
-    assert told["saved"] == "$1.23 per 1,000 requests" and told["saved a month"] == "$123.40"
+    assert told["mixture"] == "$1.27 per 1,000 requests" and told["saved a month"] == "$123.40"
     assert told["answered here"] == "50.0%, between 46.0% and 54.0%"
-    assert told["added to a deferred one"] == "8 ms for half, 16 ms for 95%"
-    assert told["incumbent until"] == "2027-03-01" and "router's decision" not in told
-    assert dict(mixture_figures(mixture(usd_saved_per_month=None)))["saved a month"] == "not known"
+    assert told["incumbent until"] == "2027-03-01"
+    uncounted = MixtureCost(incumbent_usd=Decimal("2.5"), mixture_usd=Decimal("1.27"))
+    assert dict(mixture_figures(mixture(cost=uncounted)))["saved a month"] == "not known"
 
 
 def test_what_open_models_alone_answer_is_said():

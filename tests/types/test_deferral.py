@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.deferral_rules import one_tier as rule
 
 from freehold.types.deferral import Calibration, DeferralRule, RouterFiles
 
@@ -29,17 +30,9 @@ def test_a_higher_signal_is_never_less_sure(one, other):
     assert STEPS(low) <= STEPS(high)
 
 
-def rule(**changed):
-    fields = {
-        "way": "cascade", "signal": "probability", "calibration": STEPS, "threshold": 0.8,
-        "candidate": "small", "candidate_id": "c1", "incumbent": "gpt-4o",
-    }  # fmt: skip
-    return DeferralRule.of(**fields | changed)
-
-
 def test_its_id_is_what_it_decides_by():
     assert rule().id == rule(mixture_id="m").id
-    assert len({one.id for one in (rule(), rule(threshold=0.9), rule(candidate_id="c2"))}) == 3
+    assert len({one.id for one in (rule(), rule(threshold=0.9), rule(identity="c2"))}) == 3
     here, there = (rule(router=RouterFiles(path=path, sha256="s")) for path in ("/a", "/b"))
     assert here.id == there.id
     assert msgspec.json.decode(msgspec.json.encode(here), type=DeferralRule) == here
@@ -51,8 +44,8 @@ def test_a_whole_number_gives_the_id_that_it_has_when_it_is_read_back():
         made.problem is None
         and msgspec.json.decode(msgspec.json.encode(made), type=DeferralRule).problem is None
     )
-    with pytest.raises(msgspec.ValidationError, match="way"):
-        rule(way="oracle")
+    with pytest.raises(msgspec.ValidationError, match="signal"):
+        rule(signal="oracle")
 
 
 @pytest.mark.parametrize(
@@ -65,11 +58,22 @@ def test_a_whole_number_gives_the_id_that_it_has_when_it_is_read_back():
         ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.6, 0.5))}, "ascend"),
         ({"threshold": -0.1}, "threshold"),
         ({"wait_ms": 0}, "wait_ms"),
-        ({"way": "router"}, "names none"),
+        ({"signal": "router"}, "names none"),
+        ({"signal": None}, "first tier"),
+        ({"calibration": None}, "without calibration"),
     ],
 )
 def test_what_cannot_decide_says_why(changed, why):
     assert why in rule(**changed).problem
+
+
+def test_one_of_an_older_form_is_read_and_decides_nothing():
+    old = (
+        b'{"id":"x","way":"cascade","signal":"probability","calibration":{"raw":[0],"probability":[0]},'
+        b'"threshold":0.5,"candidate":"small","candidate_id":"c","incumbent":"m","incumbent_down":"error"}'
+    )
+    made = msgspec.json.decode(old, type=DeferralRule)
+    assert "older version" in made.problem and made.candidate.model == "" and made.upper is None
 
 
 def test_a_rule_that_was_changed_after_its_proof_says_so():

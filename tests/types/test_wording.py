@@ -107,3 +107,15 @@ def test_nothing_is_compared_in_pairs():
 
 def test_what_is_joined_through_others_is_one():
     assert connected([(3, 1), (1, 4), (0, 2)], 6) == [0, 1, 0, 1, 1, 5]
+
+
+def test_a_long_question_is_near_to_its_half_and_to_itself_with_words_before():
+    text = "why was i charged twice for the same train ticket when i only bought one of them"
+    asked = tuple(text.split())
+    known = Wordings([asked, ("where", "is", "the", "nearest", "branch")])
+    assert known.near(("hey", "could", "you", "please", "tell", "me", *asked)) == {0}
+    assert known.near(asked[: len(asked) // 2]) == known.near(asked[-8:]) == {0}
+    assert known.near(asked[:7]) == set(), "that many people write"
+    assert known.near((*asked[:8], "at", "the", "shop", "in", "the", "station", "at", "night")) == set()
+    assert known.near(("please", "where", "is", "the", "nearest", "branch", "in", "town")) == set()
+    assert Wordings([asked, asked[:8]], within=True).near(asked[:8]) == {1}, "among themselves they are two"

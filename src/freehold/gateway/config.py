@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,10 +10,10 @@ import msgspec
 from freehold import files
 from freehold.errors import ConfigError, did_you_mean
 from freehold.types.config import CaptureMode, PriceConfig
-from freehold.types.deferral import DeferralRule
+from freehold.types.deferral import DeferralRule, Tier
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Route
+from freehold.types.route import ApiKey, Route, Target
 from freehold.wire.hosts import check_host_names
 
 Capture = CaptureMode
@@ -181,44 +181,47 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
 
 
 def check_rule(route: Route, endpoints: Iterable[Endpoint]) -> None:
-    """Raises `ConfigError`, naming both, for a rule that was proven for another candidate than the route's."""
-    rule, target = route.deferral, route.candidate
+    """Raises `ConfigError`, naming both, for a rule that was proven for another model than one that is served."""
     known = {one.name: one for one in endpoints}
-    endpoint = None if target is None else known.get(target.endpoint)
-    if rule is None or target is None or endpoint is None:
+    if route.deferral is None or route.candidate is None or route.candidate.endpoint not in known:
         return
-    other = other_candidate(rule, endpoint, target.model or route.model)
-    if rule.upper is not None and other is None:
-        upper = known.get(rule.upper.endpoint)
-        other = other_upper(rule, None if upper is None else upper.base_url)
-    if other is not None:
+    if (other := other_tier(route.deferral, route.candidate, route.model, known)) is not None:
         raise ConfigError(
             f"route {route.name}: {other}",
             hint="freehold defer plan proves a rule for the candidate that is served now",
         )
 
 
-def other_candidate(rule: DeferralRule, endpoint: Endpoint, model: str) -> str | None:
-    """That a rule was proven for another candidate than a model of an endpoint, naming both; None where it was not."""
-    served = endpoint.candidate_id(model)
-    if served == rule.candidate_id:
-        return None
-    return (
-        f"the rule of deferral {rule.id} was proven for {rule.candidate} (candidate {rule.candidate_id}), and "
-        f"{model} at the endpoint {endpoint.name} is another one (candidate {served})"
-    )
+def other_tier(
+    rule: DeferralRule, candidate: Target, model: str, endpoints: Mapping[str, Endpoint]
+) -> str | None:
+    """That a rule was proven for another model than a tier's, naming both; None where it was not. The route's
+    `candidate` is asked for by the name `model` where it names none."""
+    for tier in rule.tiers:
+        endpoint = endpoints.get(tier.endpoint or candidate.endpoint)
+        if tier.identity is None or endpoint is None:
+            other = other_address(rule, tier, None if endpoint is None else endpoint.base_url)
+            if other is not None:
+                return other
+            continue
+        name = (candidate.model or model) if tier is rule.candidate else tier.model
+        if (served := endpoint.candidate_id(name)) != tier.identity:
+            return (
+                f"the rule of deferral {rule.id} was proven for {tier.model} (candidate {tier.identity}), and "
+                f"{name} at the endpoint {endpoint.name} is another one (candidate {served})"
+            )
+    return None
 
 
-def other_upper(rule: DeferralRule, base_url: str | None) -> str | None:
-    """That a rule's upper model is not where it was asked for the proof, naming both; None where it is, or there is
-    none. `base_url` is of the endpoint that it names (None: that is not configured)."""
-    upper = rule.upper
-    if upper is None or (base_url is not None and _same_address(base_url, upper.base_url)):
+def other_address(rule: DeferralRule, tier: Tier, base_url: str | None) -> str | None:
+    """That a tier is not where it was asked for the proof, naming both. `base_url` is of the endpoint that it names
+    (None: that is not configured)."""
+    if base_url is not None and _same_address(base_url, tier.base_url or ""):
         return None
     found = "is not configured" if base_url is None else f"is at {base_url}"
     return (
-        f"the rule of deferral {rule.id} was proven with {upper.model} at {upper.base_url}, and the endpoint "
-        f"{upper.endpoint} {found}"
+        f"the rule of deferral {rule.id} was proven with {tier.model} at {tier.base_url}, and the endpoint "
+        f"{tier.endpoint} {found}"
     )
 
 

@@ -34,6 +34,8 @@ _TEXT = [("content-type", "text/plain; charset=utf-8")]
 _METRICS = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 _LOOKS = ("GET", "HEAD")
 _SHOW_BODY_MAX = 65_536
+_PROBE_WAITS_S = 1.0
+"""A probe of this process does not wait longer for what other hosts say."""
 
 
 def is_others(table: RouteTable, method: str, path: str) -> bool:
@@ -74,19 +76,22 @@ async def front(_state: WorkerState, _request: Request) -> HttpReply:
 
 
 async def ready(state: WorkerState, request: Request) -> HttpReply:
-    """Every route has an endpoint that answers, keys can be checked, and the recorder lives. 503 where not.
+    """This process can answer: keys can be checked, the recorder lives, and an engine where there is nothing else.
+    503 where not.
 
-    Where keys are in force, what is the matter is told only to a key that may look.
+    Of other hosts it does not speak: what they do is the same for every gateway, and all of them would be taken out at
+    once. Where keys are in force, what is the matter is told only to a key that may look.
     """
     now = await _readiness(state)
     body: dict[str, Any] = {"status": "ready" if now.is_ready else "not ready"}
     with contextlib.suppress(ApiError):
         _check_look(state, request)
-        body["endpoints"] = {name: one.answers for name, one in now.found.items()}
-        if matters := {name: one.why for name, one in now.found.items() if one.why}:
+        found = await state.health.all(state.table.endpoints.values(), wait_s=_PROBE_WAITS_S)
+        body["endpoints"] = {name: one.answers for name, one in found.items()}
+        if matters := {name: one.why for name, one in found.items() if one.why}:
             body["why"] = matters
-        if now.unanswered_routes:
-            body["unanswered_routes"] = now.unanswered_routes
+        if unready := unanswered(state.table.all_routes(), found):
+            body["unanswered_routes"] = unready
         body["keys"] = now.keys
         if now.recorder_lives is not None:
             body["recorder"] = "alive" if now.recorder_lives else "silent"
@@ -97,21 +102,20 @@ class _Readiness(NamedTuple):
     """What decides whether a gateway is ready. `recorder_lives` is None where there is none."""
 
     is_ready: bool
-    found: dict[str, Health]
-    unanswered_routes: dict[str, str]
     keys: str
     recorder_lives: bool | None
 
 
 async def _readiness(state: WorkerState) -> _Readiness:
-    found = await state.health.all(state.table.endpoints.values())
-    routes = state.table.all_routes()
-    unready = unanswered(routes, found)
-    answered = not unready if routes else bool(found) and all(one.answers for one in found.values())
     keys = "unavailable" if state.keys.problem is not None else "starting" if state.keys.waiting else "known"
     recorder = None if state.recorder is None else pulse.is_alive(state.run_folder)
-    is_ready = answered and keys == "known" and recorder is not False
-    return _Readiness(is_ready, found, unready, keys, recorder)
+    is_ready = keys == "known" and recorder is not False
+    endpoints = state.table.endpoints.values()
+    if is_ready and not any(one.engine_kind.is_rented for one in endpoints):
+        # Engines next to this gateway are part of it where nothing else answers.
+        found = await state.health.all(endpoints, wait_s=_PROBE_WAITS_S)
+        is_ready = any(one.answers for one in found.values())
+    return _Readiness(is_ready, keys, recorder)
 
 
 async def models(state: WorkerState, request: Request) -> HttpReply:
@@ -172,9 +176,10 @@ async def attribution(state: WorkerState, request: Request) -> HttpReply:
 
 async def metrics(state: WorkerState, request: Request) -> HttpReply:
     """The numbers of all workers, in Prometheus's text format. They name routes, endpoints and keys that spend, so
-    where keys are in force a key that may look is needed. How the endpoints are is asked as `/ready` asks it."""
+    where keys are in force a key that may look is needed. How the endpoints are is asked now."""
     _check_look(state, request)
     ready_now = await _readiness(state)
+    found = await state.health.all(state.table.endpoints.values())
     state.write_meters()
 
     def exposed() -> bytes:
@@ -196,7 +201,9 @@ async def metrics(state: WorkerState, request: Request) -> HttpReply:
             certificate = (shown.files.certificate, shown.expires_s)
         ends = answering(
             state.table.endpoints.values(),
-            {name: one.answers for name, one in ready_now.found.items()},
+            {name: one.answers for name, one in found.items()},
+            unanswered(state.table.all_routes(), found),
+            routes=state.table.all_routes(),
             rented={name for name in state.table.endpoints if state.config.charges(name)},
             is_ready=ready_now.is_ready,
             certificate=certificate,
@@ -275,12 +282,7 @@ def _chains(route: Route) -> list[list[Target]]:
     # The draws of a request that goes to the candidate, and of one that does not, where the route has both.
     decisions = [decide(route, None, draw) for draw in (0.0, 1 - 2**-53)]
     chains = [targets_in_turn(route, one) for one in decisions]
-    rule = route.deferral
-    if (
-        rule is not None
-        and rule.incumbent_down == "error"
-        and any(one.arm == "candidate" for one in decisions)
-    ):
+    if route.deferral is not None and any(one.arm == "candidate" for one in decisions):
         # What the candidate is not sure of.
         chains.append([route.incumbent, *route.fallback])
     return chains

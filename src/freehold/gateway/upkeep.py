@@ -26,7 +26,7 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
     jobs = [
         _write_meters(state),
         _report_usage(state, config_changed_ns),
-        _recheck_unreachable(state),
+        _check_failing(state),
         _flush_request_log(state.telling),
     ]
     tasks = [asyncio.create_task(job) for job in jobs]
@@ -63,14 +63,11 @@ async def _flush_request_log(reporter: Reporter) -> None:
             await asyncio.to_thread(reporter.flush)
 
 
-async def _recheck_unreachable(state: WorkerState) -> None:
-    """Once a second: endpoints that could not be reached get their requests back as soon as they answer again."""
+async def _check_failing(state: WorkerState) -> None:
+    """Once a second: endpoints that kept failing get their requests back as soon as they answer a health check."""
     while True:
         await asyncio.sleep(1.0)
-        for name in state.unreachable():
-            endpoint = state.table.endpoints.get(name)
-            if endpoint is not None and (await state.health.of(endpoint)).answers:
-                state.breaker(name).record_success()
+        await state.check_failing()
 
 
 async def _report_usage(state: WorkerState, config_changed_ns: int) -> None:

@@ -76,8 +76,10 @@ async def work(
 
 
 def serving(app: GatewayApp) -> HttpServer:
-    """The server of an application's clients."""
-    return HttpServer(app, app.state.memory, connecting(app.state))
+    """The server of an application's clients. A revoked key ends what it began."""
+    server = HttpServer(app, app.state.memory, connecting(app.state))
+    app.state.on_revoked = lambda: server.end(lambda request: app.state.keys.refuses(request.header))
+    return server
 
 
 def main() -> None:

@@ -19,6 +19,10 @@ _LONGEST = 60
 """More characters than any value has."""
 FOUND = "<"
 """Stands where something was found before."""
+FEWEST_DIGITS = 2
+"""That any value has."""
+_LONG = 10_000
+_SOME_DIGITS = re.compile(r"\d+")
 
 _MONTHS = (
     "jan", "feb", "fév", "mar", "mär", "maa", "mrt", "apr", "abr", "avr", "kwi", "may", "mai", "mag", "maj",
@@ -56,16 +60,14 @@ _DIGITS_OF_PHONE = (9, 11)
 
 
 class _Label(NamedTuple):
-    """A kind of value, the words that announce it, and whether a text of its form can be one.
-
-    `roots` are parts of these words, of which one is in each; to look for them is much faster than to search.
-    """
+    """A kind of value, the words that announce it, whether a text of its form can be one, and whether such texts are
+    quicker to look for than the words."""
 
     kind: str
     value: re.Pattern[str]
     word: re.Pattern[str]
-    roots: tuple[str, ...]
     holds: Callable[[str], bool]
+    rare: bool
 
 
 def says(word: re.Pattern[str], text: str, start: int, *, alone: bool = False) -> bool:
@@ -80,25 +82,46 @@ def says(word: re.Pattern[str], text: str, start: int, *, alone: bool = False) -
 
 def find(text: str) -> Iterator[Find]:
     """Finds of each kind in turn; those of two kinds may overlap."""
-    lower = text.lower()
-    for kind, value, word, roots, holds in _LABELS:
-        if not any(root in lower for root in roots):
-            continue
-        for match in _near_words(value, word, text):
-            said = says(word, text, match.start(), alone=word is CALLS) or (
-                word is _BORN and _BORN_AFTER.match(text, match.end())
-            )
-            if said and holds(match[0]):
-                yield Find(*match.span(), kind)
-
-
-def _near_words(value: re.Pattern[str], word: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Values near a word, each once: words are looked for first, because numbers are many where text is hostile."""
     lower = text.lower()  # much faster than a search that ignores case
     if len(lower) != len(text):
         lower = text
+    windows = list(_around_digits(text))
+    for kind, value, word, holds, rare in _LABELS:
+        for first, last in windows:
+            # In a long hostile text numbers are many: words are looked for first there.
+            values = (
+                value.finditer(text, first, last)
+                if rare and last - first < _LONG
+                else _near_words(value, word, text, word.finditer(lower, first, last))
+            )
+            for match in values:
+                if holds(match[0]) and (
+                    says(word, text, match.start(), alone=word is CALLS)
+                    or (word is _BORN and _BORN_AFTER.match(text, match.end()))
+                ):
+                    yield Find(*match.span(), kind)
+
+
+def _around_digits(text: str) -> Iterator[tuple[int, int]]:
+    """The parts of a text that can hold a value with its word: no value is without digits, and most texts have few."""
+    start, end = 0, -1
+    for digits in _SOME_DIGITS.finditer(text):
+        first = max(0, digits.start() - NEAR - _LONGEST)
+        if first > end:
+            if end >= 0:
+                yield start, end
+            start = first
+        end = min(len(text), digits.end() + NEAR)
+    if end >= 0:
+        yield start, end
+
+
+def _near_words(
+    value: re.Pattern[str], word: re.Pattern[str], text: str, words: Iterator[re.Match[str]]
+) -> Iterator[re.Match[str]]:
+    """Values near words, each once."""
     done = 0
-    for said in word.finditer(lower):
+    for said in words:
         start, end = max(done, said.start() - NEAR), said.end() + NEAR
         if end <= done:
             continue
@@ -124,22 +147,9 @@ def _always(_text: str) -> bool:
     return True
 
 
-_BORN_ROOTS = (
-    "born", "birth", "dob", "d.o.b", "gebor", "geb.", "geburt", "né", "naiss", "nac", "nat", "nasc", "geboo", "urodz",
-)  # fmt: skip
-_DOCUMENT_ROOTS = (
-    "pass", "pasap", "paspo", "paszp", "licen", "führer", "permis", "patente", "rijbe", "conduç",
-    "prawo", "identi", "ausweis", "cidad", "dowod", "dowód",
-)  # fmt: skip
-_ACCOUNT_ROOTS = ("accoun", "konto", "compte", "cuenta", "conto", "rekening", "conta", "konta")
-_CALLS_ROOTS = (
-    "phone", "mobile", "tel", "cell", "fax", "call", "ring", "text", "whats", "sms", "bel", "téléphone", "teléfono",
-    "móvil", "handy", "mobiel", "portable", "appele", "joindre", "lam", "lám", "chiam", "lig", "dzwoni", "komórk",
-    "rufen", "erreich",
-)  # fmt: skip
 _LABELS = (
-    _Label("BIRTHDATE", _DATE, _BORN, _BORN_ROOTS, _always),
-    _Label("DOCUMENT", _CODE, _DOCUMENT, _DOCUMENT_ROOTS, _is_code),
-    _Label("ACCOUNT", _ACCOUNT_NUMBER, _ACCOUNT, _ACCOUNT_ROOTS, _always),
-    _Label("PHONE", _NATIONAL_PHONE, CALLS, _CALLS_ROOTS, _is_phone),
+    _Label("BIRTHDATE", _DATE, _BORN, _always, rare=False),
+    _Label("DOCUMENT", _CODE, _DOCUMENT, _is_code, rare=False),
+    _Label("ACCOUNT", _ACCOUNT_NUMBER, _ACCOUNT, _always, rare=True),
+    _Label("PHONE", _NATIONAL_PHONE, CALLS, _is_phone, rare=True),
 )

@@ -2,7 +2,8 @@
 
 Covered: e-mail addresses, phone numbers, payment cards (issuer's ranges and Luhn), IBANs (mod 97), IP addresses (v4
 and v6), MAC addresses, API keys of known forms, bearer tokens, private keys, passwords in URLs; what `labelled` knows
-by a word before it: dates of birth, numbers of passports, licences and accounts.
+by a word before it: dates of birth, numbers of passports, licences and accounts; all of them in the spellings that
+`spelling` reads.
 Not covered: names, postal addresses. No pattern finds these. What is found in which language is measured:
 docs/reference/redaction.md.
 """
@@ -14,10 +15,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from freehold.privacy import labelled
+from freehold.privacy import labelled, spelling
 from freehold.privacy.finds import Find, apart, blanked
 
-_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,24}")
+_LETTERS = r"A-Za-z\u00aa-\u024f\u0300-\u052f"
+"""Latin, Greek and Cyrillic, with marks on them: scripts that put spaces between words."""
+_EMAIL = re.compile(rf"[{_LETTERS}0-9._%+-]{{1,64}}@[{_LETTERS}0-9.-]{{1,190}}\.[{_LETTERS}]{{2,24}}")
 _PASSWORD = re.compile(r"://[^\s:/@\"'<>]{0,64}:([^\s/@\"'<>]{1,128})@(?=[\w\[])")
 _SECRET = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{16,}|[rsp]k_(?:live|test)_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{20,}"
@@ -26,11 +29,15 @@ _SECRET = re.compile(
     r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,})|(?<=[Bb]earer )[A-Za-z0-9._~+/-]{16,}=*"
 )
+_NAMED_SECRET = re.compile(
+    r"(?:[Ss]ecret|SECRET)\w{0,24}[\"']?\s{0,3}[:=]\s{0,3}[\"']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"
+)
+"""As AWS makes its secret access keys: nothing but the name tells them from a hash."""
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_CHARACTERS = 20_000
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
-_CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![\d-])")
+_CARD = re.compile(r"(?<![\d-])(?:\d(?:[ -]?\d){12,18}|(?<!\.)\d{4}\.\d{4}\.\d{4}\.\d{1,7})(?![\d-])")
 _ISSUED = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[0689]\d{12}|35\d{14}|(?:6\d|5[06-8])\d{14,17}"
 )
@@ -44,51 +51,59 @@ _PHONE = re.compile(
     r"|(?<![\w+])(?<!\d[ ,./-])0\d{2,5}[ /-]\d{3,9}(?!\w)"
 )
 _DIGITS_OF_PHONE = range(7, 16)
-_DIGIT = re.compile(r"\d")
-_HINTS = ("@", "sk-", "eyJ", "Bearer ", "bearer ", "ghp_", "xox", "://", "-----BEGIN")
-"""A text without a digit that has none of these is not looked at."""
-_SECRETS_NEED = (
-    "sk-", "k_live_", "k_test_", "gh", "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-",
-    "fh-", "SG.", "eyJ", "earer ", "://", "-----BEGIN",
-)  # fmt: skip
-_NOT_DIGITS = bytes(code for code in range(256) if not 48 <= code <= 57)
+_NO_DIGITS = bytes(code for code in range(256) if not 48 <= code <= 57)
 
 
-def find(text: str) -> list[Find]:
-    """What is found, in order and apart from each other. A kind earlier in the list wins over those after it."""
-    needed = _Needed.of(text)
-    has_digit = _DIGIT.search(text) if needed is None else needed.digits
-    if not has_digit and not any(hint in text for hint in _HINTS):
-        return []
-    found: list[Find] = []
-    rest = text
-    for need, look in _LOOKS:
-        if needed is not None and not need(needed):
-            continue
-        here = list(look(rest))
-        rest = blanked(rest, here, labelled.FOUND) if here else rest  # nothing is found twice
-        found += here
-    return sorted(found)
-
-
-class _Needed(NamedTuple):
-    """What a text has of what the patterns need at least: to count is a hundredth of a search. Of a text of other
-    characters than ASCII's nothing is said: other scripts have digits of their own."""
+class TextShape(NamedTuple):
+    """What is cheap to know of a text, by which most patterns need not be tried."""
 
     text: str
     digits: int
+    dots: int
+    dashes: int
     colons: int
 
     @classmethod
-    def of(cls, text: str) -> _Needed | None:
-        if not text.isascii():
-            return None
-        return cls(text, len(text.encode().translate(None, _NOT_DIGITS)), text.count(":"))
+    def of(cls, text: str) -> TextShape:
+        """Digits are those of ASCII: others are never in a text as it is read."""
+        digits = len(text.encode(errors="replace").translate(None, _NO_DIGITS))
+        return cls(text, digits, text.count("."), text.count("-"), text.count(":"))
+
+
+class PatternLook(NamedTuple):
+    """One kind of find, and whether a text of that shape can hold one at all."""
+
+    find: Callable[[str], list[Find]]
+    is_possible: Callable[[TextShape], bool]
+
+
+def find(text: str) -> list[Find]:
+    """What is found, in order and apart from each other, in the text as it is read. A kind earlier in the list wins
+    over those after it."""
+    read = spelling.read(text)
+    if read is None:
+        return _found(text)
+    found = [Find(read.starts[one.start], read.ends[one.end - 1], one.kind) for one in _found(read.text)]
+    # A password's own escapes keep it in one piece: what they stand for would end it.
+    return apart([*_secrets(text), *found])
+
+
+def _found(text: str) -> list[Find]:
+    shape = TextShape.of(text)
+    found: list[Find] = []
+    rest = text
+    for look in LOOKS:
+        if look.is_possible(shape):
+            here = look.find(rest)
+            rest = blanked(rest, here, labelled.FOUND) if here else rest  # nothing is found twice
+            found += here
+    return sorted(found)
 
 
 def _secrets(text: str) -> list[Find]:
     found = [Find(*match.span(), "SECRET") for match in _SECRET.finditer(text)]
-    found += [Find(*match.span(1), "SECRET") for match in _PASSWORD.finditer(text)]
+    for pattern in (_PASSWORD, _NAMED_SECRET):
+        found += [Find(*match.span(1), "SECRET") for match in pattern.finditer(text)]
     return apart([*found, *_private_keys(text)])
 
 
@@ -134,19 +149,34 @@ def _always(_text: str) -> bool:
     return True
 
 
+_IN_SECRETS = {
+    "": ("AKIA", "ASIA", "AIza", "SG.", "eyJ", "earer ", "ecret", "ECRET"),
+    "-": ("sk-", "glpat-", "xox", "pypi-", "fh-", "-----BEGIN"),
+    "_": ("k_live_", "k_test_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "hf_", "npm_"),
+    "@": ("://",),
+}
+"""A word that each secret holds, by the character that the word holds or that stands behind it."""
+
+
+def _may_hold_a_secret(shape: TextShape) -> bool:
+    text = shape.text
+    return any(word in text for char, words in _IN_SECRETS.items() if char in text for word in words)
+
+
 def _by(kind: str, pattern: re.Pattern[str], holds: Callable[[str], bool]) -> Callable[[str], list[Find]]:
     return lambda text: [Find(*match.span(), kind) for match in pattern.finditer(text) if holds(match[0])]
 
 
-_LOOKS: tuple[tuple[Callable[[_Needed], bool], Callable[[str], list[Find]]], ...] = (
-    (lambda has: any(word in has.text for word in _SECRETS_NEED), _secrets),
-    (lambda has: "@" in has.text, _by("EMAIL", _EMAIL, _always)),
-    (lambda has: has.digits >= 2 and not has.text.islower(), _by("IBAN", _IBAN, _is_iban)),
-    (lambda has: has.digits >= 13, _by("CARD", _CARD, _is_card)),
-    (lambda has: has.colons >= 5 or has.text.count("-") >= 5, _by("MAC", _MAC, _always)),
-    (lambda has: has.digits >= 4 and has.text.count(".") >= 3, _by("IP", _IP, _always)),
-    (lambda has: has.colons >= 2, _by("IP", _IPV6, _is_ipv6)),
-    (lambda has: has.digits >= _DIGITS_OF_PHONE[0], _by("PHONE", _PHONE, _is_phone)),
-    (lambda has: has.digits >= 1, lambda text: apart(labelled.find(text))),
-)
-"""What a text must have, and the look that is taken then."""
+LOOKS = (
+    PatternLook(_secrets, _may_hold_a_secret),
+    PatternLook(_by("EMAIL", _EMAIL, _always), lambda shape: "@" in shape.text),
+    PatternLook(_by("IBAN", _IBAN, _is_iban), lambda shape: shape.digits >= 2 and not shape.text.islower()),
+    PatternLook(_by("CARD", _CARD, _is_card), lambda shape: shape.digits >= 13),
+    PatternLook(_by("MAC", _MAC, _always), lambda shape: shape.colons >= 5 or shape.dashes >= 5),
+    PatternLook(_by("IP", _IP, _always), lambda shape: shape.digits >= 4 and shape.dots >= 3),
+    PatternLook(_by("IP", _IPV6, _is_ipv6), lambda shape: shape.digits >= 1 and shape.colons >= 2),
+    PatternLook(_by("PHONE", _PHONE, _is_phone),
+         lambda shape: shape.digits >= _DIGITS_OF_PHONE[0] and ("0" in shape.text or "+" in shape.text)),
+    PatternLook(lambda text: apart(labelled.find(text)), lambda shape: shape.digits >= labelled.FEWEST_DIGITS),
+)  # fmt: skip
+"""In this order. What was found is blanked for those after it, which takes away and adds nothing that they need."""

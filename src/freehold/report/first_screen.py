@@ -105,8 +105,8 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
         detail = f"a month: rented {_dollars(rented.low, rented.high)}, held {_dollars(held.low, held.high)}"
         return Tile(question, answer, detail, tone, (cost.id,))
     mixture = None if lead is None else lead.mixture
-    if mixture is not None and mixture.is_proven and mixture.usd_saved_per_month is not None:
-        saved = mixture.usd_saved_per_month
+    saved = None if mixture is None or mixture.cost is None else mixture.cost.saved_per_month
+    if mixture is not None and mixture.is_proven and saved is not None:
         detail = "saved a month" if saved >= 0 else "more a month"
         return Tile(
             question, f"${abs(saved):,.0f}", detail, "promote" if saved >= 0 else "hold", (mixture.id,)
@@ -218,11 +218,10 @@ def calibration(candidate: CandidateReport) -> str:
     """How far its own confidence can be believed."""
     mixture, encoder = candidate.mixture, candidate.encoder
     if mixture is not None and mixture.curve is not None:
-        best = mixture.curve.quality
+        best = mixture.curve
         return (
-            f"by its {best.signal.replace('_', ' ')}: calibration error {words.percent(best.error_after)} on "
-            f"{best.n:,} samples, and a good answer is surer than another with a probability of "
-            f"{words.percent(best.auroc)}"
+            f"by its {best.signal.replace('_', ' ')}: a good answer is surer than another with a probability of "
+            f"{words.percent(best.auroc)}, on {best.n:,} samples"
         )
     if encoder is not None and encoder.calibration_error is not None:
         return f"calibration error {words.percent(encoder.calibration_error)} on {encoder.validation_asked:,} samples"

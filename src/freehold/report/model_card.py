@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freehold.types.dataset import Dataset
-from freehold.types.encoder import EncoderModel, FieldHead
+from freehold.types.encoder import MOST_CHARACTERS, EncoderModel, FieldHead
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
 from freehold.types.ruling import Obligation, Ruling
@@ -287,10 +287,18 @@ class EncoderCardFacts(Record, frozen=True, kw_only=True):
 
 
 _STAGES = {
+    "words": "heads over words by support vector machines; there is no base",
     "frozen": "the base's weights as they were; heads by logistic regression",
     "contrastive": "all weights, by contrast between labels; then heads by logistic regression",
     "tuned": "all weights and the heads together",
 }
+
+
+_TUNED_ON = (
+    "To tune it on, `sentence_transformers.SentenceTransformer(folder)` or `transformers.AutoModel` opens the same "
+    "weights. `encode` gives the embeddings that `heads.npz` reads; of a text longer than `max_tokens` it reads the "
+    "first piece only."
+)
 
 
 def encoder_card(facts: EncoderCardFacts) -> str:
@@ -302,6 +310,7 @@ def encoder_card(facts: EncoderCardFacts) -> str:
         _encoder_what(facts),
         f"```\n{facts.usage}\n```",
         f"It needs {facts.libraries}, and neither PyTorch nor freehold.",
+        *([] if "modules.json" not in facts.files else [_TUNED_ON]),
         "## What it answers\n\n"
         + "\n".join(_field(field) for field in encoder.manifest.fields)
         + "\n\nIt answers every message, also those of a kind it was never taught.",
@@ -317,8 +326,11 @@ def encoder_card(facts: EncoderCardFacts) -> str:
 
 def _encoder_front_matter(facts: EncoderCardFacts) -> str:
     encoder = facts.encoder
-    lines = ["---", f"base_model: {encoder.base_model}", "base_model_relation: finetune"]
-    lines += [f"library_name: {encoder.manifest.runs_on}", "pipeline_tag: text-classification"]
+    lines = ["---"]
+    if encoder.stage != "words":
+        lines += [f"base_model: {encoder.base_model}", "base_model_relation: finetune"]
+    library = "sentence-transformers" if "modules.json" in facts.files else encoder.manifest.runs_on
+    lines += [f"library_name: {library}", "pipeline_tag: text-classification"]
     if facts.ruling is not None and len(facts.ruling.licenses) == 1:
         lines.append(f"license: {facts.ruling.licenses[0].lower()}")
     elif facts.ruling is not None and facts.ruling.licenses:
@@ -327,8 +339,13 @@ def _encoder_front_matter(facts: EncoderCardFacts) -> str:
 
 
 def _encoder_what(facts: EncoderCardFacts) -> str:
+    what = (
+        "Linear heads over words"
+        if facts.encoder.stage == "words"
+        else f"{facts.encoder.base_model} with heads"
+    )
     return (
-        f"{facts.encoder.base_model} with heads that answer from closed sets, taught the task of {facts.app}. It "
+        f"{what} that answer from closed sets, taught the task of {facts.app}. It "
         "writes no text of its own: each answer is one of those below, with its probability."
     )
 
@@ -353,6 +370,8 @@ def _encoder_making(encoder: EncoderModel) -> str:
         else f", {encoder.peak_memory_bytes / 2**30:.1f} GiB at the peak"
     )
     read = f"{manifest.max_tokens:,} tokens of a message are read, {manifest.pooling} pooling"
+    if encoder.stage == "words":
+        read = f"the first {MOST_CHARACTERS:,} characters of a message are read"
     if manifest.prefix:
         read += f", behind the prefix `{manifest.prefix}`"
     return "\n".join(
@@ -380,12 +399,13 @@ def _validation(encoder: EncoderModel) -> str:
 
 def _encoder_lineage(facts: EncoderCardFacts) -> str:
     encoder, dataset = facts.encoder, facts.dataset
+    base = ("base", f"{encoder.base_model}, weights sha256 `{encoder.base_sha256}`")
     rows = [
-        ("base", f"{encoder.base_model}, weights sha256 `{encoder.base_sha256}`"),
+        *([base] if encoder.stage != "words" else []),
         ("trained on", f"dataset `{encoder.dataset_id}`"),
         ("encoder", f"`{encoder.id}`"),
         ("made by", f"freehold {facts.version}"),
     ]
     if dataset is not None and dataset.targets_from.get("incumbent") and dataset.incumbent_model:
-        rows.insert(2, ("answers of", dataset.incumbent_model))
+        rows.insert(-2, ("answers of", dataset.incumbent_model))
     return "\n".join(f"- {name}: {value}" for name, value in rows)

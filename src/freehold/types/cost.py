@@ -79,16 +79,6 @@ class SelfHost(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class MixtureMonth(Record, frozen=True, kw_only=True):
-    """A month with a proven mixture: the model is held for `share` of the requests, the rented one is paid for the
-    rest. `saved_usd_per_month` is against the whole bill; below 0 it costs more."""
-
-    mixture_id: str
-    share: float
-    usd_per_month: Range
-    saved_usd_per_month: Range
-
-
 class Cost(Record, frozen=True, kw_only=True):
     """Bill against self-hosting, the traffic at which they meet, and what that means."""
 
@@ -104,7 +94,5 @@ class Cost(Record, frozen=True, kw_only=True):
     """What the advice would be if one assumption were different."""
     hosted_open: tuple[tuple[str, Decimal], ...] = ()
     """Hosted prices of the same open model: who, and dollars a month for this traffic."""
-    mixture: MixtureMonth | None = None
-    """With the project's proven mixture; None where there is none."""
     made_from: tuple[str, ...] = ()
     version: str = ""

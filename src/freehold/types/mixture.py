@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
-from freehold.types.deferral import DeferralRule, DeferralWay, SignalName
+from freehold.types.deferral import DeferralRule, SignalName
 from freehold.types.evaluation import Comparison, VerdictOutcome
 from freehold.types.record import Record, StoredRecord
 
@@ -42,27 +42,16 @@ class ShareStep(Record, frozen=True, kw_only=True):
     verdict: VerdictOutcome
 
 
-class ConfidenceQuality(Record, frozen=True, kw_only=True):
-    """How well a signal tells right from wrong. Expected calibration error over ten bins of equal count, before
-    (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not
-    fitted."""
-
-    signal: SignalName
-    n: int
-    error_before: float | None
-    error_after: float | None
-    """None where no answer carries the signal."""
-    auroc: float | None
-    """Probability that an answer as good as the incumbent's has the higher signal than one that is not; ties count
-    half. None where all are alike."""
-
-
 class MixtureCurve(Record, frozen=True, kw_only=True):
-    """What one way of deciding, by one signal, gives over all shares."""
+    """What deciding by one signal gives over all shares, on `n` scored selection samples.
 
-    way: DeferralWay
+    `auroc` is the probability that an answer as good as the incumbent's has the higher signal than one that is not
+    (ties count half; None where all are alike).
+    """
+
     signal: SignalName
-    quality: ConfidenceQuality
+    n: int = 0
+    auroc: float | None = None
     points: tuple[MixturePoint, ...]
     """At the thresholds that are tested, by rising share; the last one answers all that carries the signal."""
     level: float
@@ -78,43 +67,22 @@ class MixtureCurve(Record, frozen=True, kw_only=True):
         return self.rest + share * (self.whole - self.rest)
 
 
-class Times(Record, frozen=True, kw_only=True):
-    """Milliseconds within which half, and 95 %, are done; None where they were not measured."""
-
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-
-
-class MixtureLatency(Record, frozen=True, kw_only=True):
-    """How long clients wait.
-
-    `decided`: a router's decision alone. `here`: an answer of the candidate, the decision included. `deferred`: what an
-    unsure answer adds before the incumbent is asked: the candidate's work in a cascade, the decision by a router.
-    `incumbent`: its own answers as they were recorded.
-    """
-
-    decided: Times = Times()
-    here: Times = Times()
-    deferred: Times = Times()
-    incumbent: Times = Times()
-
-
 class MixtureCost(Record, frozen=True, kw_only=True):
-    """Dollars for 1,000 requests: all by the incumbent, the candidate's work, and the mixture. A request that is
-    deferred costs the incumbent's price, and in a cascade the candidate's work as well. None is not known; `why` says
-    where each is from, or the way to know it."""
+    """Dollars for 1,000 requests: all by the incumbent, and by the mixture, in which what a tier was asked is paid
+    whether it was sure or not. None is not known; `why` says where each is from, or the way to know it."""
 
     incumbent_usd: Decimal | None
-    candidate_usd: Decimal | None
     mixture_usd: Decimal | None
+    requests_per_month: Decimal | None = None
     why: tuple[str, ...] = ()
 
     @property
-    def saved_usd(self) -> Decimal | None:
-        """What the mixture saves on 1,000 requests; below 0 where it costs more."""
-        if self.incumbent_usd is None or self.mixture_usd is None:
+    def saved_per_month(self) -> Decimal | None:
+        """What the mixture saves a month against today's bill; below 0 where it costs more."""
+        if self.incumbent_usd is None or self.mixture_usd is None or self.requests_per_month is None:
             return None
-        return self.incumbent_usd - self.mixture_usd
+        saved = (self.incumbent_usd - self.mixture_usd) * self.requests_per_month / 1000
+        return saved.quantize(Decimal("0.01"))
 
 
 class Mixture(StoredRecord, frozen=True, kw_only=True):
@@ -158,9 +126,6 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     share_high: float | None = None
     """Share of held-out requests that the candidate answered, with its interval."""
     cost: MixtureCost | None = None
-    latency: MixtureLatency | None = None
-    usd_saved_per_month: Decimal | None = None
-    """Against today's bill; a request that was deferred counts as not saved and costs the candidate's work too."""
     incumbent_until: date | None = None
     """When the incumbent is shut down, where that is known: a mixture needs it alive."""
     made_from: tuple[str, ...] = ()

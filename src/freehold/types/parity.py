@@ -54,18 +54,13 @@ class ScoreParity(Record, frozen=True, kw_only=True):
 class EncoderReference(Record, frozen=True, kw_only=True):
     """What a trained encoder answers to one sample where it is trained, in PyTorch.
 
-    `tokens` of the message were read. `probabilities` has one of each field: that of the value it gave.
+    `tokens` of the message were read; `probability` is that of the whole answer.
     """
 
     sample_id: str
     tokens: int
     answer: str
-    probabilities: tuple[float, ...]
-
-    @property
-    def confidence(self) -> float:
-        """The probability of the whole answer: that of its least sure field."""
-        return min(self.probabilities)
+    probability: float
 
 
 class ParityReport(StoredRecord, frozen=True, kw_only=True):

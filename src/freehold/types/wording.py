@@ -8,17 +8,21 @@ and so are two that differ in a town. At least `LEAST` words must be shared.
 Each bag without one of its words has an id; two bags that are near share one, so nothing is compared in pairs (the
 neighbourhoods of deletions of Mor and Fraenkel 1982, Communications of the ACM 25:935).
 
+Of two parts a question is near as well to one that begins or ends with all of it, or with which it begins or ends,
+where `RUN` words or more stand in both and at least `PART` of the longer one.
+
 Not covered: two words at once, another wording. Longer texts with more changes are found by their pieces.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 LEAST = 3
@@ -27,6 +31,9 @@ FILLERS = 3
 """In a place that more different words fill, a word is what the question is about."""
 MOST_WORDS = 256
 """A longer question is near only to one of the same words."""
+RUN, PART, _MOST_OF_A_RUN = 8, 0.45, 64
+"""Words in a row that make another question the half of this one, or this one with words before it; a shorter run many
+people write."""
 _BITS = 2**64 - 1
 
 
@@ -37,6 +44,7 @@ class Wordings:
         self._questions: list[tuple[str, ...]] = []
         self._known: Counter[str] = Counter()
         self._own = int(within)
+        self._runs: dict[int, list[int]] = {}
         first: dict[int, int] = {}
         self._again: dict[int, list[int]] = {}
         ids, places = array("Q"), array("Q")
@@ -47,6 +55,8 @@ class Wordings:
             if not asked or first.setdefault(whole, place) != place:
                 self._again.setdefault(first.get(whole, place), []).append(place)
                 continue
+            for run in () if within else {asked, *_runs(asked)}:
+                self._runs.setdefault(hash(run), []).append(place)
             self._known.update(set(asked))
             ids.extend((whole, *less))
             places.extend([place] * (1 + len(less)))
@@ -62,6 +72,12 @@ class Wordings:
             low, high = bisect_left(self._ids, id), bisect_right(self._ids, id)
             for place in self._places[low:high]:
                 if self._one_apart(words, self._questions[place], high - low):
+                    found.update((place, *self._again.get(place, ())))
+        asked = tuple(map(sys.intern, words))
+        for run in (asked, *_runs(asked)):
+            for place in self._runs.get(hash(run), ()):
+                other = self._questions[place]
+                if len(run) >= RUN and run in (asked, other):  # else both only share an end
                     found.update((place, *self._again.get(place, ())))
         return found
 
@@ -116,6 +132,14 @@ def _sums(words: Sequence[str], *, numbers: bool = True) -> list[int]:
         else ()
     )
     return [whole, *{(whole - _hash(word)) & _BITS for word in left}]
+
+
+def _runs(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """What a question begins and ends with, as far as it makes another one."""
+    if len(words) <= _MOST_OF_A_RUN:
+        for length in range(max(RUN, math.ceil(PART * len(words))), len(words)):
+            yield words[:length]
+            yield words[-length:]
 
 
 def _has_digit(word: str) -> bool:

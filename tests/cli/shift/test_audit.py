@@ -42,7 +42,7 @@ STORY = (
     (("forget", "--conversation", "c7", "--yes"), ["forget.begin", "forget"]),
     (("keys", "add", "app"), ["key.add"]),
     (("keys", "limit", "app", "concurrency=3"), ["key.limit"]),
-    (("keys", "limit", "--label", "search", "usd_per_day=3"), ["label.limit"]),
+    (("keys", "limit", "--label", "search", "requests_per_minute=300"), ["label.limit"]),
     (("keys", "accept", "--yes"), ["keys.accept"]),
     (("keys", "revoke", "app"), ["key.revoke"]),
     (("keys", "revoke", "--forget-all"), ["keys.forget"]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.engines.encoder.answers import AnswerToken, EncoderAnswer
+from freehold.encoders.answers import AnswerToken, EncoderAnswer
 from freehold.engines.encoder.completions import limited
 
 ANSWER = EncoderAnswer(

@@ -108,8 +108,9 @@ def tiny_encoder(folder, *, answer="label", fields=(LABEL,), width=WIDTH, **more
     for number, field in enumerate(fields):
         tensors[f"{number}.weight"], tensors[f"{number}.bias"] = head(field)
     save_file(tensors, folder / "heads.safetensors")
+    read = 0 if more.get("runs_on") == "words" else WIDTH
     manifest = EncoderManifest(
-        base_model="tests/tiny", base_sha256="0" * 64, width=WIDTH, answer=answer, fields=fields, max_tokens=16, **more
+        base_model="tests/tiny", base_sha256="0" * 64, width=read, answer=answer, fields=fields, max_tokens=16, **more
     )  # fmt: skip
     write_json(folder / "encoder.json", manifest)
     return folder

@@ -5,7 +5,7 @@ import contextlib
 import socket
 
 import pytest
-from tests.gateway.lane.both_ways import Upstream, ask, config, whole
+from tests.gateway.lane.both_ways import CHAT, Upstream, ask, config, whole
 
 from freehold.gateway import deadlines
 from freehold.gateway.app import running
@@ -114,15 +114,25 @@ def test_without_room_for_its_body_a_request_is_refused_by_the_long_way(tmp_path
     scenario(tmp_path, scene)
 
 
-def test_an_endpoint_that_keeps_failing_is_left_alone(tmp_path):
+def test_a_candidate_that_keeps_failing_is_passed_over(tmp_path):
     async def scene(app, server, reader, writer, upstream):
         for _ in range(9):
-            app.state.breaker("incumbent").record_failure(server.loop.time())
-        writer.write(ask()[0])
-        assert b" 502 " in await answered(reader)
-        assert len(upstream.seen) == 3
+            app.state.breaker("engine").record_failure(server.loop.time(), key=None, reached=False)
+        writer.write(ask({**CHAT, "model": "promoted"})[0])
+        assert b"x-freehold-arm: incumbent" in await answered(reader)
 
     scenario(tmp_path, scene)
+
+
+def test_a_revoked_key_ends_what_it_began(tmp_path):
+    async def scene(app, server, reader, writer, upstream):
+        writer.write(ask()[0])
+        await asyncio.sleep(0.05)
+        app.state.keys = KeyRing((), required=True)
+        app.state.on_revoked()
+        assert await reader.read() == b"" and app.state.memory.used_bytes == 0
+
+    scenario(tmp_path, scene, [0.5, *whole()])
 
 
 def test_heads_that_differ_each_time_take_no_more_than_their_room(tmp_path):

@@ -3,14 +3,13 @@
 import json
 import math
 
+from tests.deferral_rules import one_tier
 from tests.gateway.loopback import ANSWER, stream
 
-from freehold.types.deferral import Calibration, DeferralRule
+from freehold.types.deferral import Calibration
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route, Target
 
-LEVEL = Calibration(raw=(0.0, 1.0), probability=(0.0, 1.0))
-"""A signal that is a probability already."""
 BY_LOGPROB = Calibration(raw=(-10.0, 0.0), probability=(0.0, 1.0))
 """−2 is a probability of 0.8."""
 SECRET = "a word of the rejected answer"
@@ -18,17 +17,10 @@ SECRET = "a word of the rejected answer"
 
 def rule_for(endpoint, model="tuned", **fields):
     """A rule that was proven for the model of an endpoint."""
-    values = {
-        "way": "cascade",
-        "signal": "mean_logprob",
-        "calibration": BY_LOGPROB,
-        "threshold": 0.8,
-        "candidate": model,
-        "candidate_id": endpoint.candidate_id(model),
-        "incumbent": "m",
-        **fields,
-    }
-    return DeferralRule.of(**values)
+    by_logprob = {"signal": "mean_logprob", "calibration": BY_LOGPROB}
+    return one_tier(
+        **{"model": model, "identity": endpoint.candidate_id(model), "incumbent": "m"} | by_logprob | fields
+    )
 
 
 def mixed(name, endpoint, rule, **more):

@@ -1,7 +1,9 @@
 """Which endpoint answers: retries, fallbacks, the circuit breaker, and what each endpoint is sent."""
 
+import contextlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -16,9 +18,10 @@ from tests.gateway.loopback import (
     trace_of,
 )
 
+from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
-from freehold.types.route import Route, Target
+from freehold.types.route import ApiKey, Route, Target
 
 pytestmark = pytest.mark.process
 
@@ -192,33 +195,86 @@ def test_a_candidate_without_a_first_byte_in_time_is_passed_over(routed, upstrea
 # The circuit breaker
 
 
-def test_an_endpoint_that_keeps_failing_is_paused_and_tried_again(upstream, tmp_path):
-    upstream.answer = lambda seen: plain({"error": "x"}, status=500)
-    with gateway(upstream, tmp_path, retries=0, breaker_failures=2, breaker_pause_s=4) as running:
-        assert [post(running, QUESTION)[0] for _ in range(3)] == [500, 500, 502]
-        asked = len(upstream.seen)
-        upstream.answer = lambda seen: plain(ANSWER)
-        status, _, body = post(running, QUESTION)
-        assert status == 502 and b"given a pause" in body
-        assert len(upstream.seen) == asked, "no request goes out in the pause"
-        eventually(lambda: post(running, QUESTION)[0] == 200)
-        assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 200]
-        assert metric(running, "freehold_upstream_failures_total") == 2
+SECRETS = {name: f"fh-{name}" for name in ("a", "b", "c")}
+POISON = {**QUESTION, "messages": [{"role": "user", "content": "poison"}]}
 
 
-def test_a_limit_of_the_upstream_does_not_pause_it(upstream, tmp_path):
-    upstream.answer = lambda seen: plain({"error": {}}, status=429, headers={"retry-after": "9"})
-    with gateway(upstream, tmp_path, retries=0, breaker_failures=1, breaker_pause_s=60) as running:
-        assert [post(running, QUESTION)[0] for _ in range(3)] == [429, 429, 429]
+def as_(name):
+    return {"headers": {"authorization": f"Bearer {SECRETS[name]}"}}
 
 
-def test_a_request_that_always_fails_does_not_take_the_endpoint_from_others(upstream, tmp_path):
-    upstream.answer = lambda seen: plain({"error": "x"}, status=500 if b"poison" in seen.body else 200)
-    poison = {**QUESTION, "messages": [{"role": "user", "content": "poison"}]}
-    with gateway(upstream, tmp_path, retries=2, breaker_failures=3, breaker_pause_s=60) as running:
-        assert [post(running, poison)[0] for _ in range(2)] == [500, 500]
-        assert len(upstream.seen) == 6, "each was tried again"
-        assert post(running, QUESTION)[0] == 200
+@contextlib.contextmanager
+def keyed(upstream, folder, *more, routes=()):
+    """A gateway whose breaker opens after three failures in a row, for three clients with keys."""
+    incumbent = Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=upstream.base_url)
+    keys = tuple(ApiKey(name=name, hash=hash_of(secret), role="admin") for name, secret in SECRETS.items())
+    options = {
+        "retries": 0,
+        "breaker_failures": 3,
+        "breaker_pause_s": 1,
+        "api_keys": keys,
+        "keys_required": True,
+    }
+    with gateway(upstream, folder, endpoints=(incumbent, *more), routes=routes, **options) as running:
+        yield running
+
+
+def test_no_client_takes_the_last_target_from_the_others(upstream, tmp_path):
+    """A prompt that the upstream fails on, sent by many connections of two keys without a rest."""
+    upstream.answer = lambda seen: plain(ANSWER, status=500 if b"poison" in seen.body else 200)
+    with keyed(upstream, tmp_path) as running, ThreadPoolExecutor(6) as attackers:
+        attacks = [attackers.submit(post, running, POISON, **as_("ab"[n % 2])) for n in range(60)]
+        assert [post(running, QUESTION, **as_("c"))[0] for _ in range(20)] == [200] * 20
+        assert {one.result()[0] for one in attacks} == {500}
+
+
+def test_one_client_does_not_take_a_candidate_from_the_others_and_several_that_fail_do(
+    upstream, candidate, tmp_path
+):
+    own = Endpoint(
+        name="own",
+        engine="llamacpp",
+        base_url=candidate.base_url,
+        models=(ServedModel(name="r", upstream_name="r"),),
+    )
+    question, poison = {**QUESTION, "model": "r"}, {**POISON, "model": "r"}
+    candidate.answer = lambda seen: plain(ANSWER, status=503 if b"poison" in seen.body else 200)
+    with keyed(upstream, tmp_path, own, routes=(promoted("r", "own"),)) as running:
+        assert {post(running, poison, **as_("a"))[0] for _ in range(9)} == {200}, "the incumbent answers"
+        assert len(candidate.seen) == 9 and len(upstream.seen) == 9
+        post(running, question, **as_("b"))
+        assert len(candidate.seen) == 10, "it is not paused for what one client sends"
+        # A check that fails tells an endpoint that fails everybody from one that one client's prompt fails.
+        candidate.answer = lambda seen: plain({}, status=503)
+        for name in "abab":
+            assert post(running, question, **as_(name))[0] == 200
+        asked = len(candidate.seen)
+        assert asked == 13, "after three failures of two keys it is passed over"
+        candidate.answer = lambda seen: plain(ANSWER)
+        eventually(lambda: metric(running, "freehold_breaker_open", key=SECRETS["a"]) == 0)
+        assert len(candidate.seen) == asked, "no client's request tried it"
+
+
+def test_failures_of_one_client_alone_pause_an_endpoint_that_fails_its_health_check_too(
+    upstream, candidate, tmp_path
+):
+    own = Endpoint(
+        name="own",
+        engine="llamacpp",
+        base_url=candidate.base_url,
+        models=(ServedModel(name="r", upstream_name="r"),),
+    )
+    with keyed(upstream, tmp_path, own, routes=(promoted("r", "own"),)) as running:
+        candidate.answer = lambda seen: plain({}, status=503)
+
+        def is_passed_over():
+            before = len(candidate.seen)
+            assert post(running, {**QUESTION, "model": "r"}, **as_("a"))[0] == 200
+            return len(candidate.seen) == before
+
+        eventually(is_passed_over)
+        candidate.answer = lambda seen: plain(ANSWER)
+        eventually(lambda: not is_passed_over())
 
 
 # What an endpoint is sent

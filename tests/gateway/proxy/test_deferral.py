@@ -53,10 +53,7 @@ def routed(_upstream, candidate, tmp_path_factory):
         mixed("stays", one, rule_for(one, never_defer_out=({"team": "health"},))),
         mixed("stays-down", dead, rule_for(dead, never_defer_out=({"team": "health"},))),
         mixed("native", one, rule_for(one), incumbent=Target(endpoint="native")),
-        *(
-            mixed(f"away-{what}", one, rule_for(one, incumbent_down=what), incumbent=Target(endpoint="away"))
-            for what in ("error", "candidate")
-        ),
+        mixed("away", one, rule_for(one), incumbent=Target(endpoint="away")),
     )
     with gateway(
         _upstream,
@@ -275,21 +272,9 @@ def test_and_an_error_where_the_candidate_is_down(routed, upstream):
 # While the incumbent is down
 
 
-def test_an_unsure_answer_is_an_error_where_the_rule_says_so(routed, candidate):
+def test_an_unsure_answer_is_not_the_incumbents(routed, candidate):
     candidate.answer = lambda seen: plain(told(SECRET, UNSURE))
-    before = counted(routed, "away-error", "incumbent", "unsure")
-    status, headers, body = ask(routed, "away-error")
-    assert status == 502 and b"rejected" not in body and "x-freehold-deferral" not in headers
-    assert counted(routed, "away-error", "incumbent", "unsure") == before + 1
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_or_the_candidates_with_a_header_that_says_so(routed, candidate, streamed):
-    candidate.answer = lambda seen: (
-        told_stream("perhaps so", UNSURE) if seen.json.get("stream") else plain(told("perhaps so", UNSURE))
-    )
-    status, headers, body = ask(routed, "away-candidate", stream=streamed)
-    assert status == 200 and b"so" in body and b'"logprob"' not in body
-    assert headers["x-freehold-deferral"] == "incumbent-down" and len(candidate.seen) == 1
-    found, trace = decided(routed, headers)
-    assert found == ("candidate", "incumbent_down") and trace.endpoint == "candidate"
+    before = counted(routed, "away", "incumbent", "unsure")
+    status, _, body = ask(routed, "away")
+    assert status == 502 and b"rejected" not in body
+    assert counted(routed, "away", "incumbent", "unsure") == before + 1

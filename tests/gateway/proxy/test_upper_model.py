@@ -16,15 +16,14 @@ from tests.gateway.loopback import (
     stream_of,
     traces_of,
 )
-from tests.gateway.proxy.mixtures import SECRET, mixed, own, rule_for, told, told_stream
+from tests.gateway.proxy.mixtures import BY_LOGPROB, SECRET, mixed, own, rule_for, told, told_stream
 from tests.gateway.proxy.test_deferral import SURE, UNSURE, decided
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import check_rule
 from freehold.gateway.serve import free_port
-from freehold.types.deferral import UpperModel
+from freehold.types.deferral import DeferralRule, Tier
 from freehold.types.endpoint import ANY_SERVED, Endpoint
-from freehold.types.route import Target
 
 pytestmark = pytest.mark.process
 
@@ -44,6 +43,17 @@ def _answers(large):
     large.answer = lambda seen: plain(LARGE)
 
 
+def three_tiers(one, base_url):
+    """A quick model that must be very sure, the candidate at the same endpoint, and a larger one for the rest."""
+    fields = {"signal": "mean_logprob", "calibration": BY_LOGPROB}
+    tiers = (
+        Tier(model="quick", identity=one.candidate_id("quick"), ahead=0.1, **fields),
+        Tier(model="tuned", identity=one.candidate_id("tuned"), **fields),
+        Tier(model="qwen", endpoint="big", base_url=base_url),
+    )
+    return DeferralRule.of(tiers=tiers, threshold=0.8, incumbent="m")
+
+
 @pytest.fixture(scope="module")
 def routed(_upstream, candidate, large, tmp_path_factory):
     one = own("candidate", candidate.base_url)
@@ -53,7 +63,7 @@ def routed(_upstream, candidate, large, tmp_path_factory):
     gone = Endpoint(name="gone", engine="remote", base_url=nowhere)
 
     def rule(endpoint="big", base_url=large.base_url, **more):
-        return rule_for(one, upper=UpperModel(endpoint=endpoint, model="qwen", base_url=base_url), **more)
+        return rule_for(one, upper=Tier(endpoint=endpoint, model="qwen", base_url=base_url), **more)
 
     routes = (
         mixed("mix", one, rule()),
@@ -61,12 +71,8 @@ def routed(_upstream, candidate, large, tmp_path_factory):
         mixed("kept", one, rule(always_incumbent=({"team": "legal"},))),
         mixed("upper-down", one, rule("gone", nowhere)),
         mixed("shadow", one, rule(), state="shadow", shadow_share=1.0),
-        mixed(
-            "all-down",
-            one,
-            rule("gone", nowhere, incumbent_down="candidate"),
-            incumbent=Target(endpoint="gone"),
-        ),
+        mixed("tiers", one, three_tiers(one, large.base_url)),
+        mixed("shadow-tiers", one, three_tiers(one, large.base_url), state="shadow", shadow_share=1.0),
     )
     with gateway(
         _upstream,
@@ -112,6 +118,35 @@ def test_a_sure_answer_is_the_candidates(routed, upstream, candidate, large):
     assert decided(routed, headers)[0] == ("candidate", "sure") and not large.seen and not upstream.seen
 
 
+@pytest.mark.parametrize("route", ["tiers", "shadow-tiers"])
+@pytest.mark.parametrize(
+    ("quick", "tuned", "asked", "by"),
+    [
+        (-0.5, None, ["quick"], ("candidate", "sure")),
+        (-1.5, -1.5, ["quick", "tuned"], ("candidate", "sure")),  # 0.85 is not 0.1 ahead of 0.8
+        (None, -1.5, ["quick", "tuned"], ("candidate", "sure")),
+        (UNSURE, UNSURE, ["quick", "tuned"], ("upper", "unsure")),
+        (-1.5, None, ["quick", "tuned"], ("upper", "no_signal")),
+    ],
+)
+def test_tiers_are_asked_in_turn_until_one_is_sure(
+    routed, upstream, candidate, large, route, quick, tuned, asked, by
+):
+    signals = {"quick": quick, "tuned": tuned}
+    candidate.answer = lambda seen: plain(told(f"by {seen.json['model']}", signals[seen.json["model"]]))
+    status, headers, body = ask(routed, route)
+    assert status == 200
+    if route == "tiers":
+        shown = json.loads(body)["choices"][0]["message"]["content"]
+        assert shown == ("from the large one" if by[0] == "upper" else f"by {asked[-1]}")
+        assert decided(routed, headers)[0] == by and not upstream.seen
+    else:
+        eventually(lambda: len(candidate.seen) == len(asked) and len(large.seen) == (by[0] == "upper"))
+        wanted = f'freehold_shadow_deferrals_total{{by="{by[0]}",route="{route}",why="{by[1]}"}}'
+        eventually(lambda: metric(routed, wanted) >= 1)
+    assert [one.json["model"] for one in candidate.seen] == asked
+
+
 @pytest.mark.parametrize(
     ("fails", "why"),
     [
@@ -139,14 +174,6 @@ def test_the_incumbent_answers_for_an_upper_model_that_cannot(routed, upstream, 
     assert found == ("incumbent", "unsure") and trace.endpoint == "incumbent"
     counted = metric(routed, 'freehold_deferrals_total{by="incumbent",route="mix",why="unsure"}')
     assert counted >= 1
-
-
-def test_where_all_are_down_the_rule_says_who_answers(routed, candidate):
-    candidate.answer = lambda seen: plain(told("perhaps so", UNSURE))
-    status, headers, body = ask(routed, "all-down")
-    assert status == 200 and json.loads(body)["choices"][0]["message"]["content"] == "perhaps so"
-    assert headers["x-freehold-deferral"] == "incumbent-down"
-    assert decided(routed, headers)[0] == ("candidate", "incumbent_down")
 
 
 @pytest.mark.parametrize("upper", [False, True])
@@ -198,7 +225,7 @@ def test_a_mirrored_request_is_asked_of_the_upper_model_too(routed, upstream, ca
 def test_an_upper_model_at_another_address_decides_nothing(upstream, candidate, large, tmp_path):
     one = own("candidate", candidate.base_url)
     moved = Endpoint(name="big", engine="remote", base_url=f"http://127.0.0.1:{free_port()}")
-    rule = rule_for(one, upper=UpperModel(endpoint="big", model="qwen", base_url=large.base_url))
+    rule = rule_for(one, upper=Tier(endpoint="big", model="qwen", base_url=large.base_url))
     with pytest.raises(
         ConfigError, match=f"proven with qwen at {large.base_url}, and the endpoint big is at"
     ):

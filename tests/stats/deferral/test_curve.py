@@ -8,8 +8,7 @@ from tests.stats.deferral.signals import curve, told
 
 from freehold.errors import UsageError
 from freehold.stats.binary import wilson_limits
-from freehold.stats.deferral import best_curve, share_interval, taken_share
-from freehold.stats.deferral.curve import grid
+from freehold.stats.deferral import best_curve, grid, share_interval, taken_share
 
 
 @settings(max_examples=25, deadline=None)
@@ -87,7 +86,7 @@ RAW, D = told()
     [
         ({"least_share": -0.1}, "least share is -0.1"),
         ({"codes": np.zeros(3, dtype=np.int64)}, "not of the same samples"),
-        ({"otherwise": np.zeros(3)}, "differences of the upper model"),
+        ({"otherwise": np.zeros(3)}, "not of the same samples"),
         ({"differences": 2 * D}, "outside -1 to 1"),
         ({"raw": np.where(RAW > 0.5, np.inf, RAW)}, "infinite"),
     ],
@@ -121,7 +120,7 @@ def test_the_best_curve_loses_least_and_a_router_wins_a_tie():
     # Sure of few answers only: what carries no signal is taken as drawn by lot.
     sparse, _ = curve(np.where(raw > 0.7, raw, np.nan), d)
     none, _ = curve(np.full(1000, 0.5), d)
-    router, _ = curve(raw, d, way="router", signal="router")
+    router, _ = curve(raw, d, signal="router")
     assert best_curve([none, noisy, sparse, better]) == 3
     assert best_curve([better, router]) == 1
     assert best_curve([none]) is None

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from freehold.errors import UsageError
-from freehold.training.encoder.answers import form_of, label_text, span_of, targets_of, untaught, written
+from freehold.training.encoder.answers import form_of, label_text, span_of, targets_of, untaught
 
 
 def json_answers(count, **fields):
@@ -24,7 +24,7 @@ def test_lists_of_labels_keep_their_separators():
     form = form_of(['["a","b"]', '["b"]', "[]"] * 5, [""] * 15)
     assert (form.answer, form.fields[0].kind) == ("labels", "several")
     assert targets_of(form, '["b","a","b"]') == (("b", "a"),)
-    assert written(form, [("a", "b")]) == '["a","b"]'
+    assert form.separators[0] == ","
 
 
 def test_fields_closed_and_copied():
@@ -35,7 +35,6 @@ def test_fields_closed_and_copied():
     assert [field.kind for field in form.fields] == ["one", "one", "copied"]
     assert form.fields[2].copied_as == "upper"
     assert targets_of(form, answers[0]) == ("a", True, "A-100")
-    assert written(form, targets_of(form, answers[0])) == answers[0]
 
 
 def test_numbers_are_copied_as_numbers():
@@ -152,7 +151,7 @@ def test_a_number_with_the_same_letters_is_found_however_it_is_written():
     assert (field.kind, field.number.before, field.number.least_digits) == ("found", "LL-", 6)
     assert 0.9 < field.number.sure < 1 and 0.8 < field.number.sure_none < 1
     assert [field.number.find(text) for text in texts] == [json.loads(one)["order"] for one in answers]
-    assert untaught(form, answers) == {} and written(form, targets_of(form, answers[0])) == answers[0]
+    assert untaught(form, answers) == {}
 
 
 def test_one_that_is_often_another_is_refused():

@@ -92,7 +92,7 @@ def test_words_are_read_besides_embeddings_where_the_two_beat_either():
     whole = Features(examples, rows.astype("f4"), [], EncodedTexts([], []))
     alone = frozen.fit(FORM, whole, parts, NO_NAMES)
     both = frozen.fit(FORM, whole, parts, NO_NAMES, words=word_heads)
-    baseline = frozen.baseline(FORM, word_heads, frozen.held_of(whole, parts))
+    baseline = frozen.by_words(FORM, word_heads, frozen.held_of(whole, parts))
     assert both.right >= max(alone.right, baseline.right)
     assert (both.heads[0].words is not None) == (both.right > alone.right)
     assert 60 < baseline.right < 80

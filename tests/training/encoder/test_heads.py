@@ -4,7 +4,7 @@ import pytest
 from freehold.encoders.pieces import TAGS, bounds_of
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
-from freehold.types.encoder import FieldHead
+from freehold.types.encoder import FieldHead, of_the_set
 
 FIELD = FieldForm(name="", kind="one", labels=("a", True, 1), counts=(1, 1, 1))
 
@@ -158,3 +158,17 @@ def test_threshold_that_makes_most_lists_right():
     right = np.array([[True, False], [True, True], [False, True]])
     threshold = heads.threshold_of(shares, right)
     assert ((shares >= threshold) == right).all()
+
+
+def test_a_set_is_as_likely_as_such_sets_were_right():
+    """Labels that are right and wrong together: their product says far less than how often the set is right."""
+    rng = np.random.default_rng(0)
+    products = np.where(rng.random(400) < 0.5, 0.3, 0.01)
+    right = rng.random(400) < np.where(products == 0.3, 0.9, 0.2)
+    joint = heads.joint_of(products, right)
+    assert of_the_set(0.3, joint) == pytest.approx(0.9, abs=0.06)
+    assert of_the_set(0.01, joint) == pytest.approx(0.2, abs=0.06)
+    assert of_the_set(0.3, None) == 0.3 and 0 < of_the_set(0.0, joint) < of_the_set(1.0, joint) < 1
+    assert heads.joint_of(products, np.ones(400, bool)) is None, (
+        "nothing was wrong: there is nothing to tell it by"
+    )

@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tests.training.encoder.conftest import json_samples, label_samples, write_dataset
+from tests.training.encoder.conftest import json_samples, label_samples, sample, write_dataset
 
-from freehold.errors import TrainingError
+from freehold.errors import TrainingError, UsageError
 from freehold.training import encoder
 from freehold.training.encoder.reference import TUNED, EncoderReferenceJob, answers_of, judge
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
+from freehold.workflows.weights.pull import NO_WEIGHTS
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
@@ -105,7 +106,7 @@ def test_what_the_trainers_model_answers_is_what_its_files_and_its_child_answer(
     assert [one.answer for one in found] == given == [one.gold for one in held]
     for one, row in zip(found, logits[0], strict=True):
         shares = np.exp(row / manifest.fields[0].temperature)
-        assert one.probabilities[0] == pytest.approx(float(shares.max() / shares.sum()), abs=1e-4)
+        assert one.probability == pytest.approx(float(shares.max() / shares.sum()), abs=1e-4)
     assert judge(job) == found
 
 
@@ -121,7 +122,7 @@ def test_fields_lists_and_copies(of_fields, base_weights):
     told, golds = [json.loads(one.answer) for one in found], [json.loads(one.gold) for one in held]
     assert [one["intent"] for one in told] == [one["intent"] for one in golds]
     assert all(one["order"] is None or one["order"].isdigit() for one in told)
-    assert all(len(one.probabilities) == len(of_fields.manifest.fields) for one in found)
+    assert all(0 < one.probability <= 1 for one in found)
 
 
 def test_tuned_weights_that_are_gone_are_told(labelled, base_weights):
@@ -137,3 +138,20 @@ def test_tuned_weights_that_are_gone_are_told(labelled, base_weights):
 def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights):
     model, _ = made(tmp_path, base_weights, label_samples(60), [], stage="frozen")
     assert model.validation_asked == 60
+
+
+def test_words_alone_are_a_student_as_any_other(tmp_path):
+    model, events = made(tmp_path, NO_WEIGHTS, label_samples(90), label_samples(45, 200))
+    assert (model.stage, model.manifest.runs_on, model.manifest.width) == ("words", "words", 0)
+    assert set(model.files) == {"encoder.json", "heads.safetensors", "words.json"}
+    assert model.validation_right >= 43 and model.calibration_error < 0.2
+    assert any(event.message.startswith("words: ") for event in events if event.kind == "eval")
+    held = label_samples(9, 500)
+    found = answers_of(job_of(model, NO_WEIGHTS, held))
+    assert [one.answer for one in found] == [one.gold for one in held]
+
+
+def test_words_alone_copy_nothing(tmp_path):
+    dataset = [sample(n, f"a parcel of {7 * n}", json.dumps({"number": f"{7 * n}"})) for n in range(60)]
+    with pytest.raises(UsageError, match="words alone do not answer this"):
+        made(tmp_path, NO_WEIGHTS, dataset, [])

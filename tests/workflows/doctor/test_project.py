@@ -74,7 +74,7 @@ def test_a_store_that_the_gateway_would_not_believe_is_told_with_the_way_out(sit
     here = site()
     file = here.state / "freehold.sqlite"
     with keys.opened_keys(open_project()) as (store, project):
-        keys.add(store, "app", limits=Limits(), who="t", at=now(), keys_file=project.keys_file)
+        keys.add(store, "app", limits=Limits(), who="t", at=now(), project=project)
     assert [one.outcome for one in checks.judge_keys(checks.look_at_keys(here))] == ["ok"]
     copy = tmp_path / "copy.sqlite"
     shutil.copy(file, copy)

@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
     text = re.sub(r"(?m)^(held_out|validation) = .*\n", "", config.read_text())
     head, _, rest = text.partition("[[candidates]]")
     text = f'{head}[[candidates]]\nmodel = "{MODEL}"\n\n[serve]{rest.partition("[serve]")[2]}'
-    text = text.replace("[task]", "limit = 96\nheld_out_limit = 16\n\n[task]", 1)
+    text = text.replace("[task]", "limit = 48\nheld_out_limit = 16\n\n[task]", 1)
     before, _, _ = text.partition("[train]")
     config.write_text(before + "[train]\nepochs = 1.0\nbatch_size = 8\n")
     return folder
@@ -96,7 +96,7 @@ def test_the_same_command_goes_on_and_ends_with_a_report(folder):
     (candidate,) = report.candidates
     assert candidate.ruling.outcome in {"allowed", "allowed_with_obligations"}
     assert candidate.fit.fits
-    assert candidate.trained.steps == 12
+    assert candidate.trained.steps == 6
     assert candidate.parity.passed, candidate.parity.reasons
     assert candidate.parity.score.n >= 8
     assert "parity_ok" in {reason.code for reason in candidate.verdict.reasons}

@@ -22,7 +22,7 @@ from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE
 
 @pytest.fixture(autouse=True)
 def everything_is_here(monkeypatch):
-    monkeypatch.setattr(ladders, "missing_extra", lambda method: None)
+    monkeypatch.setattr(ladders, "missing_extra", lambda method, model=None: None)
     monkeypatch.setattr(ladders, "why_not_here", lambda model, settings: None if model == MODEL else "no hub")
     for name in ("encoder", "prompt"):
         monkeypatch.setitem(METHODS, name, METHODS["as_is"])
@@ -35,9 +35,11 @@ def proposed(**changed):
     ]
 
 
-def test_a_closed_set_is_for_an_encoder_then_for_a_small_model():
-    assert proposed() == [(ENGLISH_BASE, "encoder"), (MODEL, "lora")]
-    assert proposed(foreign=0.4)[0] == (MULTILINGUAL_BASE, "encoder")
+def test_a_closed_set_is_for_words_then_for_an_encoder_then_for_a_small_model():
+    words = ("words", "encoder")
+    assert proposed() == [words, (ENGLISH_BASE, "encoder"), (MODEL, "lora")]
+    assert proposed(foreign=0.4)[1] == (MULTILINGUAL_BASE, "encoder")
+    assert words not in proposed(copies=True) and words not in proposed(samples=30)
 
 
 def test_what_is_written_is_for_a_model_that_writes():
@@ -71,16 +73,18 @@ def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path):
     path.write_text(path.read_text().partition("[[candidates]]")[0])
     opened = open_project(path)
     known, notes = known_candidates(opened, prepare(opened, progress=Told()))
-    assert [one.method for one in known] == ["encoder", "lora"] and len(notes) == 2
-    assert notes[1].startswith(f"Proposed, since none is named: {MODEL} · lora (")
+    assert [one.method for one in known] == ["encoder", "encoder", "lora"] and len(notes) == 3
+    assert notes[2].startswith(f"Proposed, since none is named: {MODEL} · lora (")
     assert (
-        "first of freehold assess, cannot be had: no hub; the first that can stand in its place" in notes[1]
+        "first of freehold assess, cannot be had: no hub; the first that can stand in its place" in notes[2]
     )
 
 
 def without(monkeypatch, *methods):
     lack = Unsuited("it needs x, which is not installed", "pip install 'freehold[x]'")
-    monkeypatch.setattr(ladders, "missing_extra", lambda method: lack if method in methods else None)
+    monkeypatch.setattr(
+        ladders, "missing_extra", lambda method, model=None: lack if method in methods else None
+    )
 
 
 def test_what_is_not_installed_is_left_out_and_named(tmp_path, monkeypatch):
@@ -103,7 +107,7 @@ def test_a_file_is_written_before_anything_is_installed(monkeypatch):
     without(monkeypatch, *METHODS)
     rungs = ladder(LadderFacts(closed=True, samples=800, foreign=0.0, use=UseProfile()))
     text = "\n".join(as_toml(rungs))
-    assert text.count("# needs: pip install 'freehold[x]'") == len(rungs) == 2
+    assert text.count("# needs: pip install 'freehold[x]'") == len(rungs) == 3
     assert parse('[app]\nname = "x"\n' + text).candidates == tuple(one.candidate for one in rungs)
 
 

@@ -236,7 +236,9 @@ def test_where_none_is_named_the_ladder_is_written_as_far_as_it_can_be_made_here
     few = [(DEFAULT_MODEL, method) for method in ("examples", "as_is")]
     assert ways(closed) == [("sentence-transformers/all-MiniLM-L6-v2", "encoder"), *few]
     lacking = Unsuited("sentence-transformers is not installed", "pip install 'freehold[encoder]'")
-    monkeypatch.setattr(ladder, "missing_extra", lambda method: lacking if method == "encoder" else None)
+    monkeypatch.setattr(
+        ladder, "missing_extra", lambda method, model=None: lacking if method == "encoder" else None
+    )
     request = RescueRequest(folder=tmp_path)
     assert ways(written(request, file)) == few
     said = config_text(request, None, file, None)

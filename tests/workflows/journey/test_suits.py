@@ -48,7 +48,7 @@ def free_text(number):
     ],
 )
 def test_what_cannot_be_made_is_told_with_the_way_out(tmp_path, monkeypatch, tables, why, way_out):
-    monkeypatch.setattr(suits, "missing_extra", lambda method: None)
+    monkeypatch.setattr(suits, "missing_extra", lambda method, model=None: None)
     ((outcome, text, fix),) = found(with_candidates(tmp_path, tables))
     assert outcome == "fail" and text.startswith("org/a · ") and why in text and way_out in fix
 

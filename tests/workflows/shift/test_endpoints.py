@@ -9,8 +9,7 @@ from freehold.types.config import parse
 from freehold.types.route import Route, Target
 from freehold.workflows.shift.endpoints import (
     check_endpoints,
-    check_reachable,
-    check_routes_alone,
+    check_routes,
     configured_endpoints,
     dialect_of,
     others_to,
@@ -90,13 +89,13 @@ def test_a_route_on_which_every_answer_needs_the_missing_key_stops_the_start(con
     route = msgspec.structs.replace(Route(name="r", model="gpt-4o", incumbent=INCUMBENT), **changes)
     said = []
     if reachable:
-        check_reachable([route], config, say=said.append)
+        check_routes([route], config, with_engine=True, say=said.append)
         assert said == [
             "not ready: the endpoint incumbent is not asked, because FREEHOLD_TEST_INCUMBENT is not set"
         ]
     else:
         with pytest.raises(ConfigError, match="route r has no endpoint that can answer") as error:
-            check_reachable([route], config, say=said.append)
+            check_routes([route], config, with_engine=True, say=said.append)
         assert "export FREEHOLD_TEST_INCUMBENT=" in str(error.value.hint)
 
 
@@ -148,16 +147,24 @@ def test_a_gateway_without_an_engine_needs_an_endpoint():
     [("incumbent", False), ("rolled_back", False), ("shadow", True), ("canary", True), ("promoted", True)],
 )
 def test_a_gateway_without_an_engine_has_no_routes_to_one(state, refused):
-    config = GatewayConfig(endpoints=configured_endpoints(CONFIG))
+    config, said = GatewayConfig(endpoints=configured_endpoints(CONFIG)), []
     route = Route(name="r", model="m", incumbent=INCUMBENT, candidate=Target(endpoint="local"), state=state)
     if refused:
         with pytest.raises(ConfigError, match="route r goes to local"):
-            check_routes_alone([route], config)
+            check_routes([route], config, with_engine=False, say=said.append)
     else:
-        check_routes_alone([route], config)
+        check_routes([route], config, with_engine=False, say=said.append)
     fallback = msgspec.structs.replace(route, state="incumbent", fallback=(Target(endpoint="local"),))
     with pytest.raises(ConfigError, match="route r goes to local"):
-        check_routes_alone([fallback], config)
+        check_routes([fallback], config, with_engine=False, say=said.append)
+
+
+def test_a_route_that_nothing_answers_does_not_keep_others_from_the_start():
+    config, said = GatewayConfig(endpoints=configured_endpoints(CONFIG)), []
+    dead = Route(name="dead", model="m", incumbent=Target(endpoint="local"))
+    well = Route(name="well", model="n", incumbent=INCUMBENT)
+    check_routes([dead, well], config, with_engine=False, say=said.append)
+    assert len(said) == 1 and said[0].startswith("route dead goes to local")
 
 
 def incumbent_of(lines):

@@ -19,7 +19,7 @@ from freehold.store import audit, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.model import Weights
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import up
+from freehold.workflows.shift import chosen
 
 pytestmark = pytest.mark.process
 
@@ -240,27 +240,27 @@ def test_a_chosen_model_whose_weights_are_gone_is_not_replaced_by_another(tmp_pa
             raise WeightsError("the hub could not be reached")
         return msgspec.structs.replace(WEIGHTS, **change)
 
-    monkeypatch.setattr(up, "ensure_weights", again)
+    monkeypatch.setattr(chosen, "ensure_weights", again)
     with pytest.raises(WeightsError, match="the weights that freehold migrate chose are gone"):
-        up.project_plan(project)
+        chosen.project_plan(project)
 
 
 def test_before_anything_was_chosen_the_first_that_writes_text_is_served_as_it_comes(tmp_path, monkeypatch):
     reads = '[[candidates]]\nmodel = "sentence-transformers/all-MiniLM-L6-v2"\nmethod = "encoder"\n'
     writes = '[[candidates]]\nmodel = "org/writes"\nmethod = "lora"\n'
     (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n' + reads + writes)
-    monkeypatch.setattr(up, "pull_and_plan", lambda model, *_, **__: model)
-    assert up.project_plan(open_project(tmp_path)) == "org/writes"
+    monkeypatch.setattr(chosen, "pull_and_plan", lambda model, *_, **__: model)
+    assert chosen.project_plan(open_project(tmp_path)) == "org/writes"
     (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n' + reads)
     with pytest.raises(UsageError, match="an encoder that is not trained yet") as told:
-        up.project_plan(open_project(tmp_path))
+        chosen.project_plan(open_project(tmp_path))
     assert "--no-engine" in told.value.hint
 
 
 def test_weights_that_were_removed_are_fetched_again(tmp_path, monkeypatch):
     project = chosen_with_lost_weights(tmp_path, monkeypatch)
-    monkeypatch.setattr(up, "ensure_weights", lambda model, *_, **__: WEIGHTS)
-    plan = up.project_plan(project)
+    monkeypatch.setattr(chosen, "ensure_weights", lambda model, *_, **__: WEIGHTS)
+    plan = chosen.project_plan(project)
     assert (plan.weights_path, plan.adapters[0].name) == ("/now/here.gguf", "org/base:shop")
 
 

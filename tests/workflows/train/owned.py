@@ -11,13 +11,16 @@ from freehold.types.encoder import EncoderModel
 from freehold.types.training import Adapter
 
 
-def owned_encoder(project, name="support", **more):
+def owned_encoder(project, name="support", stage="frozen", **more):
     """An encoder in the project's state."""
     number = len(list((project.state / "encoders").glob("*")))
     folder = tiny_encoder(project.state / "encoders" / f"{name}-1a2b3c4{number}", **more)
+    if stage == "words":
+        (folder / "words.json").write_text('{"known": [], "weights": []}')
+    base = "words" if stage == "words" else "test/tiny"
     record = EncoderModel(
-        id=f"abcdef012345678{number}", name=name, path=str(folder), base_model="test/tiny", base_sha256="b" * 64,
-        dataset_id="d" * 32, manifest=read_manifest(folder), stage="frozen", seed=0, train_samples=120,
+        id=f"abcdef012345678{number}", name=name, path=str(folder), base_model=base, base_sha256="b" * 64,
+        dataset_id="d" * 32, manifest=read_manifest(folder), stage=stage, seed=0, train_samples=120,
         train_seconds=3.0, validation_right=37, validation_asked=40, calibration_error=0.031,
         peak_memory_bytes=200 << 20, files={one.name: sha256_of(one) for one in sorted(folder.iterdir())},
         versions={"onnx": "1"}, made_from=(),

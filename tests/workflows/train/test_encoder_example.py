@@ -12,11 +12,11 @@ from safetensors.numpy import load_file, save_file
 from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY
 from tests.workflows.train.owned import owned_encoder
 
+from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.pairs import NUMBERS
 from freehold.encoders.runner import load_runner
 from freehold.encoders.words import learn
-from freehold.engines.encoder.answers import answer
 from freehold.types.encoder import FieldHead
 from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
@@ -44,10 +44,10 @@ def project(tmp_path, monkeypatch):
     return open_project()
 
 
-def asked(folder, *texts):
+def asked(folder, *texts, program="ask.py"):
     """The lines that the example prints."""
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, *texts],
+        [sys.executable, "-c", BLOCKED.replace("ask.py", program), *texts],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -130,3 +130,21 @@ def test_the_example_is_about_twenty_five_lines(project):
     made = export_encoder(project, owned_encoder(project), progress=Silent())
     lines = [line for line in (Path(made.path) / "ask.py").read_text().splitlines() if line.strip()]
     assert len(lines) <= 28 and all(len(line) < 120 for line in lines)
+
+
+def test_a_student_of_words_is_one_file(project):
+    encoder = owned_encoder(project, runs_on="words", words=True, stage="words")
+    folder = Path(encoder.path)
+    words = learn([["where is it? it is", "it's lost, is it?", "cancel it", "cancel"]])
+    (folder / "words.json").write_bytes(words.as_json())
+    rows = np.random.default_rng(0).normal(size=(4, len(words.weights))).astype("f4")
+    heads = {"0.weight": np.zeros((4, 0), "f4"), "0.bias": np.zeros(4, "f4"), "0.words": rows}
+    save_file(heads, folder / "heads.safetensors")
+    made = export_encoder(project, encoder, progress=Silent())
+    assert set(made.files) == {"student.pyz"} and made.notes == ()
+    assert made.usage == 'python student.pyz "your text"'
+    for text in ("Is it it? it's lost", "cancel"):
+        (read,) = load_runner(folder, threads=1, most_tokens=64).run([text])
+        told = answer(read_manifest(folder), read, text)
+        ((label, share),) = ast.literal_eval(asked(made.path, text, program="student.pyz")[0].strip()).items()
+        assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from tests.workflows.train.owned import owned_encoder
 
-from freehold.errors import StorageError, UsageError
+from freehold.errors import StorageError, UsageError, WeightsError
 from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
+from freehold.workflows.train import encoder_export
 from freehold.workflows.train.encoder_export import export_encoder
 
 
@@ -17,6 +18,14 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
     monkeypatch.chdir(tmp_path)
     return open_project()
+
+
+@pytest.fixture(autouse=True)
+def _no_base(monkeypatch):
+    def gone(model, *arguments, **more):
+        raise WeightsError(f"weights of {model} are not here")
+
+    monkeypatch.setattr(encoder_export, "ensure_weights", gone)
 
 
 def test_the_folder_is_whole_and_its_card_says_what_the_records_say(project):
@@ -32,6 +41,7 @@ def test_the_folder_is_whole_and_its_card_says_what_the_records_say(project):
         "model.onnx",
         "tokenizer.json",
     }
+    assert made.notes == ("it cannot be tuned on from here: weights of test/tiny are not here",)
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nbase_model: test/tiny\n")
     for words in ("one of `track`, `cancel`, `refund`, `other`", "37 of 40 samples left out right (92.5%)", "0.031",

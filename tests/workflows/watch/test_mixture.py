@@ -8,29 +8,21 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
+from tests.deferral_rules import one_tier
 from tests.workflows.shift.shifting import ROUTE, trace
 from tests.workflows.watch.watching import PROMOTED
 
 from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.types.config import DeferConfig
-from freehold.types.deferral import Calibration, DeferralDecision, DeferralRule
+from freehold.types.deferral import DeferralDecision
 from freehold.types.mixture import Mixture
 from freehold.types.serving.rollout import Check
 from freehold.types.trace import Usage
 from freehold.workflows.shift.rollout.project import refuse_alarmed
 from freehold.workflows.watch import mixture, watch
 
-RULE = DeferralRule.of(
-    way="cascade",
-    signal="probability",
-    calibration=Calibration(raw=(0.0, 1.0), probability=(0.0, 1.0)),
-    threshold=0.9,
-    candidate="base:ft",
-    candidate_id="c1",
-    incumbent="gpt-4o",
-    mixture_id="mix1",
-)
+RULE = one_tier(model="base:ft", threshold=0.9, mixture_id="mix1")
 PROVEN = Mixture(
     id="mix1",
     candidate="base:ft",
@@ -214,15 +206,11 @@ def test_without_an_incumbent_or_a_record_what_is_left_is_watched(mixed, store, 
 
 def test_a_rule_that_was_replaced_meanwhile_is_left_alone(mixed, store):
     (route,) = store.routes()
-    other = DeferralRule.of(**{**rule_fields(RULE), "threshold": 0.95})
+    other = RULE.at(0.95)
     store.save_route(msgspec.structs.replace(route, deferral=other), who="ada", at=PROMOTED)
     with pytest.raises(UsageError, match="another rule while it was checked"):
         mixture.to_safe_side(store, route, at=PROMOTED, why="x")
     assert store.routes()[0].deferral == other
-
-
-def rule_fields(rule):
-    return {name: getattr(rule, name) for name in rule.__struct_fields__ if name != "id"}
 
 
 def test_another_rule_starts_over(mixed, store):
@@ -230,13 +218,13 @@ def test_another_rule_starts_over(mixed, store):
     state = store.get(watch.WatchState, "support").mixture
     assert state.rule_id == RULE.id and state.detectors["loss"].periods == 1
     traffic = mixture.MixtureTraffic([], [])
-    other = DeferralRule.of(**{**rule_fields(RULE), "threshold": 0.95})
+    other = RULE.at(0.95)
     nothing = watch.CheckPlan("live", [], [], None, ())
-    judged = mixture.judge(
+    found, after = mixture.judge(
         other, PROVEN, traffic, nothing, mixture.PeriodScores([], 0, None), state, margin=0.1, every_hours=168
     )
-    assert judged.state == mixture.MixtureState(rule_id=other.id, detectors=judged.state.detectors)
-    assert all(one.periods == 0 for one in judged.state.detectors.values()) and judged.found.margin == 0.05
+    assert after.rule_id == other.id
+    assert all(one.periods == 0 for one in after.detectors.values()) and found.margin == 0.05
     assert isinstance(made, Check) and ROUTE.deferral is None
 
 

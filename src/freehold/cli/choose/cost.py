@@ -79,12 +79,6 @@ def _show(found: Cost) -> None:
     dated = _dated("rent", found.self_host)
     echo(hanging(held + dated, "  holding      "))
     echo(f"  break-even   {_requests(meet, found)}")
-    if found.mixture is not None:
-        said = (
-            f"{money(found.mixture.usd_per_month)} a month, the model held for {found.mixture.share:.0%} of the "
-            f"requests and {found.bill.model} paid for the rest: saves {money(found.mixture.saved_usd_per_month)}"
-        )
-        echo(hanging(said, "  mixture      "))
     for who, usd in found.hosted_open[:3]:
         said = f"{who}: {money(Range(low=usd, high=usd))} a month for {found.self_host.model}"
         echo(hanging(said, "  hosted open  "))

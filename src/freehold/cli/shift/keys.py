@@ -90,7 +90,7 @@ def add(
             scope=scope,
             who=caller(),
             at=at,
-            keys_file=project.keys_file,
+            project=project,
         )
     for model in unanswered:
         echo(f"note: no route or endpoint here answers for the model {model} yet", err=True)
@@ -122,7 +122,7 @@ def limit(name: str, limits: tuple[str, ...], label: bool, config_path: Path | N
     from freehold.workflows.shift import keys
     from freehold.workflows.shift.routes import with_pairs
 
-    with opened_keys(config_path) as (store, _):
+    with opened_keys(config_path) as (store, project):
         if label:
             shared = store.get(LabelLimits, name)
             before = Limits() if shared is None else shared.limits
@@ -130,9 +130,9 @@ def limit(name: str, limits: tuple[str, ...], label: bool, config_path: Path | N
             before = keys.find(store, name).limits
         changed = with_pairs(before, limits, "limit")
         if label:
-            keys.limit_label(store, name, changed, who=caller(), at=now())
+            keys.limit_label(store, name, changed, who=caller(), at=now(), project=project)
         else:
-            keys.limit(store, name, changed, who=caller(), at=now())
+            keys.limit(store, name, changed, who=caller(), at=now(), project=project)
     if as_json:
         print_json(changed)
     else:

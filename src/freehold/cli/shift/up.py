@@ -99,7 +99,6 @@ def command(
     from freehold.errors import UsageError
     from freehold.gateway.config import TlsFiles
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve.plan import of_config, pull_and_plan
     from freehold.workflows.shift.up import Listening, up
 
     if (tls_cert is None) != (tls_key is None):
@@ -127,6 +126,8 @@ def command(
     with progress() as shown:
         plan = None
         if model is not None:
+            from freehold.workflows.serve.plan import of_config, pull_and_plan
+
             request = of_config(project.config.serve)
             plan = pull_and_plan(model, request, project.settings, progress=shown)
         up(

@@ -101,7 +101,7 @@ def export_encoder(encoder: str, out: Path | None, config_path: Path | None, as_
     """Write an encoder for any program: ONNX, an example of a few lines, and a model card.
 
     The example needs onnxruntime, tokenizers and numpy, and neither PyTorch nor freehold. freehold serve takes the
-    folder, too.
+    folder, too, and SentenceTransformer(folder) opens it to be tuned on.
 
     \b
     Example:
@@ -116,7 +116,7 @@ def export_encoder(encoder: str, out: Path | None, config_path: Path | None, as_
     record = _shelf("encoder").find(project, encoder)
     with progress() as bar:
         made = export(project, record, out=out, progress=bar)
-    _tell_export(made, (), as_json=as_json)
+    _tell_export(made, made.notes, as_json=as_json)
 
 
 def _tell_export(made: Any, notes: Sequence[str], *, as_json: bool) -> None:
@@ -224,7 +224,8 @@ def _print_encoder(encoder: EncoderModel) -> None:
             f"{'any' if field.kind == 'several' else 'one'} of {len(field.labels):,} labels"
         )  # fmt: skip
         echo(f"  answers    {field.name + ': ' if field.name else ''}{amount}")
-    echo(f"  reads      {manifest.max_tokens:,} tokens of a message, {manifest.runs_on}")
+    tokens = "" if encoder.stage == "words" else f"{manifest.max_tokens:,} tokens of a message, "
+    echo(f"  reads      {tokens}{manifest.runs_on}")
     echo(f"  trained    {encoder.stage}, {encoder.train_samples:,} samples in {encoder.train_seconds:,.0f} s")
     error = encoder.calibration_error
     echo(f"  validation {_right(encoder)}" + ("" if error is None else f", calibration error {error:.3f}"))

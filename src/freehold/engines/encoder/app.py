@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from freehold.encoders.answers import EncoderAnswer, answer
 from freehold.encoders.runner import EncodedText, EncoderRunner, Text
 from freehold.engines.encoder import requests
-from freehold.engines.encoder.answers import EncoderAnswer, answer
 from freehold.engines.encoder.batching import Batcher, QueueFullError
 from freehold.engines.encoder.completions import Completion
 from freehold.engines.encoder.form import misfit
@@ -164,6 +164,8 @@ class EncoderApp:
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         body = await self._read(request)
+        if not self._manifest.width:
+            raise ApiError(400, f"{self._plan.model} reads words, and has no embeddings")
         asked = requests.read_embedding(body, self._manifest)
         read = await self._encoded(asked.texts, "input")
         data = []

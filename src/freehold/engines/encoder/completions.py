@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from freehold.encoders.answers import AnswerToken, EncoderAnswer
 from freehold.encoders.runner import EncodedText
-from freehold.engines.encoder.answers import AnswerToken, EncoderAnswer
 from freehold.engines.encoder.requests import ChatRequest
 
 CUT_HEADER = "x-freehold-tokens-cut"

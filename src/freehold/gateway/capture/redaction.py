@@ -1,6 +1,6 @@
 """Replace what looks like a person's data or a secret, before anything is written.
 
-Covered: what `freehold.privacy.patterns` finds, in every string of a request or answer.
+Covered: what `freehold.privacy.patterns` finds, in every string, field's name and long number of a request or answer.
 Not covered: names, postal addresses. No pattern finds these; choose ``pii`` with a model for names,
 or ``off``, if they may not be stored.
 """
@@ -16,6 +16,8 @@ from freehold.privacy.finds import Find, replaced
 from freehold.privacy.library import LIBRARY
 
 Redactor = Callable[[Any], Any]
+_LONG_NUMBER = 10**12
+"""A payment card has at least 13 digits."""
 _SHORTEST_FOR_LIBRARY = 4
 """The shortest text that is given to the library: an email address has at least six."""
 
@@ -26,7 +28,7 @@ def redact_text(text: str) -> str:
 
 
 def redact(value: Any) -> Any:
-    """A JSON value with every string in it redacted by the patterns; keys stay."""
+    """A JSON value with every string in it redacted by the patterns."""
     return _mapped(value, redact_text)
 
 
@@ -57,11 +59,21 @@ def _by_kind(find: Find, _text: str) -> str:
 
 
 def _mapped(value: Any, redact_text: Callable[[str], str]) -> Any:
-    """A JSON value with `redact_text` of every string in it; keys stay."""
+    """A JSON value with `redact_text` of every string in it. Fields whose names become the same are numbered."""
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, dict):
-        return {key: _mapped(inner, redact_text) for key, inner in value.items()}
+        made: dict[str, Any] = {}
+        for key, inner in value.items():
+            name = key if key.isalpha() else redact_text(key)
+            if name in made:
+                name = f"{name} {len(made)}"
+            made[name] = _mapped(inner, redact_text)
+        return made
     if isinstance(value, list):
         return [_mapped(inner, redact_text) for inner in value]
+    if isinstance(value, int) and value >= _LONG_NUMBER:
+        text = str(value)
+        redacted = redact_text(text)
+        return value if redacted == text else redacted
     return value

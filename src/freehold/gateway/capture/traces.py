@@ -53,16 +53,17 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         # What llama.cpp was asked to tell for a stop sequence: the prompt and its settings once more.
         response.pop("__verbose", None)
     metadata = request.get("metadata")
-    user, session = captured.user, captured.conversation_id
+    user, session, model = captured.user, captured.conversation_id, captured.model
     if redactor is not None:
         request, response, metadata = redactor(request), redactor(response), redactor(metadata)
         user, session = redactor(user), redactor(session)
+        model = redactor(model) if "@" in model else model
     return Trace(
         id=captured.id,
         at=datetime.fromtimestamp(captured.at_ms / 1000, UTC),
         source="gateway",
         kind=captured.kind if captured.kind in ("completions", "embeddings") else "chat",
-        model=captured.model,
+        model=model,
         request=request,
         response=response,
         completeness=completeness,

@@ -6,53 +6,65 @@ import logging
 
 log = logging.getLogger("freehold.gateway")
 FORGOTTEN_S = 300.0
-"""What failed is news for so long after its pause: an endpoint that nothing asked since may be well again."""
+"""A pause ends after this long whatever a health check says: some endpoints answer requests and not the check."""
+_KEYS_ENOUGH = 2
 
 
 class CircuitBreaker:
-    """Stops requests to an endpoint that failed `failures` times in a row, for `pause_s`, then lets one try.
+    """Tells whether an endpoint that others can answer for is passed over.
 
-    Where the endpoint could not even be reached (`unreachable`), a health check may end the pause sooner. Times are
-    seconds of `time.monotonic`.
+    What one client sends can make an endpoint answer with errors, so errors alone open it only where several keys had
+    them; failed connections do by themselves. Where `failures` in a row came of one key, and after each pause, a health
+    check decides (`wants_check`, `judge`): never a client's request. Times are seconds of `time.monotonic`.
     """
 
-    __slots__ = ("_endpoint", "_failures", "_failures_in_a_row", "_pause_s", "open_until_s", "unreachable")
+    __slots__ = ("_check_from_s", "_endpoint", "_failures", "_in_a_row", "_keys", "_pause_s", "open_since_s")
 
     def __init__(self, endpoint: str, *, failures: int, pause_s: float) -> None:
         self._endpoint = endpoint
         self._failures = failures
         self._pause_s = pause_s
-        self._failures_in_a_row = 0
-        self.open_until_s = 0.0
-        self.unreachable = False
-
-    def allows(self, now_s: float) -> bool:
-        """Whether a request may go out. While half open, the first one may, the next ones wait for its outcome."""
-        if self.open_until_s == 0.0:
-            return True
-        if now_s < self.open_until_s:
-            return False
-        self.open_until_s = now_s + self._pause_s
-        return True
-
-    def keeps_failing(self, now_s: float) -> bool:
-        """Whether the endpoint is given a pause, or would get the next one by what is known of it."""
-        return self.open_until_s > 0.0 and now_s < self.open_until_s + FORGOTTEN_S
+        self._in_a_row = 0
+        self._keys: set[str | None] = set()
+        self._check_from_s = 0.0
+        self.open_since_s: float | None = None
 
     def record_success(self) -> None:
         """The endpoint answered: close."""
-        if self.open_until_s:
-            log.info("endpoint %s answers again", self._endpoint)
-        self._failures_in_a_row = 0
-        self.open_until_s = 0.0
+        if self._in_a_row:
+            if self.open_since_s is not None:
+                log.warning("endpoint %s answers again", self._endpoint)
+            self._in_a_row = 0
+            self._keys.clear()
+            self._check_from_s = 0.0
+            self.open_since_s = None
 
-    def record_failure(self, now_s: float, *, reached: bool = True) -> None:
-        """A request failed: open after enough in a row. `reached` says whether the endpoint may have seen it."""
-        self._failures_in_a_row += 1
-        self.unreachable = not reached
-        if self._failures_in_a_row >= self._failures:
-            if not self.open_until_s:
-                log.info(
-                    "endpoint %s failed %d times in a row: paused", self._endpoint, self._failures_in_a_row
-                )
-            self.open_until_s = now_s + self._pause_s
+    def record_failure(self, now_s: float, *, key: str | None, reached: bool) -> None:
+        """A request failed; `reached` says whether the endpoint may have seen it, `key` whose it was."""
+        self._in_a_row += 1
+        if len(self._keys) < _KEYS_ENOUGH:
+            self._keys.add(key)
+        if self._in_a_row >= self._failures and (not reached or len(self._keys) >= _KEYS_ENOUGH):
+            # One that could not even be reached is checked at once: nothing but that was the matter.
+            self._check_from_s = now_s + self._pause_s if reached else now_s
+            self._open(now_s)
+
+    def wants_check(self, now_s: float) -> bool:
+        """Whether a health check is due to say how the endpoint is."""
+        return self._in_a_row >= self._failures and now_s >= self._check_from_s
+
+    def judge(self, now_s: float, *, answers: bool) -> None:
+        """Take over what a health check said."""
+        if answers or (self.open_since_s is not None and now_s > self.open_since_s + FORGOTTEN_S):
+            self.record_success()
+        else:
+            self._open(now_s)
+
+    def _open(self, now_s: float) -> None:
+        if self.open_since_s is None:
+            log.warning(
+                "endpoint %s failed %d times in a row: passed over where another can answer",
+                self._endpoint,
+                self._in_a_row,
+            )
+            self.open_since_s = now_s

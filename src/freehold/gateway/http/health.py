@@ -10,7 +10,7 @@ from typing import NamedTuple
 from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams
 from freehold.types.endpoint import Endpoint
 
-WITHIN_S = 2.0
+WITHIN_S = 5.0
 """An endpoint that takes longer to answer a health check counts as one that does not."""
 KEPT_S = 1.0
 """Probes come from everywhere and need no key: an endpoint is not asked more often than this."""
@@ -25,7 +25,7 @@ class Health(NamedTuple):
 
 
 class HealthChecks:
-    """Checks of a worker's endpoints, each kept for `KEPT_S`; who asks meanwhile waits for the one that is running.
+    """Checks of a worker's endpoints, each kept for `KEPT_S`; who asks meanwhile gets the one that is running.
 
     `trouble` says why requests for an endpoint cannot be prepared here, or None.
     """
@@ -35,21 +35,22 @@ class HealthChecks:
         self._trouble = trouble
         self._kept: dict[str, tuple[float, Endpoint, asyncio.Task[Health]]] = {}
 
-    async def all(self, endpoints: Iterable[Endpoint]) -> dict[str, Health]:
-        """How each endpoint is, by name."""
-        named = list(endpoints)
-        found = await asyncio.gather(*(self.of(one) for one in named))
-        return {one.name: health for one, health in zip(named, found, strict=True)}
+    async def all(self, endpoints: Iterable[Endpoint], *, wait_s: float = WITHIN_S) -> dict[str, Health]:
+        """How each endpoint is, by name, as far as that can be told within `wait_s`."""
+        checks = {one.name: self._checking(one) for one in endpoints}
+        if checks:
+            # What is broken off does not end the checks that others wait for.
+            await asyncio.wait(checks.values(), timeout=wait_s)
+        late = Health(False, f"it has not answered a health check within {wait_s:g} s")
+        return {name: check.result() if check.done() else late for name, check in checks.items()}
 
-    async def of(self, endpoint: Endpoint) -> Health:
-        """How an endpoint is."""
+    def _checking(self, endpoint: Endpoint) -> asyncio.Task[Health]:
         now = time.monotonic()
         kept = self._kept.get(endpoint.name)
         if kept is None or kept[1] != endpoint or (kept[2].done() and now - kept[0] > KEPT_S):
             task = asyncio.create_task(self._check(endpoint))
             kept = self._kept[endpoint.name] = (now, endpoint, task)
-        # A probe that is broken off does not end the check that others wait for.
-        return await asyncio.shield(kept[2])
+        return kept[2]
 
     async def _check(self, endpoint: Endpoint) -> Health:
         """Ask for its models; where it lists none, whether it knows the path of its API.

@@ -43,6 +43,9 @@ class Current(Protocol):
     def upgrade(self) -> str:
         """The protocol that it offers to continue in."""
 
+    def header(self, name: str) -> str | None:
+        """The first value of a header."""
+
     def connection_lost(self) -> None:
         """The client has gone."""
 

@@ -13,7 +13,7 @@ from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.connection import Connection
 from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.request import Handler
+from freehold.gateway.http.request import Current, Handler
 
 CONNECTIONS_MAX = 16_384
 BACKLOG = 4096
@@ -115,6 +115,13 @@ class HttpServer:
             if stopping.is_set() or not self._has_clients:
                 break
         self.leaving = False
+
+    def end(self, is_over: Callable[[Current], bool]) -> None:
+        """Cut the requests under way of which this is true, as if their clients had gone."""
+        for connection in [*self.connections]:
+            request = connection.current
+            if request is not None and request.cancel_on_disconnect and is_over(request):
+                connection.abort()
 
     def _cut(self, connection: Connection, since_s: float) -> None:
         if connection.runs_since(since_s):

@@ -44,6 +44,9 @@ class _Waiting:
 
     cancel_on_disconnect, upgrade = False, ""
 
+    def header(self, _name: str) -> None:
+        return
+
     def connection_lost(self) -> None:
         return
 
@@ -126,8 +129,10 @@ class LaneConnection(Connection):
             key = assignment_key(route, head.first_values.get, user, body)
             decision = decide(route, key, self._draw)
         plan = None if decision.shadow is not None else way.plan(state, decision)
-        if plan is None or len(body) > plan.body_bytes_max or plan.breaker.open_until_s:
+        if plan is None or len(body) > plan.body_bytes_max:
             return False
+        if not plan.last and plan.breaker.open_since_s is not None:
+            return False  # passed over
         sent = body if plan.sends_as_it_came else _sent(plan, seen, body)
         if sent is None:
             return False

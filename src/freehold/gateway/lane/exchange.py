@@ -56,7 +56,7 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
     upstream: PlainConnection
     raw: bytes = b""
     is_over: bool = False
-    cancel_on_disconnect: bool = False
+    cancel_on_disconnect: bool = True
     upgrade: str = ""
 
     # The endpoint's side
@@ -163,6 +163,10 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
         )
 
     # The client's side
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header of the request."""
+        return self.plan.way.head.first_values.get(name)
 
     def connection_lost(self) -> None:
         """The client has gone before its answer."""

@@ -54,6 +54,18 @@ class KeyRing:
         self.keys = known
         self.required = bool(known) or required or waiting or problem is not None
 
+    def lacks_some_of(self, before: KeyRing) -> bool:
+        """Whether a key that was in force before is not any more."""
+        return not before._by_hash.keys() <= self._by_hash.keys()
+
+    def refuses(self, header: Callable[[str], str | None]) -> bool:
+        """Whether what a request shows is not a key in force. That keys cannot be read at the moment refuses none."""
+        try:
+            self.admit(header)
+        except ApiError as error:
+            return error.status == 401
+        return False
+
     def admit(self, header: Callable[[str], str | None]) -> ApiKey | None:
         """`check` with the key a request shows in any of the headers that clients of the APIs put one into."""
         if not self.required:

@@ -135,10 +135,9 @@ def _keeps_state(exchange: ProxyExchange, endpoint: Endpoint) -> bool:
 
 def is_the_clients_to_repeat(exchange: ProxyExchange, request: Request, response: UpstreamResponse) -> bool:
     """Whether an error goes to the client although it could be asked again: after a long wait; or by the client, each
-    of whose tries would else be asked as often again. While the candidate may answer instead, it is asked again here.
-    """
+    of whose tries would else be asked as often again."""
     tries_itself = request.first_values.get("x-stainless-retry-count") is not None
-    return _wants_a_long_wait(response) or (tries_itself and not deferral.may_answer_instead(exchange))
+    return _wants_a_long_wait(response) or tries_itself
 
 
 def _wants_a_long_wait(response: UpstreamResponse) -> bool:

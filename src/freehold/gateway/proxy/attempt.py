@@ -1,7 +1,8 @@
 """Try endpoints in turn until one has an answer for the client.
 
 Covered: retries with a jittered pause on connection errors, 429 and 5xx, before the first byte only; a circuit
-breaker for an endpoint that keeps failing; the incumbent where the candidate fails or breaks a guard.
+breaker for an endpoint that keeps failing where another can answer; the incumbent where the candidate fails or breaks
+a guard.
 Not covered: a second try once bytes have gone to the client; it would see two answers.
 """
 
@@ -58,15 +59,10 @@ async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) 
     assert exchange.decision is not None
     rule = None if route is None or exchange.arm != "candidate" else route.deferral
     if rule is None:
-        failure = await _in_turn(state, exchange, request, targets_in_turn(route, exchange.decision))
+        targets = targets_in_turn(route, exchange.decision)
     else:
         targets = await deferral.targets_by_rule(state, exchange, rule)
-        failure = await _in_turn(state, exchange, request, targets)
-        if failure is not None and await deferral.answer_held(state, exchange, request):
-            return
-        if failure is not None and (instead := deferral.target_instead(exchange)) is not None:
-            exchange.forget_answer()
-            failure = await _in_turn(state, exchange, request, [instead])
+    failure = await _in_turn(state, exchange, request, targets)
     if failure is not None:
         raise ApiError(failure.status, str(failure), code=failure.code)
 
@@ -178,12 +174,11 @@ async def _attempt(
     if is_asked and guards.may_be_truncated(endpoint, body):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
+    # Never where nothing else can answer: a client that makes it open would take the endpoint from all others.
+    if breaker.open_since_s is not None and not last:
+        raise UpstreamFailure(f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False)
     tries = state.config.retries + 1 if last else 1
     for attempt in range(tries):
-        if not breaker.allows(time.monotonic()):
-            raise UpstreamFailure(
-                f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
-            )
         if exchange.capped:
             await _reserve(state, exchange, endpoint, target, last=last)
         exchange.note_asking()
@@ -206,7 +201,7 @@ async def _attempt(
                         )
                         return
                     except UpstreamFailure as error:
-                        _count_broken(state, endpoint, error)
+                        _count_broken(state, exchange, endpoint, error)
                         raise
                 left = tries - attempt - 1 if last else -1
                 if await _is_answered_by_error(
@@ -233,7 +228,7 @@ async def _is_answered_by_error(
 ) -> bool:
     """Whether the client gets an error that may be asked again; it is, where tries are `left` (-1: others may answer).
 
-    Raises `NextTarget`, and `UpstreamFailure` where a candidate is to answer instead.
+    Raises `NextTarget`.
     """
     data: bytes | None = None
     if response.status == 500 and not endpoint.engine_kind.is_rented:
@@ -241,15 +236,11 @@ async def _is_answered_by_error(
             data = await read_all(endpoint, response)
         guards.check_clients_fault(state, exchange, endpoint, data or b"", last=left >= 0)
     state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
-    # Once for a request, however often it is tried: one that no endpoint can answer must not, alone or sent twice,
-    # have the endpoint taken from all others.
+    # Once for a request, however often it is tried.
     if response.status != 429 and number == 0:
-        state.breaker(endpoint.name).record_failure(time.monotonic())
+        _count_against(state, exchange, endpoint)
     if left < 0:
         raise NextTarget(str(response.status))
-    if left == 0 and deferral.may_answer_instead(exchange) and response.status != 429:
-        message = f"endpoint {endpoint.name} answers with the status {response.status}"
-        raise UpstreamFailure(message, reached=True)
     if left and not is_the_clients_to_repeat(exchange, request, response):
         return False
     if data is None:
@@ -263,20 +254,29 @@ async def _is_answered_by_error(
     return True
 
 
+def _count_against(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, *, reached: bool = True
+) -> None:
+    key = None if exchange.key is None else exchange.key.name
+    state.breaker(endpoint.name).record_failure(time.monotonic(), key=key, reached=reached)
+
+
 def _count_failure(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, error: UpstreamFailure
 ) -> None:
     if not isinstance(error, NoCredentialsFailure):  # asked again as soon as there are some
-        state.breaker(endpoint.name).record_failure(time.monotonic(), reached=error.reached)
+        _count_against(state, exchange, endpoint, reached=error.reached)
     (spend.forfeit if error.timed_out else spend.release)(state, exchange)
     if isinstance(error, LateFailure):
         state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
     state.meters.count("freehold_upstream_failures", endpoint.name, error.kind)
 
 
-def _count_broken(state: WorkerState, endpoint: Endpoint, error: UpstreamFailure) -> None:
+def _count_broken(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, error: UpstreamFailure
+) -> None:
     """An answer broke off before the client had any of it. What it costs is not known."""
-    state.breaker(endpoint.name).record_failure(time.monotonic())
+    _count_against(state, exchange, endpoint)
     state.meters.count("freehold_upstream_failures", endpoint.name, error.kind)
 
 

@@ -17,7 +17,7 @@ from freehold.deferring.request_text import request_text
 from freehold.deferring.signals import AnswerSignals
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
-from freehold.types.deferral import DeferralWay, SignalName
+from freehold.types.deferral import SignalName
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, responses
 from freehold.wire.errors import UNREADABLE, ApiError
@@ -28,10 +28,10 @@ _METADATA_BYTES_MAX = 64 * 1024
 
 
 class ReadRequest(msgspec.Struct, frozen=True, array_like=True):
-    """How a request is read: which API asked, and how its rule decides."""
+    """How a request is read: which API asked, and whether a router decides."""
 
     kind: str
-    way: DeferralWay
+    by_router: bool
 
 
 class Deferrable(msgspec.Struct, frozen=True, array_like=True):
@@ -85,7 +85,7 @@ def read_request(how: ReadRequest, body: bytes) -> tuple[Deferrable, list[bytes]
     try:
         decidable = asked.n is None or asked.n == 1
         text = b""
-        if how.way == "router":
+        if how.by_router:
             text = _router_text(how.kind, body)
         else:
             # What the client runs is run once, by the answer it gets. What the maker's servers run is run by asking.

@@ -1,11 +1,11 @@
-"""Who answers on a route with a rule of deferral: the candidate where it is sure, the incumbent where it is not.
+"""Who answers on a route with a rule of deferral: the first of its tiers that is sure, the incumbent where none is.
 
-A router decides from the request, before anyone is asked. In a cascade the candidate is asked first, and its whole
-answer is held back until it is known how sure it is. A rejected one is forgotten: no word, id or count of it reaches
-the client.
+A router decides from the request, before anyone is asked. In a cascade the tiers are asked in turn, and the whole
+answer of one is held back until it is known how sure it is. A rejected one is forgotten: no word, id or count of it
+reaches the client.
 
-Covered: every decision in the trace and in numbers; a candidate that is down, slow or given a pause; an upper model of
-one's own in the incumbent's place; an incumbent that is down. In doubt the incumbent answers.
+Covered: every decision in the trace and in numbers; a tier that is down, slow or given a pause; an upper model of
+one's own in the incumbent's place. In doubt the incumbent answers.
 Not covered: another answer for one that breaks off in its middle; the client is told, as without a rule.
 """
 
@@ -17,9 +17,8 @@ import time
 import msgspec
 
 from freehold.errors import FreeholdError
-from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import FREE_BYTES, UpstreamResponse
+from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.proxy import spend
 from freehold.gateway.proxy.deferrable import (
     AnswerSignal,
@@ -28,52 +27,47 @@ from freehold.gateway.proxy.deferrable import (
     ReadRequest,
     meets,
 )
-from freehold.gateway.proxy.exchange import Deferring, HeldAnswer, ProxyExchange
+from freehold.gateway.proxy.exchange import Deferring, ProxyExchange
 from freehold.gateway.proxy.guards import NOT_HELD, NextTarget, UpstreamRequest, read_all
 from freehold.gateway.proxy.relay import send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.structured_output import OutputContract
 from freehold.gateway.proxy.translation import Translation
-from freehold.types.deferral import ANSWER_SIGNALS, DeferralDecision, DeferralReason, DeferralRule
+from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire.errors import ApiError
 
 _NOT_ANSWERS = ("count_tokens",)
-_DOWN_NOTE = "incumbent-down"
 
 
 class Deferred(NextTarget):
-    """The candidate's answer was read and is not sure enough: no failure, the next target is whom the rule names."""
+    """A tier's answer was read and is not sure enough: no failure, the next target is whom the rule names."""
 
 
 async def targets_by_rule(state: WorkerState, exchange: ProxyExchange, rule: DeferralRule) -> list[Target]:
-    """The targets to try, in order; without the candidate where its turn is not to come."""
+    """The targets to try, in order; without the tiers whose turn is not to come."""
     route, decision = exchange.route, exchange.decision
     assert route is not None and decision is not None
-    targets = targets_in_turn(route, decision)
+    first, *rest = targets_in_turn(route, decision)
     if exchange.api_route.kind in _NOT_ANSWERS and not rule.never_defer_out:
         exchange.arm = "incumbent"
-        return targets[1:]
-    deferring = exchange.deferring = await foretold(state, exchange, rule, decision.target)
+        return rest
+    deferring = exchange.deferring = await foretold(state, exchange, rule, first)
     if deferring.why == "stays_here":
-        return targets[:1]
-    if (upper := deferring.upper) is not None:
-        targets.insert(1, upper)
+        return [first]
+    targets = [*deferring.after, *rest]
     if deferring.why == "sure" or deferring.why is None:
-        return targets
-    passes_on(exchange, targets[1])
-    return targets[1:]
+        return [deferring.own[0], *targets]
+    passes_on(exchange, targets[0])
+    return targets
 
 
 def passes_on(exchange: ProxyExchange, target: Target) -> None:
-    """The candidate's turn is over or never comes: note whether the upper model or the incumbent is asked now."""
-    deferring = exchange.deferring
-    is_upper = deferring is not None and target == deferring.upper and exchange.arm == "candidate"
-    exchange.arm = "upper" if is_upper else "incumbent"
-    if deferring is not None:
-        deferring.by_upper = is_upper
+    """A tier's turn is over or never comes: note whether another tier or the incumbent is asked now."""
+    tier = None if exchange.deferring is None else exchange.deferring.pass_on(target)
+    exchange.arm = "incumbent" if tier is None else "upper" if tier.signal is None else "candidate"
 
 
 async def foretold(
@@ -85,9 +79,10 @@ async def foretold(
     began_s: float | None = None,
 ) -> Deferring:
     """What a rule says before anyone is asked: it may be undecided still, in a cascade."""
-    deferring = Deferring(rule, exchange.started_s if began_s is None else began_s)
+    deferring = Deferring(rule, target, exchange.started_s if began_s is None else began_s)
+    deferring.tier = 0 if rule.tiers else None
     try:
-        how = ReadRequest(exchange.api_route.kind, rule.way)
+        how = ReadRequest(exchange.api_route.kind, rule.way == "router")
         found, (text,) = await state.reader.do("deferrable", how, exchange.body)
         asked = deferring.asked = msgspec.convert(found, Deferrable)
     except ApiError:  # it takes too much to be read; what must not leave the house is not known then
@@ -95,11 +90,9 @@ async def foretold(
     header, key_name = exchange.header or _no_header, None if exchange.key is None else exchange.key.name
     if rule.never_defer_out and meets(rule.never_defer_out, asked, header, key_name):
         return _decided(deferring, "stays_here")
-    endpoint = state.table.endpoints.get(target.endpoint)
-    if endpoint is None:
+    if target.endpoint not in state.table.endpoints:
         return _decided(deferring, "candidate_failed")
-    upper = None if rule.upper is None else state.table.endpoints.get(rule.upper.endpoint)
-    refusal = state.rules.refusal(rule, endpoint, target.model or exchange.model, upper)
+    refusal = state.rules.refusal(rule, target, exchange.model, state.table.endpoints)
     if refusal is not None:
         return _decided(deferring, refusal)
     if not asked.decidable:
@@ -110,11 +103,11 @@ async def foretold(
         return _decided(deferring, "unsure")
     if rule.way == "router":
         try:
-            router = state.rules.known(rule) or await state.rules.router(rule)
+            router = await state.rules.router(rule)
         except FreeholdError:
             return _decided(deferring, "unreadable")
         return decided_by(deferring, router.score_text(text.decode()) if text else None)
-    if rule.signal not in ANSWER_SIGNALS or endpoint.api != "openai":
+    if state.table.endpoints[target.endpoint].api != "openai":
         return _decided(deferring, "no_signal")
     return deferring
 
@@ -123,9 +116,11 @@ def decided_by(deferring: Deferring, raw: float | None) -> Deferring:
     """The decision by a signal's value; without one the incumbent answers."""
     if raw is None or math.isnan(raw):
         return _decided(deferring, "no_signal")
-    rule = deferring.rule
-    confidence = deferring.confidence = rule.calibration(raw)
-    return _decided(deferring, "sure" if confidence >= rule.threshold else "unsure")
+    assert deferring.tier is not None
+    rule, tier = deferring.rule, deferring.rule.tiers[deferring.tier]
+    assert tier.calibration is not None
+    confidence = deferring.confidence = tier.calibration(raw)
+    return _decided(deferring, "sure" if confidence >= rule.threshold + tier.ahead else "unsure")
 
 
 def _decided(deferring: Deferring, why: DeferralReason) -> Deferring:
@@ -140,8 +135,7 @@ def _no_header(_name: str) -> str | None:
 
 def asks_candidate(exchange: ProxyExchange) -> Deferring | None:
     """What the rule has of a request that the candidate is asked now, where the incumbent can still answer."""
-    deferring = exchange.deferring
-    return deferring if deferring is not None and exchange.arm == "candidate" and not deferring.note else None
+    return exchange.deferring if exchange.arm == "candidate" else None
 
 
 def is_cascade(exchange: ProxyExchange) -> bool:
@@ -161,18 +155,6 @@ def asks_logprobs(exchange: ProxyExchange) -> bool:
 def client_asks_logprobs(deferring: Deferring | None) -> bool:
     """Whether the client gets log-probabilities because it asked for them."""
     return deferring is not None and deferring.asked is not None and deferring.asked.asks_logprobs
-
-
-def may_answer_instead(exchange: ProxyExchange) -> bool:
-    """Whether the candidate would answer while the incumbent is down."""
-    deferring = exchange.deferring
-    return (
-        deferring is not None
-        and not deferring.note
-        and deferring.why == "unsure"
-        and deferring.rule.incumbent_down == "candidate"
-        and (deferring.held is not None or deferring.rule.way == "router")
-    )
 
 
 def first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
@@ -241,10 +223,6 @@ async def judge(
         )
         return
     spend.bill_rejected(state, exchange, endpoint, response.status, data)
-    if deferring.why == "unsure" and deferring.rule.incumbent_down == "candidate":
-        held = HeldBytes(state.memory)
-        if len(data) <= FREE_BYTES or held.take(len(data)):
-            deferring.held = HeldAnswer(endpoint, response, shown or data, translation, sent.hide_usage, held)
     raise Deferred(str(deferring.why))
 
 
@@ -270,9 +248,10 @@ async def _read_answer(
 def _reads(
     exchange: ProxyExchange, deferring: Deferring, endpoint: Endpoint, *, streamed: bool
 ) -> ReadAnswer:
-    rule, keeps_logprobs = deferring.rule, client_asks_logprobs(deferring)
-    kind = exchange.api_route.kind
-    return ReadAnswer(kind, endpoint, streamed, rule.signal, keeps_logprobs)
+    assert deferring.tier is not None
+    signal, keeps_logprobs = deferring.rule.tiers[deferring.tier].signal, client_asks_logprobs(deferring)
+    assert signal is not None
+    return ReadAnswer(exchange.api_route.kind, endpoint, streamed, signal, keeps_logprobs)
 
 
 def passed_over(exchange: ProxyExchange, why: str) -> None:
@@ -286,49 +265,6 @@ def passed_over(exchange: ProxyExchange, why: str) -> None:
     elif why in NOT_HELD:
         reason = "not_decidable"
     _decided(deferring, reason)
-
-
-async def answer_held(state: WorkerState, exchange: ProxyExchange, request: Request) -> bool:
-    """While the incumbent is down: send the candidate's answer that was held back for it. False where there is none."""
-    deferring = exchange.deferring
-    held = None if deferring is None else deferring.held
-    if deferring is None or held is None:
-        return False
-    exchange.forget_answer()
-    begin_instead(exchange, deferring)
-    if exchange.metered:
-        # Its price was charged when it was rejected.
-        exchange.chunks.append(held.data)
-        exchange.answered_by = held.endpoint
-        exchange.settle_tokens()
-        exchange.chunks.clear()
-        exchange.metered = []
-    await send_buffered(
-        state.reader,
-        exchange,
-        held.endpoint,
-        held.response,
-        held.data,
-        held.translation,
-        request,
-        hide_usage=held.hide_usage,
-    )
-    return True
-
-
-def target_instead(exchange: ProxyExchange) -> Target | None:
-    """While the incumbent is down: the candidate, which a router did not have asked; None where the rule says error."""
-    deferring, decision = exchange.deferring, exchange.decision
-    if deferring is None or decision is None or not may_answer_instead(exchange):
-        return None
-    begin_instead(exchange, deferring)
-    return decision.target
-
-
-def begin_instead(exchange: ProxyExchange, deferring: Deferring) -> None:
-    """The candidate is to answer for the incumbent, and the client is told."""
-    exchange.arm, deferring.note = "candidate", _DOWN_NOTE
-    _decided(deferring, "incumbent_down")
 
 
 async def foretell_mirrored(state: WorkerState, exchange: ProxyExchange, target: Target) -> Deferring | None:
@@ -366,12 +302,8 @@ async def decide_mirrored(
 
 
 def count(state: WorkerState, exchange: ProxyExchange) -> None:
-    """Count the decision of a request that is over, and let go of what was held for it."""
-    deferring = exchange.deferring
-    if deferring is None:
-        return
-    deferring.let_go()
-    if (made := deferring.decision) is not None:
+    """Count the decision of a request that is over."""
+    if exchange.deferring is not None and (made := exchange.deferring.decision) is not None:
         count_decision(state, "freehold_deferrals", exchange.route_name, made)
         if made.decided_ms is not None:
             state.meters.observe("freehold_deferral_seconds", made.decided_ms / 1000, exchange.route_name)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
-from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.messages import CapturedExchange, ResponseKind
@@ -20,7 +19,7 @@ from freehold.gateway.proxy.deferrable import Deferrable
 from freehold.gateway.proxy.translation import ApiRoute, Translation
 from freehold.gateway.spending import UNSEEN_TOKENS, charge_of, ends_of
 from freehold.gateway.telemetry.request_log import RequestSummary
-from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
+from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule, Tier
 from freehold.types.endpoint import Api, Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import ApiKey, Limits, Route, RouteDecision, Target
@@ -34,7 +33,7 @@ NAME_LENGTH_MAX = 200
 _STEP_BYTES = 256 * 1024
 
 _NOTHING_SEEN = Peek()
-_TO_UPPER = frozenset((None, "sure", "unsure", "no_signal", "candidate_failed", "candidate_slow"))
+_PASSES_ON = frozenset((None, "sure", "unsure", "no_signal", "candidate_failed", "candidate_slow"))
 
 MAY_HAVE_ANSWERED = frozenset(("upstream_timeout", "upstream_cut", "upstream_unreadable", "schema_violation"))
 """Errors after which the tokens that were reserved stay counted: the endpoint may still be answering, or did in a way
@@ -42,65 +41,68 @@ that cannot be told."""
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
 
-class HeldAnswer(NamedTuple):
-    """A candidate's answer that is not sure, held for the case that the incumbent is down."""
-
-    endpoint: Endpoint
-    response: UpstreamResponse
-    data: bytes
-    translation: Translation | None
-    hide_usage: bool
-    room: HeldBytes
-
-
 class Deferring(msgspec.Struct, eq=False):
-    """What a rule of deferral has of one request. `why` is None until it is decided; `note` goes to the client."""
+    """What a rule of deferral has of one request. `why` is None until it is decided."""
 
     rule: DeferralRule
+    candidate: Target
     began_s: float
     """When the request came (`time.perf_counter`); for a mirrored one, when it was mirrored."""
     asked: Deferrable | None = None
     why: DeferralReason | None = None
     confidence: float | None = None
     decided_ms: float | None = None
-    held: HeldAnswer | None = None
-    note: str | None = None
-    by_upper: bool = False
-    """Whether the upper model answers what the candidate does not."""
+    tier: int | None = 0
+    """The place of the tier that is asked now, or answered; None where the incumbent is."""
 
     @property
-    def upper(self) -> Target | None:
-        """The model of one's own that answers instead of the incumbent what the candidate is not sure of; None where
-        there is none, and for requests that were no part of the proof or are the incumbent's whatever is said."""
-        upper = self.rule.upper
-        if upper is None or self.rule.is_on_safe_side or self.why not in _TO_UPPER:
+    def own(self) -> list[Target]:
+        """Where the tiers are asked, in their order."""
+        rule, named = self.rule, self.candidate
+        return [
+            named
+            if one is rule.candidate
+            else Target(endpoint=one.endpoint or named.endpoint, model=one.model)
+            for one in rule.tiers
+        ] or [named]
+
+    @property
+    def after(self) -> list[Target]:
+        """The tiers after the one that is asked, which answer instead of the incumbent; none for requests that were no
+        part of the proof or are the incumbent's whatever is said."""
+        if self.tier is None or self.rule.is_on_safe_side or self.why not in _PASSES_ON:
+            return []
+        return self.own[self.tier + 1 :]
+
+    @property
+    def by_upper(self) -> bool:
+        """Whether the one that is asked now answers all that no tier before it was sure of."""
+        return self.tier is not None and self.rule.tiers[self.tier].signal is None
+
+    def pass_on(self, target: Target) -> Tier | None:
+        """The tier that is asked now at a target, where that is the next one; None where the incumbent is."""
+        if self.tier is None or target not in self.after[:1]:
+            self.tier = None
             return None
-        return Target(endpoint=upper.endpoint, model=upper.model)
+        self.tier += 1
+        tier = self.rule.tiers[self.tier]
+        if tier.signal is not None:
+            self.why = None
+        return tier
 
     @property
     def decision(self) -> DeferralDecision | None:
         """What was decided, so far."""
         if self.why is None:
             return None
+        here = self.why in ("sure", "stays_here")
         return DeferralDecision(
             rule_id=self.rule.id,
-            by=self._by,
+            by="candidate" if here else "upper" if self.by_upper else "incumbent",
             why=self.why,
             confidence=self.confidence,
             decided_ms=self.decided_ms,
         )
-
-    @property
-    def _by(self) -> Literal["candidate", "upper", "incumbent"]:
-        if self.why in ("sure", "stays_here", "incumbent_down"):
-            return "candidate"
-        return "upper" if self.by_upper else "incumbent"
-
-    def let_go(self) -> None:
-        """Hold nothing any more."""
-        if self.held is not None:
-            self.held.room.release()
-            self.held = None
 
 
 class ProxyExchange(msgspec.Struct, eq=False):
@@ -203,8 +205,8 @@ class ProxyExchange(msgspec.Struct, eq=False):
         """The model's name at the endpoint that answered."""
         decision, route, endpoint = self.decision, self.route, self.answered_by
         targets = [decision.target] if decision is not None else []
-        if self.arm == "upper" and self.deferring is not None and self.deferring.upper is not None:
-            targets.insert(0, self.deferring.upper)
+        if self.deferring is not None and self.deferring.tier is not None:
+            targets.insert(0, self.deferring.own[self.deferring.tier])
         if route is not None:
             targets += [route.incumbent, *route.fallback]
         for target in targets:

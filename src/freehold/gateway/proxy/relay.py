@@ -37,7 +37,6 @@ _LAST_OF_RESPONSE = re.compile(rb"^event: response\.(?:completed|incomplete|fail
 REQUEST_HEADER = "x-freehold-request-id"
 ARM_HEADER = "x-freehold-arm"
 _TRACE_HEADER = "x-freehold-trace-id"
-_DEFERRAL_HEADER = "x-freehold-deferral"
 # OpenAI and most others, Anthropic, Azure, Bedrock.
 _UPSTREAM_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _UPSTREAM_ID_LENGTH_MAX = 200
@@ -177,8 +176,6 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     )
     if exchange.capturing:
         exchange.upstream_id = upstream_id(response)
-    if exchange.deferring is not None and exchange.deferring.note is not None:
-        headers.append((_DEFERRAL_HEADER, exchange.deferring.note))
     return headers
 
 

@@ -82,7 +82,6 @@ _FOR_NOW = (
     "candidate_failed",
     "candidate_slow",
     "no_signal",
-    "incumbent_down",
     "other_version",
     "unreadable",
 )

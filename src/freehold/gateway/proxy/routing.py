@@ -73,9 +73,9 @@ class RouteTable:
         """Who is asked what nothing here answers."""
 
     def _version(self, route: Route) -> bytes:
-        upper = None if route.deferral is None else route.deferral.upper
-        targets = [route.incumbent, route.candidate, upper, *route.fallback]
-        asked = [None if target is None else self.endpoints.get(target.endpoint) for target in targets]
+        tiers = () if route.deferral is None else route.deferral.tiers
+        named = [one.endpoint for one in (route.incumbent, route.candidate, *tiers, *route.fallback) if one]
+        asked = [None if name is None else self.endpoints.get(name) for name in named]
         return hashlib.blake2b(msgspec.msgpack.encode([route, asked]), digest_size=16).digest()
 
     def all_routes(self) -> list[Route]:

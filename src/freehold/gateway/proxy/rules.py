@@ -1,7 +1,8 @@
 """The rules of deferral that a worker has: whether each may decide, and its router in memory.
 
-A rule is proven for one candidate. One that is served another, that was changed after its proof, or whose router is not
-the file it was made with, decides nothing: the incumbent answers, the operator is told once, and each request counts.
+A rule is proven for its tiers. One that is served another model, that was changed after its proof, or whose router is
+not the file it was made with, decides nothing: the incumbent answers, the operator is told once, and each request
+counts.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from freehold.errors import FreeholdError
-from freehold.gateway.config import other_candidate, other_upper
+from freehold.gateway.config import other_tier
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import Route
+from freehold.types.route import Route, Target
 
 if TYPE_CHECKING:
     from freehold.deferring.router import Router
@@ -29,88 +30,65 @@ _KNOWN_MAX = 256
 Refusal = Literal["other_version", "unreadable"]
 
 
-class _Found(NamedTuple):
-    """What was found of a rule at an endpoint. Both are held, so that their identities stay theirs."""
-
-    rule: DeferralRule
-    endpoint: Endpoint
-    refusal: Refusal | None
-    upper: Endpoint | None
-
-
-def _of_upper(rule: DeferralRule, upper: Endpoint | None) -> str | None:
-    return other_upper(rule, None if upper is None else upper.base_url)
-
-
-def open_router(rule: DeferralRule) -> Router:
-    """A rule's router from its file. Raises `FreeholdError` where that is not the one that was proven."""
-    # Late: numbers are for those who have a rule.
-    from freehold.deferring.router import Router
-
-    if rule.router is None:
-        raise FreeholdError("the rule of deferral names no router")
-    return Router.load(rule.router)
-
-
-def _hash_of(rule: DeferralRule) -> str:
-    return "" if rule.router is None else rule.router.sha256
-
-
 class Rules:
     """What a worker knows of its routes' rules."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[int, int, str, int], _Found] = {}
+        # By the identities of a rule and of its tiers' endpoints, which are held so that these stay theirs.
+        self._found: dict[tuple[object, ...], tuple[Refusal | None, object]] = {}
         self._routers: dict[str, Router] = {}
         self._troubles: dict[str, tuple[float, str]] = {}
         self._loading = asyncio.Lock()
         self._told: set[str] = set()
 
     def refusal(
-        self, rule: DeferralRule, endpoint: Endpoint, model: str, upper: Endpoint | None = None
+        self, rule: DeferralRule, candidate: Target, model: str, endpoints: Mapping[str, Endpoint]
     ) -> Refusal | None:
-        """Why a rule may not decide for a model of an endpoint; None where it may. `upper` is the endpoint that the
-        rule's upper model is at, where it has one."""
-        key = (id(rule), id(endpoint), model, id(upper))
-        found = self._found.get(key)
-        if found is None:
+        """Why a rule may not decide for a route's candidate, asked for by the name `model`; None where it may."""
+        served = tuple(endpoints.get(one.endpoint or candidate.endpoint) for one in rule.tiers)
+        key = (id(rule), candidate.model or model, *map(id, served))
+        known = self._found.get(key)
+        if known is None:
             if len(self._found) >= _KNOWN_MAX:
                 self._found.clear()
-            found = self._found[key] = _Found(rule, endpoint, self._look(rule, endpoint, model, upper), upper)
-        return found.refusal
+            found = self._look(rule, candidate, model, endpoints)
+            known = self._found[key] = (found, (rule, served))
+        return known[0]
 
     def _look(
-        self, rule: DeferralRule, endpoint: Endpoint, model: str, upper: Endpoint | None
+        self, rule: DeferralRule, candidate: Target, model: str, endpoints: Mapping[str, Endpoint]
     ) -> Refusal | None:
         if (problem := rule.problem) is not None:
             self._tell(f"a rule of deferral decides nothing, and the incumbent answers: {problem}")
             return "unreadable"
-        if (other := other_candidate(rule, endpoint, model) or _of_upper(rule, upper)) is not None:
+        if (other := other_tier(rule, candidate, model, endpoints)) is not None:
             self._tell(f"the incumbent answers: {other}")
             return "other_version"
         return None
 
-    def known(self, rule: DeferralRule) -> Router | None:
-        """What a rule decides by, where it is in memory."""
-        return self._routers.get(_hash_of(rule))
-
     async def router(self, rule: DeferralRule) -> Router:
-        """What a rule decides by, read from its file once. Raises `FreeholdError` where it cannot be."""
-        key = _hash_of(rule)
+        """What a rule decides by, read from its file once. Raises `FreeholdError` where that is not the one that was
+        proven."""
+        files = rule.candidate.router
+        if files is None:
+            raise FreeholdError("the rule of deferral names no router")
+        if (known := self._routers.get(files.sha256)) is not None:
+            return known
         async with self._loading:
-            known = self.known(rule)
-            if known is not None:
+            if (known := self._routers.get(files.sha256)) is not None:
                 return known
-            since, why = self._troubles.get(key, (0.0, ""))
+            since, why = self._troubles.get(files.sha256, (0.0, ""))
             if why and time.monotonic() - since < AGAIN_AFTER_S:
                 raise FreeholdError(why)
+            # Late: numbers are for those who have a rule.
+            from freehold.deferring.router import Router
+
             try:
-                router = await asyncio.to_thread(open_router, rule)
+                router = self._routers[files.sha256] = await asyncio.to_thread(Router.load, files)
             except FreeholdError as error:
-                self._troubles[key] = (time.monotonic(), error.message)
+                self._troubles[files.sha256] = (time.monotonic(), error.message)
                 self._tell(f"the incumbent answers: {error.message}")
                 raise
-            self._routers[key] = router
             return router
 
     async def warm(self, routes: Iterable[Route]) -> None:

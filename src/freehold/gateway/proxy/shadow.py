@@ -57,25 +57,24 @@ class Shadows:
 
     async def _ask(self, exchange: ProxyExchange, target: Target) -> None:
         state = self._state
-        endpoint = state.table.endpoints.get(target.endpoint)
-        if endpoint is None:
+        if target.endpoint not in state.table.endpoints:
             state.meters.count("freehold_shadows", exchange.route_name, "no_endpoint")
             return
         deferring = await deferral.foretell_mirrored(state, exchange, target)
-        asks_logprobs = deferring is not None and deferring.why is None
-        if asks_logprobs:
-            endpoint = deferral.by_chat(endpoint)
-        wanted = asks_logprobs and not deferral.client_asks_logprobs(deferring)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
-        mirrored = await self._asked(exchange, endpoint, target, asks_logprobs=wanted)
+        mirrored = await self._asked(exchange, target if deferring is None else deferring.own[0], deferring)
         state.meters.count("freehold_shadows", exchange.route_name, mirrored.outcome)
         if mirrored.outcome in _NOT_SENT:
             return
         if deferring is not None:
-            given = mirrored.body if mirrored.outcome == "answered" else None
-            shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
-            mirrored = mirrored if shown is None else mirrored._replace(body=shown)
-            mirrored = await self._by_upper(exchange, deferring) or mirrored
+            while deferring.why != "sure" and (after := deferring.after):
+                deferring.pass_on(after[0])
+                further = await self._asked(exchange, after[0], deferring)
+                state.meters.count("freehold_shadows", exchange.route_name, f"upper_{further.outcome}")
+                if further.outcome != "answered":
+                    deferring.tier = None
+                else:
+                    mirrored = further
             if deferring.decision is not None:
                 deferral.count_decision(
                     state, "freehold_shadow_deferrals", exchange.route_name, deferring.decision
@@ -111,32 +110,27 @@ class Shadows:
             )
         )
 
-    async def _asked(
-        self, exchange: ProxyExchange, endpoint: Endpoint, target: Target, *, asks_logprobs: bool
-    ) -> _Mirrored:
-        """What became of a request at one endpoint."""
+    async def _asked(self, exchange: ProxyExchange, target: Target, deferring: Deferring | None) -> _Mirrored:
+        """What became of a request at one endpoint; `deferring` has then what would have been decided of it."""
+        state, endpoint = self._state, self._state.table.endpoints[target.endpoint]
+        undecided = deferring is not None and deferring.why is None
+        wanted = undecided and not deferral.client_asks_logprobs(deferring)
         # By the Responses API itself it would leave its answer there.
         endpoint = deferral.by_chat(endpoint)
         try:
             translation = translation_for(exchange.api_route, endpoint)
-            body = await self._body(exchange, endpoint, target, translation, asks_logprobs=asks_logprobs)
+            body = await self._body(exchange, endpoint, target, translation, asks_logprobs=wanted)
         except ApiError as error:
             return _Mirrored(endpoint, "openai", 0, b"", why_not_held(error))
         path = exchange.api_route.path if translation is None else translation.path
-        kind = _kind(exchange, endpoint, translation)
         sent = UpstreamRequest(path, self._headers(endpoint), body, False)
-        return _Mirrored(endpoint, kind, *await self._answer(endpoint, sent))
-
-    async def _by_upper(self, exchange: ProxyExchange, deferring: Deferring) -> _Mirrored | None:
-        """The upper model's answer to what the candidate is not sure of; None where it is not asked, or has none."""
-        upper = deferring.upper
-        endpoint = None if upper is None else self._state.table.endpoints.get(upper.endpoint)
-        if upper is None or endpoint is None or deferring.why == "sure":
-            return None
-        mirrored = await self._asked(exchange, endpoint, upper, asks_logprobs=False)
-        self._state.meters.count("freehold_shadows", exchange.route_name, f"upper_{mirrored.outcome}")
-        deferring.by_upper = mirrored.outcome == "answered"
-        return mirrored if deferring.by_upper else None
+        kind = _kind(exchange, endpoint, translation)
+        mirrored = _Mirrored(endpoint, kind, *await self._answer(endpoint, sent))
+        if deferring is None or deferring.by_upper:
+            return mirrored
+        given = mirrored.body if mirrored.outcome == "answered" else None
+        shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
+        return mirrored if shown is None else mirrored._replace(body=shown)
 
     async def _body(
         self,

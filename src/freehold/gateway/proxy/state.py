@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -70,6 +70,8 @@ class WorkerState:
             config.api_keys, required=config.keys_required, waiting=config.store_url is not None
         )
         self.ring_known = asyncio.Event()
+        self.on_revoked: Callable[[], None] | None = None
+        """Told where a key has ended: what it has under way ends with it."""
         self._read_ring()
         self.meters = Meters()
         self.preparer = Preparer(self.reader, self.meters)
@@ -110,11 +112,15 @@ class WorkerState:
         self._foreign_hosts: set[str] = set()
         self._breakers: dict[str, CircuitBreaker] = {}
 
-    def unreachable(self) -> list[str]:
-        """Endpoints that get no requests for now because they could not be reached."""
-        return [
-            name for name, breaker in self._breakers.items() if breaker.open_until_s and breaker.unreachable
-        ]
+    async def check_failing(self) -> None:
+        """Have health checks say how the endpoints are that kept failing."""
+        now_s = time.monotonic()
+        due = {name: one for name, one in self._breakers.items() if one.wants_check(now_s)}
+        found = await self.health.all(
+            self.table.endpoints[name] for name in due if name in self.table.endpoints
+        )
+        for name, breaker in due.items():
+            breaker.judge(time.monotonic(), answers=name not in found or found[name].answers)
 
     def log_foreign_host(self, host: str) -> None:
         """Tell the operator of a refused host name and the way to allow it: once for each, and of few."""
@@ -155,9 +161,8 @@ class WorkerState:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
         self.meters.kept_bytes = self.kept.held_bytes
-        now_s = time.monotonic()
         self.meters.open_breakers = tuple(
-            name for name, breaker in self._breakers.items() if breaker.keeps_failing(now_s)
+            name for name, breaker in self._breakers.items() if breaker.open_since_s is not None
         )
         self.meters.set("freehold_uploads_evicted", self.memory.evictions)
         # A full disk must not stop traffic; the numbers are simply older then.
@@ -213,12 +218,15 @@ class WorkerState:
             self._stored_routes = message.routes
             self.rollbacks = message.rollbacks
             self._replace_table()
+        before = self.keys
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),
             message.labels,
             required=message.required or self.config.keys_required,
             problem=message.problem,
         )
+        if self.on_revoked is not None and message.problem is None and self.keys.lacks_some_of(before):
+            self.on_revoked()
         self.ring_known.set()
 
     def _replace_table(self) -> None:

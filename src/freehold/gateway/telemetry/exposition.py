@@ -33,7 +33,7 @@ LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "freehold_name_cap_usd": ("Dollars that it may spend in a day or a month", ("name", "period")),
     "freehold_breaker_open": (
-        "Workers that give an endpoint a pause, because it kept failing",
+        "Workers that pass an endpoint over where another can answer, because it kept failing",
         ("endpoint",),
     ),
     "freehold_endpoint_up": (
@@ -43,6 +43,10 @@ LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_endpoint_info": (
         "1 for each endpoint: its engine, and whether it is rented (it charges for tokens) or own",
         ("endpoint", "engine", "place"),
+    ),
+    "freehold_route_unanswered": (
+        "1 where some requests of a route would be answered by no endpoint, by the health checks; 0 where not",
+        ("route",),
     ),
     "freehold_ready": ("1 where /ready answers with 200, 0 where it does not", ()),
     "freehold_certificate_expires_seconds": (

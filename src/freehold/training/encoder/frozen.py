@@ -16,7 +16,7 @@ from freehold.training.encoder.heads import FittedHead, Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
 from freehold.training.encoder.words import WordHeads
-from freehold.types.encoder import EncoderStage, StageResult, as_copied
+from freehold.types.encoder import EncoderStage, as_copied
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
@@ -90,7 +90,7 @@ def fit(
 
 def held_of(every: Features, parts: Parts) -> Features:
     """The samples that are left out, in the order in which they are answered."""
-    return taken(every, np.concatenate([out for _, out in parts]))
+    return taken(every, np.concatenate([np.zeros(0, dtype=np.intp), *(out for _, out in parts)]))
 
 
 def fit_views(
@@ -189,23 +189,26 @@ def settled(
     return Fitted(tuple(warm), right, heads.calibration_error(sure, right))
 
 
-def baseline(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
-    """How words alone do; None where they do not answer all fields."""
-    made = [
-        (head, logits) for head, logits in zip(words.heads, words.logits, strict=True) if head is not None
-    ]
-    if len(made) < len(form.fields):
-        return None
-    return settled(form, [head for head, _ in made], [one for _, one in made if one is not None], held)
+def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
+    """Words alone; None where they do not answer all fields."""
+    made: list[FittedHead] = []
+    for field, head in zip(form.fields, words.heads, strict=True):
+        if head is None and field.kind != "found":
+            return None
+        made.append(head or heads.no_rows(0))
+    if not len(held.examples):
+        return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
+    none = np.zeros((len(held.examples), 0), dtype=np.float32)
+    return settled(form, made, [none if one is None else one for one in words.logits], held)
 
 
 def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: float) -> FittedHead:
     """One head whose outputs are those of both, `share` of them by words."""
-    assert words is not None
+    assert words is not None and words.words is not None
     return head._replace(
         weight=(1 - share) * head.weight,
         bias=(1 - share) * head.bias + share * scale * words.bias,
-        words=share * scale * words.weight,
+        words=share * scale * words.words,
     )
 
 
@@ -215,6 +218,9 @@ def _warm(
     """The head with temperature and threshold, which samples it has right, and how sure it is of each."""
     warm = _warmed(field, head, logits, held, at)
     right, sure = _answers(field, warm, logits, held, at)
+    if field.kind == "several":
+        warm = warm._replace(joint=heads.joint_of(sure, right))
+        right, sure = _answers(field, warm, logits, held, at)
     if field.kind == "one" and heads.is_ordinal(field):
         ordered = warm._replace(ordered=True)
         others, of_others = _answers(field, ordered, logits, held, at)
@@ -365,8 +371,8 @@ class Scene(NamedTuple):
     """Where messages are of two texts: what stands before those, and how alike those of each sample are."""
     marks: tuple[str, ...] = ()
     """The same marks, where heads read nothing else."""
-    baseline: StageResult | None = None
-    """How words alone do."""
+    by_words: Trained | None = None
+    """Heads over words alone, where they answer all fields."""
 
     @property
     def form(self) -> TaughtForm:

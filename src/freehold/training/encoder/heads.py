@@ -10,6 +10,7 @@ from freehold.encoders.pieces import bounds_of, edges_of, log_total
 from freehold.late import np
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
+from freehold.types.encoder import of_the_set
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,6 +41,8 @@ class FittedHead(NamedTuple):
     bias: Floats
     temperature: float = 1.0
     threshold: float | None = None
+    joint: tuple[float, float] | None = None
+    """As in the manifest."""
     ordered: bool = False
     """Given is the median of the labels' probabilities, by the numbers that they are."""
     words: Floats | None = None
@@ -164,7 +167,8 @@ def confidences(head: FittedHead, field: FieldForm, logits: Floats) -> tuple[Pla
         return given, probabilities[np.arange(len(given)), given]
     probabilities = sigmoid(logits)
     given = probabilities >= (0.5 if head.threshold is None else head.threshold)
-    return given, np.where(given, probabilities, 1 - probabilities).prod(axis=1)
+    products = np.where(given, probabilities, 1 - probabilities).prod(axis=1)
+    return given, np.array([of_the_set(float(one), head.joint) for one in products], dtype=np.float32)
 
 
 def is_ordinal(field: FieldForm) -> bool:
@@ -199,6 +203,8 @@ def _regression(strength: float) -> Any:
 
 Reals: TypeAlias = "npt.NDArray[np.floating]"
 BINS = 15
+FEWEST_OF_EACH = 15
+"""Right and wrong sets, to tell the probability of a set by."""
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
@@ -266,6 +272,18 @@ def temperature_of_several(logits: Reals, right: npt.NDArray[np.bool_]) -> float
         return float(np.mean(np.logaddexp(0, -scaled) + (1 - certain) * scaled))
 
     return _least(loss)
+
+
+def joint_of(products: Reals, right: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
+    """What makes of the products of labels' probabilities those of whole sets, by which `right` says whether they are;
+    None where there are too few of either to tell."""
+    from sklearn.linear_model import LogisticRegression
+
+    if min(right.sum(), (~right).sum()) < FEWEST_OF_EACH:
+        return None
+    within = np.clip(products.astype(np.float64), 1e-9, 1 - 1e-9)
+    model = LogisticRegression().fit(np.log(within / (1 - within))[:, None], right)
+    return (float(model.coef_[0, 0]), float(model.intercept_[0])) if model.coef_[0, 0] > 0 else None
 
 
 def _least(loss: Callable[[float], float]) -> float:

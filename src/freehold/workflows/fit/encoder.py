@@ -9,7 +9,7 @@ from pathlib import Path
 
 from freehold import __version__
 from freehold.catalog import weights as weights_catalog
-from freehold.encoders.folder import EXTERNAL_DATA, MODEL, PACKED, TOKENIZER
+from freehold.encoders.folder import EXTERNAL_DATA, HEADS, MODEL, PACKED, TOKENIZER, WORDS
 from freehold.encoders.runner import RUN_TOKENS
 from freehold.hardware.fit import EncoderLoad, fit_encoder
 from freehold.hardware.quantization import weights_bytes
@@ -34,7 +34,7 @@ def fit_of_folder(
         return path.stat().st_size if path.is_file() else 0
 
     load = EncoderLoad(
-        weights_bytes=size(MODEL) + size(EXTERNAL_DATA) + size(PACKED),
+        weights_bytes=sum(map(size, (MODEL, EXTERNAL_DATA, PACKED, HEADS, WORDS))),
         tokenizer_bytes=size(TOKENIZER),
         width=manifest.width,
         max_tokens=manifest.max_tokens,

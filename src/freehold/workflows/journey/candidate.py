@@ -115,38 +115,21 @@ class CandidateRunner:
         )
         return MadeCandidate(candidate, report, made)
 
-    def prove(self, one: MadeCandidate) -> CandidateOutcome:
-        """Compare a candidate with the incumbent on the held-out samples, and join everything into a verdict."""
-        if one.made is None:
-            return CandidateOutcome(one.report, None)
-        return self._judge(one.candidate, one.report, one.made)
-
-    def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
-        bench, use = self.bench, self.bench.project.config.use
-        shown = METHOD_KINDS[candidate.method].shows_answers
-        lineage = lineage_of(candidate.model, bench.dataset, shown=shown) if trains or shown else None
-        named = [candidate.model, *(() if lineage is None else (edge.model for edge in lineage.edges))]
-        ruling = bench.steps.run(
-            f"ruling:{candidate.key}",
-            f"{candidate.short_name}: is this use allowed?",
-            [candidate.model, use, lineage, __version__, catalog_part(named)],
-            Ruling,
-            lambda: rule_for_model(candidate.model, use, lineage=lineage),
-        )
-        bench.store.put(ruling)
-        return ruling
-
-    def _judge(self, candidate: Candidate, report: CandidateReport, made: Made) -> CandidateOutcome:
-        """Serve the candidate, compare it with the incumbent, and join everything into a verdict: its mixtures first,
-        by rising share, and the candidate alone after them."""
+    def prove(self, one: MadeCandidate, share: float | None = None) -> CandidateOutcome:
+        """Compare a candidate with the incumbent on the held-out samples, and join everything into a verdict: its
+        mixtures first, by rising share, and the candidate alone after them. `share` is the most that it is to answer of
+        what is proven (None: what was said before)."""
+        candidate, report, made = one
+        if made is None:
+            return CandidateOutcome(report, None)
         mixer = self.mixer
         mixture = mixer.plan(candidate, made)
         evaluation = self.evaluated(candidate, made, mixture.path_id)
         if mixture.rule is not None and evaluation.comparison is not None:
-            mixture, evaluation = mixer.look(mixture, candidate, made, evaluation)
+            mixture, evaluation = mixer.look(mixture, candidate, made, evaluation, share)
         kept_skills = self._retained(candidate, made)
         leaks = self._leaks(made)
-        judged = self.joined(
+        judged = self._joined(
             candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
         )
         told = mixture.comparison is not None or (judged is not None and judged.outcome != "promote")
@@ -167,12 +150,27 @@ class CandidateRunner:
         )
         return CandidateOutcome(report, made.plan)
 
+    def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
+        bench, use = self.bench, self.bench.project.config.use
+        shown = METHOD_KINDS[candidate.method].shows_answers
+        lineage = lineage_of(candidate.model, bench.dataset, shown=shown) if trains or shown else None
+        named = [candidate.model, *(() if lineage is None else (edge.model for edge in lineage.edges))]
+        ruling = bench.steps.run(
+            f"ruling:{candidate.key}",
+            f"{candidate.short_name}: is this use allowed?",
+            [candidate.model, use, lineage, __version__, catalog_part(named)],
+            Ruling,
+            lambda: rule_for_model(candidate.model, use, lineage=lineage),
+        )
+        bench.store.put(ruling)
+        return ruling
+
     @property
     def mixer(self) -> Mixer:
         """Plans its mixture with the incumbent."""
         return Mixer(self.bench, self.looks)
 
-    def joined(
+    def _joined(
         self,
         candidate: Candidate,
         report: CandidateReport,

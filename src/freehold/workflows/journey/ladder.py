@@ -19,6 +19,7 @@ from freehold.settings import load
 from freehold.training.encoder.answers import form_of
 from freehold.types.config import DEFAULT_MODEL, AppConfig, CandidateConfig, ProjectConfig, UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import WORDS_MODEL
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.workflows.choose.assess import assess
@@ -66,6 +67,8 @@ class LadderFacts:
     samples: int
     foreign: float
     use: UseProfile
+    copies: bool = False
+    """A field has to be copied from the message."""
     writes: PickedModel | None = None
     """The model that writes its answers, where one was picked for the task; else the smallest."""
     per_class: float | None = None
@@ -77,6 +80,7 @@ def facts_of(project: Project, facts: TaskFacts) -> LadderFacts:
     return LadderFacts(
         closed=facts.not_closed is None,
         samples=facts.training_samples,
+        copies=facts.not_closed is None and facts.copies,
         foreign=foreign_share(read_card(facts.dataset)),
         use=facts.config.use,
         writes=picked(project),
@@ -127,7 +131,7 @@ def ladder(facts: LadderFacts) -> tuple[Rung, ...]:
             continue
         if rule_for_model(rung.candidate.model, facts.use).outcome in _FORBIDDEN:
             continue
-        lacks = missing_extra(method)
+        lacks = missing_extra(method, rung.candidate.model)
         found.append(rung if lacks is None else rung._replace(lacks=lacks.fix))
     if not found:
         raise UsageError(
@@ -140,6 +144,9 @@ def ladder(facts: LadderFacts) -> tuple[Rung, ...]:
 def _rungs(facts: LadderFacts) -> Iterator[Rung]:
     model = facts.writes.model if facts.writes else DEFAULT_MODEL
     trains = facts.samples >= LEAST_TO_TRAIN
+    if facts.closed and trains and not facts.copies:
+        why = "a linear head over words: learned in seconds, answers in well under a millisecond, and what all others"
+        yield _rung(WORDS_MODEL, "encoder", f"{why} have to beat")
     if facts.closed and facts.samples:
         base = base_for(facts.foreign)
         why = "answers are from a closed set: a sentence encoder with heads learns that in seconds to minutes"

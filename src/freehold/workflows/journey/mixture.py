@@ -69,21 +69,10 @@ def plan_mixture(
         if planned.rule is None or planned.refused is not None:
             store.put(planned, made_from=planned.made_from)
             return planned
-        evaluation = runner.evaluated(candidate, one.made, planned.path_id)
-        if evaluation.comparison is None:
-            raise UsageError("no held-out sample has an answer of the incumbent", hint="freehold freeze")
-        found, evaluation = runner.mixer.look(planned, candidate, one.made, evaluation, share)
-        parity = one.made.parity
-        runner.joined(
-            candidate,
-            one.report,
-            one.made,
-            evaluation,
-            found,
-            [] if parity is None else [parity.check_result()],
-        )
-        store.put(one.made.plan)
-        return found
+        outcome = runner.prove(one, share)
+        if outcome.plan is not None:
+            store.put(outcome.plan)
+        return outcome.report.mixture or planned
 
 
 def _unless_spent(bench: Bench, planned: Mixture, plan: LookPlan) -> Mixture:

@@ -20,6 +20,7 @@ import msgspec
 
 from freehold.catalog import models as catalog
 from freehold.costs.prices import MILLION
+from freehold.datasets import building
 from freehold.errors import EngineError, MissingExtraError, UpstreamError
 from freehold.hardware.tensors import active_parameter_count
 from freehold.stats.selection import (
@@ -33,6 +34,7 @@ from freehold.stats.selection import (
 )
 from freehold.stats.selection.halving import WRONG_STOP
 from freehold.types.config import DEFAULT_MODEL, ProjectConfig, SelectionConfig
+from freehold.types.encoder import WORDS_MODEL
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
@@ -52,6 +54,8 @@ from freehold.workflows.project import Project
 
 _ENCODER_PARAMETERS = 30e6
 """Of a sentence encoder whose shape is not known; most have 20 to 150 million, and write no tokens."""
+_WORDS_PARAMETERS = 1e4
+"""That one request passes: those of its own words, for each label."""
 _USUAL_PARAMETERS = 8e9
 """Of a model that the catalog does not know."""
 _USD_PER_PARAMETER = 2e-12
@@ -78,6 +82,8 @@ def _expected_usd(candidate: Candidate, config: ProjectConfig) -> float:
 
 
 def _parameters(candidate: Candidate) -> float:
+    if candidate.model == WORDS_MODEL:
+        return _WORDS_PARAMETERS
     model = catalog.find(candidate.model)
     if model is not None:
         return active_parameter_count(model.shape)
@@ -102,6 +108,10 @@ USUAL_MINUTES = 15.0
 """Of a search without an accelerator, where none are stated."""
 LEAST_SHARE = 0.5
 """Of those minutes, for training a candidate that is begun late, since none is left."""
+CHEAP_MINUTES = 3.0
+"""For reading the texts by a sentence encoder: up to that one is tried where words alone suffice, too."""
+CHARACTERS_A_MINUTE = 600_000
+"""That such an encoder reads: 15,000 messages of 40 in a minute, on two cores."""
 WAY_OUT = (
     "Mend that, or name a model that can be had here in [[candidates]]: freehold assess ranks them, and "
     f"{DEFAULT_MODEL} is one freehold pull away"
@@ -205,7 +215,10 @@ class Selector:
     def _until_one_passes(self, ordered: Sequence[Candidate], rule: SelectionRule) -> None:
         # Each against the bar, not against the others: an early look at a quarter drops the hopeless.
         sizes = [step.items for step in halving_plan(self.items, 2)]
+        suffices: _Tried | None = None
         for candidate in ordered:
+            if suffices is not None and not self._may_win_cheaply(candidate, suffices):
+                return
             if (why := self._cannot_win(candidate)) is not None:
                 self._not_begun[candidate.label] = why
                 self.bench.progress.say(f"{candidate.label} is not begun: {why}")
@@ -226,7 +239,31 @@ class Selector:
                         )
             tried = self._as_tried(one)
             if tried is not None and assess(tried, self._scaled(rule, one)).passes:
-                return
+                suffices = one
+
+    def _may_win_cheaply(self, candidate: Candidate, before: _Tried) -> bool:
+        """Whether a candidate is begun though an earlier one suffices: a sentence encoder after words alone, that is
+        foretold to have read all texts in a few minutes, and may have right what those have not."""
+        encoder = None if before.made.made is None else before.made.made.encoder
+        if (
+            candidate.method != "encoder"
+            or encoder is None
+            or encoder.stage != "words"
+            or before.scores is None
+        ):
+            return False
+        samples = building.samples(self.bench.dataset, "train")
+        characters = sum(
+            len(str(one.content or "")) for each in samples for one in each.messages if one.role == "user"
+        )
+        minutes, wrong = characters / CHARACTERS_A_MINUTE, 1 - (before.scores.mean or 0)
+        if wrong == 0 or minutes > CHEAP_MINUTES:
+            return False
+        self.bench.progress.say(
+            f"{before.label} suffices; {candidate.label} is tried all the same: it may win {100 * wrong:.1f} points at "
+            f"most, and reading all texts is foretold to take {max(1, math.ceil(minutes))} min"
+        )
+        return True
 
     def _all(self, ordered: Sequence[Candidate], rule: SelectionRule) -> None:
         for candidate in ordered:
@@ -250,7 +287,9 @@ class Selector:
             return None
         for one in self._tried.values():
             encoder = None if one.made.made is None else one.made.made.encoder
-            if encoder is None or one.made.candidate.settings.stage == "frozen" or one.scores is None:
+            if encoder is None or encoder.stage == "words" or one.scores is None:
+                continue
+            if one.made.candidate.settings.stage == "frozen":
                 continue
             if one.scores.mean is not None and all(each.kind != "copied" for each in encoder.manifest.fields):
                 return (

@@ -13,6 +13,7 @@ from freehold.errors import FreeholdError
 from freehold.training.encoder.prepared import TaughtData, prepare
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import WORDS_MODEL
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.workflows.journey.measuring import SELECTION_SPLIT
@@ -56,6 +57,11 @@ class TaskFacts:
             return prepare(self.dataset)
         except FreeholdError as error:
             return Unsuited(error.message, error.hint or 'method = "lora" has a model write its answers')
+
+    @cached_property
+    def copies(self) -> bool:
+        """Whether a field has to be copied from the message, since no closed set has its values."""
+        return not isinstance(self.taught, Unsuited) and prepare(self.dataset, copies=False).form.copies
 
     @property
     def not_closed(self) -> Unsuited | None:
@@ -105,6 +111,8 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool
         return Unsuited(f"method {method} needs training samples, and the dataset has none", _UNTRAINED)
     if kind.closed_set_only and facts.not_closed is not None:
         return facts.not_closed
+    if candidate.model == WORDS_MODEL and facts.copies:
+        return Unsuited("words alone copy nothing from a message", "a sentence encoder does")
     if (missing := missing_for(candidate, encoder_before=encoder_before)) is not None:
         return missing
     return None
@@ -131,14 +139,15 @@ def missing_for(candidate: Candidate, *, encoder_before: bool = False) -> Unsuit
     """What is to be installed before this candidate can be made; None where all is here."""
     if candidate.method == "examples" and encoder_before:
         return None  # an encoder finds them, by meaning
-    return missing_extra(candidate.method)
+    return missing_extra(candidate.method, candidate.model)
 
 
-def missing_extra(method: MethodName) -> Unsuited | None:
-    """What is to be installed before the method can be used; None where all is here."""
+def missing_extra(method: MethodName, model: str | None = None) -> Unsuited | None:
+    """What is to be installed before the method can be used, on a model where it needs more than others; None where all
+    is here."""
     if method not in _MODULES:
         return None
-    module, extra = _MODULES[method]
+    module, extra = ("sklearn", "encoder") if model == WORDS_MODEL else _MODULES[method]
     if find_spec(module) is not None:
         return None
     return Unsuited(

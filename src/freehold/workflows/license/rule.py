@@ -20,6 +20,7 @@ from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import WORDS_MODEL
 from freehold.types.endpoint import ServePlan
 from freehold.types.ruling import DutyMark, Lineage, LineageEdge, Ruling
 
@@ -58,7 +59,7 @@ def lineage_of(
 
     `shown`: no weights learn from them, they are shown to the model as examples.
     """
-    edges = [LineageEdge(kind="base", model=model)]
+    edges = [_base(model)]
     learned = dataset.targets_from.get("incumbent", 0)
     if learned and dataset.incumbent_model:
         edges.append(
@@ -80,7 +81,18 @@ def lineage_of_model(model_id: str, *, declared: str | None = None) -> Lineage:
     Raises `UsageError` when the catalog knows no such licence or the text is another's or changed.
     """
     license_id = None if declared is None else _declared(declared)
-    return Lineage(model=model_id, edges=(LineageEdge(kind="base", model=model_id, license_id=license_id),))
+    return Lineage(model=model_id, edges=(_base(model_id, license_id),))
+
+
+def _base(model: str, license_id: str | None = None) -> LineageEdge:
+    if model == WORDS_MODEL:
+        return LineageEdge(
+            kind="base",
+            model=model,
+            license_id="CC0-1.0",
+            note="heads over words: there are no weights of others",
+        )
+    return LineageEdge(kind="base", model=model, license_id=license_id)
 
 
 def _declared(text: str) -> str:

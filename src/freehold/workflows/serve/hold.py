@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -22,8 +22,10 @@ from freehold.errors import EngineError, UsageError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import follow_log_file
+from freehold.gateway.telemetry.request_log import check_spans
 from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
+from freehold.workflows.project import Project
 from freehold.workflows.serve import servers
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,20 @@ class ServedAt(Record, frozen=True, kw_only=True):
         """The names a client may ask for."""
         own = () if self.endpoint is None else (self.endpoint, *self.others)
         return tuple(served.name for endpoint in own for served in endpoint.models)
+
+
+def telling(project: Project) -> dict[str, Any]:
+    """What file and settings say of a gateway's log and spans, and how long answers may take to finish.
+
+    Raises `MissingExtraError` where spans cannot be sent.
+    """
+    if project.settings.otel:
+        check_spans()
+    return {
+        "drain_s": project.config.serve.drain_s,
+        "log_requests": project.settings.log_requests,
+        "otel": project.settings.otel,
+    }
 
 
 class Companion(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import anyio
 
@@ -12,7 +11,6 @@ from freehold.engines.ports import is_loopback
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import check_port
-from freehold.gateway.telemetry.request_log import check_spans
 from freehold.hardware.probes import probe_machine
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
@@ -20,7 +18,7 @@ from freehold.types.units import gib
 from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import room
-from freehold.workflows.serve.hold import ServedAt, hold
+from freehold.workflows.serve.hold import ServedAt, hold, telling
 from freehold.workflows.serve.servers import check_folders
 from freehold.workflows.serve.tools import WAYS_OUT, unmet_in_project
 
@@ -88,20 +86,6 @@ def serve(
         )
 
     anyio.run(run)
-
-
-def telling(project: Project) -> dict[str, Any]:
-    """What file and settings say of a gateway's log and spans, and how long answers may take to finish.
-
-    Raises `MissingExtraError` where spans cannot be sent.
-    """
-    if project.settings.otel:
-        check_spans()
-    return {
-        "drain_s": project.config.serve.drain_s,
-        "log_requests": project.settings.log_requests,
-        "otel": project.settings.otel,
-    }
 
 
 def _announce(project: Project, plans: Sequence[ServePlan], progress: Progress) -> None:

@@ -126,27 +126,59 @@ def without_key(endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
     )
 
 
-def check_reachable(routes: Iterable[Route], config: GatewayConfig, *, say: Callable[[str], None]) -> None:
-    """Tell of endpoints without a key. Raises `ConfigError` for a route on which every answer would need one of them:
-    its clients would get errors from a gateway that looks healthy."""
-    variables = {endpoint.name: endpoint.api_key_env for endpoint in config.endpoints}
+def check_routes(
+    routes: Iterable[Route], config: GatewayConfig, *, with_engine: bool, say: Callable[[str], None]
+) -> None:
+    """Tell of endpoints without a key, and of routes that nothing can answer. Raises `ConfigError` where that is each
+    of them: one of many must not keep the others from being answered."""
+    problems: dict[str, tuple[str, str]] = {}
+    routes = list(routes)
     for route in routes:
-        names = [target.endpoint for target in _targets(route)]
-        if all(name in config.without_key for name in names):
-            name = names[0]
-            raise ConfigError(
-                f"route {route.name} has no endpoint that can answer: the key of {name} is not in the environment "
-                f"({variables[name]} is not set)",
-                hint=f"export {variables[name]}=…",
-            )
+        if (problem := _why_unanswered(route, config, with_engine=with_engine)) is not None:
+            problems[route.name] = problem
+    for message, hint in problems.values():
+        if len(problems) == len(routes):
+            raise ConfigError(message, hint=hint)
+        say(f"{message}; {hint}")
+    variables = {endpoint.name: endpoint.api_key_env for endpoint in config.endpoints}
     for name in config.without_key:
         say(f"not ready: the endpoint {name} is not asked, because {variables[name]} is not set")
 
 
-def _targets(route: Route) -> list[Target]:
+def _why_unanswered(route: Route, config: GatewayConfig, *, with_engine: bool) -> tuple[str, str] | None:
+    """Why some requests of a route would be answered by no endpoint, and the way out."""
+    endpoints = {endpoint.name: endpoint for endpoint in config.endpoints}
+    asked = asked_targets(route)
+    if not with_engine:
+        for target in asked:
+            if target.endpoint not in endpoints:
+                return (
+                    f"route {route.name} goes to {target.endpoint}, which a gateway without an engine does not have",
+                    "leave --no-engine out; or move the route: freehold rollout rollback, freehold routes set",
+                )
+    names = [target.endpoint for target in _answering(route)]
+    if all(name in config.without_key for name in names):
+        variable = endpoints[names[0]].api_key_env
+        return (
+            f"route {route.name} has no endpoint that can answer: the key of {names[0]} is not in the environment "
+            f"({variable} is not set)",
+            f"export {variable}=…",
+        )
+    return None
+
+
+def _answering(route: Route) -> list[Target]:
     """Who may answer a client on this route, in turn."""
     first = [route.candidate] if route.state == "promoted" and route.candidate is not None else []
     return [*first, route.incumbent, *route.fallback]
+
+
+def asked_targets(route: Route) -> list[Target]:
+    """Whom the requests of a route are put to, those that are mirrored included."""
+    asked = _answering(route)
+    if route.candidate is not None and route.state in ("shadow", "canary"):
+        asked.append(route.candidate)
+    return asked
 
 
 def check_endpoints(config: GatewayConfig) -> None:
@@ -156,18 +188,3 @@ def check_endpoints(config: GatewayConfig) -> None:
             "without an engine nothing can answer: freehold.toml names no endpoint with a base_url",
             hint="give [incumbent] a base_url, or add [[endpoints]]; or leave --no-engine out",
         )
-
-
-def check_routes_alone(routes: Iterable[Route], config: GatewayConfig) -> None:
-    """Raises `ConfigError` for a route in force that needs the engine which a gateway without one does not have."""
-    known = {endpoint.name for endpoint in config.endpoints}
-    for route in routes:
-        asked = _targets(route)
-        if route.candidate is not None and route.state in ("shadow", "canary"):
-            asked.append(route.candidate)
-        for target in asked:
-            if target.endpoint not in known:
-                raise ConfigError(
-                    f"route {route.name} goes to {target.endpoint}, which a gateway without an engine does not have",
-                    hint="leave --no-engine out; or move the route: freehold rollout rollback, freehold routes set",
-                )

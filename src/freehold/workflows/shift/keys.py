@@ -12,8 +12,6 @@ from typing import Any
 
 import msgspec
 
-from freehold.catalog import models as catalog
-from freehold.catalog import weights
 from freehold.errors import (
     ConfigError,
     KeysUnavailableError,
@@ -34,6 +32,7 @@ from freehold.types.record import Record
 from freehold.types.route import ApiKey, LabelLimits, Limits, Role
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
+from freehold.workflows.shift import caps
 from freehold.workflows.shift.endpoints import configured_endpoints
 from freehold.workflows.shift.routes import route_of
 
@@ -117,19 +116,20 @@ def add(
     scope: KeyScope | None = None,
     who: str,
     at: datetime,
-    keys_file: Path | None = None,
+    project: Project | None = None,
 ) -> MadeKey:
-    """Make a key. Raises `UsageError` when there is one of that name in force, or a limit is negative.
+    """Make a key. Raises `UsageError` when there is or was one of that name, or a limit cannot be held.
 
-    That keys are required is kept in `keys_file` before the first one is stored.
+    That keys are required is kept in the `project`'s file of keys before the first one is stored.
     """
     scope = scope or KeyScope()
     _check_name(name, "a key")
     old = store.get(ApiKey, name)
-    if old is not None and old.revoked_at is None:
+    if old is not None:
+        # Traces, feedback, kept answers and spending go by the name: another holder would come into them.
+        was = "there is" if old.revoked_at is None else "there was"
         raise UsageError(
-            f"there is a key named {name}",
-            hint=f"freehold keys revoke {name} ends it; or choose another name",
+            f"{was} a key named {name}", hint="choose another name: it stays with its key for good"
         )
     _check(limits)
     if scope.expires_at is not None and scope.expires_at <= at:
@@ -137,12 +137,6 @@ def add(
     if scope.label is not None:
         _check_name(scope.label, "a label")
     secret = new_key()
-    if keys_file is not None and not required(store, keys_file, at=at):
-        found = stored_keys(store.database)
-        key_requirement.write(
-            keys_file,
-            key_requirement.KeyRequirement(since=at, store_id=found.store_id, changes=found.changes),
-        )
     key = ApiKey(
         name=name,
         hash=hash_of(secret),
@@ -155,6 +149,14 @@ def add(
         made_by=who,
         expires_at=scope.expires_at,
     )
+    if project is not None:
+        caps.check(store, project.config, key)
+        if not required(store, project.keys_file, at=at):
+            found = stored_keys(store.database)
+            key_requirement.write(
+                project.keys_file,
+                key_requirement.KeyRequirement(since=at, store_id=found.store_id, changes=found.changes),
+            )
     told: dict[str, Any] = {"role": key.role, "models": key.models, "routes": key.routes, "limits": limits}
     if key.label is not None:
         told["label"] = key.label
@@ -188,21 +190,29 @@ def is_name(name: str) -> bool:
     return name.isprintable() and not set(name) & set(":/\\")
 
 
-def limit(store: Store, name: str, limits: Limits, *, who: str, at: datetime) -> ApiKey:
+def limit(
+    store: Store, name: str, limits: Limits, *, who: str, at: datetime, project: Project | None = None
+) -> ApiKey:
     """Give a key other limits. Raises `UsageError`, and `RevisionError` for one that is changed at the same moment."""
     _check(limits)
     before = find(store, name)
     changed = msgspec.structs.replace(before, limits=limits)
+    if project is not None:
+        caps.check(store, project.config, changed)
     detail = {"limits": msgspec.to_builtins(limits)}
     store.put_key(changed, "key.limit", who=who, at=at, detail=detail, before=before)
     return changed
 
 
-def limit_label(store: Store, label: str, limits: Limits, *, who: str, at: datetime) -> LabelLimits:
+def limit_label(
+    store: Store, label: str, limits: Limits, *, who: str, at: datetime, project: Project | None = None
+) -> LabelLimits:
     """Say what all keys that carry a label may use together. Raises `UsageError`."""
     _check_name(label, "a label")
     _check(limits)
     shared = LabelLimits(label=label, limits=limits)
+    if project is not None:
+        caps.check(store, project.config, shared)
     detail = {"limits": msgspec.to_builtins(limits)}
     store.put(shared, change=Change(action="label.limit", who=who, at=at, detail=detail))
     return shared
@@ -313,6 +323,9 @@ def check_scope(project: Project, store: Store, scope: KeyScope) -> tuple[str, .
 
 def _may_run_here(name: str) -> bool:
     """Whether it is a model, or an adapter by its model, that this project may serve itself."""
+    from freehold.catalog import models as catalog
+    from freehold.catalog import weights
+
     model = name.partition(":")[0]
     return catalog.find(model) is not None or weights.find(model) is not None
 

@@ -20,7 +20,7 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
 from freehold.types.route import FileRoute, Route, RouteChange, Target
-from freehold.workflows.shift import rollout_records
+from freehold.workflows.shift import caps, rollout_records
 
 FILE = "freehold.toml"
 ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent", "deferral")
@@ -100,6 +100,7 @@ def change(
     check_route(route, endpoint_names(config))
     if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
         check_apart(route, store.routes())
+    caps.check(store, config, route)
     return store.save_route(
         route,
         who=note.who,
@@ -139,12 +140,14 @@ def format_rule(rule: DeferralRule) -> str:
     problem = rule.problem
     if problem is not None:
         return f"the incumbent answers everything: the rule cannot be used ({problem})"
-    decides = "a router" if rule.signal == "router" else f"its answer's {rule.signal}"
-    down = "" if rule.incumbent_down == "error" else ", which it also does while the incumbent is down"
-    return (
-        f"{rule.candidate} answers where {decides} says at least {rule.threshold:.3g}{down}; "
-        f"else {rule.incumbent if rule.upper is None else rule.upper.title} (rule {rule.id[:8]})"
-    )
+    told = [
+        f"{one.title} answers where {'a router' if one.signal == 'router' else f'its {one.signal}'} says at least "
+        f"{rule.threshold + one.ahead:.3g}"
+        for one in rule.tiers
+        if one.signal is not None
+    ]
+    rest = rule.incumbent if rule.upper is None else rule.upper.title
+    return f"{'; '.join(told)}; else {rest} (rule {rule.id[:8]})"
 
 
 def with_pairs(before: Record, pairs: Iterable[str], what: str) -> Any:

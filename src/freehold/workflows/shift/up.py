@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,101 +9,34 @@ import anyio
 import msgspec
 
 from freehold.engines.ports import is_loopback
-from freehold.errors import ConfigError, UnknownModelError, UsageError, WeightsError
+from freehold.errors import ConfigError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
-from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
 from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
-from freehold.types.config import CaptureMode, PriceConfig
-from freehold.types.endpoint import ANY_MODEL, INCUMBENT, ServePlan
+from freehold.types.config import CaptureMode, UseProfile
+from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, LabelLimits
 from freehold.types.units import MIB
-from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project, now
-from freehold.workflows.serve.hold import ServedAt, hold
-from freehold.workflows.serve.plan import of_config, pull_and_plan
-from freehold.workflows.serve.serve import telling
+from freehold.workflows.serve.hold import ServedAt, hold, telling
 from freehold.workflows.serve.servers import check_folders
-from freehold.workflows.serve.tools import unmet_in_project
-from freehold.workflows.shift import keys, routes
+from freehold.workflows.shift import caps, keys, routes
 from freehold.workflows.shift.endpoints import (
     check_endpoints,
-    check_reachable,
-    check_routes_alone,
+    check_routes,
     configured_endpoints,
     others_to,
     without_key,
 )
 from freehold.workflows.shift.following import ConfigFollower
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
-from freehold.workflows.weights.pull import ensure_weights
 
 Capture = CaptureMode
-
-
-def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
-    """What `freehold migrate` chose last for this project, else its first candidate that writes text, as it comes.
-
-    Raises `UsageError` where there is none, and `WeightsError` when the chosen weights are gone and cannot be fetched
-    again: another model under the same name would answer unnoticed.
-    """
-    with open_store(project.store_url) as store:
-        chosen = store.latest(ServePlan)
-    if chosen is not None:
-        gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
-        return _with_weights_fetched_again(chosen, project, progress) if gone else chosen
-    first = project.config.writer
-    if first is None:
-        raise UsageError(
-            "no candidate can be served as it comes: each is an encoder that is not trained yet, or answers elsewhere",
-            hint="freehold migrate trains and proves one; freehold up --no-engine runs the gateway alone",
-        )
-    return pull_and_plan(
-        first.model,
-        of_config(project.config.serve),
-        project.settings,
-        progress=progress,
-    )
-
-
-def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
-    """The plan with its weights where they are now, fetched again when they were removed."""
-    weights = None
-    with contextlib.suppress(WeightsError, UnknownModelError):
-        weights = ensure_weights(chosen.model, project.settings, progress=progress)
-    if weights is None or weights.sha256 != chosen.weights_sha256:
-        raise WeightsError(
-            f"the weights that freehold migrate chose are gone: {chosen.weights_path}",
-            hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
-        )
-    return msgspec.structs.replace(chosen, weights_path=weights.path)
-
-
-def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
-    """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
-    in_force = [key for key in store.records(ApiKey) if key.revoked_at is None]
-    limits = [key.limits for key in in_force] + [one.limits for one in store.records(LabelLimits)]
-    any_key = any(one.caps_spending for one in limits)
-    for route in store.routes():
-        if not (route.limits.caps_spending or any_key):
-            continue
-        for target in (route.incumbent, route.candidate, *route.fallback):
-            if target is None or not gateway_config.charges(target.endpoint):
-                continue
-            model = target.model or route.model
-            probe = Charge([], target.endpoint, model, 1, 0, 1)
-            if model != ANY_MODEL and usd_of(probe, gateway_config, at=now()) is None:
-                raise ConfigError(
-                    f"route {route.name} is under a spend cap, and no price of {model} is known",
-                    hint="state it: [incumbent] or [[endpoints]] price = { prompt = 2.5, completion = 10 } (dollars "
-                    "per million tokens); list prices need the extra: pip install 'freehold[costs]'",
-                )
 
 
 class Listening(Record, frozen=True, kw_only=True):
@@ -146,15 +78,6 @@ def _bytes(mib: float | None) -> int | None:
     return None if mib is None else round(mib * MIB)
 
 
-def _prices(project: Project) -> dict[str, PriceConfig]:
-    """The prices that the file states, by endpoint."""
-    config = project.config
-    prices = {table.name: table.price for table in config.endpoints if table.price is not None}
-    if config.incumbent is not None and config.incumbent.price is not None:
-        prices[INCUMBENT] = config.incumbent.price
-    return prices
-
-
 def _gateway_config(project: Project, listening: Listening, capture: Capture | None) -> GatewayConfig:
     """What the file, the settings and the command line say, without what only a start can know."""
     config = project.config
@@ -178,7 +101,7 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         retention_days=config.capture.retention_days,
         retention_bytes=_bytes(config.capture.retention_mib),
         workers=listening.workers or 1,
-        prices=_prices(project),
+        prices=caps.stated_prices(config),
         **telling(project),
     )
 
@@ -230,6 +153,29 @@ def _overruling(listening: Listening, capture: Capture | None) -> dict[str, str]
     return {key: option for key, option in given.items() if option is not None}
 
 
+def _attributions(plans: list[ServePlan], use: UseProfile) -> dict[str, str]:
+    if not plans:
+        return {}
+    from freehold.workflows.license.rule import attributions
+
+    return attributions(plans, use)
+
+
+def _chosen(project: Project, progress: Progress) -> ServePlan:
+    from freehold.workflows.shift.chosen import project_plan  # late: a gateway alone starts without all of it
+
+    return project_plan(project, progress=progress)
+
+
+def _announce(plans: list[ServePlan], project: Project, progress: Progress) -> None:
+    for one in plans:
+        from freehold.workflows.serve.tools import unmet_in_project
+
+        if (unmet := unmet_in_project(project, one)) is not None:
+            progress.say(f"{unmet}; a route's other endpoint gets them")
+        progress.step("start the engine", note=f"{one.model} on {one.engine}")
+
+
 def up(
     project: Project,
     *,
@@ -263,14 +209,13 @@ def up(
     # Before the store is opened, which would make a new one in place of one that is lost.
     key_requirement.check_file(project.keys_file, store_file(project.store_url))
     check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
-    plans = [plan or project_plan(project, progress=progress)] if with_engine else []
+    plans = [plan or _chosen(project, progress)] if with_engine else []
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
-        if not with_engine:
-            check_routes_alone(store.routes(), gateway_config)
-        check_reachable(store.routes(), gateway_config, say=progress.say)
-        _check_prices(store, gateway_config)
+        check_routes(store.routes(), gateway_config, with_engine=with_engine, say=progress.say)
+        for problem in caps.unheld(store, gateway_config):
+            progress.say(f"{problem}: it is refused there (429 price_unknown)")
         beyond_loopback = _check_address(
             project, store, gateway_config.host, listening.without_keys, say=progress.say
         )
@@ -278,7 +223,7 @@ def up(
         gateway_config = msgspec.structs.replace(
             gateway_config,
             keys_required=beyond_loopback,
-            attributions=attributions(plans, config.use),
+            attributions=_attributions(plans, config.use),
         )
 
     def build(changed: Project) -> GatewayConfig:
@@ -288,15 +233,12 @@ def up(
         return msgspec.structs.replace(
             wanted,
             keys_required=beyond_loopback,
-            attributions=attributions(plans, changed.config.use),
+            attributions=_attributions(plans, changed.config.use),
         )
 
     options = _overruling(listening, capture)
     follower = ConfigFollower(project, gateway_config, build=build, options=options, say=progress.say)
-    for one in plans:
-        if (unmet := unmet_in_project(project, one)) is not None:
-            progress.say(f"{unmet}; a route's other endpoint gets them")
-        progress.step("start the engine", note=f"{one.model} on {one.engine}")
+    _announce(plans, project, progress)
 
     async def run() -> None:
         log_dir = project.state / "engines"

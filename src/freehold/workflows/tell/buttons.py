@@ -137,7 +137,7 @@ def add_key(project: Project, store: Store, body: NewKeyBody, *, who: str, at: d
     keys.check_scope(project, store, scope)
     given = {"requests_per_minute": body.requests_per_minute, "usd_per_day": body.usd_per_day}
     limits = with_pairs(Limits(), (f"{name}={value}" for name, value in given.items() if value), "limit")
-    made = keys.add(store, body.name, limits=limits, scope=scope, who=who, at=at, keys_file=project.keys_file)
+    made = keys.add(store, body.name, limits=limits, scope=scope, who=who, at=at, project=project)
     keys.required(store, project.keys_file, at=at)
     return made
 

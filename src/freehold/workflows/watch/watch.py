@@ -177,14 +177,14 @@ def _judged(
         )
         return _Judged(plan, made, MeanDetector() if alarm else quality, MixtureState())
     proven = None if rule.mixture_id is None else store.get(Mixture, rule.mixture_id)
-    judged = mixture.judge(
+    found, after = mixture.judge(
         rule, proven, traffic, plan, scores, state.mixture, margin=task.margin, every_hours=config.every_hours
     )
     if proven is None:
         plan = plan._replace(
             notes=(*plan.notes, "the record of the mixture is gone: its share is not watched")
         )
-    return _Judged(plan, mixture.with_mixture(made, judged.found), state.quality, judged.state)
+    return _Judged(plan, mixture.with_mixture(made, found), state.quality, after)
 
 
 def next_due(store: Store, route_name: str, config: WatchConfig, *, at: datetime) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -16,8 +17,19 @@ from freehold.engines.weights.source import WeightsSource, parse
 from freehold.engines.weights.store import StoredWeights, WeightsStore, weight_files
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
 from freehold.settings import Settings
+from freehold.types.encoder import WORDS_MODEL
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
+
+NO_WEIGHTS = Weights(
+    model_id=WORDS_MODEL,
+    format="words",
+    quantization="F32",
+    bytes=0,
+    sha256=hashlib.sha256(b"").hexdigest(),
+    source="none: heads over words are all there is",
+)
+"""Of a student that reads words alone."""
 
 
 def ensure_weights(
@@ -36,6 +48,8 @@ def ensure_weights(
     Raises `UnknownModelError`, `HashMismatchError` (nothing is kept of a download whose hash differs),
     `WeightsError` (not reachable, gated, a pickle, offline) and `StorageError` (disk full, no write access).
     """
+    if model_id == WORDS_MODEL:
+        return NO_WEIGHTS
     progress = progress or Silent()
     store = WeightsStore(settings.home)
     reference = parse(model_id)
@@ -90,8 +104,8 @@ def ensure_weights(
 def why_not_here(model_id: str, settings: Settings) -> str | None:
     """Why weights of a model cannot be had now, in a sentence; None where they are here or can be fetched, which is not
     tried. The hub is asked whether it answers, where they would come from it."""
-    reference = parse(model_id)
-    if reference is not None and reference.scheme in ("file", "ollama"):
+    reference = None if model_id == WORDS_MODEL else parse(model_id)
+    if model_id == WORDS_MODEL or (reference is not None and reference.scheme in ("file", "ollama")):
         return None  # what is wrong with it, it says itself
     row = None if reference is not None else catalog.find(model_id)
     store = WeightsStore(settings.home)

@@ -66,6 +66,7 @@ def owned(vendor, other, tmp_path_factory):
 
 KEYS = {
     "free": {},
+    "boss": {"role": "admin"},
     "looks": {"role": "read"},
     "scoped": {"models": ("gpt-4o",)},
     "routed": {"routes": ("r",)},
@@ -98,7 +99,7 @@ def test_nothing_is_passed_on_unless_it_is_said_and_the_answer_says_how(vendor, 
 
 @pytest.mark.parametrize("header", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])
 def test_the_owners_key_is_sent_in_the_place_of_one_to_the_gateway(vendor, owned, header):
-    assert asked(owned, "free", header=header).status_code == 200
+    assert asked(owned, "free", "POST", "/v1/moderations", header=header).status_code == 200
     headers = vendor.seen[-1][2]
     assert headers["authorization"] == "Bearer sk-owner" and headers["openai-organization"] == "org-client"
     assert not any("fh-" in value for value in headers.values())
@@ -113,18 +114,26 @@ def test_the_owners_key_is_sent_in_the_place_of_one_to_the_gateway(vendor, owned
         ("capped", "POST", 429, "not_countable"),
         ("tokens", "POST", 429, "not_countable"),
         ("capped", "GET", 200, None),
-        ("tokens", "DELETE", 200, None),
+        ("free", "POST", 200, None),
     ],
 )
 def test_roles_scopes_and_limits_hold(vendor, owned, name, method, status, code):
     before = len(vendor.seen)
-    answer = asked(owned, name, method, "/v1/files")
+    answer = asked(owned, name, method, "/v1/moderations" if method == "POST" else "/v1/models/any")
     assert answer.status_code == status and (len(vendor.seen) > before) == (status == 200)
     assert code is None or answer.json()["error"]["code"] == code
 
 
 def test_requests_of_a_key_are_counted(owned):
-    assert [asked(owned, "slow").status_code for _ in range(3)] == [200, 200, 429]
+    assert [asked(owned, "slow", "POST", "/v1/moderations").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_what_clients_leave_with_the_vendor_is_for_a_key_that_may_see_it_all(vendor, owned):
+    for method, path in (("GET", "/v1/files"), ("DELETE", "/v1/models/ft:x")):
+        before = len(vendor.seen)
+        assert asked(owned, "free", method, path).json()["error"]["code"] == "not_passed_on"
+        assert len(vendor.seen) == before
+        assert asked(owned, "boss", method, path).status_code == 200
 
 
 def test_without_a_key_nothing_is_passed_on(vendor, owned):
@@ -133,10 +142,14 @@ def test_without_a_key_nothing_is_passed_on(vendor, owned):
     assert len(vendor.seen) == before
 
 
-@pytest.mark.parametrize("path", ["/v1/organization/users", "/v1/files/..%2forganization", "/v1/files//x"])
-def test_the_owners_account_stays_the_owners(vendor, owned, path):
+@pytest.mark.parametrize("key", ["free", "boss"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/organization/users", "/v1/files/..%2forganization", "/v1/files//x", "/v1/keys", "/v1/files/..;/x"],
+)
+def test_the_owners_account_stays_the_owners(vendor, owned, path, key):
     before = len(vendor.seen)
-    assert asked(owned, "free", path=path).status_code in (400, 403)
+    assert asked(owned, key, path=path).status_code in (400, 403, 404)
     assert len(vendor.seen) == before
 
 

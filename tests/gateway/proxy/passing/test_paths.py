@@ -1,6 +1,9 @@
+import itertools
+
+import msgspec
 import pytest
 
-from freehold.gateway.proxy.passing.paths import path_class, place_at, spelled_out
+from freehold.gateway.proxy.passing.paths import check_lent, path_class, place_at, spelled_out
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError
 
@@ -54,17 +57,6 @@ def test_where_the_incumbent_has_a_path(endpoint, asked, place):
         (OPENAI, "/v1beta/models/g:generateContent", 404),
         (OPENAI, "/api/pull", 404),
         (ANTHROPIC, "/v1/audio/speech", 404),
-        (at("https://api.openai.com", api_key_env="KEY"), "/v1/organization/users", 403),
-        *[
-            (at("https://api.openai.com", api_key_env="KEY"), path, 403)
-            for path in (
-                "/v1/%6frganization/users",
-                "/v1/organization;x/users",
-                "/v1/%256frganization/users",
-                "/v1/files;a/organization/users",
-                "/v1/projects/proj_1/users/u/roles",
-            )
-        ],
         *[
             (OPENAI, path, 400)
             for path in (
@@ -83,17 +75,62 @@ def test_what_is_not_passed_on(endpoint, asked, status):
     assert error.value.status == status
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/models/ft:gpt-4o:organization::id",
-        "/v1/files/organization-chart",
-        "/v1/vector_stores/my-projects",
-    ],
-)
-def test_a_name_that_only_sounds_like_the_account_is_passed_on(path):
-    endpoint = at("https://api.openai.com", api_key_env="KEY")
-    assert place_at(endpoint, spelled_out(path, endpoint), path, speaks="openai") == path
+ANSWERS = {
+    OPENAI: (
+        "POST /v1/chat/completions", "POST /v1/images/generations", "POST /v1/audio/transcriptions",
+        "POST /v1/moderations", "POST /v1/responses/input_tokens", "GET /v1/models", "GET /v1/models/meta%2Fllama-3",
+        "GET /v1/models/ft:gpt-4o:organization::id", "GET /v1/realtime",
+    ),
+    GEMINI: (
+        "POST /v1beta/models/g:generateContent", "POST /v1beta/models/g:countTokens", "GET /v1beta/models",
+        "GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+    ),
+    AZURE: ("POST /openai/deployments/d/images/generations", "POST /openai/responses", "GET /openai/realtime"),
+    ANTHROPIC: ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models"),
+}  # fmt: skip
+STORED = {
+    OPENAI: (
+        "GET /v1/files", "POST /v1/files", "DELETE /v1/files/file-1", "GET /v1/chat/completions", "POST /v1/batches",
+        "DELETE /v1/models/ft:gpt-4o:org::id", "GET /v1/vector_stores/my-projects", "GET /v1/files/organization-chart",
+        "POST /v1/threads/t/runs", "GET /v1/responses/resp_1",
+    ),
+    GEMINI: ("POST /upload/v1beta/files", "GET /v1beta/cachedContents"),
+    AZURE: ("GET /openai/files",),
+    ANTHROPIC: ("POST /v1/messages/batches", "GET /v1/files"),
+}  # fmt: skip
+ACCOUNT = (
+    "organization/users", "%6frganization/users", "organization;x/users", "%256frganization/users",
+    "files;a/organization/users", "projects/proj_1/users/u/roles", "keys", "credits", "auth/keys", "api-key",
+    "dashboard/billing/credit_grants", "usage", "accounts/x/apiKeys", "me", "files/..;/x", "files/.%00./x", "files/.x",
+    "fine_tuning/checkpoints/c/permissions", "realtime/client_secrets", "realtime/sessions", "files/%2e%2e/keys",
+    "chat/completions/../../keys", "Files", "files/x?y", "models;/x", "models/../keys",
+)  # fmt: skip
+
+
+def lent(endpoint, line, *, stored):
+    method, _, path = line.partition(" ")
+    owned = msgspec.structs.replace(endpoint, api_key_env="KEY")
+    try:
+        check_lent(owned, method, spelled_out(path, owned), stored=stored)
+    except ApiError as error:
+        assert (error.status, error.code) == (403, "not_passed_on")
+        return False
+    return True
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("endpoint", ANSWERS)
+def test_the_owners_key_is_lent_for_what_asks_models_and_to_few_for_what_is_stored(endpoint, stored):
+    assert not [line for line in ANSWERS[endpoint] if not lent(endpoint, line, stored=stored)]
+    assert not [line for line in STORED[endpoint] if lent(endpoint, line, stored=stored) != stored]
+    check_lent(endpoint, "GET", "/v1/keys", stored=False)  # a client's own key opens what it opens
+
+
+@pytest.mark.parametrize("path", ACCOUNT)
+def test_no_spelling_of_an_account_is_lent_the_owners_key(path):
+    for base, method, stored in itertools.product(ANSWERS, ("GET", "POST", "PUT", "DELETE"), (False, True)):
+        for start in ("/v1/", "/", "/v1beta/", "/openai/", "/openai/deployments/d/"):
+            assert not lent(base, f"{method} {start}{path}", stored=stored)
 
 
 def test_whose_files_these_are_is_told_by_the_client():

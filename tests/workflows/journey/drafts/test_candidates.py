@@ -31,7 +31,7 @@ def test_the_language_of_the_questions_decides_which_encoder_is_proposed():
     assert english.foreign_share == 0
     german = asked(english, "Wo ist denn bitte das Paket, das ich letzte Woche bei Ihnen bestellt habe?", 50)
     assert german.foreign_share == 0.5
-    (first, *_) = proposed(Guess("label", {}, ""), LABELS, german, 300)
+    (_, first, *_) = proposed(Guess("label", {}, ""), LABELS, german, 300)
     assert (first.candidate.model, first.candidate.method) == (MULTILINGUAL_BASE, "encoder")
     assert QuestionLanguages().foreign_share == 0, "of no question nothing is known"
 
@@ -63,7 +63,7 @@ def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_pa
     writing = [row.model for row in shortlist if row.method is None and models.get(row.model).instruct]
     first, second = writing[:2]
     assert (found.model, found.instead) == (first, None)
-    (_, lora) = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300, writes=found)
+    (*_, lora) = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300, writes=found)
     assert lora.candidate.model == found.model and "first of freehold assess" in lora.why
     monkeypatch.setattr(ladder, "why_not_here", lambda model, settings: "no hub" if model == first else None)
     found = picked(project, needs)
@@ -80,7 +80,7 @@ def written(folder):
 
 def test_a_key_for_few_labels_is_named_where_it_applies():
     few = [f"label {number % 30}" for number in range(300)]
-    encoder = proposed(Guess("label", {}, ""), few, QuestionLanguages(), 300)[0]
+    encoder = proposed(Guess("label", {}, ""), few, QuestionLanguages(), 300)[1]
     assert "[data] unlabelled lets it learn" in encoder.why
     plenty = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300)[0]
     assert "unlabelled" not in plenty.why

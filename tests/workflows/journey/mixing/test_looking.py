@@ -7,7 +7,7 @@ from freehold.evals.comparing import SideBySide
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation, LatencySummary, Measured
 from freehold.types.evaluation import EvalResult, Score, Task
-from freehold.workflows.journey.mixing.looking import decide, held_out_results, latency, mixed
+from freehold.workflows.journey.mixing.looking import decide, held_out_results, mixed
 
 RULE = mixture().rule
 SURE, UNSURE = 0.99, 0.01
@@ -37,7 +37,7 @@ OWN = [
 
 
 def test_who_answers_by_the_rule():
-    assert decide(RULE, SAMPLES, OWN).here(RULE.threshold).tolist() == [
+    assert (decide(RULE, SAMPLES, OWN) >= RULE.threshold).tolist() == [
         True,
         False,
         False,
@@ -48,7 +48,7 @@ def test_who_answers_by_the_rule():
     declared = msgspec.structs.replace(
         RULE, always_incumbent=({"team": "legal"},), never_defer_out=({"team": "health"},)
     )
-    assert decide(declared, SAMPLES, OWN).here(RULE.threshold).tolist() == [
+    assert (decide(declared, SAMPLES, OWN) >= RULE.threshold).tolist() == [
         True,
         False,
         False,
@@ -61,7 +61,7 @@ def test_who_answers_by_the_rule():
 def test_the_mixture_has_the_incumbents_results_elsewhere():
     theirs = [answer(at, None, value=1.0) for at in range(6)]
     results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
-    made = mixed(results, decide(RULE, SAMPLES, OWN).here(RULE.threshold))
+    made = mixed(results, decide(RULE, SAMPLES, OWN) >= RULE.threshold)
     assert [one.score.value for one in made.candidate] == [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
     assert made.incumbent is theirs
 
@@ -70,15 +70,8 @@ def test_an_upper_model_has_its_results_where_it_answers():
     theirs = [answer(at, None, value=1.0) for at in range(6)]
     results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
     upper = {1: answer(1, None, value=0.5)}
-    made = mixed(results, decide(RULE, SAMPLES, OWN).here(RULE.threshold), upper)
+    made = mixed(results, decide(RULE, SAMPLES, OWN) >= RULE.threshold, upper)
     assert [one.score.value for one in made.candidate] == [0.0, 0.5, 1.0, 0.0, 1.0, 1.0]
-
-
-def test_times_of_both_paths():
-    sure = decide(RULE, SAMPLES, OWN)
-    found = latency(sure, sure.here(RULE.threshold), OWN, [500.0, 700.0])
-    assert (found.here.p50_ms, found.deferred.p95_ms, found.incumbent.p95_ms) == (10.0, 30.0, 700.0)
-    assert found.decided.p50_ms is None
 
 
 def test_results_that_are_gone_are_told(tmp_path):

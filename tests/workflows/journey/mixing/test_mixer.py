@@ -68,7 +68,7 @@ def test_a_candidate_that_is_not_good_enough_alone_is_promoted_with_deferral(mig
     taken = next(one for one in proven if one.threshold == mixture.rule.threshold)
     assert taken.difference == mixture.comparison.difference and taken.expected >= -0.01
     assert all(one.expected < -0.01 for one in proven if one.share > mixture.share)
-    assert (mixture.rule.way, mixture.rule.signal) == ("router", "router")
+    assert mixture.rule.way == "router"
     assert mixture.rule.mixture_id == mixture.id and mixture.rule.problem is None
     assert verdict.reasons[0].code == "promote_with_deferral"
     assert any("gives no log-probabilities" in note for note in mixture.notes), "the echo engine tells none"
@@ -112,7 +112,7 @@ def test_a_rollout_gets_the_rule_and_refuses_a_stale_one(migrated):
         name="r",
         model="m",
         incumbent=Target(endpoint="i"),
-        candidate=Target(endpoint="local", model=rule.candidate),
+        candidate=Target(endpoint="local", model=rule.candidate.model),
     )
     with open_store(opened.store_url) as store:
         verdict = store.latest(Verdict)
@@ -121,10 +121,12 @@ def test_a_rollout_gets_the_rule_and_refuses_a_stale_one(migrated):
             with_mixture(store, msgspec.structs.replace(route, deferral=rule), verdict=None).deferral is None
         )
         other = msgspec.structs.replace(route, candidate=Target(endpoint="local", model="another"))
-        with pytest.raises(UsageError, match=f"proven for {rule.candidate}.*another"):
+        with pytest.raises(UsageError, match=f"proven for {rule.candidate.model}.*another"):
             with_mixture(store, other, verdict=verdict)
         mixture = store.get(Mixture, verdict.mixture_id)
-        stale = msgspec.structs.replace(rule, candidate_id="older")
+        stale = msgspec.structs.replace(
+            rule, tiers=(msgspec.structs.replace(rule.candidate, identity="older"),)
+        )
         store.put(msgspec.structs.replace(mixture, rule=stale))
         with pytest.raises(UsageError, match="with the identity older"):
             with_mixture(store, route, verdict=verdict)

@@ -11,7 +11,7 @@ from tests.workflows.journey.rehearsal import MODEL, Told
 from freehold.errors import ConfigError, FreeholdError, UsageError
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
-from freehold.types.deferral import UpperModel
+from freehold.types.deferral import Tier
 from freehold.types.progress import Silent
 from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
@@ -49,7 +49,7 @@ def test_a_larger_model_of_ones_own_takes_the_incumbents_place(tmp_path, large):
     migration = migrate(opened, progress=told)
     mixture = migration.report.candidates[0].mixture
     assert mixture.is_proven and migration.exit_code == 0 and not mixture.alone
-    assert mixture.rule.upper == UpperModel(endpoint="house", model="big", base_url=large.base_url)
+    assert mixture.rule.upper == Tier(endpoint="house", model="big", base_url=large.base_url)
     assert mixture.upper == "house/big" and "rented-1 is not needed" in mixture.sentence
     assert any("measure it on" in name and "upper model" in name for name, _ in told.steps)
     held_out = round((1 - mixture.tested[0].share) * mixture.comparison.n)
@@ -62,7 +62,7 @@ def test_a_larger_model_of_ones_own_takes_the_incumbents_place(tmp_path, large):
     page = Path(migration.written.html).read_text()
     assert "open models alone" in page and "house/big" in page
     with open_store(opened.store_url) as store:
-        target = Target(endpoint="local", model=mixture.rule.candidate)
+        target = Target(endpoint="local", model=mixture.rule.candidate.model)
         route = Route(name="r", model="m", incumbent=Target(endpoint="i"), candidate=target)
         ruled = with_mixture(store, route, verdict=store.latest(Verdict))
     assert ruled.deferral.upper == mixture.rule.upper
@@ -104,7 +104,7 @@ def test_a_candidates_name_stands_for_the_address_that_it_runs_behind(tmp_path, 
     named.write_text(named.read_text().replace('upper = "house/big"', 'upper = "large"'))
     opened = open_project(named)
     mixture = plan_mixture(opened, label=MODEL, progress=Silent())
-    assert mixture.rule.upper == UpperModel(endpoint="house", model="big", base_url=large.base_url)
+    assert mixture.rule.upper == Tier(endpoint="house", model="big", base_url=large.base_url)
     assert mixture.upper == "house/big"
 
 

@@ -1,6 +1,7 @@
 """Whole migrations of several candidates: the selection split says which of them share the look, one is taken."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -200,7 +201,8 @@ def test_a_search_goes_on_beyond_its_time_where_none_is_left(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("field", "stage", "begun"), [("one", "auto", False), ("copied", "auto", True), ("one", "frozen", True)]
+    ("field", "stage", "begun"),
+    [("one", "auto", False), ("copied", "auto", True), ("one", "frozen", True), ("words", "auto", True)],
 )
 def test_no_small_model_is_trained_after_an_encoder_that_learned_the_same_labels(
     tmp_path, monkeypatch, field, stage, begun
@@ -234,7 +236,28 @@ def test_no_small_model_is_trained_after_an_encoder_that_learned_the_same_labels
     assert begun or any("is not begun: where answers are labels" in line for line in told.said)
 
 
+@pytest.mark.parametrize(
+    ("characters", "wrong", "begun"), [(1, 0.1, True), (10**9, 0.1, False), (1, 0.0, False)]
+)
+def test_words_that_suffice_end_the_search_only_where_the_encoder_is_slow_or_can_win_nothing(
+    tmp_path, monkeypatch, characters, wrong, begun
+):
+    monkeypatch.setattr(selection, "CHARACTERS_A_MINUTE", 1e5 / characters)
+    with bench(several(tmp_path)) as ready:
+        selector = Selector(CandidateRunner(ready), ())
+        encoder, lora = (
+            msgspec.structs.replace(candidates(ready.project.config)[0], method=name)
+            for name in ("encoder", "lora")
+        )
+        made = SimpleNamespace(made=SimpleNamespace(encoder=encoder_of("words")))
+        before = SimpleNamespace(made=made, scores=SimpleNamespace(mean=1 - wrong), label="words · encoder")
+        assert selector._may_win_cheaply(encoder, before) is begun
+        assert not selector._may_win_cheaply(lora, before)
+
+
 def encoder_of(field):
+    if field == "words":
+        return msgspec.structs.replace(encoder_of("one"), stage="words")
     manifest = EncoderManifest(
         base_model="org/e", base_sha256="b", width=4, answer="label", fields=(FieldHead(name="", kind=field),)
     )

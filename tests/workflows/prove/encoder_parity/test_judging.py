@@ -8,7 +8,7 @@ from freehold.workflows.prove.encoder_parity.judging import EncoderAnswered, com
 
 FIELDS = (FieldHead(name="a", kind="one", labels=("x", "y")), FieldHead(name="b", kind="one", labels=(1, 2)))
 MANIFEST = EncoderManifest(base_model="b", base_sha256="0", width=2, answer="json", fields=FIELDS)
-TRAINED = EncoderReference(sample_id="s", tokens=7, answer='{"a": "x", "b": 1}', probabilities=(0.9, 0.72))
+TRAINED = EncoderReference(sample_id="s", tokens=7, answer='{"a": "x", "b": 1}', probability=0.72)
 
 
 def item(**changes):

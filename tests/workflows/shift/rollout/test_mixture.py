@@ -49,5 +49,5 @@ def test_another_candidate_is_refused_with_both_named(store):
         with_mixture(store, other, verdict=verdict(made.id))
     plan = ServePlan(engine="echo", model="small:app", options={"default": "x"})
     store.put(plan)
-    with pytest.raises(UsageError, match=f"{made.rule.candidate_id[:12]}.*{plan.candidate_id()[:12]}"):
+    with pytest.raises(UsageError, match=f"{made.rule.candidate.identity[:12]}.*{plan.candidate_id()[:12]}"):
         with_mixture(store, ROUTE, verdict=verdict(made.id))

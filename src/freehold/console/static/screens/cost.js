@@ -18,12 +18,10 @@ function spans(rows) {
 }
 
 function weighed(found) {
-  const { bill, self_host: held, mixture, traffic } = found;
+  const { bill, self_host: held, traffic } = found;
   const rows = [{ name: `${bill.model}, as today`, range: bill.usd_per_month, class: "incumbent" }, { name: `${held.model}, held`, range: held.usd_per_month, class: "candidate" }];
-  if (mixture) rows.push({ name: `mixture, ${percent(mixture.share)} here`, range: mixture.usd_per_month, class: "mirrored" });
   const [words, mark] = ADVICE[found.advice];
   return [tiles([{ label: "As far as money goes", value: words, mark }, { label: "The bill today", value: `${range(bill.usd_per_month)}`, note: "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
-    mixture && { label: "Saved by the mixture", value: range(mixture.saved_usd_per_month), record: mixture.mixture_id, note: "a month; what it defers is not counted as saved" },
     { label: "They meet at", value: meets(found.break_even_requests_per_month.low), note: `to ${meets(found.break_even_requests_per_month.high)} requests a month; now ${count(Math.round(traffic.requests_per_month))}` }]),
   el("p", { class: "lead" }, found.sentence),
   panel("A month", { "data-key": "month" }, spans(rows), el("p", { class: "small soft" }, "Dark: the low end of what is plausible; light: the high end."), el("ul", {}, found.reasons.map((text) => el("li", {}, text)))),

@@ -23,11 +23,11 @@ function verdict(detail, mixtures) {
   const record = detail.verdict?.id ?? k?.id ?? detail.evaluation_id;
   const interval = k && `${percent(k.level)} interval ${pointsShort(k.ci_low)} to ${points(k.ci_high)}`;
   // What was proven is the mixture then: the candidate by itself only informs.
-  const proven = mixtures.find((one) => one.mixture_id === detail.verdict?.mixture_id && one.difference !== null);
+  const proven = mixtures.map((one) => one.mixture).find((one) => one.id === detail.verdict?.mixture_id && one.comparison), m = proven?.comparison;
   return tiles([
     { label: "Verdict", value: outcome ?? "not compared", record, mark: MARKS[outcome],
       note: proven ? `with deferral: ${detail.candidate} for ${percent(proven.share)} of requests, ${detail.incumbent} for the rest` : `${detail.candidate} against ${detail.incumbent}` },
-    proven ? { label: "Difference, with deferral", value: points(proven.difference), record: proven.mixture_id, note: `interval ${pointsShort(proven.low)} to ${points(proven.high)}` }
+    proven ? { label: "Difference, with deferral", value: points(m.difference), record: proven.id, note: `interval ${pointsShort(m.ci_low)} to ${points(m.ci_high)}` }
       : k && { label: "Difference", value: points(k.difference), record: k.id, note: interval },
     { label: "Margin", value: points(-detail.margin), record: detail.evaluation_id, note: "the largest drop that is accepted" },
     k && { label: "Items", value: count(k.n), record: k.id, note: k.n_groups ? `in ${count(k.n_groups)} groups` : `scored by ${detail.scorer}` },
@@ -74,22 +74,22 @@ function shareForQuality(one) {
     command(`freehold defer plan --share ${(Math.ceil(step.share * 1000) / 1000).toFixed(3)}`)];
   const taken = proven.findLastIndex((step) => step.share <= (one.share ?? 1));
   const said = el("div", { role: "status" }, told(proven[Math.max(0, taken)]));
-  return [el("label", {}, "Share for quality ", el("input", { type: "range", min: 0, max: proven.length - 1, value: Math.max(0, taken), "data-key": `share-${one.mixture_id}`,
+  return [el("label", {}, "Share for quality ", el("input", { type: "range", min: 0, max: proven.length - 1, value: Math.max(0, taken), "data-key": `share-${one.id}`,
     oninput: (event) => redraw(event.currentTarget.parentElement.nextElementSibling, told(proven[event.currentTarget.value])) })), said,
   el("p", { class: "small soft" }, one.alone ? "All of them are proven at once, and the candidate alone as well." : "All of them are proven at once.")];
 }
 
-function mixture(one) {
-  const { points: shown, rest, whole } = one.curve;
+function mixture({ mixture: one, sentence }) {
+  const { points: shown, rest, whole, signal } = one.curves[0], k = one.comparison;
   const curve = { name: "mixture", points: shown.map((p) => [p.share, p.difference]), band: shown.map((p) => [p.share, p.low, p.high]) };
   const lot = { name: "as large a share, drawn by lot", points: [[0, rest], [1, whole]] };
-  return panel(`Mixture: ${one.label}`, { "data-key": `mixture-${one.mixture_id}` },
-    el("p", {}, one.outcome ? pill(one.outcome, MARKS[one.outcome]) : null, " ", from(one.mixture_id, one.sentence)),
-    lines({ label: `Difference to the incumbent over the share answered here. ${one.sentence}`, series: [curve, lot],
+  return panel(`Mixture: ${one.label ?? one.candidate}, by ${signal}`, { "data-key": `mixture-${one.id}` },
+    el("p", {}, k ? pill(k.verdict, MARKS[k.verdict]) : null, " ", from(one.id, sentence)),
+    lines({ label: `Difference to the incumbent over the share answered here. ${sentence}`, series: [curve, lot],
       marks: [{ y: -one.margin, words: `worst you accept ${pointsShort(-one.margin)}` }], xWords: percent, yWords: pointsShort, zero: true }),
     shareForQuality(one),
-    one.share === null ? null : el("p", { class: "small soft" }, `${one.outcome === "promote" ? "Proven" : "Measured"} on held-out items at a share of ${percent(one.share)}: ${points(one.difference)}, ${pointsShort(one.low)} to ${points(one.high)}.`),
-    figures(`mixture-${one.mixture_id}`, [{ head: "share here", number: true, cell: (p) => percent(p.share) }, { head: "difference", number: true, cell: (p) => points(p.difference) },
+    k ? el("p", { class: "small soft" }, `${k.verdict === "promote" ? "Proven" : "Measured"} on held-out items at a share of ${percent(one.share)}: ${points(k.difference)}, ${pointsShort(k.ci_low)} to ${points(k.ci_high)}.`) : null,
+    figures(`mixture-${one.id}`, [{ head: "share here", number: true, cell: (p) => percent(p.share) }, { head: "difference", number: true, cell: (p) => points(p.difference) },
       { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "by lot", number: true, cell: (p) => points(rest + p.share * (whole - rest)) }], shown));
 }
 

@@ -23,7 +23,7 @@ from freehold.gateway.http.tunnel import Tunnel
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may
 from freehold.gateway.limits.limiter import Admission
-from freehold.gateway.proxy.passing.paths import path_class, place_at, unknown
+from freehold.gateway.proxy.passing.paths import check_lent, path_class, place_at, unknown
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
 from freehold.gateway.proxy.state import WorkerState
@@ -74,6 +74,8 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     place = place_at(endpoint, path, request.path, speaks="anthropic" if speaks == "anthropic" else "openai")
     if request.method not in _METHODS:
         raise ApiError(405, f"{request.method} is not passed on", allow=", ".join(sorted(_METHODS)))
+    # Without keys there is one client, and what it left with the vendor is its own.
+    check_lent(endpoint, request.method, path, stored=key is None or key.may("keys"))
     _check_key(state, passed, key)
     if request.query_string:
         keys_here = state.keys.required
@@ -274,12 +276,8 @@ async def _last_of(state: WorkerState, tunnel: Tunnel, request: Request) -> None
     """Wait until a tunnel ends, or the key that it was dug with: it could go on for hours."""
     while not tunnel.ended.done():
         await asyncio.wait((tunnel.ended,), timeout=_KEY_LOOKED_AT_EVERY_S)
-        try:
-            state.keys.admit(request.header)
-        except ApiError as error:
-            if error.status == 401:
-                return
-            # That keys cannot be read at the moment ends none.
+        if state.keys.refuses(request.header):
+            return
 
 
 def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:

@@ -26,10 +26,26 @@ _OLLAMA = frozenset(
 )  # fmt: skip
 _OWN = frozenset(("", "attribution", "health", "metrics", "ready"))
 _ANTHROPICS = frozenset(("complete", "messages", "organizations", "skills"))
-# What manages the account that pays, its keys and its people (OpenAI's and Anthropic's admin APIs, read 2026-11-29): in
-# any part of a path and however it is written, for servers differ in what they take for the same.
-_ACCOUNT = re.compile(r"(?:^|/)[^a-z0-9/]*(?:organi[sz]ations?|projects)(?![a-z0-9_:-])")
-_UNQUOTED_TIMES = 3
+# What the owner's key is lent for. A list of what is allowed, in plain letters: what manages accounts, keys, people and
+# money is named otherwise by each vendor, and servers differ in what they take for the same.
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*"
+_ASKS = re.compile(
+    r"/v1/(?:chat/completions|completions|complete|embeddings|moderations|rerank|realtime/calls|videos"
+    r"|audio/(?:speech|transcriptions|translations)|images/(?:generations|edits|variations)"
+    r"|responses(?:/compact|/input_tokens)?|messages(?:/count_tokens)?)"
+    rf"|(?:/openai/deployments/{_NAME}/(?:chat/completions|completions|embeddings|audio/\w+|images/\w+)|/openai/responses)"
+    rf"|/v1(?:beta|alpha)/(?:{_NAME}/)+{_NAME}:(?:(?:streamG|g)enerate|embed|batchEmbed|count|predict)\w*"
+)
+_LISTS = re.compile(
+    rf"(?:/v1(?:beta|alpha)?|/openai)/models(?:/(?:{_NAME}|%2[Ff]|/)+)?|/(?:openai/)?(?:v1/)?realtime"
+    r"|/ws/google\.[\w./]+\.BidiGenerateContent"
+)
+# What clients leave with the vendor: all that have the owner's key see it.
+_STORED = re.compile(
+    r"(?:/v1|/openai|(?:/(?:upload|download))?/v1(?:beta|alpha))/(?:assistants|batches|cachedContents|chat/completions"
+    r"|containers|conversations|evals|files|fine_tuning/jobs|messages/batches|models|responses|skills|threads|uploads"
+    rf"|vector_stores|videos)(?:/{_NAME})*"
+)
 # https://ai.google.dev/api (methods of models, files, uploads and the live API; read 2026-11-27).
 _GEMINI = re.compile(r"/(?:(?:upload|download)/)?v1(?:beta|alpha)(?:/|$)|/ws/google\.|/v1/\w+/[^/]+:\w+$")
 # https://docs.aws.amazon.com/bedrock/latest/APIReference (read 2026-11-29): what asks a model, and what counts for it.
@@ -94,11 +110,32 @@ def path_class(path: str) -> str:
     return word
 
 
+def check_lent(endpoint: Endpoint, method: str, path: str, *, stored: bool) -> None:
+    """Raise `ApiError` (403) for what the endpoint's own key is not lent for: all but asking models, and where clients
+    need not be kept apart (`stored`), what they leave with the vendor. `path` is as it is spelled out."""
+    if not endpoint.has_own_key or (endpoint.dialect == "bedrock" and _BEDROCK.match(path)):
+        return
+    allowed = _LISTS if method == "GET" else _ASKS if method == "POST" else None
+    if (allowed is not None and allowed.fullmatch(path)) or (stored and _STORED.fullmatch(path)):
+        return
+    shared = _STORED.fullmatch(path) is not None
+    why = (
+        "what is stored there is seen by all keys: a key with the role admin may"
+        if shared
+        else "for models alone"
+    )
+    raise ApiError(
+        403,
+        f"the key that this gateway holds is not lent for {method} {path[:200]}; {why}",
+        code="not_passed_on",
+    )
+
+
 def place_at(endpoint: Endpoint, path: str, asked: str, *, speaks: Api) -> str:
     """Where the endpoint that others go to has a path: `asked` as it came, `path` as it is spelled out.
 
     `speaks` is the API whose client asks, as its headers tell. Raises `ApiError` for a path that is not of this
-    endpoint's API, that would manage the account of the endpoint's own key, or that two readers would read differently.
+    endpoint's API, or that two readers would read differently.
     """
     # Clients write a slash in a model's name encoded; the vendor reads it as one, and so it is looked at here.
     read = _SLASH.sub("/", asked) if path.startswith((_MODELS, _BEDROCKS)) else asked
@@ -107,10 +144,6 @@ def place_at(endpoint: Endpoint, path: str, asked: str, *, speaks: Api) -> str:
             400, "this path is not passed on: it can be read in more than one way", code="unclear_path"
         )
     word = path.split("/")[2] if path.startswith(VERSION + "/") else ""
-    if endpoint.has_own_key and _manages_account(asked):
-        raise ApiError(
-            403, f"{asked[:200]} manages the account whose key this gateway holds", code="not_passed_on"
-        )
     slash = "/" if asked.endswith("/") else ""
     if endpoint.dialect == "gemini" and _is_geminis(path):
         return asked
@@ -122,12 +155,6 @@ def place_at(endpoint: Endpoint, path: str, asked: str, *, speaks: Api) -> str:
     if word and not _is_geminis(path) and _speaks(word, speaks) == endpoint.api:
         return target(endpoint.base_url, path + slash, api=endpoint.api)
     raise unknown(asked, "the incumbent's API has no such path")
-
-
-def _manages_account(path: str) -> bool:
-    for _ in range(_UNQUOTED_TIMES):
-        path = unquote(path)
-    return _ACCOUNT.search(path.casefold()) is not None
 
 
 def _is_geminis(path: str) -> bool:

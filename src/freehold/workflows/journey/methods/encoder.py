@@ -88,7 +88,7 @@ def _parity(
 ) -> ParityReport:
     """Serve it and compare with the trainer's model, on validation samples where there are some, so that their served
     answers also tell whether the trainer and the task's scorer mean the same by right."""
-    form = prepare(dataset).form
+    form = prepare(dataset, copies=weights.format == "safetensors").form
     samples = taught_samples(dataset, form, "validation")[:MOST_MESSAGES]
     enough = len(samples) >= FEWEST_VALIDATION and bench.task.scorer in SCORERS_AT_ONCE
 
@@ -147,7 +147,9 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
         [candidate.model, str(settings.home)],
         Weights,
         lambda: ensure_weights(candidate.model, settings, progress=bench.progress),
-        still_there=lambda weights: weights.path is not None and Path(weights.path).exists(),
+        still_there=lambda weights: (
+            weights.format == "words" or (weights.path is not None and Path(weights.path).exists())
+        ),
     )
 
 

@@ -6,7 +6,6 @@ project keeps beside its own, so that each candidate's data can be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from freehold import __version__
@@ -14,7 +13,7 @@ from freehold.datasets import building
 from freehold.training.encoder import pseudo
 from freehold.training.encoder.prepared import prepare
 from freehold.types.dataset import Dataset, Sample
-from freehold.types.encoder import texts_of
+from freehold.types.encoder import WORDS_MODEL, texts_of
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 from freehold.types.teaching import PseudoLabels, Teaching
@@ -80,10 +79,10 @@ def taught(candidate: Candidate, bench: Bench, weights: Weights) -> TeachingData
 
 
 def _pseudo_labels(candidate: Candidate, bench: Bench, weights: Weights) -> JudgedPseudoLabels | None:
-    """None where the incumbent has answered nothing that is learned, or there are too few right answers to judge by:
-    all are learned then."""
+    """None where the incumbent has answered nothing that is learned, there are too few right answers to judge by, or
+    no embeddings to do it with: all are learned then."""
     counts = bench.dataset.targets_from
-    if min(counts.get("gold", 0), counts.get("incumbent", 0)) < pseudo.FEWEST:
+    if weights.format == "words" or min(counts.get("gold", 0), counts.get("incumbent", 0)) < pseudo.FEWEST:
         return None
     return bench.steps.run(
         f"pseudo:{candidate.key}",
@@ -99,26 +98,14 @@ def _judged(bench: Bench, weights: Weights) -> JudgedPseudoLabels:
     found = pseudo.judge(
         pseudo.AgreementJob(dataset=bench.dataset, base=weights, threads=bench.project.settings.threads)
     )
-    told = PseudoLabels(
-        way=found.best,
-        right_answers=found.right_answers,
-        pseudo=found.pseudo,
-        agreed=found.pseudo - len(found.doubted),
-        asked=found.asked,
-        right=found.right,
-    )
-    if found.best == "none":
-        return JudgedPseudoLabels(told=told, without=tuple(_pseudo_ids(bench.dataset)))
-    return JudgedPseudoLabels(told=told, without=found.doubted if found.best == "agreed" else ())
-
-
-def _pseudo_ids(dataset: Dataset) -> Iterable[str]:
-    return (one.id for one in building.samples(dataset, "train") if one.gold is None)
+    agreed = found.pseudo - len(found.doubted)
+    told = PseudoLabels(right_answers=found.right_answers, pseudo=found.pseudo, agreed=agreed)
+    return JudgedPseudoLabels(told=told, without=found.doubted)
 
 
 def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sample, ...]:
     """Messages without an answer, or with one that is not trusted."""
-    if not bench.project.config.data.unlabelled:
+    if not bench.project.config.data.unlabelled or candidate.model == WORDS_MODEL:
         return ()
     if candidate.settings.stage in ("frozen", "tuned"):
         bench.progress.say(

@@ -1,10 +1,9 @@
 """The one look at a candidate's mixtures: from the smallest share to all requests, each by the usual verdict with its
-scores in the candidate's place, to the first that is not promoted (`stats.deferral.curve`)."""
+scores in the candidate's place, to the first that is not promoted (`stats.deferral`)."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -14,7 +13,6 @@ import msgspec
 from freehold.deferring.router import Router
 from freehold.errors import StorageError
 from freehold.evals.comparing import SideBySide, units_of
-from freehold.evals.latency import quantile
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
 from freehold.stats import deferral
@@ -23,8 +21,8 @@ from freehold.types.dataset import Sample
 from freehold.types.deferral import DeferralRule
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, Task
-from freehold.types.mixture import Mixture, MixtureCurve, MixtureLatency, MixturePoint, ShareStep, Times
-from freehold.workflows.journey.mixing.curves import codes_of, router_text
+from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint, ShareStep
+from freehold.workflows.journey.mixing.planning import codes_of, router_text
 from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
 
@@ -40,19 +38,6 @@ _MIXED_WITH_UPPER = (
     "recorded one."
 )
 _AGAIN = "freehold migrate --fresh measures it again"
-
-
-class Confidences(NamedTuple):
-    """How sure the candidate is of each held-out sample: a calibrated probability, below every threshold where the
-    sample is not its to answer, above every one where it must. `decided_ms` are a router's times, empty for a cascade.
-    """
-
-    probability: Floats
-    decided_ms: list[float]
-
-    def here(self, threshold: float) -> Bools:
-        """Which samples the candidate answers."""
-        return np.asarray(self.probability >= threshold)
 
 
 class Looked(NamedTuple):
@@ -81,26 +66,22 @@ def held_out_results(made: Evaluation) -> SideBySide:
     )
 
 
-def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[EvalResult]) -> Confidences:
-    """How sure the candidate is of each sample by the rule, as the gateway decides. Raises `StorageError` for a router
-    that is not the rule's."""
-    times: list[float] = []
-    if rule.way == "router":
-        assert rule.router is not None
-        router = Router.load(rule.router)
-        raw = []
-        for sample in samples:
-            began = time.perf_counter()
-            text = router_text(sample)
-            raw.append(router.score_text(text) if text else math.nan)
-            times.append((time.perf_counter() - began) * 1000)
+def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[EvalResult]) -> Floats:
+    """How sure the candidate is of each sample by the rule, as the gateway decides: a calibrated probability, below
+    every threshold where the sample is not its to answer, above every one where it must. Raises `StorageError` for a
+    router that is not the rule's."""
+    tier = rule.candidate
+    assert tier.calibration is not None and tier.signal is not None
+    if tier.router is not None:
+        router = Router.load(tier.router)
+        raw = [router.score_text(text) if (text := router_text(one)) else math.nan for one in samples]
     else:
-        raw = [one.signals.get(rule.signal, math.nan) for one in candidate]
-    sure = np.array([-math.inf if math.isnan(value) else rule.calibration(value) for value in raw])
+        raw = [one.signals.get(tier.signal, math.nan) for one in candidate]
+    sure = np.array([-math.inf if math.isnan(value) else tier.calibration(value) for value in raw])
     sure[[one.error is not None and one.score.value is None for one in candidate]] = -math.inf
     sure[declared(rule.always_incumbent, samples)] = -math.inf
     sure[declared(rule.never_defer_out, samples)] = math.inf
-    return Confidences(sure, times)
+    return sure
 
 
 def mixed(results: SideBySide, here: Bools, upper: Mapping[int, EvalResult] | None = None) -> SideBySide:
@@ -137,14 +118,14 @@ async def look(
     *,
     task: Task,
     least_share: float,
-    recorded_ms: Sequence[float],
+    notes: Sequence[str] = (),
     ask_upper: AskUpper | None = None,
 ) -> Looked:
     """Test the planned shares in their order on the samples of an evaluation, and the candidate alone after them, where
     it may answer everything.
 
-    `task` has the alpha of all planned looks together; `recorded_ms` are times of the incumbent's answers; `ask_upper`
-    asks the rule's upper model, where it has one. The look is counted before its result is known.
+    `task` has the alpha of all planned looks together, `notes` are of the samples; `ask_upper` asks the rule's upper
+    model, where it has one. The look is counted before its result is known.
 
     Raises as `held_out_results` and `decide` do, and what asking raises.
     """
@@ -154,33 +135,28 @@ async def look(
     results = results._replace(units=units_of(results))
     samples, names = results.samples, (made.incumbent, made.candidate)
     sure = decide(rule, samples, results.candidate)
-    upper = await _of_upper(rule, samples, sure.here(rule.threshold), ask_upper)
+    upper = await _of_upper(rule, samples, sure >= rule.threshold, ask_upper)
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
-    noise, unmeasured, period = None, 0.0, None
-    if made.comparison is not None:
-        noise, unmeasured, period = (
-            made.comparison.self_noise,
-            made.comparison.unmeasured,
-            made.comparison.period,
-        )
+    own = made.comparison
+    assert own is not None
 
-    async def test(shown: SideBySide, share: float, by: str, *notes: str) -> Comparison:
+    async def test(shown: SideBySide, share: float, by: str, *how: str) -> Comparison:
         compared = await compare_by_task(
             shown,
             msgspec.structs.replace(task, alpha=counted.alpha),
             made_from=(made.dataset_id, made.id, by),
-            notes=notes,
-            context=context_of(counted, self_noise=noise, unmeasured=unmeasured * share),
+            notes=(*how, *notes),
+            context=context_of(counted, self_noise=own.self_noise, unmeasured=own.unmeasured * share),
         )
-        return with_look(compared.comparison, counted, period)
+        return with_look(compared.comparison, counted, own.period)
 
     tested: list[ShareStep] = []
     compared: list[Comparison] = []
     note = _MIXED if rule.upper is None else _MIXED_WITH_UPPER
     for point in _worth_testing(curve, sure, least_share):
-        here = sure.here(point.threshold)
+        here = sure >= point.threshold
         by = rule.at(point.threshold).id
         found = await test(mixed(results, here, upper), float(here.mean()), by, note)
         compared.append(found)
@@ -193,7 +169,7 @@ async def look(
         compared.append(alone)
     taken = _taken(planned.wanted, tested, alone, curve.whole, task.margin)
     is_alone = taken == len(tested)
-    here = np.ones(len(samples), bool) if is_alone else sure.here(tested[taken].threshold)
+    here = np.ones(len(samples), bool) if is_alone else sure >= tested[taken].threshold
     low, high = deferral.share_interval(here, codes_of(samples), counted.alpha)
     seen = msgspec.structs.replace(
         planned,
@@ -205,13 +181,12 @@ async def look(
         share=float(here.mean()),
         share_low=low,
         share_high=high,
-        latency=latency(sure, here, results.candidate, recorded_ms),
         made_from=(*planned.made_from, made.id),
     )
     return Looked(seen, alone)
 
 
-def _worth_testing(curve: MixtureCurve, sure: Confidences, least_share: float) -> list[MixturePoint]:
+def _worth_testing(curve: MixtureCurve, sure: Floats, least_share: float) -> list[MixturePoint]:
     """The thresholds that answer at least the least share of these samples, each share once; without one the largest.
     All of them together are the candidate alone.
 
@@ -220,8 +195,8 @@ def _worth_testing(curve: MixtureCurve, sure: Confidences, least_share: float) -
     points = [one for one in curve.points if one.share < 1]
     found: dict[int, MixturePoint] = {}
     for point in points:
-        found.setdefault(int(sure.here(point.threshold).sum()), point)
-    least = least_share * len(sure.probability)
+        found.setdefault(int((sure >= point.threshold).sum()), point)
+    least = least_share * len(sure)
     return [point for count, point in found.items() if count >= least] or [points[-1]]
 
 
@@ -258,24 +233,3 @@ def _taken(
     if wanted >= 1 and by_itself:
         return len(tested)
     return max((place for place in range(len(proven)) if tested[place].share <= wanted), default=0)
-
-
-def latency(
-    sure: Confidences, answered_here: Bools, candidate: Sequence[EvalResult], recorded_ms: Sequence[float]
-) -> MixtureLatency:
-    """The two paths' times. The gateway's own work and the incumbent's answer come on top of `deferred`."""
-    here, rest = (
-        _times([one.total_ms for one, is_one in zip(candidate, which, strict=True) if is_one])
-        for which in (answered_here, ~answered_here)
-    )
-    decided = _times(sure.decided_ms)
-    return MixtureLatency(
-        decided=decided,
-        here=here,
-        deferred=decided if sure.decided_ms else rest,
-        incumbent=_times(recorded_ms),
-    )
-
-
-def _times(values: Sequence[float | None]) -> Times:
-    return Times(p50_ms=quantile(values, 0.5), p95_ms=quantile(values, 0.95))

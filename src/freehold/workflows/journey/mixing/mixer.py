@@ -6,11 +6,11 @@ alone after them, keeps all of the error that is allowed (docs/decisions/018).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -21,40 +21,22 @@ from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
 from freehold.evals.frozen import with_frozen
 from freehold.stats import power
+from freehold.stats.deferral import best_curve
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
 from freehold.types.dataset import Sample, SplitName
-from freehold.types.deferral import DeferralWay
+from freehold.types.deferral import Tier
 from freehold.types.evaluated import Evaluation
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.workflows.journey.measuring import (
-    SELECTION_SPLIT,
-    is_pairwise,
-    measured,
-    request_cost,
-)
+from freehold.workflows.data.curate import label_shifts_of
+from freehold.workflows.journey.measuring import SELECTION_SPLIT, is_pairwise, measured, request_cost
 from freehold.workflows.journey.methods import Bench, Candidate, Made
-from freehold.workflows.journey.mixing import curves, money, slices
+from freehold.workflows.journey.mixing import planning, rest, slices
 from freehold.workflows.journey.mixing.looking import look
-from freehold.workflows.journey.mixing.upper import (
-    as_upper,
-    is_itself,
-    measured_upper,
-    named_upper,
-    upper_results,
-)
+from freehold.workflows.journey.paying import PricedModel
 from freehold.workflows.project import now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
-
-TIMED_TRACES = 500
-
-
-class Obstacle(NamedTuple):
-    """Why nothing can be planned, and what to do about it."""
-
-    why: str
-    way_out: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,38 +56,48 @@ class Mixer:
         """What the last of the planned looks may err, one-sided."""
         return self.looks.part * self.looks.plan.alpha(self.bench.task.alpha)
 
+    @property
+    def incumbent(self) -> str:
+        """Its name."""
+        stated = self.bench.project.config.incumbent
+        return stated.model if stated is not None else self.bench.dataset.incumbent_model or "incumbent"
+
+    @property
+    def _upper(self) -> PricedModel | None:
+        return rest.named_upper(self.bench.project.config)
+
+    @property
+    def _until(self) -> date | None:
+        """When the incumbent is shut down, where that is known."""
+        row = retirement_of(self.incumbent)
+        return None if row is None else row.shutdown
+
     def plan(self, candidate: Candidate, made: Made) -> Mixture:
         """What mixtures would be, by the selection split: the curves, and the thresholds that the look is planned for,
         or why there are none.
 
         Raises what asking the candidate raises, and `ConfigError` for declared requests that cannot be.
         """
-        bench = self.bench
+        bench, config = self.bench, self.bench.project.config.defer
         samples = self._filled(SELECTION_SPLIT)
-        notes = slices.check(bench.project.config.defer, samples)
-        obstacle = self._obstacle(candidate, samples)
+        base = self._unplanned(candidate, made, len(samples), slices.check(config, samples))
+        obstacle = next(self._obstacles(candidate, samples), None)
         if obstacle is not None:
-            return self._refused(candidate, made, len(samples), obstacle, notes)
-        scores = measured(bench, candidate, made, items=len(samples))
-        asked = named_upper(bench.project.config)
-        upper = None if asked is None else measured_upper(bench, asked, items=len(samples))
-        inputs = [
-            made.plan.identity,
-            bench.dataset.id,
-            bench.task,
-            self.alpha,
-            scores,
-            bench.project.config.defer,
-            *filter(None, [upper]),
-            __version__,
-        ]
+            return _with_id(msgspec.structs.replace(base, refused=obstacle[0], way_out=obstacle[1]))
+        tier = Tier(model=made.plan.served_name, identity=made.plan.candidate_id())
+        asked = planning.AskedTier(tier, measured(bench, candidate, made, items=len(samples)))
+        upper, named = None, self._upper
+        if named is not None:
+            scores = rest.measured_upper(bench, named, items=len(samples))
+            upper = planning.AskedTier(rest.upper_tier(named), scores)
+        split = planning.SelectionSplit(samples, asked, upper, bench.task.margin, self.alpha, config)
         planned = bench.steps.run(
             f"mix:{candidate.key}",
             f"{candidate.short_name}: which requests could it answer alone?",
-            inputs,
+            [made.plan.identity, bench.dataset.id, bench.task, self.alpha, config, asked, upper, __version__],
             Mixture,
-            lambda: self._planned(candidate, made, curves.AskedSplit(samples, scores, upper), notes),
-            still_there=_router_is_there,
+            lambda: self._planned(base, split),
+            still_there=_routers_are_there,
         )
         if planned.rule is None:
             bench.progress.say(f"no mixture is planned: {planned.refused}")
@@ -125,9 +117,8 @@ class Mixer:
         `share` is what the owner wants the candidate to answer at most, of what is proven (None: what was said before).
         Raises `StorageError` where the evaluation's results or the router are gone.
         """
-        bench, rule = self.bench, planned.rule
+        bench, rule, named = self.bench, planned.rule, self._upper
         assert rule is not None
-        asked = named_upper(bench.project.config) if rule.upper is not None else None
         if share is None:  # what its owner said of the same sequence stays said
             kept = [one for one in bench.store.records(Mixture) if one.path_id == planned.path_id]
             share = kept[-1].wanted if kept else None
@@ -139,11 +130,25 @@ class Mixer:
                 replace(self.looks, path=planned.path_id),
                 task=bench.task,
                 least_share=bench.project.config.defer.least_share,
-                recorded_ms=self._recorded_ms(self._filled("held_out")),
-                ask_upper=None if asked is None else partial(upper_results, bench, asked),
+                notes=label_shifts_of(bench.dataset),
+                ask_upper=None if named is None else partial(rest.upper_results, bench, named),
             )
         )
-        found = _with_id(self._priced(seen.mixture, rule.way, candidate, made))
+        own = request_cost(
+            candidate,
+            made.plan,
+            measured(bench, candidate, made, items=planned.selection_samples),
+            bench.project.config,
+            bench.machine,
+        )
+        stated, here = bench.project.config.incumbent, seen.mixture.share or 0.0
+        cost = rest.mixture_cost(
+            [(1.0 if rule.way == "cascade" else here, own)],
+            1 - here,
+            rest.paid(bench.project, self.incumbent, None if stated is None else stated.price),
+            None if named is None else rest.paid_upper(bench.project, named),
+        )
+        found = _with_id(msgspec.structs.replace(seen.mixture, cost=cost))
         bench.store.put(found, made_from=found.made_from)
         bench.progress.say(found.sentence)
         if seen.alone is not None:
@@ -154,37 +159,33 @@ class Mixer:
 
     def _filled(self, split: SplitName) -> list[Sample]:
         bench = self.bench
-        filled, _ = with_frozen(
-            list(building.samples(bench.dataset, split)), frozen_answers(bench.project, bench.dataset, split)
-        )
-        return filled
+        frozen = frozen_answers(bench.project, bench.dataset, split)
+        return with_frozen(list(building.samples(bench.dataset, split)), frozen)[0]
 
-    def _obstacle(self, candidate: Candidate, samples: list[Sample]) -> Obstacle | None:
-        """What stands in the way before anything is asked."""
-        bench = self.bench
-        upper = named_upper(bench.project.config)
+    def _obstacles(self, candidate: Candidate, samples: list[Sample]) -> Iterator[tuple[str, str]]:
+        """What stands in the way before anything is asked, each with the way out."""
+        bench, upper, until = self.bench, self._upper, self._until
         if not self.is_wanted:
-            return Obstacle("[defer] least_share is 1", "[defer] least_share = 0.2 plans one again")
-        if upper is not None and is_itself(upper, candidate, bench.project.config):
-            return Obstacle(
+            yield "[defer] least_share is 1", "[defer] least_share = 0.2 plans one again"
+        if upper is not None and rest.is_itself(upper, candidate, bench.project.config):
+            yield (
                 f"{candidate.label} is the upper model itself: what it is not sure of would go to it again",
                 "[defer] upper names a larger model than the candidate; a smaller candidate can be mixed with it",
             )
-        gone = self._incumbent_until()
-        if gone is not None and gone < now().date() and upper is None:
-            return Obstacle(
-                f"{self.incumbent} was shut down on {gone}: no one is left to defer to",
+        if until is not None and until < now().date() and upper is None:
+            yield (
+                f"{self.incumbent} was shut down on {until}: no one is left to defer to",
                 "a larger model of your own can answer in its place: [defer] upper",
             )
         if is_pairwise(bench.task):
-            return Obstacle(
+            yield (
                 "the judge compares two answers, and says nothing of one that is the incumbent's own",
                 'options = { mode = "absolute" } of the judge scores each answer alone',
             )
-        known = [one for one in samples if one.incumbent is not None]
-        if len(known) < len(samples) or not samples:
-            return Obstacle(
-                f"{len(known):,} of {len(samples):,} selection samples have an answer of the incumbent",
+        known = sum(one.incumbent is not None for one in samples)
+        if known < len(samples) or not samples:
+            yield (
+                f"{known:,} of {len(samples):,} selection samples have an answer of the incumbent",
                 "freehold freeze --split validation records them"
                 if samples
                 else "[data] validation = 0.15 makes a selection split",
@@ -195,28 +196,16 @@ class Mixer:
         least = (power.rare_loss_n if of_users else power.zero_loss_n)(bench.task.margin, self.alpha)
         if units < (needed := max(least, MIN_PAIRS_PROMOTE)):
             what = "users or conversations among the held-out samples" if of_users else "held-out samples"
-            return Obstacle(
+            yield (
                 f"{units:,} {what} with an answer of the incumbent cannot show a drop of less than "
                 f"{100 * bench.task.margin:g} points, even where nothing is lost: it takes {needed:,}",
                 "freehold freeze records answers; [data] held_out holds out more",
             )
-        return None
 
-    @property
-    def incumbent(self) -> str:
-        """Its name."""
-        stated = self.bench.project.config.incumbent
-        return stated.model if stated is not None else self.bench.dataset.incumbent_model or "incumbent"
-
-    def _incumbent_until(self) -> date | None:
-        row = retirement_of(self.incumbent)
-        return None if row is None else row.shutdown
-
-    def _base(self, candidate: Candidate, made: Made, samples: int, notes: list[str]) -> Mixture:
-        bench = self.bench
-        until = self._incumbent_until()
-        asked = named_upper(bench.project.config)
-        if until is not None and asked is None:
+    def _unplanned(self, candidate: Candidate, made: Made, samples: int, notes: list[str]) -> Mixture:
+        """What is known of the mixture before anything is asked."""
+        bench, until, upper = self.bench, self._until, self._upper
+        if until is not None and upper is None:
             left = (until - now().date()).days
             notes = [
                 *notes,
@@ -235,80 +224,41 @@ class Mixer:
             selection_samples=samples,
             curves=(),
             rule=None,
-            upper=None if asked is None else as_upper(asked).title,
+            upper=None if upper is None else rest.upper_tier(upper).title,
             incumbent_until=until,
             made_from=(bench.dataset.id,),
             notes=tuple(notes) if said is None else (*notes, said),
         )
 
-    def _refused(
-        self, candidate: Candidate, made: Made, samples: int, obstacle: Obstacle, notes: list[str]
-    ) -> Mixture:
-        base = self._base(candidate, made, samples, notes)
-        return _with_id(msgspec.structs.replace(base, refused=obstacle.why, way_out=obstacle.way_out))
-
-    def _planned(
-        self, candidate: Candidate, made: Made, split: curves.AskedSplit, notes: list[str]
-    ) -> Mixture:
-        config, bench = self.bench.project.config.defer, self.bench
-        base = self._base(candidate, made, len(split.samples), notes)
-        found, more = curves.find_curves(split, curves.Terms(bench.task.margin, self.alpha, config))
-        best = curves.best_of(found)
-        base = msgspec.structs.replace(
-            base, curves=tuple(one.curve for one in found), best=best, notes=(*base.notes, *more)
-        )
+    def _planned(self, base: Mixture, split: planning.SelectionSplit) -> Mixture:
+        found, notes = planning.find_curves(split)
+        curves = tuple(one.curve for one in found)
+        best = best_curve(curves)
+        base = msgspec.structs.replace(base, curves=curves, best=best, notes=(*base.notes, *notes))
         if best is None:
-            why = "; ".join(curves.refusals(found)) or "nothing says how sure the candidate is"
-            return _with_id(
-                msgspec.structs.replace(
-                    base, refused=why, way_out="more traffic, or a smaller share ([defer] least_share)"
-                )
-            )
-        asked = named_upper(bench.project.config)
-        served = curves.MixedModels(
-            base.candidate,
-            made.plan.candidate_id(),
-            base.incumbent,
-            None if asked is None else as_upper(asked),
+            why = "; ".join(planning.refusals(found)) or "nothing says how sure the candidate is"
+            way_out = "more traffic, or a smaller share ([defer] least_share)"
+            return _with_id(msgspec.structs.replace(base, refused=why, way_out=way_out))
+        rule = planning.rule_of(
+            found[best], base.incumbent, split.config, self.bench.project.state / "routers"
         )
-        rule = curves.rule_of(found[best], served, config, bench.project.state / "routers")
-        curve = found[best].curve
-        bench.progress.say(
-            f"{curve.signal.replace('_', ' ')} ({curve.way}) tells best which answers are as good, by "
+        self.bench.progress.say(
+            f"{curves[best].signal.replace('_', ' ')} ({rule.way}) tells best which answers are as good, by "
             f"{len(split.samples):,} selection samples"
         )
-        path_id = content_id([rule.id, [one.threshold for one in curve.points]])
+        path_id = content_id([rule.id, [one.threshold for one in curves[best].points]])
         return _with_id(msgspec.structs.replace(base, rule=rule, path_id=path_id))
 
-    def _priced(self, seen: Mixture, way: DeferralWay, candidate: Candidate, made: Made) -> Mixture:
-        """With what the share that was taken costs."""
-        bench, asked = self.bench, named_upper(self.bench.project.config)
-        scores = measured(bench, candidate, made, items=seen.selection_samples)
-        own = request_cost(candidate, made.plan, scores, bench.project.config, bench.machine)
-        stated = bench.project.config.incumbent
-        paid = money.paid(bench.project, self.incumbent, None if stated is None else stated.price)
-        deferred = paid if asked is None else money.paid_upper(bench.project, asked)
-        cost = money.mixture_cost(way, seen.share or 0.0, paid, own, deferred)
-        return msgspec.structs.replace(seen, cost=cost, usd_saved_per_month=money.saved_per_month(cost, paid))
 
-    def _recorded_ms(self, samples: list[Sample]) -> list[float]:
-        """Times of the incumbent's answers, where the log had them."""
-        ids = [one.trace_id for one in samples if one.trace_id is not None][:TIMED_TRACES]
-        traces = self.bench.store.get_traces(ids).values()
-        return [one.total_ms for one in traces if one.total_ms is not None]
-
-
-def _router_is_there(planned: Mixture) -> bool:
-    rule = planned.rule
-    return rule is None or rule.router is None or Path(rule.router.path).exists()
+def _routers_are_there(planned: Mixture) -> bool:
+    tiers = () if planned.rule is None else planned.rule.tiers
+    return all(one.router is None or Path(one.router.path).exists() for one in tiers)
 
 
 def _with_id(mixture: Mixture) -> Mixture:
-    """The mixture with the id of what it says; times and prices are no part of it."""
+    """The mixture with the id of what it says; prices are no part of it."""
     rule = mixture.rule
-    plain = msgspec.structs.replace(
-        mixture, id="", rule=None, latency=None, cost=None, usd_saved_per_month=None, notes=()
-    )
+    plain = msgspec.structs.replace(mixture, id="", rule=None, cost=None, notes=())
     id = content_id([plain, None if rule is None else rule.id])
     if rule is not None:
         rule = msgspec.structs.replace(rule, mixture_id=id)

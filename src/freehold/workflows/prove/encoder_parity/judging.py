@@ -40,7 +40,7 @@ def compare(manifest: EncoderManifest, served: EncoderAnswered, trained: Encoder
         served_token=None if equal_tokens else f"{served.tokens} tokens",
         tokens=len(other),
         agreeing=sum(a == b for a, b in zip(mine, other, strict=False)) if len(mine) == len(other) else 0,
-        distance=abs(served.confidence - trained.confidence),
+        distance=abs(served.confidence - trained.probability),
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from freehold.engines.schemas import unenforced
 from freehold.errors import UsageError
-from freehold.gateway.config import other_upper
+from freehold.gateway.config import other_address
 from freehold.store import Store, open_store
 from freehold.types.config import EndpointConfig
 from freehold.types.dataset import Dataset
@@ -105,14 +105,12 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
 
 def check_upper(route: Route, endpoints: Iterable[EndpointConfig]) -> None:
     """Raise `UsageError` where the upper model of the route's rule is not where it was asked for the proof."""
-    rule = route.deferral
-    if rule is None or rule.upper is None:
+    upper = None if route.deferral is None else route.deferral.upper
+    if route.deferral is None or upper is None:
         return
-    addresses = {one.name: one.base_url for one in endpoints}
-    if (other := other_upper(rule, addresses.get(rule.upper.endpoint))) is not None:
-        raise UsageError(
-            other, hint=f"give [[endpoints]] {rule.upper.endpoint} that base_url again; or {_AGAIN}"
-        )
+    address = next((one.base_url for one in endpoints if one.name == upper.endpoint), None)
+    if (other := other_address(route.deferral, upper, address)) is not None:
+        raise UsageError(other, hint=f"give [[endpoints]] {upper.endpoint} that base_url again; or {_AGAIN}")
 
 
 def refuse_alarmed(store: Store, mixture: Mixture) -> None:
@@ -132,16 +130,18 @@ def refuse_alarmed(store: Store, mixture: Mixture) -> None:
 
 
 def _refuse_other_candidate(store: Store, route: Route, rule: DeferralRule) -> None:
-    named = None if route.candidate is None else route.candidate.model
-    if named is not None and named != rule.candidate:
+    if (problem := rule.problem) is not None:
+        raise UsageError(f"the rule of the mixture cannot be used: {problem}", hint=_AGAIN)
+    tier, named = rule.candidate, None if route.candidate is None else route.candidate.model
+    if named is not None and named != tier.model:
         raise UsageError(
-            f"the mixture was proven for {rule.candidate}, and the route's candidate is {named}",
-            hint=f"--candidate {rule.candidate}, or freehold defer plan for {named}",
+            f"the mixture was proven for {tier.model}, and the route's candidate is {named}",
+            hint=f"--candidate {tier.model}, or freehold defer plan for {named}",
         )
-    served = served_id(store, rule.candidate)
-    if served is not None and served != rule.candidate_id:
+    served = served_id(store, tier.model)
+    if served is not None and served != tier.identity:
         raise UsageError(
-            f"the mixture was proven for {rule.candidate} with the identity {rule.candidate_id[:12]}, and what is "
+            f"the mixture was proven for {tier.model} with the identity {(tier.identity or '')[:12]}, and what is "
             f"served under that name now is {served[:12]}",
             hint=_AGAIN,
         )

@@ -27,7 +27,7 @@ def test_the_worst_items_come_first_with_what_differs(project):
     assert detail.verdict.id == "8" * 32 and detail.clone.self_noise == 0.04
     assert detail.reasons[0] == "the candidate is shown to be worse by more than the margin"
     assert {row.kind for row in found.intervals} == {"proof", "selection"}
-    assert found.mixtures[0].mixture_id == "m" * 32
+    assert found.mixtures[0].mixture.id == "m" * 32
     items = detail.items
     assert len(items.items) == 10 and items.matching == items.changes["worse"]
     for one in items.items:

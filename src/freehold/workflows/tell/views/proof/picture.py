@@ -8,15 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from freehold.report.mixture_parts import shown_points
 from freehold.stats.exact import z_quantile
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import Comparison, VerdictOutcome
-from freehold.types.mixture import Mixture, MixtureCurve, ShareStep
+from freehold.types.mixture import Mixture
 from freehold.types.record import Record
 from freehold.types.report import Report
 
-CURVE_POINTS = 40
 IntervalKind = Literal["proof", "mixture", "selection"]
 
 
@@ -49,24 +47,11 @@ class CloneRange(Record, frozen=True, kw_only=True):
     n: int
 
 
-class MixturePicture(Record, frozen=True, kw_only=True):
-    """The curve of a mixture, and the one look at the held-out samples."""
+class ShownMixture(Record, frozen=True, kw_only=True):
+    """A mixture, with the curve of the signal that was chosen alone, and what came out in words."""
 
-    mixture_id: str
-    label: str
+    mixture: Mixture
     sentence: str
-    margin: float
-    curve: MixtureCurve
-    """With some of its points."""
-    tested: tuple[ShareStep, ...]
-    """The shares that were tested on held-out samples, in their order; those promoted are proven, all at once."""
-    alone: bool
-    """Whether the candidate alone was proven after them."""
-    share: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    outcome: VerdictOutcome | None
 
 
 def clone_range(comparison: Comparison) -> CloneRange | None:
@@ -153,22 +138,10 @@ def _proof(
     ]
 
 
-def mixture_picture(mixture: Mixture) -> MixturePicture | None:
-    """The curve of the way that was chosen (the first one where none was); None where nothing was measured."""
-    curve, found = mixture.curve, mixture.comparison
-    if curve is None:
-        return None
-    return MixturePicture(
-        mixture_id=mixture.id,
-        label=f"{mixture.label or mixture.candidate}: {curve.way}, by {curve.signal}",
-        sentence=mixture.sentence,
-        margin=mixture.margin,
-        curve=msgspec.structs.replace(curve, points=tuple(shown_points(curve, CURVE_POINTS))),
-        tested=mixture.tested,
-        alone=mixture.alone,
-        share=mixture.share,
-        difference=None if found is None else found.difference,
-        low=None if found is None else found.ci_low,
-        high=None if found is None else found.ci_high,
-        outcome=mixture.outcome,
+def shown_mixtures(kept: Sequence[Mixture]) -> tuple[ShownMixture, ...]:
+    """Those of which something was measured, the newest first."""
+    return tuple(
+        ShownMixture(mixture=msgspec.structs.replace(one, curves=(one.curve,), best=0), sentence=one.sentence)
+        for one in reversed(kept)
+        if one.curve is not None
     )

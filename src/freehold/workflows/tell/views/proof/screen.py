@@ -28,10 +28,10 @@ from freehold.workflows.tell.views.proof.items import ItemFilter, ItemIndex, cau
 from freehold.workflows.tell.views.proof.picture import (
     CandidateInterval,
     CloneRange,
-    MixturePicture,
+    ShownMixture,
     clone_range,
     intervals,
-    mixture_picture,
+    shown_mixtures,
 )
 from freehold.workflows.tell.views.query import Place, ScreenQuery
 
@@ -180,7 +180,7 @@ class ProofScreen(Record, frozen=True, kw_only=True):
     command: str
     evaluations: tuple[EvaluationLine, ...]
     intervals: tuple[CandidateInterval, ...]
-    mixtures: tuple[MixturePicture, ...]
+    mixtures: tuple[ShownMixture, ...]
     detail: ProofDetail | None
     first_command: str = FIRST_COMMAND
 
@@ -191,14 +191,13 @@ def proof(project: Project, store: Store, query: ProofQuery, *, at: datetime) ->
     looks = {look.id: look.at for look in store.records(ItemLook)}
     chosen = _chosen(made, query.evaluation)
     report = store.latest(Report)
-    mixtures = [picture for one in store.records(Mixture) if (picture := mixture_picture(one)) is not None]
     return ProofScreen(
         app=project.config.app.name,
         at=at,
         command="freehold report --evaluations" if chosen is not None else FIRST_COMMAND,
         evaluations=tuple(EvaluationLine.of(one, looks.get(one.id)) for one in reversed(made)),
         intervals=intervals(report, made),
-        mixtures=tuple(reversed(mixtures)),
+        mixtures=shown_mixtures(store.records(Mixture)),
         detail=None if chosen is None else _detail(store, chosen, query, looks.get(chosen.id)),
     )
 

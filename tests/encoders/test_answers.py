@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.encoders.answers import answer, probabilities
 from freehold.encoders.pieces import edges_of, likeliest
 from freehold.encoders.runner import EncodedText, Span
-from freehold.engines.encoder.answers import answer, probabilities
 from freehold.types.encoder import EncoderManifest, FieldHead
 
 

@@ -17,7 +17,7 @@ from freehold.encoders.folder import Array
 from freehold.encoders.pieces import edges_of, likeliest
 from freehold.encoders.runner import EncodedText
 from freehold.late import np
-from freehold.types.encoder import EncoderManifest, FieldHead, as_copied
+from freehold.types.encoder import EncoderManifest, FieldHead, as_copied, of_the_set
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -105,13 +105,14 @@ def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
     sure = np.where(given, shares, 1 - shares)
     joint = float(np.prod(sure))
     value = [label for label, is_given in zip(field.labels, given, strict=True) if is_given]
-    others: list[tuple[Any, float]] = [(value, joint)]
+    others: list[tuple[Any, float]] = [(value, of_the_set(joint, field.joint))]
     for place in np.argsort(sure, kind="stable")[: max(0, top - 1)]:
         flipped = given.copy()
         flipped[place] = not flipped[place]
         other = [label for label, is_given in zip(field.labels, flipped, strict=True) if is_given]
-        others.append((other, joint * float((1 - sure[place]) / max(sure[place], LEAST_PROBABILITY))))
-    return _Decision(value, joint, tuple(others))
+        share = joint * float((1 - sure[place]) / max(sure[place], LEAST_PROBABILITY))
+        others.append((other, of_the_set(share, field.joint)))
+    return _Decision(*others[0], tuple(others))
 
 
 def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _Decision:
@@ -135,7 +136,7 @@ def _list_tokens(manifest: EncoderManifest, logits: Array, top: int) -> list[Ans
         if is_given
     ]
     if not chosen:
-        none = float(np.prod(1 - shares))
+        none = of_the_set(float(np.prod(1 - shares)), field.joint)
         others = [("[]", none), *((f"[{_json(label)}]", share) for label, share in left_out)]
         return [AnswerToken("[]", _log(none), _logs(others[:top]))]
     tokens = []
