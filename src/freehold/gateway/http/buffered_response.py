@@ -51,16 +51,12 @@ class BufferedResponse(UpstreamResponse):
         self._sink_error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def until_head(self) -> asyncio.Future[None] | None:
-        """What to wait for before the next look; None once status and headers are here. Raises `TransportError`.
-
-        No coroutine: every request waits here, and each one on the way to it would be entered twice.
-        """
-        if self.status:
-            return None
-        if self._exception is not None:
-            raise self._exception
-        return self._next_event()
+    async def wait_for_head(self) -> None:
+        """Wait until status and headers are here. Raises `TransportError`."""
+        while not self.status:
+            if self._exception is not None:
+                raise self._exception
+            await self._next_event()
 
     async def wait_for_body(self) -> None:
         while not self._chunks and not self._ended:

@@ -308,8 +308,7 @@ class PlainClient:
                 connection = await self._connect(address)
             response = connection.send(data)
             try:
-                while (event := response.until_head()) is not None:
-                    await event
+                await response.wait_for_head()
             except RemoteProtocolError:
                 # An endpoint may close a connection while it waits; this request crossed with that.
                 if used and not connection.heard_anything:
@@ -331,8 +330,7 @@ class PlainClient:
         response = connection.send([head])
         connection.upload(pieces, chunked=chunked)
         try:
-            while (event := response.until_head()) is not None:
-                await event
+            await response.wait_for_head()
         except BaseException:
             connection.abort()
             if connection.upload_error is not None:

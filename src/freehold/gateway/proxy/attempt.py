@@ -13,9 +13,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable
 
-from freehold.gateway.http.request import FirstTry, Request
+from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import (
     LateFailure,
@@ -292,13 +291,7 @@ async def _reserve(
         raise NextTarget("spend_cap") from None
 
 
-async def _tried(first_try: FirstTry) -> UpstreamResponse:
-    if isinstance(first_try.outcome, TransportError):
-        raise upstream_failure(first_try.endpoint, first_try.outcome)
-    return first_try.outcome
-
-
-def _sending(
+async def _sending(
     state: WorkerState,
     exchange: ProxyExchange,
     request: Request,
@@ -308,21 +301,20 @@ def _sending(
     body: bytes,
     *,
     last: bool,
-) -> Awaitable[UpstreamResponse]:
-    """The response's head, or its first byte where that has a deadline; of the first try what it was.
-
-    No coroutine of its own: each one on the way to an endpoint is entered again when it answers.
-    """
+) -> UpstreamResponse:
+    """The response's head, or its first byte where that has a deadline; of the first try what it was."""
     first_try, request.first_try = request.first_try, None
+    if first_try is not None and first_try.endpoint is endpoint:
+        exchange.first_asked_s = exchange.asked_s = first_try.asked_s
+        if isinstance(first_try.outcome, TransportError):
+            raise upstream_failure(endpoint, first_try.outcome)
+        return first_try.outcome
     if first_try is not None:
-        if first_try.endpoint is endpoint:
-            exchange.first_asked_s = exchange.asked_s = first_try.asked_s
-            return _tried(first_try)
         first_try.let_go()
     wait_ms = deferral.first_byte_ms(exchange, last=last)
     if wait_ms is None:
-        return state.upstreams.post(endpoint, path, headers, body)
-    return state.upstreams.post_in_time(endpoint, path, headers, body, wait_ms)
+        return await state.upstreams.post(endpoint, path, headers, body)
+    return await state.upstreams.post_in_time(endpoint, path, headers, body, wait_ms)
 
 
 async def _handle_response(

@@ -140,7 +140,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
 def admitted_key(state: WorkerState, header: Callable[[str], str | None]) -> ApiKey | None:
     """The key of a request that may be let in, by its headers. Raises `ApiError`."""
     host = header("host")
-    if host not in state.hosts.known and (state.hosts.says or not state.keys.required):
+    if state.hosts.says or not state.keys.required:
         check_host(state, host)
     key = state.keys.admit(header)
     check_may(key, "ask")
@@ -176,7 +176,7 @@ def check_origin(origin: str, host: str | None) -> None:
 def limits_of(state: WorkerState, key: ApiKey | None, route: Route | None) -> list[tuple[str, Limits]]:
     """The limits of the key, its label and the route, each with its name in the counters."""
     limited = [] if key is None else state.keys.limits_of(key)
-    if route is not None and route.limits is not _NO_LIMITS and route.limits != _NO_LIMITS:
+    if route is not None and route.limits != _NO_LIMITS:
         limited.append((f"route:{route.name}", route.limits))
     return limited
 
