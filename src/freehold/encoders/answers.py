@@ -71,10 +71,20 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
     return EncoderAnswer(tuple(tokens), probability)
 
 
+def floored(logits: Array, outside: tuple[int, float] | None) -> Array:
+    """Logits, those of a label for what is outside all others no lower than its least (`FieldHead.outside`)."""
+    if outside is None:
+        return logits
+    place, least = outside
+    raised = logits.copy()
+    raised[..., place] = np.maximum(raised[..., place], least)
+    return raised
+
+
 def probabilities(field: FieldHead, logits: Array) -> Probabilities:
     """Calibrated probabilities of a field's labels: of kind ``one`` they sum to one, of kind ``several`` each is its
     own."""
-    scaled = logits.astype(np.float64) / field.temperature
+    scaled = floored(logits, field.outside).astype(np.float64) / field.temperature
     if field.kind == "several":
         return np.asarray(1 / (1 + np.exp(-np.clip(scaled, -700, 700))))
     shifted = np.exp(scaled - scaled.max(axis=-1, keepdims=True))

@@ -118,6 +118,23 @@ def of_the_set(product: float, joint: tuple[float, float] | None) -> float:
 _LEAST = 1e-9
 
 
+def place_outside(labels: Sequence[object]) -> int | None:
+    """Which label says that a message is none of the others', by its name; None where none or several do."""
+    named = [
+        isinstance(label, str) and re.sub(r"[\W_]+", "", label.casefold()) in _OUTSIDE for label in labels
+    ]
+    return named.index(True) if len(named) > 2 and sum(named) == 1 else None
+
+
+_OUTSIDE = frozenset(
+    {
+        "oos", "ood", "outofscope", "outofdomain", "offtopic", "irrelevant", "nointent", "noneoftheabove", "fallback",
+        "unknown", "other", "others", "else", "misc", "none", "notapplicable", "na", "unsupported", "anderes",
+        "sonstiges", "autre", "autres", "otro", "otros", "altro", "overig", "outro", "outros", "inne",
+    }
+)  # fmt: skip
+
+
 class FieldHead(Record, frozen=True, kw_only=True):
     """What answers one field. `labels` are the answers as JSON values, in the order of the head's outputs."""
 
@@ -136,6 +153,9 @@ class FieldHead(Record, frozen=True, kw_only=True):
     joint: tuple[float, float] | None = None
     """Of kind ``several``: by what the log-odds of the product of its labels' probabilities are multiplied, and what is
     added, so that they are those of the whole set (Platt 1999). None: labels are taken as independent."""
+    outside: tuple[int, float] | None = None
+    """Of kind ``one``: the place of the label that says that a message is none of the others' (``other``), and its
+    least logit: where all others are lower, that label is given. None: there is no such label."""
     ordered: bool = False
     """Of kind ``one``, labels that are numbers: given is the median of their probabilities, which is off by least."""
 

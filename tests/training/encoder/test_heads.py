@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from freehold.encoders.answers import floored, probabilities
 from freehold.encoders.pieces import TAGS, bounds_of
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
@@ -102,6 +103,25 @@ def test_the_median_of_grades_is_where_half_of_the_probability_lies():
     assert [served.labels[served.place(row)] for row in shares] == ["1", "0", "2"]
     plain = FieldHead(name="", kind="one", labels=field.labels)
     assert [plain.labels[plain.place(row)] for row in shares] == ["2", "0", "2"]
+
+
+def test_what_is_like_nothing_that_was_taught_is_given_the_label_for_it():
+    field = field_of("a", "b", "Out of scope")
+    rng = np.random.default_rng(0)
+    places = np.repeat([0, 1, 2], [100, 100, 6])
+    logits = rng.normal(size=(206, 3))
+    logits[np.arange(206), places] += 6
+    logits[places == 2] = [0.5, 0.2, -1.0]  # few were taught, and nothing of them was learned
+    made = heads.outside_of(field, logits, places)
+    given = floored(logits, made).argmax(axis=1)
+    assert (logits.argmax(axis=1)[-6:] == 0).all() and (given[-6:] == 2).all()
+    assert made[0] == 2 and (given == places).sum() >= (logits.argmax(axis=1) == places).sum() - 1
+    served = FieldHead(name="", kind="one", labels=field.labels, outside=made)
+    assert (probabilities(served, logits.astype("f4")).argmax(axis=1) == given).all()
+    assert heads.outside_of(field_of("a", "b", "c"), logits, places) is None
+    assert (
+        heads.outside_of(field_of("other", "b", "none"), logits, places) is None
+    )  # which of the two is not said
 
 
 def test_parts_hold_each_label_and_each_sample_once():

@@ -112,6 +112,17 @@ def test_the_example_reads_words(project):
     assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
 
 
+def test_the_example_gives_the_label_for_what_is_outside_all_others(project):
+    field = FieldHead(
+        name="", kind="one", labels=("here", "there", "other", "far"), outside=(2, 50.0), temperature=2.0
+    )
+    made = export_encoder(project, owned_encoder(project, fields=(field,)), progress=Silent())
+    (read,) = load_runner(Path(made.path), threads=1, most_tokens=64).run(["where is it"])
+    told = answer(read_manifest(Path(made.path)), read, "where is it")
+    ((label, share),) = ast.literal_eval(asked(made.path, "where is it")[0].strip()).items()
+    assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5)) and label == "other"
+
+
 def test_the_example_compares_two_texts_and_gives_the_median_of_grades(project):
     grades = FieldHead(name="", kind="one", labels=("2", "0", "1"), ordered=True)
     encoder = owned_encoder(project, fields=(grades,), marks=("A:", "B:"))

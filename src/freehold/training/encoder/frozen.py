@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from freehold.encoders.answers import floored
 from freehold.encoders.pieces import edges_of, likeliest
 from freehold.late import np
 from freehold.training.encoder import base as bases
@@ -293,7 +294,11 @@ def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Featur
         marks = marks_of(field, features, at)
         return head._replace(temperature=heads.temperature_of_pieces(_by_text(logits, features), marks))
     if field.kind == "one":
-        return head._replace(temperature=heads.temperature_of(logits, heads.places_of(field, values)))
+        places = heads.places_of(field, values)
+        outside = heads.outside_of(field, logits, places)
+        return head._replace(
+            outside=outside, temperature=heads.temperature_of(floored(logits, outside), places)
+        )
     flags = heads.flags_of(field, values)
     head = head._replace(temperature=heads.temperature_of_several(logits, flags))
     return head._replace(threshold=heads.threshold_of(heads.sigmoid(logits / head.temperature), flags))

@@ -372,6 +372,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
                 joint=head.joint,
                 copied_as=field.copied_as,
                 number=field.number,
+                outside=head.outside,
                 ordered=head.ordered,
             )
             for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)

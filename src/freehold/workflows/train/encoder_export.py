@@ -137,6 +137,12 @@ FOUND = """    if field["kind"] == "found":  # a number of that form in the text
 """
 
 
+ODDS = "    odds = np.exp(logits"
+OUTSIDE = """    if field["outside"]:  # this label is given where all others are lower
+        place, least = field["outside"]
+        logits[place] = max(logits[place], least / field["temperature"])
+"""
+
 LEAST = "    least = odds.max()"
 ORDERED = """    if field["ordered"]:  # the label up to which half of the probability lies
         order = sorted(range(len(odds)), key=lambda at: float(field["labels"][at]))
@@ -174,7 +180,9 @@ def example(manifest: EncoderManifest) -> str:
         answer = answer.replace(LEAST, ORDERED + LEAST, 1)
     if manifest.words or manifest.marks:
         head = head.replace("import json, sys", "import json, re, sys")
-        answer = answer.replace("    odds = ", BY_WORDS + "    odds = ", 1)
+        answer = answer.replace(ODDS, BY_WORDS + ODDS, 1)
+    if any(field.outside for field in manifest.fields):
+        answer = answer.replace(ODDS, OUTSIDE + ODDS, 1)
     if any(field.kind == "found" for field in manifest.fields):
         answer = answer.replace(first, first + FOUND)
     if copies:
