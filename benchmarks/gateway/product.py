@@ -2,7 +2,8 @@
 
     python benchmarks/gateway/product.py PORT UPSTREAM FOLDER [CANDIDATE_UPSTREAM CANDIDATE_MODEL]
 
-With a candidate, every request is mirrored to it.
+With a candidate, every request is mirrored to it. `CAPTURE=patterns` in the environment redacts what is kept,
+`LIMITS=1` limits the key's requests and tokens, further than any load goes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig, to_json
 from freehold.gateway.limits.keys import hash_of
 from freehold.types.endpoint import ANY_SERVED, Endpoint
-from freehold.types.route import ApiKey, Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target
 
 KEY = "fh-benchmark"
 
@@ -33,14 +34,17 @@ def main() -> None:
             state="shadow",
             shadow_share=1.0,
         )
+    limits = Limits()
+    if "LIMITS" in os.environ:
+        limits = Limits(requests_per_minute=1_000_000_000, tokens_per_minute=1_000_000_000_000)
     config = to_json(
         GatewayConfig(
             port=int(port),
             endpoints=tuple(endpoints),
             routes=(route,),
             store_url=f"sqlite:///{folder}/freehold.sqlite3",
-            capture="raw",
-            api_keys=(ApiKey(name="benchmark", hash=hash_of(KEY)),),
+            capture=os.environ.get("CAPTURE", "raw"),
+            api_keys=(ApiKey(name="benchmark", hash=hash_of(KEY), limits=limits),),
             shadow_concurrency=256,
         )
     )

@@ -13,9 +13,9 @@ import pytest
 
 pytestmark = pytest.mark.process
 BUDGETS = {
-    "plain": {"calls": 175, "c_calls": 152, "functions": 136, "files": 34},
-    "limited": {"calls": 348, "c_calls": 341, "functions": 216, "files": 44},
-    "chunk": {"calls": 19, "c_calls": 10, "functions": 16, "files": 7},
+    "plain": {"calls": 31, "c_calls": 58, "functions": 31, "files": 13},
+    "limited": {"calls": 183, "c_calls": 244, "functions": 100, "files": 26},
+    "chunk": {"calls": 14, "c_calls": 10, "functions": 13, "files": 7},
 }
 """For a plain request, one under a limit of requests and tokens, a chunk of a stream."""
 NOT_LOADED = {"jsonschema", "numpy", "scipy", "sqlalchemy", "zstandard"}

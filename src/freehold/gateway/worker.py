@@ -25,6 +25,7 @@ from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.server import HttpServer
+from freehold.gateway.lane.client import connecting
 from freehold.gateway.telemetry.request_log import log_as_json
 
 log = logging.getLogger("freehold.gateway")
@@ -76,7 +77,7 @@ async def work(
 
 def serving(app: GatewayApp) -> HttpServer:
     """The server of an application's clients. A revoked key ends what it began."""
-    server = HttpServer(app, app.state.memory)
+    server = HttpServer(app, app.state.memory, connecting(app.state))
     app.state.on_revoked = lambda: server.end(lambda request: app.state.keys.refuses(request.header))
     return server
 

@@ -1,5 +1,7 @@
 """Target of the HTTP server: bytes of a client, in pieces, against a simple model of what they say.
 
+The same bytes go to a connection that tries the short way, which knows the heads that came before.
+
 What holds: the requests that reach the handler whole are the first of those the model reads, no more and in order.
 The model reads RFC 9112 without leniency: where a message's end could be read in two ways it reads nothing more, so
 what the server reads beyond it would be a smuggled request.
@@ -10,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -19,6 +23,8 @@ from tests.fuzz.target import Target
 from freehold.gateway.http.connection import Connection
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.request import ClientDisconnect, Request
+from freehold.gateway.lane.client import LaneConnection
+from freehold.gateway.lane.plans import ClientHead, Heads
 from freehold.wire.errors import ApiError
 
 _MOST_BYTES = 4096
@@ -99,9 +105,28 @@ _loop.set_exception_handler(
 )
 
 
-async def _serve(parts: list[bytes]) -> list[Seen]:
+class _ShortWay(LaneConnection):
+    """Takes what the short way would ask an endpoint."""
+
+    def _tries(self, head: ClientHead, length: bytes, body: bytes) -> bool:
+        if len(body) != int(length) or len(body) > _MOST_BYTES:
+            return False
+        server: Any = self.server
+        server.seen.append(Seen(b"POST", head.api_route.path.encode("latin-1"), body))
+        self._in_head = False
+        if not head.keep_alive:
+            self._transport.close()
+        return True
+
+
+def _short(server: _Server) -> Connection:
+    state: Any = SimpleNamespace(table=None, keys=None)
+    return _ShortWay(state, Heads(state), server)
+
+
+async def _serve(parts: list[bytes], connect: Callable[[_Server], Connection] = Connection) -> list[Seen]:
     server = _Server(asyncio.get_running_loop())
-    connection = Connection(server)
+    connection = connect(server)
     transport = _Transport()
     connection.connection_made(transport)  # type: ignore[arg-type]
     waiting = deque(parts)
@@ -247,11 +272,22 @@ def connection(data: bytes) -> None:
     else:
         stream = flipped(draw, b"".join(_request(draw) for _ in range(1 + draw.below(3))))
         parts = pieces(draw, stream)
+    parts = [part for part in parts if part]
+    _check(parts, Connection)
+    known = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b"
+    body = draw.one_of((b"{}", _INNER, b"hello"))
+    whole = known % (len(body), body)
+    cut = draw.below(len(whole))
+    _check([known % (2, b"{}"), whole[:cut], whole[cut:], *parts, *parts], _short)
+    _check([*parts, *parts, whole + b"".join(parts)], _short)
+
+
+def _check(parts: list[bytes], connect: Callable[[_Server], Connection]) -> None:
     _errors.clear()
-    seen = _loop.run_until_complete(_serve([part for part in parts if part]))
+    seen = _loop.run_until_complete(_serve([part for part in parts if part], connect))
     if _errors:
         raise _errors[0]
-    expected = modelled(stream)
+    expected = modelled(b"".join(parts))
     wanted = [one for one in expected if len(one.body) <= _MOST_BYTES]
     if seen != wanted[: len(seen)]:
         raise AssertionError(f"the server read {seen}, a strict reader {expected}")

@@ -17,7 +17,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets.http import _TOKEN, _Transport, _unchunked
 
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.plain_client import Address, PlainClient, _Connection
+from freehold.gateway.http.plain_client import Address, PlainClient, PlainConnection
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import UpstreamFailure
@@ -109,8 +109,8 @@ class _Upstream(PlainClient):
     def __init__(self) -> None:
         super().__init__(connect_timeout_s=1, read_timeout_s=1000)
 
-    async def _connect(self, address: Address) -> _Connection:
-        connection = _Connection(self, address)
+    async def _connect(self, address: Address) -> PlainConnection:
+        connection = PlainConnection(self, address)
         connection.connection_made(_Transport())  # type: ignore[arg-type]
         return connection
 

@@ -6,6 +6,7 @@ import pytest
 from tests.gateway.http.scripted import HEAD, run
 
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.plain_client import Address
 from freehold.gateway.http.response import RemoteProtocolError
 from freehold.gateway.http.upstreams import (
     UpstreamFailure,
@@ -121,15 +122,15 @@ def test_a_key_that_cannot_be_sent_is_a_failure_that_only_the_log_explains(monke
 def test_what_needs_more_than_a_plain_connection(monkeypatch):
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.delenv("HTTP_PROXY", raising=False)
-    assert plain_address("http://127.0.0.1:8000/v1") == ("127.0.0.1", 8000)
-    assert plain_address("http://[::1]:8000") == ("::1", 8000)
-    assert plain_address("http://engine") == ("engine", 80)
+    assert plain_address("http://127.0.0.1:8000/v1") == Address("127.0.0.1", 8000)
+    assert plain_address("http://[::1]:8000") == Address("::1", 8000)
+    assert plain_address("http://engine") == Address("engine", 80)
     assert plain_address("https://api.example.com") is None
     assert plain_address("http://me:secret@engine:8000") is None
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert plain_address("http://engine:8000") is None
-    assert plain_address("http://127.0.0.1:8000") == ("127.0.0.1", 8000)
+    assert plain_address("http://127.0.0.1:8000") == Address("127.0.0.1", 8000)
 
 
 def test_a_head_names_the_host_without_its_password_and_the_length_of_a_body():

@@ -77,9 +77,6 @@ class SpoolSegment:
         self.pending += 1
         return at
 
-    def has_room(self, size: int) -> bool:
-        return self.used + size <= self.room
-
     def mark(self, at: int, outcome: int) -> None:
         """Done with the message at `at`."""
         mark_done(self.data, at, outcome)
@@ -114,7 +111,7 @@ class Spool:
     def append(self, message: bytes | bytearray) -> tuple[SpoolSegment, int] | None:
         """Where the message stands; None when there is no space for it."""
         segment = self._current
-        if segment is None or not segment.has_room(len(message)):
+        if segment is None or segment.used + len(message) > segment.room:
             segment = self._next_segment(len(message))
             if segment is None:
                 return None

@@ -51,16 +51,12 @@ class BufferedResponse(UpstreamResponse):
         self._sink_error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def until_head(self) -> asyncio.Future[None] | None:
-        """What to wait for before the next look; None once status and headers are here. Raises `TransportError`.
-
-        No coroutine: every request waits here, and each one on the way to it would be entered twice.
-        """
-        if self.status:
-            return None
-        if self._exception is not None:
-            raise self._exception
-        return self._next_event()
+    async def wait_for_head(self) -> None:
+        """Wait until status and headers are here. Raises `TransportError`."""
+        while not self.status:
+            if self._exception is not None:
+                raise self._exception
+            await self._next_event()
 
     async def wait_for_body(self) -> None:
         while not self._chunks and not self._ended:
@@ -117,14 +113,28 @@ class BufferedResponse(UpstreamResponse):
                     long += chunk
                 self._transport.resume_reading()
             await self._next_event()
+        if long is None:
+            return self.whole()
+        for chunk in self._chunks:
+            long += chunk
+        self._chunks = []
+        return cast("bytes", long)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all of it is here."""
+        return self._ended
+
+    def whole(self) -> bytes:
+        """The body, once it has ended."""
         chunks, self._chunks = self._chunks, []
-        if long is not None:
-            for chunk in chunks:
-                long += chunk
-            return cast("bytes", long)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def close(self) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Hold nothing of it any more; where it has not ended, its connection is closed."""
         self._held.release()
         if self._transport is not None:
             self._transport.abort()
@@ -146,7 +156,7 @@ class BufferedResponse(UpstreamResponse):
     def deliver(self) -> None:
         """Data has come: pass it on in this turn of the loop, or wake the task that waits for it."""
         self._flush()
-        if self._sink is None or self._ended or self._sink.is_full:
+        if self._chunks or self._sink is None or self._ended:
             self.wake()
 
     def _flush(self) -> None:

@@ -20,7 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from freehold.gateway import deadlines
 from freehold.gateway.http.memory import HeldBytes
-from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Headers, Receiver, Request
+from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Current, Headers, Receiver, Request
 
 log = logging.getLogger("freehold.gateway")
 HEAD_BYTES_MAX = 128 * 1024
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._lingering = False
         self._reading_paused = False
         self._since_s = server.loop.time()
-        self.current: Request | None = None
+        self.current: Current | None = None
         self.writing_paused = False
 
     def write(self, data: bytes) -> None:
@@ -133,17 +133,24 @@ class Connection(asyncio.Protocol):
         ):
             self._transport.close()
 
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether none is under way, and nothing of the next has come."""
+        return (
+            self.current is None
+            and self._incoming is None
+            and not (self._in_head and self._head_bytes)
+            and not self._lingering
+            and self._early is None
+            and self._receiver is None
+        )
+
     def quiet_file(self) -> tuple[int, bool] | None:
         """Its open file, with which another process may go on, and whether it carried requests before; None while
         anything is under way, or with TLS."""
         transport = self._transport
         if (
-            self.current is not None
-            or self._incoming is not None
-            or self._lingering
-            or (self._in_head and self._head_bytes)
-            or self._early is not None
-            or self._receiver is not None
+            not self.is_between_requests
             or transport.is_closing()
             or transport.get_write_buffer_size()
             or transport.get_extra_info("sslcontext") is not None
@@ -386,6 +393,10 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.close()
             return
+        self.go_on()
+
+    def go_on(self) -> None:
+        """With the next request, or wait for it."""
         self._since_s = self.server.loop.time()
         if self._pipelined:
             self._start(self._pipelined.popleft())

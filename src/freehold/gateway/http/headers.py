@@ -55,25 +55,17 @@ _NOT_RETURNED = _HOP_BY_HOP | {
 
 
 Kind = Literal["plain", "account", "key", "encoding", "dropped"]
-# By name; of strangers' names only few and short ones are remembered.
-_kinds: dict[str, Kind] = {}
-_KINDS_MAX, _REMEMBERED_LENGTH_MAX = 1024, 64
 
 
 def _kind_of(name: str) -> Kind:
     """What a client's header is to an endpoint, by its name in lower case."""
-    kind: Kind = "plain"
     if name == "accept-encoding":
-        kind = "encoding"
-    elif name in _NOT_FORWARDED or name.startswith("x-freehold-"):
-        kind = "dropped"
-    elif is_credential(name):
-        kind = "key" if name in KEY_HEADERS else "account"
-    if len(name) <= _REMEMBERED_LENGTH_MAX:
-        if len(_kinds) >= _KINDS_MAX:
-            _kinds.clear()
-        _kinds[name] = kind
-    return kind
+        return "encoding"
+    if name in _NOT_FORWARDED or name.startswith("x-freehold-"):
+        return "dropped"
+    if is_credential(name):
+        return "key" if name in KEY_HEADERS else "account"
+    return "plain"
 
 
 def passes_key(endpoint: Endpoint, *, keys_here: bool) -> bool:
@@ -94,10 +86,9 @@ def forwarded(
     """
     headers = []
     meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
-    # As `passes_key`, without a look-up more for each request.
-    key_too = meant and not endpoint.has_own_key and not keys_here
+    key_too = passes_key(endpoint, keys_here=keys_here)
     for name, value in client_headers:
-        kind = _kinds.get(name) or _kind_of(name)
+        kind = _kind_of(name)
         if kind == "plain" or (kind == "account" and meant) or (kind == "key" and key_too):
             if not holds_own_key(value):
                 headers.append((name, value))

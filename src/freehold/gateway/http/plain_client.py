@@ -6,15 +6,17 @@ gave them.
 
 Covered: keep-alive, a connection that was closed while it waited, answers by length, by chunks and to the end of the
 connection, informational answers, back-pressure, deadlines for connecting and for silence.
-Not covered: TLS, proxies and names with a password; `freehold.gateway.http.tls_client` has those.
+TLS for connections that are opened ahead (`open_soon`).
+Not covered: proxies, names with a password, TLS for what is asked now; `freehold.gateway.http.tls_client` has those.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -24,6 +26,7 @@ from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProt
 
 _HEAD_BYTES_MAX = 256 * 1024
 _SWEEP_EVERY_S = 1.0
+_OPENING_MAX, _AGAIN_AFTER_S = 64, 30.0
 # Bodies up to this are sent in one piece with their head.
 _JOINED_BYTES_MAX = 64 * 1024
 
@@ -33,9 +36,20 @@ class Address(NamedTuple):
 
     host: str
     port: int
+    tls: bool = False
 
 
-class _Connection(asyncio.Protocol):
+class AnswerTaker(Protocol):
+    """Who asks for an answer that may be taken as it comes."""
+
+    def take(self, data: bytes) -> BufferedResponse | None:
+        """The first bytes have come: None where they were a whole answer, else what the parser is to fill."""
+
+    def set_exception(self, error: TransportError) -> None:
+        """Nothing has come, and nothing will."""
+
+
+class PlainConnection(asyncio.Protocol):
     """One connection to an endpoint."""
 
     def __init__(self, pool: PlainClient, address: Address) -> None:
@@ -43,6 +57,7 @@ class _Connection(asyncio.Protocol):
         self._address = address
         self._loop = pool.loop
         self._response: BufferedResponse | None = None
+        self._asker: AnswerTaker | None = None
         self._parser = HttpResponseParser(self)
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0
@@ -61,13 +76,27 @@ class _Connection(asyncio.Protocol):
     def send(self, data: list[bytes]) -> BufferedResponse:
         """Send a request; its response has nothing yet."""
         response = self._response = BufferedResponse(self, self._pool.memory)
+        self._begin()
+        for part in data:
+            self.transport.write(part)
+        return response
+
+    def ask(self, data: bytes, asker: AnswerTaker) -> None:
+        """Send a request whose answer goes to `asker` without a parser, if it wants it so."""
+        self._asker = asker
+        self._begin()
+        self.transport.write(data)
+
+    def _begin(self) -> None:
         self._head_bytes = 0
         self.heard_anything = False
         self.heard_s = self._loop.time()
         self._pool.busy.add(self)
-        for part in data:
-            self.transport.write(part)
-        return response
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the endpoint that has answered takes another request."""
+        return self._keeps
 
     def upload(self, pieces: AsyncIterator[list[bytes]], *, chunked: bool) -> None:
         """Send the body behind a head that was sent. The connection carries no other request."""
@@ -117,10 +146,13 @@ class _Connection(asyncio.Protocol):
         self._fail(ReadTimeout("nothing came"))
 
     def _fail(self, error: TransportError) -> None:
+        asker, self._asker = self._asker, None
         response, self._response = self._response, None
         self._pool.busy.discard(self)
         self._stop_uploading()
         self.transport.abort()
+        if asker is not None:
+            asker.set_exception(error)
         if response is not None:
             response.set_exception(error)
 
@@ -130,13 +162,19 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        response = self._response
-        if response is None:
+        asker, response = self._asker, self._response
+        if asker is None and response is None:
             # There was no request.
             self.transport.abort()
             return
         self.heard_s = self._loop.time()
         self.heard_anything = True
+        if asker is not None:
+            self._asker = None
+            response = self._response = asker.take(data)
+        if response is None:
+            self._end_exchange(again=True)
+            return
         problem = None
         try:
             self._parser.feed_data(data)
@@ -164,7 +202,8 @@ class _Connection(asyncio.Protocol):
         """The response is whole; `again` says that the connection may carry another."""
         self._pool.busy.discard(self)
         if again and self._uploading is None and not self.transport.is_closing():
-            self.resume_reading()
+            if self._paused:
+                self.resume_reading()
             self.heard_s = self._loop.time()
             self._pool.release(self, self._address)
         else:
@@ -175,9 +214,9 @@ class _Connection(asyncio.Protocol):
         self._pool.discard(self, self._address)
         self.resume_writing()
         response = self._response
-        if response is None:
+        if response is None and self._asker is None:
             return
-        if error is None and response.status and not self._framed:
+        if error is None and response is not None and response.status and not self._framed:
             # Neither a length nor chunks: the end of the connection is the end of the response.
             self._response = None
             self._pool.busy.discard(self)
@@ -246,8 +285,11 @@ class PlainClient:
     ) -> None:
         self.memory = memory or MemoryBudget()
         self.loop = asyncio.get_running_loop()
-        self.busy: set[_Connection] = set()
-        self._idle: dict[Address, deque[_Connection]] = {}
+        self.busy: set[PlainConnection] = set()
+        self._idle: dict[Address, deque[PlainConnection]] = {}
+        self._opening: set[asyncio.Task[None]] = set()
+        self._not_before_s: dict[Address, float] = {}
+        self._context: ssl.SSLContext | None = None
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._idle_timeout_s = idle_timeout_s
@@ -266,8 +308,7 @@ class PlainClient:
                 connection = await self._connect(address)
             response = connection.send(data)
             try:
-                while (event := response.until_head()) is not None:
-                    await event
+                await response.wait_for_head()
             except RemoteProtocolError:
                 # An endpoint may close a connection while it waits; this request crossed with that.
                 if used and not connection.heard_anything:
@@ -289,8 +330,7 @@ class PlainClient:
         response = connection.send([head])
         connection.upload(pieces, chunked=chunked)
         try:
-            while (event := response.until_head()) is not None:
-                await event
+            await response.wait_for_head()
         except BaseException:
             connection.abort()
             if connection.upload_error is not None:
@@ -298,20 +338,48 @@ class PlainClient:
             raise
         return response
 
-    async def _connect(self, address: Address) -> _Connection:
+    async def _connect(self, address: Address) -> PlainConnection:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await self.loop.create_connection(
-                    lambda: _Connection(self, address), address.host, address.port
+                    lambda: PlainConnection(self, address),
+                    address.host,
+                    address.port,
+                    ssl=self._tls_context() if address.tls else None,
                 )
         except (OSError, TimeoutError) as error:
             raise ConnectError(f"{address.host}, port {address.port}: {error}") from error
         return connection
 
-    def release(self, connection: _Connection, address: Address) -> None:
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = ssl.create_default_context()
+        return self._context
+
+    def open_soon(self, address: Address) -> None:
+        """Open one more connection for a later request; after a failure not before `_AGAIN_AFTER_S`."""
+        if len(self._opening) < _OPENING_MAX and self.loop.time() >= self._not_before_s.get(address, 0.0):
+            task = self.loop.create_task(self._open(address))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, address: Address) -> None:
+        try:
+            connection = await self._connect(address)
+        except ConnectError:
+            self._not_before_s[address] = self.loop.time() + _AGAIN_AFTER_S
+        else:
+            connection.heard_s = self.loop.time()
+            self.release(connection, address)
+
+    def idle(self, address: Address) -> deque[PlainConnection]:
+        """The connections to an address that wait for a request, the last used behind."""
+        return self._idle.setdefault(address, deque())
+
+    def release(self, connection: PlainConnection, address: Address) -> None:
         self._idle.setdefault(address, deque()).append(connection)
 
-    def discard(self, connection: _Connection, address: Address) -> None:
+    def discard(self, connection: PlainConnection, address: Address) -> None:
         idle = self._idle.get(address)
         if idle and connection in idle:
             idle.remove(connection)
@@ -333,6 +401,8 @@ class PlainClient:
     async def close(self) -> None:
         """Close all connections."""
         self._sweeping.cancel()
+        for task in self._opening:
+            task.cancel()
         for connection in [*self.busy]:
             connection.abort()
         for idle in self._idle.values():

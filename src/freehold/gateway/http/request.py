@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 from weakref import WeakSet
 
 import msgspec
 
+from freehold.gateway.http.buffered_response import BufferedResponse
 from freehold.gateway.http.memory import MemoryBudget
+from freehold.gateway.http.response import TransportError
+from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError
 
 STATUS_LINES = {
@@ -27,6 +30,24 @@ _RETRY_AFTER_S = 2.0
 
 Headers = list[tuple[str, str]]
 Handler = Callable[["Request"], Awaitable[None]]
+
+
+class Current(Protocol):
+    """What a connection is answering."""
+
+    @property
+    def cancel_on_disconnect(self) -> bool:
+        """Whether its task is to be ended when the client goes."""
+
+    @property
+    def upgrade(self) -> str:
+        """The protocol that it offers to continue in."""
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header."""
+
+    def connection_lost(self) -> None:
+        """The client has gone."""
 
 
 class ServerState(Protocol):
@@ -96,6 +117,30 @@ class ClientDisconnect(Exception):
     """The client left before its request was whole."""
 
 
+class FirstTry(NamedTuple):
+    """What an endpoint that was asked already has answered, or why it did not; `asked_s` as `time.perf_counter`."""
+
+    endpoint: Endpoint
+    asked_s: float
+    outcome: BufferedResponse | TransportError
+
+    def let_go(self) -> None:
+        """The answer is not wanted."""
+        if isinstance(self.outcome, BufferedResponse):
+            self.outcome.let_go()
+
+
+class Began(NamedTuple):
+    """What was done of a request before its task: its id, when it came, the number by which its arm was drawn, and what
+    has let it in where it is under limits."""
+
+    id: str
+    at_ms: int
+    started_s: float
+    draw: float | None
+    admission: Any = None
+
+
 class Request(msgspec.Struct, eq=False):
     """A request and its response. Header names are in lower case, `first_values` has the first value of each.
 
@@ -126,6 +171,8 @@ class Request(msgspec.Struct, eq=False):
     """Its body is read piece by piece: it may be of any length, and take as long as it goes on."""
     upgrade: str = ""
     """The protocol that the client offers to continue in, where a handler may accept that."""
+    began: Began | None = None
+    first_try: FirstTry | None = None
     _max_bytes: int | None = None
     _waiter: asyncio.Future[None] | None = None
     _chunked: bool = False
@@ -216,6 +263,9 @@ class Request(msgspec.Struct, eq=False):
     def release(self) -> None:
         """Return the room that the body took."""
         self._unwatch()
+        if self.first_try is not None:
+            self.first_try.let_go()
+            self.first_try = None
         self._body.clear()
         self._long = None
         if self._held_bytes:
@@ -255,8 +305,10 @@ class Request(msgspec.Struct, eq=False):
     def send(self, chunks: list[bytes]) -> None:
         """Send pieces of the body, each as a chunk of its own. Wait for `drain` before the next while `is_full`."""
         if self._chunked:
-            frames = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk]
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            if len(chunks) > 1:
+                data = b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk])
+            else:
+                data = b"%x\r\n%b\r\n" % (len(chunks[0]), chunks[0]) if chunks and chunks[0] else b""
         else:
             data = b"".join(chunks)
             if self._bytes_left is not None:

@@ -85,11 +85,7 @@ class UpstreamResponse(ABC):
 
     @property
     def is_stream(self) -> bool:
-        said = self.header("content-type")
-        # Few spell it otherwise: most answers need no copy to be known.
-        return said is not None and (
-            said.startswith(_EVENTS) or (said[:1] in ("T", "t") and said.lower().startswith(_EVENTS))
-        )
+        return (self.header("content-type") or "").lower().startswith(_EVENTS)
 
     @abstractmethod
     async def wait_for_body(self) -> None:

@@ -13,7 +13,7 @@ from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.connection import Connection
 from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.request import Handler, Request
+from freehold.gateway.http.request import Current, Handler
 
 CONNECTIONS_MAX = 16_384
 BACKLOG = 4096
@@ -28,11 +28,17 @@ _LOOK_LATER_EVERY_S, _LATER_S = 0.2, 5.0
 class HttpServer:
     """All connections of a worker. `handler` answers one request and catches what it can.
 
-    `memory` bounds what all of them hold of bodies and answers.
+    `memory` bounds what all of them hold of bodies and answers, `connection` makes one.
     """
 
-    def __init__(self, handler: Handler, memory: MemoryBudget | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        memory: MemoryBudget | None = None,
+        connection: Callable[..., Connection] = Connection,
+    ) -> None:
         self.handler = handler
+        self._connection = connection
         self.memory = memory or MemoryBudget()
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
@@ -74,7 +80,7 @@ class HttpServer:
         )
 
     def _accept(self) -> Connection:
-        connection = Connection(self)
+        connection = self._connection(self)
         self.opening.add(connection)
         return connection
 
@@ -110,7 +116,7 @@ class HttpServer:
                 break
         self.leaving = False
 
-    def end(self, is_over: Callable[[Request], bool]) -> None:
+    def end(self, is_over: Callable[[Current], bool]) -> None:
         """Cut the requests under way of which this is true, as if their clients had gone."""
         for connection in [*self.connections]:
             request = connection.current
@@ -137,7 +143,7 @@ class HttpServer:
 
     async def _connect(self, taken: socket.socket, kept: bool) -> None:
         try:
-            await self.loop.connect_accepted_socket(lambda: Connection(self, kept=kept), taken)
+            await self.loop.connect_accepted_socket(lambda: self._connection(self, kept=kept), taken)
         except OSError:  # its client has gone meanwhile
             taken.close()
 

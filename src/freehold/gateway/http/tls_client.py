@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -21,8 +20,6 @@ from freehold.gateway.http.response import (
     TransportError,
     UpstreamResponse,
 )
-
-_URLS_KEPT, _KEPT_LENGTH_MAX = 256, 512
 
 
 class TlsResponse(UpstreamResponse):
@@ -84,15 +81,12 @@ class TlsClient:
             .pool_idle_timeout(timedelta(seconds=60))
             .build()
         )
-        # The paths of models are few; what is passed on has paths without number.
-        self._parsed = functools.lru_cache(maxsize=_URLS_KEPT)(Url)
 
     async def send(
         self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> TlsResponse:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        parsed = self._parsed(url) if len(url) <= _KEPT_LENGTH_MAX else Url(url)
-        builder = self._client.request(method, parsed).headers(headers)
+        builder = self._client.request(method, Url(url)).headers(headers)
         if body is not None:
             builder = builder.body_bytes(bytes(body))
         return await self._send(builder)

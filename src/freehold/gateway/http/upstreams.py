@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.credentials import query_without_keys
 from freehold.gateway.http.headers import forwarded, passes_key
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.plain_client import Address, PlainClient
+from freehold.gateway.http.plain_client import Address, PlainClient, PlainConnection
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.signing.keeper import NoCredentialsError
 from freehold.signing.signer import Signer
@@ -29,7 +30,6 @@ from urllib.parse import unquote, urlsplit
 
 log = logging.getLogger("freehold.gateway")
 _OFFERED_WITHIN_S = 30.0
-_STARTS_KEPT, _KEPT_LENGTH_MAX = 256, 512
 
 
 class UpstreamFailure(Exception):
@@ -89,7 +89,6 @@ class Upstreams:
         self._tls: TlsClient | None = None
         self.signer = Signer()
         self._addresses: dict[str, Address | None] = {}
-        self._starts: dict[tuple[str, str], bytes] = {}
         self._secrets: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
         self._without_key: set[str] = set()
 
@@ -207,6 +206,27 @@ class Upstreams:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
         return response.status
 
+    def idle(self, endpoint: Endpoint) -> deque[PlainConnection] | None:
+        """The open connections to an endpoint that wait for a request; None where a proxy or a password is between."""
+        address = plain_address(endpoint.base_url) or tls_address(endpoint.base_url)
+        return None if address is None else self._plain.idle(address)
+
+    def open_ahead(self, endpoint: Endpoint) -> None:
+        """Have one more connection over TLS for later; those on plain HTTP stay where they were needed once."""
+        address = tls_address(endpoint.base_url)
+        if address is not None:
+            self._plain.open_soon(address)
+
+    def start_of_post(self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]]) -> bytes:
+        """The head of a request up to the length of its body."""
+        start = request_line(endpoint, target(endpoint.base_url, path, api=endpoint.api))
+        return request_head("POST", start, headers, None)[:-2] + b"content-length: "
+
+    def _address(self, base_url: str) -> Address | None:
+        if base_url not in self._addresses:
+            self._addresses[base_url] = plain_address(base_url)
+        return self._addresses[base_url]
+
     def _sending(
         self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> Awaitable[UpstreamResponse]:
@@ -238,19 +258,10 @@ class Upstreams:
         self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> Awaitable[UpstreamResponse]:
         base_url = endpoint.base_url
-        if base_url not in self._addresses:
-            self._addresses[base_url] = plain_address(base_url)
-        address = self._addresses[base_url]
+        address = self._address(base_url)
         if address is None:
             return self._tls_client().send(method, joined(base_url, path, api=endpoint.api), headers, body)
-        start = self._starts.get((base_url, path))
-        if start is None:
-            start = request_line(endpoint, target(base_url, path, api=endpoint.api))
-            # Paths with a query, and Azure's with a deployment's name, are without number.
-            if "?" not in path and len(path) <= _KEPT_LENGTH_MAX:
-                if len(self._starts) >= _STARTS_KEPT:
-                    self._starts.clear()
-                self._starts[base_url, path] = start
+        start = request_line(endpoint, target(base_url, path, api=endpoint.api))
         return self._plain.send(address, request_head(method, start, headers, body), body or b"")
 
     async def pass_on(
@@ -343,6 +354,14 @@ def plain_address(base_url: str) -> Address | None:
     if parts.scheme != "http" or host is None or parts.username is not None:
         return None
     return None if is_behind_a_proxy(base_url) else Address(host, parts.port or 80)
+
+
+def tls_address(base_url: str) -> Address | None:
+    """Where to connect for an address over TLS; None where it is not, or a password or a proxy is in between."""
+    parts = urlsplit(base_url)
+    if parts.scheme != "https" or parts.hostname is None or parts.username is not None:
+        return None
+    return None if is_behind_a_proxy(base_url) else Address(parts.hostname, parts.port or 443, tls=True)
 
 
 def is_behind_a_proxy(address: str) -> bool:

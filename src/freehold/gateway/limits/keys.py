@@ -76,7 +76,7 @@ class KeyRing:
     def limits_of(self, key: ApiKey) -> list[tuple[str, Limits]]:
         """The limits of a key and of its label that limit anything, each with the name it is counted under."""
         limits = key.limits
-        found = [] if limits is _NO_LIMITS or limits == _NO_LIMITS else [(f"key:{key.name}", limits)]
+        found = [] if limits == _NO_LIMITS else [(f"key:{key.name}", limits)]
         shared = None if key.label is None else self.labels.get(key.label)
         if shared is not None and shared.limits != _NO_LIMITS:
             found.append((shared.account, shared.limits))

@@ -119,6 +119,11 @@ class Limiter:
             self._warned = False
         return Admission(self, acquired, *admission)
 
+    def admit_now(self, limited: Sequence[tuple[str, Limits]], *, tokens: int = 0) -> Admission:
+        """The same where no limit has a queue, and no cap on spending. Raises `OSError` too, where what was used is not
+        known."""
+        return Admission(self, (), *self._check(limited, False, tokens, count=True))
+
     def settle(self, names: Iterable[str], second: int, held: int, tokens: int) -> None:
         """A request that reserved `held` tokens in `second` used `tokens`."""
         self._unsettled.extend((name, second, held, tokens) for name in names)

@@ -13,14 +13,14 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import UpstreamResponse
+from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import (
     LateFailure,
     NoCredentialsFailure,
     UpstreamFailure,
+    upstream_failure,
 )
 from freehold.gateway.proxy import deferral, guards, spend
 from freehold.gateway.proxy.asking import (
@@ -182,7 +182,7 @@ async def _attempt(
             await _reserve(state, exchange, endpoint, target, last=last)
         exchange.note_asking()
         try:
-            response = await _sending(state, exchange, endpoint, path, headers, body, last=last)
+            response = await _sending(state, exchange, request, endpoint, path, headers, body, last=last)
         except UpstreamFailure as error:
             _count_failure(state, exchange, endpoint, error)
             if attempt + 1 == tries or error.timed_out or isinstance(error, NoCredentialsFailure):
@@ -291,24 +291,30 @@ async def _reserve(
         raise NextTarget("spend_cap") from None
 
 
-def _sending(
+async def _sending(
     state: WorkerState,
     exchange: ProxyExchange,
+    request: Request,
     endpoint: Endpoint,
     path: str,
     headers: list[tuple[str, str]],
     body: bytes,
     *,
     last: bool,
-) -> Awaitable[UpstreamResponse]:
-    """The response's head, or its first byte where that has a deadline.
-
-    No coroutine of its own: each one on the way to an endpoint is entered again when it answers.
-    """
+) -> UpstreamResponse:
+    """The response's head, or its first byte where that has a deadline; of the first try what it was."""
+    first_try, request.first_try = request.first_try, None
+    if first_try is not None and first_try.endpoint is endpoint:
+        exchange.first_asked_s = exchange.asked_s = first_try.asked_s
+        if isinstance(first_try.outcome, TransportError):
+            raise upstream_failure(endpoint, first_try.outcome)
+        return first_try.outcome
+    if first_try is not None:
+        first_try.let_go()
     wait_ms = deferral.first_byte_ms(exchange, last=last)
     if wait_ms is None:
-        return state.upstreams.post(endpoint, path, headers, body)
-    return state.upstreams.post_in_time(endpoint, path, headers, body, wait_ms)
+        return await state.upstreams.post(endpoint, path, headers, body)
+    return await state.upstreams.post_in_time(endpoint, path, headers, body, wait_ms)
 
 
 async def _handle_response(

@@ -20,7 +20,7 @@ from freehold.gateway.proxy.translation import ApiRoute, Translation
 from freehold.gateway.spending import UNSEEN_TOKENS, charge_of, ends_of
 from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule, Tier
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Api, Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import ApiKey, Limits, Route, RouteDecision, Target
 from freehold.types.trace import Completeness
@@ -264,16 +264,9 @@ class ProxyExchange(msgspec.Struct, eq=False):
         self.streamed = False
 
     def tokens(self) -> int:
-        """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none."""
-        tail = b"".join(self.chunks[-3:])[-4096:]
-        totals = _TOTAL_TOKENS.findall(tail)
-        if totals and int(totals[-1]) <= len(self.body) + self.chunk_bytes + 2 * UNSEEN_TOKENS:
-            return int(totals[-1])
-        if self.answered_by is None or self.status >= 400:
-            return 0
-        # Anthropic's API has no total.
-        charge = charge_of((), "", "", self.answered_by.api, self.body, self.chunks)
-        return charge.prompt_tokens + charge.completion_tokens
+        """Tokens that were used."""
+        api = None if self.answered_by is None or self.status >= 400 else self.answered_by.api
+        return tokens_used(self.body, self.chunks, self.chunk_bytes, api)
 
     def settle_tokens(self) -> None:
         """Count what the answer used in the place of what was reserved for it."""
@@ -356,6 +349,22 @@ class ProxyExchange(msgspec.Struct, eq=False):
         if endpoint is None or not self.chunks or self.content_encoding not in (None, "identity"):
             return None
         return ends_of(self.chunks, endpoint.api)
+
+
+def tokens_used(body: bytes, chunks: list[bytes], chunk_bytes: int, api: Api | None) -> int:
+    """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none.
+
+    `api` is the one in whose words it is, None for what is not an answer.
+    """
+    tail = b"".join(chunks[-3:])[-4096:]
+    totals = _TOTAL_TOKENS.findall(tail)
+    if totals and int(totals[-1]) <= len(body) + chunk_bytes + 2 * UNSEEN_TOKENS:
+        return int(totals[-1])
+    if api is None:
+        return 0
+    # Anthropic's API has no total.
+    charge = charge_of((), "", "", api, body, chunks)
+    return charge.prompt_tokens + charge.completion_tokens
 
 
 def new_exchange(

@@ -27,7 +27,7 @@ from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import ApiRoute
-from freehold.types.route import Limits
+from freehold.types.route import ApiKey, Limits, Route
 from freehold.wire import openai
 from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError, HttpReply, request_id_header
@@ -46,6 +46,8 @@ _UNANSWERED = frozenset(
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
     exchange = new_exchange(api_route, state.memory, functools.partial(_keep, state))
+    if request.began is not None:
+        exchange.id, exchange.at_ms, exchange.started_s, _, exchange.admission = request.began
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
@@ -57,7 +59,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         kept = None
         if exchange.route is not None and exchange.route.cache is not None:
             kept = repeating.find(state, exchange, request)
-        if limited := _limits_of(state, exchange):
+        if limited := limits_of(state, exchange.key, exchange.route):
             await _apply_limits(state, exchange, limited, is_kept=kept is not None)
         if kept is None:
             if exchange.arm == "candidate":
@@ -72,7 +74,8 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
             raise
         exchange.completeness = "client_aborted"
         state.meters.count("freehold_client_aborts", exchange.route_name)
-        _count_against_candidate(state, exchange)
+        if exchange.first_byte_s is None:
+            count_left_candidate(state, exchange.id)
     except Exception:
         log.exception("unexpected")
         state.meters.count("freehold_refusals", "internal_error", exchange.api_route.kind)
@@ -95,27 +98,21 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         state.reporter.add(exchange.summary(request.header("traceparent"), with_ends=state.config.otel))
 
 
-def _count_against_candidate(state: WorkerState, exchange: ProxyExchange) -> None:
+def count_left_candidate(state: WorkerState, request_id: str) -> None:
     """A client that left a candidate which had said nothing waited for it as long as it could."""
-    if exchange.id in state.meters.candidates_requests and exchange.first_byte_s is None:
-        waited_s = time.perf_counter() - exchange.started_s
-        state.meters.observe("freehold_request_seconds", waited_s, exchange.route_name, "candidate")
+    waiting = state.meters.candidates_requests.get(request_id)
+    if waiting is not None:
+        route, started_s = waiting
+        waited_s = time.perf_counter() - started_s
+        state.meters.observe("freehold_request_seconds", waited_s, route, "candidate")
         if waited_s >= _SILENT_S:
-            state.meters.count("freehold_failures", exchange.route_name, "candidate", "silent")
+            state.meters.count("freehold_failures", route, "candidate", "silent")
 
 
 async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
     """Key, body, peek, route. Raises `ApiError`."""
     header = request.first_values.get
-    host = header("host")
-    if host not in state.hosts.known and (state.hosts.says or not state.keys.required):
-        check_host(state, host)
-    key = exchange.key = state.keys.admit(header)
-    check_may(key, "ask")
-    if header("content-encoding") not in (None, "identity"):
-        raise ApiError(415, "compressed request bodies are not accepted")
-    if (origin := header("origin")) is not None:
-        check_origin(origin, host)
+    key = exchange.key = admitted_key(state, header)
     body = exchange.body = await request.body(state.config.largest_body_bytes)
     start: bytes | None = None
     if len(body) > INLINE_BYTES_MAX:
@@ -135,11 +132,9 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     exchange.tells_arm = header(ARM_HEADER) != "off"
     exchange.session = header("x-freehold-session")
     exchange.user = (
-        header("x-freehold-user") or _text_or_none(peek.user) or _text_or_none(peek.safety_identifier)
+        header("x-freehold-user") or text_or_none(peek.user) or text_or_none(peek.safety_identifier)
     )
-    exchange.capturing = state.config.capture != "off" and not (
-        state.config.capture_opt_out and header("x-freehold-capture") == "off"
-    )
+    exchange.capturing = is_capturing(state, header)
     route = exchange.route = state.table.find(model, header, None if key is None else key.name)
     if key is not None and (key.models or key.routes):
         check_scope(key, model, None if route is None else route.name)
@@ -150,11 +145,34 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     elif (settled := state.table.settled.get(route.name)) is not None:
         exchange.decision = settled
     else:
-        sticky_key = _assignment_key(state, exchange, header, start)
-        exchange.decision = decide(route, sticky_key, state.draw())
+        sticky_key = assignment_key(route, header, exchange.user, body, start)
+        if names_no_user(route, exchange.user):
+            note_without_user(state, route.name)
+        draw = None if request.began is None else request.began.draw
+        exchange.decision = decide(route, sticky_key, state.draw() if draw is None else draw)
         if sticky_key is not None:
             exchange.assignment_key = hash_key(route.name, sticky_key)
     exchange.arm = exchange.decision.arm
+
+
+def admitted_key(state: WorkerState, header: Callable[[str], str | None]) -> ApiKey | None:
+    """The key of a request that may be let in, by its headers. Raises `ApiError`."""
+    host = header("host")
+    if state.hosts.says or not state.keys.required:
+        check_host(state, host)
+    key = state.keys.admit(header)
+    check_may(key, "ask")
+    if header("content-encoding") not in (None, "identity"):
+        raise ApiError(415, "compressed request bodies are not accepted")
+    if (origin := header("origin")) is not None:
+        check_origin(origin, host)
+    return key
+
+
+def is_capturing(state: WorkerState, header: Callable[[str], str | None]) -> bool:
+    """Whether an answer to a request with these headers is kept."""
+    opts_out = state.config.capture_opt_out and header("x-freehold-capture") == "off"
+    return state.config.capture != "off" and not opts_out
 
 
 def check_host(state: WorkerState, host: str | None) -> None:
@@ -173,11 +191,10 @@ def check_origin(origin: str, host: str | None) -> None:
         raise ApiError(403, "pages of other origins may not ask", code="origin_not_allowed")
 
 
-def _limits_of(state: WorkerState, exchange: ProxyExchange) -> list[tuple[str, Limits]]:
+def limits_of(state: WorkerState, key: ApiKey | None, route: Route | None) -> list[tuple[str, Limits]]:
     """The limits of the key, its label and the route, each with its name in the counters."""
-    key, route = exchange.key, exchange.route
     limited = [] if key is None else state.keys.limits_of(key)
-    if route is not None and route.limits is not _NO_LIMITS and route.limits != _NO_LIMITS:
+    if route is not None and route.limits != _NO_LIMITS:
         limited.append((f"route:{route.name}", route.limits))
     return limited
 
@@ -194,14 +211,15 @@ async def _apply_limits(
     tokens = 0
     for _, limits in limited:
         if limits.tokens_per_minute is not None:
-            tokens = spend.most_tokens(exchange)
+            tokens = spend.most_tokens(exchange.api_route.kind, exchange.body, exchange.bounds)
             break
-    exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
+    if exchange.admission is None:
+        exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
     exchange.capped = [one for one in limited if one[1].caps_spending]
     exchange.metered = [name for name, limits in limited if limits.counts_tokens]
 
 
-def _text_or_none(value: Any) -> str | None:
+def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
@@ -215,28 +233,34 @@ async def _read_long(state: WorkerState, exchange: ProxyExchange) -> bytes:
     return start
 
 
-def _assignment_key(
-    state: WorkerState, exchange: ProxyExchange, header: Callable[[str], str | None], start: bytes | None
+def assignment_key(
+    route: Route,
+    header: Callable[[str], str | None],
+    user: str | None,
+    body: bytes,
+    start: bytes | None = None,
 ) -> str | bytes | None:
     """What keeps one user or conversation on one arm; None when the request names no such thing.
 
     A request without a user is kept on its conversation's arm: drawn one by one, half of all conversations would be
-    answered by both models.
+    answered by both models. `start` is the beginning of a body where it was read already.
     """
-    assert exchange.route is not None
-    sticky = exchange.route.sticky
+    sticky = route.sticky
     if sticky.startswith("header:"):
         return header(sticky[7:].strip().lower())
-    if sticky == "user":
-        if exchange.user is not None:
-            return exchange.user
-        _note_without_user(state, exchange.route.name)
-    if exchange.session:
-        return exchange.session
-    return openai.conversation_start(exchange.body) if start is None else start
+    if sticky == "user" and user is not None:
+        return user
+    if session := header("x-freehold-session"):
+        return session
+    return openai.conversation_start(body) if start is None else start
 
 
-def _note_without_user(state: WorkerState, route: str) -> None:
+def names_no_user(route: Route, user: str | None) -> bool:
+    """Whether a request lacks what its route's users are told apart by."""
+    return route.sticky == "user" and user is None
+
+
+def note_without_user(state: WorkerState, route: str) -> None:
     """Count it, and say it once a route in each worker's log."""
     if ("freehold_requests_without_user", (route,)) not in state.meters.counters:
         log.warning(

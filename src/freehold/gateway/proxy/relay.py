@@ -11,7 +11,13 @@ from freehold.gateway.http.response import NoRoom, TransportError, UpstreamRespo
 from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader, with_usage
-from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
+from freehold.gateway.proxy.translation import (
+    UNREADABLE,
+    ApiRoute,
+    StreamTranslation,
+    Translation,
+    unreadable_answer,
+)
 from freehold.types.endpoint import ANY_MODEL, Endpoint
 from freehold.wire.errors import ApiError, cut_off, is_only_error, request_id_header, told_error
 from freehold.wire.openai import begins_with_error
@@ -161,20 +167,35 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     exchange.streamed = response.is_stream
     exchange.content_encoding = response.header("content-encoding")
     exchange.content_type = response.header("content-type") or ""
-    headers = response_headers(response)
-    headers += (("server", "freehold"), (REQUEST_HEADER, exchange.id))
-    usual = request_id_header(exchange.api_route.api)
-    if response.header(usual) is None:
-        headers.append((usual, exchange.id))
-    if exchange.tells_arm:
-        headers.append((ARM_HEADER, exchange.answered_arm))
+    headers = client_headers(
+        response,
+        exchange.api_route,
+        exchange.id,
+        arm=exchange.answered_arm if exchange.tells_arm else None,
+        traced=exchange.capturing,
+    )
     if exchange.capturing:
-        headers.append((_TRACE_HEADER, exchange.id))
-        exchange.upstream_id = _upstream_id(response)
+        exchange.upstream_id = upstream_id(response)
     return headers
 
 
-def _upstream_id(response: UpstreamResponse) -> str | None:
+def client_headers(
+    response: UpstreamResponse, api_route: ApiRoute, request_id: str, *, arm: str | None, traced: bool
+) -> Headers:
+    """The headers of an answer as the client gets them."""
+    headers = response_headers(response)
+    headers += (("server", "freehold"), (REQUEST_HEADER, request_id))
+    usual = request_id_header(api_route.api)
+    if response.header(usual) is None:
+        headers.append((usual, request_id))
+    if arm is not None:
+        headers.append((ARM_HEADER, arm))
+    if traced:
+        headers.append((_TRACE_HEADER, request_id))
+    return headers
+
+
+def upstream_id(response: UpstreamResponse) -> str | None:
     """What the upstream calls the request, by which its operator finds it; None where it says nothing."""
     for name in _UPSTREAM_IDS:
         if (value := response.header(name)) is not None:
@@ -210,9 +231,16 @@ def _name_to_tell(exchange: ProxyExchange, endpoint: Endpoint) -> ModelName | No
 
     What a route decides names the model that answered.
     """
-    if endpoint.engine_kind.is_rented or exchange.route is not None or exchange.content_encoding is not None:
+    if exchange.content_encoding is not None:
         return None
-    served = endpoint.served(exchange.model)
+    return model_name_told(endpoint, exchange.model, routed=exchange.route is not None)
+
+
+def model_name_told(endpoint: Endpoint, model: str, *, routed: bool) -> ModelName | None:
+    """The same for a model of an endpoint, with a route or without."""
+    if endpoint.engine_kind.is_rented or routed:
+        return None
+    served = endpoint.served(model)
     if served is None or served.upstream_name in (served.name, ANY_MODEL):
         return None
     return ModelName(served.upstream_name, served.name)
@@ -312,7 +340,7 @@ class ClientSink:
 
     @property
     def is_full(self) -> bool:
-        return self._request.is_full
+        return self._request.transport.writing_paused
 
     @property
     def within_event(self) -> bool:
@@ -335,21 +363,13 @@ class ClientSink:
             ):
                 exchange.keep()
         if self._stream_filter is not None:
-            chunks = _all_translated(exchange, self._stream_filter, chunks)
+            came, chunks = chunks, []
+            for chunk in came:
+                chunks.append(_translated(exchange, self._stream_filter, chunk))
+                if exchange.completeness != "complete":
+                    break  # what follows cannot be read either
         self._request.send(chunks)
         return exchange.completeness == "complete"
-
-
-def _all_translated(
-    exchange: ProxyExchange, stream_filter: StreamTranslation, chunks: list[bytes]
-) -> list[bytes]:
-    """What the client is sent for some chunks, up to the first that cannot be read."""
-    out = []
-    for chunk in chunks:
-        out.append(_translated(exchange, stream_filter, chunk))
-        if exchange.completeness != "complete":
-            break
-    return out
 
 
 def _translated(exchange: ProxyExchange, stream_filter: StreamTranslation, data: bytes | None) -> bytes:

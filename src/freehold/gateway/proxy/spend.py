@@ -17,6 +17,7 @@ import msgspec
 from freehold.costs.prices import longest_prompt
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import nano_of
+from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy.asked_bounds import LONGEST_ANSWER, LONGEST_CONTEXT, AskedBounds, bounds_of
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.state import WorkerState
@@ -153,7 +154,9 @@ def _most(
     prompt = len(body) // _BYTES_PER_TOKEN
     if not bounds.all_in_body:
         prompt = max(prompt, context or LONGEST_CONTEXT)
-    completion = _most_completion(exchange, bounds, min(LONGEST_ANSWER, context or LONGEST_ANSWER))
+    completion = _most_completion(
+        exchange.api_route.kind, bounds, min(LONGEST_ANSWER, context or LONGEST_ANSWER)
+    )
     # Writing to a cache costs more than reading: where the request asks for it, all of the prompt may be written.
     written = prompt if b'"cache_control"' in body or endpoint.api != "anthropic" else 0
     usage = Usage(
@@ -168,17 +171,17 @@ def _most(
     )
 
 
-def most_tokens(exchange: ProxyExchange) -> int:
+def most_tokens(kind: ApiKind, body: bytes, bounds: AskedBounds | None = None) -> int:
     """The most tokens that a request and its answer are taken to use, where a rate of them is limited."""
-    bounds = _bounds(exchange)
-    prompt = len(exchange.body) // _BYTES_PER_TOKEN
+    bounds = bounds or bounds_of(body)
+    prompt = len(body) // _BYTES_PER_TOKEN
     if not bounds.all_in_body:
         prompt = max(prompt, _USUAL_CONTEXT)
-    return prompt + _most_completion(exchange, bounds, _USUAL_ANSWER)
+    return prompt + _most_completion(kind, bounds, _USUAL_ANSWER)
 
 
-def _most_completion(exchange: ProxyExchange, bounds: AskedBounds, unstated: int) -> int:
-    if exchange.api_route.kind in ("embeddings", "count_tokens"):
+def _most_completion(kind: ApiKind, bounds: AskedBounds, unstated: int) -> int:
+    if kind in ("embeddings", "count_tokens"):
         return 0
     return bounds.answers * (unstated if bounds.answer_tokens is None else bounds.answer_tokens)
 

@@ -154,11 +154,6 @@ class _Answers(msgspec.Struct):
     count: int = 0
 
 
-def _add(cells: list[float], seconds: float, edges: tuple[float, ...] = BUCKETS_S) -> None:
-    cells[bisect_left(edges, seconds)] += 1
-    cells[-1] += seconds
-
-
 def _bounded(known: dict[str, str], name: str) -> str:
     """The label of a name that is not known yet. What clients may choose must not make a series for each choice."""
     if len(known) >= LABEL_VALUES_MAX:
@@ -258,8 +253,10 @@ class Meters:
             )
         answers.count += 1
         if first_byte_s is not None:
-            _add(answers.first_byte, first_byte_s)
-        _add(answers.whole, whole_s)
+            answers.first_byte[bisect_left(BUCKETS_S, first_byte_s)] += 1
+            answers.first_byte[-1] += first_byte_s
+        answers.whole[bisect_left(BUCKETS_S, whole_s)] += 1
+        answers.whole[-1] += whole_s
 
     def count_waits(self, route: str, endpoint: str, added_s: float, upstream_s: float | None) -> None:
         """Count the seconds until a request was put to an endpoint, and from then until it began to answer."""
@@ -269,9 +266,11 @@ class Meters:
                 self._cells("freehold_added_seconds", (route,)),
                 self._cells("freehold_upstream_seconds", (endpoint,)),
             )
-        _add(waits[0], added_s, _SHORT_S)
+        waits[0][bisect_left(_SHORT_S, added_s)] += 1
+        waits[0][-1] += added_s
         if upstream_s is not None:
-            _add(waits[1], upstream_s)
+            waits[1][bisect_left(BUCKETS_S, upstream_s)] += 1
+            waits[1][-1] += upstream_s
 
     def _cells(self, name: str, labels: Labels) -> list[float]:
         """A histogram's counts by bucket, and behind them the sum of all values."""
