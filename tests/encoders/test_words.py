@@ -19,12 +19,14 @@ def test_pieces_are_words_pairs_and_parts_of_words():
     )  # fmt: skip
 
 
-def test_the_values_of_a_view_have_length_one_and_rare_pieces_count_more():
+def test_the_values_of_a_view_have_length_one_by_kind_and_rare_pieces_count_more():
     made = words.learn([["pin lost", "pin found", "pin lost"], ["", "", ""]])
     names = list(chain(*made.known))
     places, values = made.of(("pin lost lost", "pin"))
-    assert np.linalg.norm(values) == pytest.approx(1)
     by_name = {names[at]: value for at, value in zip(places, values, strict=True)}
+    for whole in (True, False):
+        of_kind = [value for name, value in by_name.items() if name.startswith("=") == whole]
+        assert np.linalg.norm(of_kind) == pytest.approx(1)
     assert by_name["=lost"] > by_name["=pin"] > 0
     assert "found" not in " ".join(names), "what only one text has is not known"
     assert made.of(("", ""))[0] == made.of(("xyz",))[0] == []

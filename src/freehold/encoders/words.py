@@ -1,7 +1,8 @@
 """Words and their parts as features of a text: what a bag of them tells besides its embedding.
 
-Words, pairs of neighbours, and runs of two to five characters within a word, each counted (a logarithm of it), weighed
-by how rare it is, and all of a text together brought to length 1.
+Words with pairs of neighbours, and runs of two to five characters within a word: each counted (a logarithm of it) and
+weighed by how rare it is, then those of a text of either kind brought to length 1, so that the many runs of a long text
+do not drown its words.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     Floats: TypeAlias = npt.NDArray[np.float32]
 
 MOST_PIECES = 20_000
-"""Of each view; the commonest are known."""
+"""Of each kind and view; the commonest are known."""
+WHOLE = "="
+"""What a piece begins with that is a word or two."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -41,13 +44,13 @@ def pieces(text: str) -> Iterator[str]:
     """All pieces of a text, each as often as it comes."""
     words = words_of(text[:MOST_CHARACTERS].lower())
     for word in words:
-        yield f"={word}"
+        yield f"{WHOLE}{word}"
         padded = f" {word} "
         for size in range(2, 6):
             for at in range(len(padded) - size + 1):
                 yield padded[at : at + size]
     for one, other in pairwise(words):
-        yield f"={one} {other}"
+        yield f"{WHOLE}{one} {other}"
 
 
 class Words:
@@ -61,6 +64,7 @@ class Words:
             {piece: start + at for at, piece in enumerate(one)}
             for start, one in zip(starts, self.known, strict=True)
         ]
+        self._is_whole = [piece.startswith(WHOLE) for one in self.known for piece in one]
 
     def as_json(self) -> bytes:
         """As a file has them, which `read` reads."""
@@ -75,9 +79,12 @@ class Words:
         for known, text in zip(self._places, texts, strict=False):
             counts = Counter(known[piece] for piece in pieces(text) if piece in known)
             each = [(1 + math.log(count)) * float(self.weights[at]) for at, count in counts.items()]
-            length = math.sqrt(sum(value * value for value in each))
+            squares = [0.0, 0.0]
+            for at, value in zip(counts, each, strict=True):
+                squares[self._is_whole[at]] += value * value
+            lengths = [math.sqrt(one) for one in squares]
             places += counts
-            values += [value / length for value in each]
+            values += [value / lengths[self._is_whole[at]] for at, value in zip(counts, each, strict=True)]
         return places, values
 
 
@@ -106,7 +113,9 @@ def learn(views: Sequence[Sequence[str]]) -> Words:
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(set(pieces(text)))
-        common = [one for one in counts.most_common(MOST_PIECES) if one[1] > 1]
+        by_count = [one for one in counts.most_common() if one[1] > 1]
+        common = [one for one in by_count if one[0].startswith(WHOLE)][:MOST_PIECES]
+        common += [one for one in by_count if not one[0].startswith(WHOLE)][:MOST_PIECES]
         known.append([piece for piece, _ in common])
         weights += [math.log((1 + len(texts)) / (1 + count)) + 1 for _, count in common]
     return Words(known, np.array(weights, dtype=np.float32).round(5))

@@ -13,7 +13,7 @@ from freehold.training.encoder.base import Floats
 from freehold.training.encoder.heads import FittedHead, Parts
 from freehold.training.encoder.prepared import Examples
 
-PENALTY = 0.5
+PENALTY = 1.0
 """Inverse regularization of the support vector machines (hinge, squared)."""
 
 

@@ -98,6 +98,7 @@ words = json.load(open("words.json"))
 def counted(texts):
     """How much of each piece of a word the texts have."""
     counts, start = np.zeros(len(words["weights"])), 0
+    whole = np.array([piece[0] == "=" for known in words["known"] for piece in known])
     for known, text in zip(words["known"], texts):
         places, here = {piece: start + at for at, piece in enumerate(known)}, np.zeros(len(counts))
         each = re.findall(r"\w+|[^\w\s]", text[:50000].lower())
@@ -106,7 +107,9 @@ def counted(texts):
             if piece in places:
                 here[places[piece]] += 1
         here = np.where(here > 0, 1 + np.log(np.maximum(here, 1)), 0) * words["weights"]
-        counts, start = counts + here / max(np.linalg.norm(here), 1e-9), start + len(known)
+        for some in (whole, ~whole):
+            counts[some] += here[some] / max(np.linalg.norm(here[some]), 1e-9)
+        start += len(known)
     return counts
 
 '''
