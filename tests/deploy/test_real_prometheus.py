@@ -40,11 +40,11 @@ NOT_MADE = {
     "Kept answers and preparations B": "no model is prepared here",
 }
 """Queries that the traffic below makes no series for, each with the reason. Alerts are silent, but for `FIRING`."""
-NO_SERIES = {"FreeholdRequestsRefusedUnchecked"}
+NO_SERIES = {"FreeholdRequestsRefusedUnchecked", "FreeholdEndpointRefuses"}
 """Alerts for what does not happen here."""
 ROUNDS = 30
 FIRING = {
-    "FreeholdNotReady", "FreeholdErrorRate", "FreeholdRolledBack", "FreeholdBreakerOpen", "FreeholdEndpointDown",
+    "FreeholdRouteUnanswered", "FreeholdErrorRate", "FreeholdRolledBack", "FreeholdBreakerOpen", "FreeholdEndpointDown",
     "FreeholdFallsBack", "FreeholdCostUnknown", "FreeholdCertificateExpires",
 }  # fmt: skip
 SIDES = {"incumbent": Target(endpoint="rented"), "candidate": Target(endpoint="own")}

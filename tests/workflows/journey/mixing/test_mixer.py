@@ -127,7 +127,7 @@ def test_a_rollout_gets_the_rule_and_refuses_a_stale_one(migrated):
         stale = msgspec.structs.replace(
             rule, tiers=(msgspec.structs.replace(rule.candidate, identity="older"),)
         )
-        store.put(msgspec.structs.replace(mixture, rule=stale))
+        store.put(msgspec.structs.replace(mixture, rule=stale.at(stale.threshold)))
         with pytest.raises(UsageError, match="with the identity older"):
             with_mixture(store, route, verdict=verdict)
         store.put(msgspec.structs.replace(mixture, dataset_id="of last month"))

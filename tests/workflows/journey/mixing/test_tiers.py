@@ -25,7 +25,7 @@ def sure_of(name, is_easy):
         text = seen.json["messages"][-1]["content"]
         if is_easy(text):
             return plain(told("lamp" if "lamp" in text else "refund", -0.01 - 1e-5 * (len(text) % 7)))
-        return plain(told("sofa", -2.0 - 1e-3 * (hash(text) % 97)))
+        return plain(told("sofa", -2.0 - 1e-3 * (sum(map(ord, text)) % 97)))
 
     fake.answer = respond
     return fake

@@ -32,7 +32,7 @@ from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.types.selected import RequestCost
+from freehold.types.selected import RequestCost, SelectionScores
 from freehold.workflows.data.curate import label_shifts_of
 from freehold.workflows.journey.measuring import SELECTION_SPLIT, is_pairwise, measured, request_cost
 from freehold.workflows.journey.methods import Bench, Candidate, Made
@@ -162,7 +162,9 @@ class Mixer:
         stated, here = bench.project.config.incumbent, seen.mixture.share or 0.0
         shares = (here,) if rule.way == "router" else seen.mixture.shares_asked or (0.0,) * len(rule.tiers)
         before = [self._front_of(one) for one in rule.tiers[: rule.tiers.index(rule.candidate)]]
-        costs = [self._cost(one, planned.selection_samples) for one in [*before, Front(candidate, made)]]
+        asked = [*before, Front(candidate, made)]
+        measured_ones = [measured(bench, one.candidate, one.made, items=planned.selection_samples) for one in asked]
+        costs = [self._cost(*each) for each in zip(asked, measured_ones, strict=True)]
         if seen.mixture.rule is None:
             shares = (*([0.0] * len(before)), 1.0)
         cost = rest.mixture_cost(
@@ -194,10 +196,9 @@ class Mixer:
             base_url = endpoint_of(self.bench.project.config, named).base_url
             tier = Tier(model=tier.model, endpoint=named, base_url=base_url)
         scores = measured(self.bench, one.candidate, one.made, items=items)
-        return planning.AskedTier(tier, scores, float(self._cost(one, items).usd_per_1000 or math.inf))
+        return planning.AskedTier(tier, scores, float(self._cost(one, scores).usd_per_1000 or math.inf))
 
-    def _cost(self, one: Front, items: int) -> RequestCost:
-        scores = measured(self.bench, one.candidate, one.made, items=items)
+    def _cost(self, one: Front, scores: SelectionScores) -> RequestCost:
         return request_cost(
             one.candidate, one.made.plan, scores, self.bench.project.config, self.bench.machine
         )
