@@ -113,9 +113,6 @@ def mixture_figures(mixture: Mixture) -> list[tuple[str, str]]:
     k, rule, curve, cost = mixture.comparison, mixture.rule, mixture.curve, mixture.cost
     if rule is not None and curve is not None:
         rows.append(("decided", f"{curve_name(curve).lower()}, from a calibrated {rule.threshold:.3f} on"))
-        if len(mixture.shares_asked) > 1:
-            asked = zip(rule.tiers, mixture.shares_asked, strict=False)
-            rows.append(("asked in turn", "; ".join(f"{one.title} {percent(share)}" for one, share in asked)))
     if k is not None:
         low, high = percent(mixture.share_low), percent(mixture.share_high)
         rows.append(("answered here", f"{percent(mixture.share)}, between {low} and {high}"))

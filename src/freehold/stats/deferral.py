@@ -243,23 +243,19 @@ def share_interval(answered_here: Bools, codes: Codes | None, alpha: float = 0.0
 def best_curve(curves: Sequence[MixtureCurve]) -> int | None:
     """The place of the curve whose mixtures lose least on average over all shares; None where none has a threshold.
 
-    Ties go to a router, whose deferred requests cost no work of the candidate, then to the first.
+    Beyond the answers that carry a signal a curve goes straight on to the candidate alone. Ties go to a router, whose
+    deferred requests cost no work of the candidate, then to the first.
     """
-    able = [place for place, curve in enumerate(curves) if curve.points]
-    return max(
-        able,
-        key=lambda place: (round(mean_over_shares(curves[place]), 12), curves[place].signal == "router"),
-        default=None,
-    )
-
-
-def mean_over_shares(curve: MixtureCurve) -> float:
-    """The mean difference over all shares; beyond the answers that carry a signal straight on to the candidate
-    alone."""
-    at = [0.0, *(point.share for point in curve.points), 1.0]
-    heights = [curve.rest, *(point.difference for point in curve.points), curve.whole]
     shares = np.linspace(0, 1, round(1 / GRID_STEP) + 1)
-    return float(np.interp(shares, at, heights).mean())
+
+    def height(place: int) -> tuple[float, bool]:
+        one = curves[place]
+        at = [0.0, *(point.share for point in one.points), 1.0]
+        heights = [one.rest, *(point.difference for point in one.points), one.whole]
+        return round(float(np.interp(shares, at, heights).mean()), 12), one.signal == "router"
+
+    able = [place for place, curve in enumerate(curves) if curve.points]
+    return max(able, key=height) if able else None
 
 
 def taken_share(proven: Sequence[float], margin: float) -> int:

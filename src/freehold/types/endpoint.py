@@ -76,13 +76,6 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
     """What is done to chat requests before its candidate is asked."""
     memory: Fit | None = None
     """What it takes of this machine's memory, and the basis of that; None where it cannot be computed."""
-    in_front: tuple[ServePlan, ...] = ()
-    """Those of cheaper models that a route asks before this one, each by an engine of its own."""
-
-    @property
-    def together(self) -> tuple[ServePlan, ...]:
-        """It, and those that are served beside it."""
-        return (self, *self.in_front)
 
     @property
     def memory_bytes(self) -> int:

@@ -122,8 +122,6 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     """Whether all of them were promoted, and the candidate alone after them."""
     comparison: Comparison | None = None
     share: float | None = None
-    shares_asked: tuple[float, ...] = ()
-    """Share of the held-out requests that each tier with a signal is asked, where a mixture was taken."""
     share_low: float | None = None
     share_high: float | None = None
     """Share of held-out requests that the candidate answered, with its interval."""

@@ -19,9 +19,6 @@ class DeferConfig(Table, frozen=True, kw_only=True):
 
     least_share: Annotated[float, Meta(gt=0, le=1, description="above 0, up to 1 (0.2 is a fifth)")] = 0.2
     """Smallest share answered here that is worth it, the first that is tested; 1 plans no mixture."""
-    tiers: Annotated[int, Meta(ge=1, le=3, description="1 to 3")] = 1
-    """How many models of your own may be asked in turn: cheaper ones of `[[candidates]]` in front of the one that is
-    proven, each answering what it is sure of."""
     upper: str | None = None
     """A larger model of your own that answers what the candidate is not sure of, in the incumbent's place: one of
     `[[endpoints]]` (`NAME`, or `NAME/MODEL`), or one of `[[candidates]]` that runs behind one, by its name or model.

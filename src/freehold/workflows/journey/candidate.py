@@ -34,7 +34,7 @@ from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult, Verdict
 from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
 from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, method_named
-from freehold.workflows.journey.mixing.mixer import Front, Mixer
+from freehold.workflows.journey.mixing.mixer import Mixer
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import now
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, answers_file, evaluate
@@ -75,8 +75,6 @@ class CandidateRunner:
     together: str | None = None
     part: float = 1.0
     """Of several candidates that are looked at together, this one's of the look's alpha."""
-    fronts: tuple[Front, ...] = ()
-    """Other candidates that were made, and may answer before it."""
 
     @property
     def looks(self) -> Looks:
@@ -150,7 +148,7 @@ class CandidateRunner:
             leak=leaks,
             served_as=made.plan.served_name,
         )
-        return CandidateOutcome(report, mixer.plan_of(made, mixture))
+        return CandidateOutcome(report, made.plan)
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
@@ -170,7 +168,7 @@ class CandidateRunner:
     @property
     def mixer(self) -> Mixer:
         """Plans its mixture with the incumbent."""
-        return Mixer(self.bench, self.looks, self.fronts)
+        return Mixer(self.bench, self.looks)
 
     def _joined(
         self,

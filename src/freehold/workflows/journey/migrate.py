@@ -33,10 +33,9 @@ from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, read_traffic
-from freehold.workflows.journey.candidate import CandidateOutcome, CandidateRunner, MadeCandidate
+from freehold.workflows.journey.candidate import CandidateOutcome, CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.mixing.mixer import Front
 from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
@@ -153,8 +152,7 @@ def try_candidates(bench: Bench, known: Sequence[Candidate]) -> TriedCandidates:
         outcome = runner.run(known[0])
         proven = None if outcome.plan is None else outcome.report
         return TriedCandidates((outcome.report,), None, proven, outcome.plan)
-    selector = Selector(runner, known)
-    reports, proofs, choice = selector.select()
+    reports, proofs, choice = Selector(runner, known).select()
     if not proofs:
         return TriedCandidates(tuple(reports), choice, None, None)
     bench.progress.say(choice.why)
@@ -163,11 +161,7 @@ def try_candidates(bench: Bench, known: Sequence[Candidate]) -> TriedCandidates:
         together = content_id(
             [bench.dataset.id, bench.task, [(one.candidate.key, part) for one, part in proofs]]
         )
-    made = [one for one in selector.made if one.made is not None]
-    outcomes = [
-        replace(runner, together=together, part=part, fronts=fronts_of(one, made)).prove(one)
-        for one, part in proofs
-    ]
+    outcomes = [replace(runner, together=together, part=part).prove(one) for one, part in proofs]
     taken = max(outcomes, key=_preferred)
     for (one, _), outcome in zip(proofs, outcomes, strict=True):
         report = outcome.report
@@ -182,11 +176,6 @@ def try_candidates(bench: Bench, known: Sequence[Candidate]) -> TriedCandidates:
         why = f"{choice.why}; {taken.report.label} {_how_it_ended(taken.report)}"
         choice = msgspec.structs.replace(choice, chosen=taken.report.label, why=why)
     return TriedCandidates(tuple(reports), choice, taken.report, taken.plan)
-
-
-def fronts_of(one: MadeCandidate, made: Sequence[MadeCandidate]) -> tuple[Front, ...]:
-    """The other candidates that were made."""
-    return tuple(Front(each.candidate, each.made) for each in made if each.made and each is not one)
 
 
 def _preferred(outcome: CandidateOutcome) -> tuple[bool, float, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from freehold.datasets import building
@@ -16,10 +14,9 @@ from freehold.types.mixture import Mixture
 from freehold.types.progress import Progress
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import LOCK, prepare
-from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate
+from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.mixing.mixer import Front
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
@@ -66,7 +63,6 @@ def plan_mixture(
         one = runner.make(candidate)
         if one.made is None:
             raise UsageError(f"{candidate.label} cannot be made: {one.report.stopped}")
-        runner = replace(runner, fronts=_as_before(store, runner, one, known))
         planned = runner.mixer.plan(candidate, one.made)
         if planned.rule is not None and not anyway:
             planned = _unless_spent(bench, planned, runner.looks.plan)
@@ -77,18 +73,6 @@ def plan_mixture(
         if outcome.plan is not None:
             store.put(outcome.plan)
         return outcome.report.mixture or planned
-
-
-def _as_before(
-    store: Store, runner: CandidateRunner, one: MadeCandidate, known: tuple[Candidate, ...]
-) -> tuple[Front, ...]:
-    """Those that stood in front of the candidate in the last look at it: made already."""
-    report = store.latest(Report)
-    if runner.bench.project.config.defer.tiers < 2 or report is None:
-        return ()
-    measured = {row.label for row in report.candidates if row.selection is not None}
-    made = [runner.make(each) for each in known if each.label in measured and each != one.candidate]
-    return tuple(Front(each.candidate, each.made) for each in made if each.made is not None)
 
 
 def _unless_spent(bench: Bench, planned: Mixture, plan: LookPlan) -> Mixture:

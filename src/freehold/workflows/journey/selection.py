@@ -188,11 +188,6 @@ class Selector:
         return USUAL_MINUTES
 
     @property
-    def made(self) -> list[MadeCandidate]:
-        """Those that were made and answered; one that is hopeless alone may still stand before another."""
-        return [one.made for one in self._tried.values() if one.made.made is not None and one.fault is None]
-
-    @property
     def items(self) -> int:
         """Samples of the selection split."""
         return self.bench.dataset.split(SELECTION_SPLIT).samples

@@ -209,7 +209,7 @@ def up(
     # Before the store is opened, which would make a new one in place of one that is lost.
     key_requirement.check_file(project.keys_file, store_file(project.store_url))
     check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
-    plans = list((plan or _chosen(project, progress)).together) if with_engine else []
+    plans = [plan or _chosen(project, progress)] if with_engine else []
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)

@@ -37,7 +37,7 @@ OWN = [
 
 
 def test_who_answers_by_the_rule():
-    assert (decide(RULE, SAMPLES, [OWN]).surest >= RULE.threshold).tolist() == [
+    assert (decide(RULE, SAMPLES, OWN) >= RULE.threshold).tolist() == [
         True,
         False,
         False,
@@ -48,7 +48,7 @@ def test_who_answers_by_the_rule():
     declared = msgspec.structs.replace(
         RULE, always_incumbent=({"team": "legal"},), never_defer_out=({"team": "health"},)
     )
-    assert (decide(declared, SAMPLES, [OWN]).surest >= RULE.threshold).tolist() == [
+    assert (decide(declared, SAMPLES, OWN) >= RULE.threshold).tolist() == [
         True,
         False,
         False,
@@ -61,7 +61,7 @@ def test_who_answers_by_the_rule():
 def test_the_mixture_has_the_incumbents_results_elsewhere():
     theirs = [answer(at, None, value=1.0) for at in range(6)]
     results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
-    made = mixed(results, decide(RULE, SAMPLES, [OWN]), RULE.threshold)
+    made = mixed(results, decide(RULE, SAMPLES, OWN) >= RULE.threshold)
     assert [one.score.value for one in made.candidate] == [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
     assert made.incumbent is theirs
 
@@ -70,7 +70,7 @@ def test_an_upper_model_has_its_results_where_it_answers():
     theirs = [answer(at, None, value=1.0) for at in range(6)]
     results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
     upper = {1: answer(1, None, value=0.5)}
-    made = mixed(results, decide(RULE, SAMPLES, [OWN]), RULE.threshold, upper)
+    made = mixed(results, decide(RULE, SAMPLES, OWN) >= RULE.threshold, upper)
     assert [one.score.value for one in made.candidate] == [0.0, 0.5, 1.0, 0.0, 1.0, 1.0]
 
 
@@ -82,14 +82,3 @@ def test_results_that_are_gone_are_told(tmp_path):
     )  # fmt: skip
     with pytest.raises(StorageError, match=r"gone\.jsonl.*cannot be read"):
         held_out_results(made)
-
-
-def test_the_first_tier_that_is_sure_answers():
-    quick = msgspec.structs.replace(RULE.candidate, model="quick", ahead=0.05, endpoint="local-2")
-    rule = msgspec.structs.replace(RULE, tiers=(quick, *RULE.tiers), never_defer_out=({"team": "health"},))
-    first = [answer(at, raw, value=0.3) for at, raw in enumerate((SURE, SURE, UNSURE, None, SURE, SURE))]
-    told = decide(rule, SAMPLES, [first, OWN])
-    assert told.by(RULE.threshold) == [0, 0, None, 1, 1, 0], "what may not leave is the candidate's"
-    theirs = [answer(at, None, value=1.0) for at in range(6)]
-    made = mixed(SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small"), told, RULE.threshold)
-    assert [one.score.value for one in made.candidate] == [0.3, 0.3, 1.0, 0.0, 0.0, 0.3]

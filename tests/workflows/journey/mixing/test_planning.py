@@ -1,4 +1,3 @@
-import msgspec
 import numpy as np
 
 from freehold.stats.deferral import best_curve
@@ -8,7 +7,6 @@ from freehold.types.deferral import Tier
 from freehold.types.evaluated import LatencySummary
 from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.mixing.planning import (
-    BESIDE,
     AskedTier,
     SelectionSplit,
     find_curves,
@@ -36,7 +34,7 @@ def split(*, signals, wrong):
         seconds_per_request=0.1, signals=signals,
     )  # fmt: skip
     candidate = AskedTier(Tier(model="small", identity="id"), scores)
-    return SelectionSplit(samples, (), candidate, None, 0.05, 0.025, DeferConfig())
+    return SelectionSplit(samples, candidate, None, 0.05, 0.025, DeferConfig())
 
 
 WRONG = [at % 4 == 0 for at in range(N)]
@@ -58,28 +56,6 @@ def test_a_constant_signal_is_refused_in_words():
     assert best_curve([one.curve for one in found]) is None
     (why,) = refusals(found)
     assert why.startswith("mean logprob: the signal is 1 for every answer")
-
-
-def test_a_cheaper_model_answers_first_where_that_costs_nothing_that_shows(tmp_path):
-    asked = split(signals={"probability": SURE}, wrong=WRONG)
-    dear = asked.candidate._replace(usd=1.0)
-    # As right as the candidate on a half of the requests, which it is sure of; wrong on the others.
-    half = [bad or at % 2 for at, bad in enumerate(WRONG)]
-    sure = tuple(0.1 + 0.001 * (at % 7) if bad else 0.9 - 0.001 * (at % 11) for at, bad in enumerate(half))
-    scores = msgspec.structs.replace(
-        dear.scores, differences=tuple(-1.0 if one else 0.0 for one in half), signals={"probability": sure}
-    )
-    quick = AskedTier(Tier(model="quick", identity="q", endpoint=BESIDE), scores, usd=0.1)
-    for tiers, models in ((1, ["small"]), (2, ["quick", "small"])):
-        config = DeferConfig(tiers=tiers)
-        found = find_curves(asked._replace(fronts=(quick,), candidate=dear, config=config))[0][0]
-        assert [one.model for one in found.tiers] == models
-        rule = rule_of(found, "big", config, tmp_path)
-        assert rule.problem is None and rule.candidate.model == "small"
-        assert [one.endpoint for one in rule.tiers[:-1]] == ["local-2"] * (tiers - 1)
-    useless = msgspec.structs.replace(scores, signals={"probability": tuple(reversed(sure))})
-    alone = asked._replace(fronts=(quick._replace(scores=useless),), candidate=dear, config=config)
-    assert [one.model for one in find_curves(alone)[0][0].tiers] == ["small"], "it would lose too much"
 
 
 def test_one_class_teaches_no_router():

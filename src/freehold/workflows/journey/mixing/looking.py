@@ -18,7 +18,7 @@ from freehold.late import np
 from freehold.stats import deferral
 from freehold.stats.binary import Floats
 from freehold.types.dataset import Sample
-from freehold.types.deferral import DeferralRule, Tier
+from freehold.types.deferral import DeferralRule
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint, ShareStep
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
-AskTier = Callable[[Tier, Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
-"""Asks another model of one's own than the candidate, and gives the score of each of its answers."""
+AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
+"""Asks the upper model, and gives the score of each of its answers."""
 _MIXED = "The mixture: the candidate's answer where it is sure, the incumbent's recorded one elsewhere."
 _MIXED_WITH_UPPER = (
     "The mixture: the candidate's answer where it is sure, the upper model's elsewhere, both against the incumbent's "
@@ -66,67 +66,44 @@ def held_out_results(made: Evaluation) -> SideBySide:
     )
 
 
-class TierResults(NamedTuple):
-    """What the tiers that say how sure they are did with each sample: how far above the threshold each may lie and yet
-    answer (a row a tier; below every threshold where the sample is not its to answer), and their results."""
-
-    sure: Floats
-    results: Sequence[Sequence[EvalResult]]
-
-    @property
-    def surest(self) -> Floats:
-        """From which threshold on each sample is left to another."""
-        return np.asarray(self.sure.max(axis=0))
-
-    def by(self, threshold: float) -> list[int | None]:
-        """The tier that answers each sample: the first that is sure; None where none is."""
-        above = np.atleast_2d(self.sure >= threshold)
-        firsts = np.where(above.any(axis=0), np.argmax(above, axis=0), -1)
-        return [None if first < 0 else first for first in firsts.tolist()]
-
-
-def decide(
-    rule: DeferralRule, samples: Sequence[Sample], results: Sequence[Sequence[EvalResult]]
-) -> TierResults:
-    """How sure the tiers are of each sample by the rule, as the gateway decides; `results` are theirs, the candidate's
-    last. Raises `StorageError` for a router that is not the rule's."""
-    rows = []
-    incumbents, kept = declared(rule.always_incumbent, samples), declared(rule.never_defer_out, samples)
-    for tier, own in zip(rule.tiers, results, strict=False):
-        assert tier.calibration is not None and tier.signal is not None
-        if tier.router is not None:
-            router = Router.load(tier.router)
-            raw = [router.score_text(text) if (text := router_text(one)) else math.nan for one in samples]
-        else:
-            raw = [one.signals.get(tier.signal, math.nan) for one in own]
-        row = np.array([-math.inf if math.isnan(one) else tier.calibration(one) - tier.ahead for one in raw])
-        row[[one.error is not None and one.score.value is None for one in own]] = -math.inf
-        row[incumbents] = -math.inf
-        row[kept] = math.inf if tier is rule.candidate else -math.inf
-        rows.append(row)
-    return TierResults(np.array(rows), results)
+def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[EvalResult]) -> Floats:
+    """How sure the candidate is of each sample by the rule, as the gateway decides: a calibrated probability, below
+    every threshold where the sample is not its to answer, above every one where it must. Raises `StorageError` for a
+    router that is not the rule's."""
+    tier = rule.candidate
+    assert tier.calibration is not None and tier.signal is not None
+    if tier.router is not None:
+        router = Router.load(tier.router)
+        raw = [router.score_text(text) if (text := router_text(one)) else math.nan for one in samples]
+    else:
+        raw = [one.signals.get(tier.signal, math.nan) for one in candidate]
+    sure = np.array([-math.inf if math.isnan(value) else tier.calibration(value) for value in raw])
+    sure[[one.error is not None and one.score.value is None for one in candidate]] = -math.inf
+    sure[declared(rule.always_incumbent, samples)] = -math.inf
+    sure[declared(rule.never_defer_out, samples)] = math.inf
+    return sure
 
 
-def mixed(
-    shown: SideBySide, told: TierResults, threshold: float, upper: Mapping[int, EvalResult] | None = None
-) -> SideBySide:
+def mixed(results: SideBySide, here: Bools, upper: Mapping[int, EvalResult] | None = None) -> SideBySide:
     """The results with the mixture's in the candidate's place. `upper` are the upper model's by the sample's place."""
     answers = [
-        (upper or {}).get(place, theirs) if by is None else told.results[by][place]
-        for place, (theirs, by) in enumerate(zip(shown.incumbent, told.by(threshold), strict=True))
+        own if is_here else (upper or {}).get(place, theirs)
+        for place, (own, theirs, is_here) in enumerate(
+            zip(results.candidate, results.incumbent, here, strict=True)
+        )
     ]
-    return shown._replace(candidate=answers)
+    return results._replace(candidate=answers)
 
 
 async def _of_upper(
-    rule: DeferralRule, samples: Sequence[Sample], here: Bools, ask: AskTier | None
+    rule: DeferralRule, samples: Sequence[Sample], here: Bools, ask: AskUpper | None
 ) -> dict[int, EvalResult]:
     """The upper model's results where it answers, by the sample's place. One that has no answer leaves it to the
     incumbent, as it does when it is served."""
-    if ask is None or rule.upper is None:
+    if ask is None:
         return {}
     places = np.flatnonzero(~here & ~declared(rule.always_incumbent, samples)).tolist()
-    results = await ask(rule.upper, [samples[place] for place in places]) if places else ()
+    results = await ask([samples[place] for place in places]) if places else ()
     return {
         place: one
         for place, one in zip(places, results, strict=True)
@@ -142,13 +119,13 @@ async def look(
     task: Task,
     least_share: float,
     notes: Sequence[str] = (),
-    ask: AskTier | None = None,
+    ask_upper: AskUpper | None = None,
 ) -> Looked:
     """Test the planned shares in their order on the samples of an evaluation, and the candidate alone after them, where
     it may answer everything.
 
-    `task` has the alpha of all planned looks together, `notes` are of the samples; `ask` asks the rule's other
-    tiers, where it has some. The look is counted before its result is known.
+    `task` has the alpha of all planned looks together, `notes` are of the samples; `ask_upper` asks the rule's upper
+    model, where it has one. The look is counted before its result is known.
 
     Raises as `held_out_results` and `decide` do, and what asking raises.
     """
@@ -157,10 +134,8 @@ async def look(
     results = held_out_results(made)
     results = results._replace(units=units_of(results))
     samples, names = results.samples, (made.incumbent, made.candidate)
-    fronts = rule.tiers[: rule.tiers.index(rule.candidate)]
-    others = [await ask(one, samples) for one in fronts] if ask is not None else []
-    told = decide(rule, samples, [*others, results.candidate])
-    upper = await _of_upper(rule, samples, told.surest >= rule.threshold, ask)
+    sure = decide(rule, samples, results.candidate)
+    upper = await _of_upper(rule, samples, sure >= rule.threshold, ask_upper)
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
@@ -180,12 +155,12 @@ async def look(
     tested: list[ShareStep] = []
     compared: list[Comparison] = []
     note = _MIXED if rule.upper is None else _MIXED_WITH_UPPER
-    for point in _worth_testing(curve, told.surest, least_share):
-        here, shown = told.surest >= point.threshold, mixed(results, told, point.threshold, upper)
+    for point in _worth_testing(curve, sure, least_share):
+        here = sure >= point.threshold
         by = rule.at(point.threshold).id
-        found = await test(shown, float(here.mean()), by, note)
+        found = await test(mixed(results, here, upper), float(here.mean()), by, note)
         compared.append(found)
-        tested.append(_step(point, found, shown, here))
+        tested.append(_step(point, found, results, here))
         if found.verdict != "promote":
             break
     alone = None
@@ -194,7 +169,7 @@ async def look(
         compared.append(alone)
     taken = _taken(planned.wanted, tested, alone, curve.whole, task.margin)
     is_alone = taken == len(tested)
-    here = np.ones(len(samples), bool) if is_alone else told.surest >= tested[taken].threshold
+    here = np.ones(len(samples), bool) if is_alone else sure >= tested[taken].threshold
     low, high = deferral.share_interval(here, codes_of(samples), counted.alpha)
     seen = msgspec.structs.replace(
         planned,
@@ -204,18 +179,11 @@ async def look(
         alone=alone is not None and alone.verdict == "promote",
         comparison=compared[taken],
         share=float(here.mean()),
-        shares_asked=() if is_alone else _asked(told, tested[taken].threshold),
         share_low=low,
         share_high=high,
         made_from=(*planned.made_from, made.id),
     )
     return Looked(seen, alone)
-
-
-def _asked(told: TierResults, threshold: float) -> tuple[float, ...]:
-    """The share of the samples that each tier is asked."""
-    by = [len(told.results) if one is None else one for one in told.by(threshold)]
-    return tuple(float(np.mean([one >= place for one in by])) for place in range(len(told.results)))
 
 
 def _worth_testing(curve: MixtureCurve, sure: Floats, least_share: float) -> list[MixturePoint]:

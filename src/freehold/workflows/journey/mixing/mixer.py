@@ -6,13 +6,11 @@ alone after them, keeps all of the error that is allowed (docs/decisions/018).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -27,16 +25,12 @@ from freehold.stats.deferral import best_curve
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.deferral import Tier
-from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
-from freehold.types.evaluation import EvalResult
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.types.selected import RequestCost, SelectionScores
 from freehold.workflows.data.curate import label_shifts_of
 from freehold.workflows.journey.measuring import SELECTION_SPLIT, is_pairwise, measured, request_cost
 from freehold.workflows.journey.methods import Bench, Candidate, Made
-from freehold.workflows.journey.methods.method import endpoint_of
 from freehold.workflows.journey.mixing import planning, rest, slices
 from freehold.workflows.journey.mixing.looking import look
 from freehold.workflows.journey.paying import PricedModel
@@ -45,21 +39,12 @@ from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
 
 
-class Front(NamedTuple):
-    """Another candidate, and what was made of it."""
-
-    candidate: Candidate
-    made: Made
-
-
 @dataclass(frozen=True, slots=True)
 class Mixer:
     """Mixes the candidates of one bench with the incumbent, in `looks` of its store."""
 
     bench: Bench
     looks: Looks
-    fronts: tuple[Front, ...] = ()
-    """Other candidates that were made; those that cost less may answer before the one that is mixed."""
 
     @property
     def is_wanted(self) -> bool:
@@ -99,27 +84,17 @@ class Mixer:
         obstacle = next(self._obstacles(candidate, samples), None)
         if obstacle is not None:
             return _with_id(msgspec.structs.replace(base, refused=obstacle[0], way_out=obstacle[1]))
-        asked = self._measured(Front(candidate, made), len(samples), endpoint=None)
+        tier = Tier(model=made.plan.served_name, identity=made.plan.candidate_id())
+        asked = planning.AskedTier(tier, measured(bench, candidate, made, items=len(samples)))
         upper, named = None, self._upper
         if named is not None:
             scores = rest.measured_upper(bench, named, items=len(samples))
             upper = planning.AskedTier(rest.upper_tier(named), scores)
-        fronts = self._fronts(asked, len(samples))
-        split = planning.SelectionSplit(samples, fronts, asked, upper, bench.task.margin, self.alpha, config)
+        split = planning.SelectionSplit(samples, asked, upper, bench.task.margin, self.alpha, config)
         planned = bench.steps.run(
             f"mix:{candidate.key}",
             f"{candidate.short_name}: which requests could it answer alone?",
-            [
-                made.plan.identity,
-                bench.dataset.id,
-                bench.task,
-                self.alpha,
-                config,
-                asked,
-                fronts,
-                upper,
-                __version__,
-            ],
+            [made.plan.identity, bench.dataset.id, bench.task, self.alpha, config, asked, upper, __version__],
             Mixture,
             lambda: self._planned(base, split),
             still_there=_routers_are_there,
@@ -156,19 +131,19 @@ class Mixer:
                 task=bench.task,
                 least_share=bench.project.config.defer.least_share,
                 notes=label_shifts_of(bench.dataset),
-                ask=self._ask,
+                ask_upper=None if named is None else partial(rest.upper_results, bench, named),
             )
         )
+        own = request_cost(
+            candidate,
+            made.plan,
+            measured(bench, candidate, made, items=planned.selection_samples),
+            bench.project.config,
+            bench.machine,
+        )
         stated, here = bench.project.config.incumbent, seen.mixture.share or 0.0
-        shares = (here,) if rule.way == "router" else seen.mixture.shares_asked or (0.0,) * len(rule.tiers)
-        before = [self._front_of(one) for one in rule.tiers[: rule.tiers.index(rule.candidate)]]
-        asked = [*before, Front(candidate, made)]
-        measured_ones = [measured(bench, one.candidate, one.made, items=planned.selection_samples) for one in asked]
-        costs = [self._cost(*each) for each in zip(asked, measured_ones, strict=True)]
-        if seen.mixture.rule is None:
-            shares = (*([0.0] * len(before)), 1.0)
         cost = rest.mixture_cost(
-            list(zip(shares, costs, strict=False)),
+            [(1.0 if rule.way == "cascade" else here, own)],
             1 - here,
             rest.paid(bench.project, self.incumbent, None if stated is None else stated.price),
             None if named is None else rest.paid_upper(bench.project, named),
@@ -181,45 +156,6 @@ class Mixer:
             bench.store.put(seen.alone, made_from=seen.alone.made_from)
             bench.store.put(evaluation, made_from=(evaluation.dataset_id, seen.alone.id))
         return found, evaluation
-
-    def plan_of(self, made: Made, found: Mixture) -> ServePlan:
-        """What serves a candidate, with what must be served beside it for its mixture."""
-        tiers = () if found.rule is None or not found.is_proven else found.rule.tiers
-        beside = [one for one in tiers if one.identity is not None and one.endpoint is not None]
-        in_front = tuple(self._front_of(one).made.plan for one in beside)
-        return msgspec.structs.replace(made.plan, in_front=in_front) if in_front else made.plan
-
-    def _measured(self, one: Front, items: int, *, endpoint: str | None) -> planning.AskedTier:
-        """A model as a tier, with what it did on the selection samples."""
-        tier = Tier(model=one.made.plan.served_name, identity=one.made.plan.candidate_id(), endpoint=endpoint)
-        if endpoint is not None and (named := one.candidate.endpoint) is not None:
-            base_url = endpoint_of(self.bench.project.config, named).base_url
-            tier = Tier(model=tier.model, endpoint=named, base_url=base_url)
-        scores = measured(self.bench, one.candidate, one.made, items=items)
-        return planning.AskedTier(tier, scores, float(self._cost(one, scores).usd_per_1000 or math.inf))
-
-    def _cost(self, one: Front, scores: SelectionScores) -> RequestCost:
-        return request_cost(
-            one.candidate, one.made.plan, scores, self.bench.project.config, self.bench.machine
-        )
-
-    def _fronts(self, asked: planning.AskedTier, items: int) -> list[planning.AskedTier]:
-        """Those that cost less than the candidate, the cheapest first; none unless `[defer] tiers` wants them."""
-        if self.bench.project.config.defer.tiers < 2:
-            return []
-        found = [self._measured(one, items, endpoint=planning.BESIDE) for one in self.fronts]
-        cheaper = [one for one in found if one.usd < asked.usd and one.tier.model != asked.tier.model]
-        return sorted(cheaper, key=lambda one: one.usd)
-
-    def _front_of(self, tier: Tier) -> Front:
-        return next(one for one in self.fronts if one.made.plan.served_name == tier.model)
-
-    async def _ask(self, tier: Tier, samples: Sequence[Sample]) -> Sequence[EvalResult]:
-        """What another tier than the candidate answers to these samples."""
-        named = self._upper
-        if tier.signal is None and named is not None:
-            return await rest.upper_results(self.bench, named, samples)
-        return await rest.front_results(self.bench, self._front_of(tier).made.plan, samples)
 
     def _filled(self, split: SplitName) -> list[Sample]:
         bench = self.bench

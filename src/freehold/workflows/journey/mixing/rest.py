@@ -15,14 +15,12 @@ import anyio
 
 from freehold import __version__
 from freehold.costs.prices import flat_price
-from freehold.engines import start
 from freehold.errors import FreeholdError
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.task_comparison import prepared
 from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import Tier
-from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import EvalResult
 from freehold.types.mixture import MixtureCost
 from freehold.types.record import content_id
@@ -35,7 +33,6 @@ from freehold.workflows.journey.methods.method import endpoint_of
 from freehold.workflows.journey.paying import PricedModel, asked_model
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
-from freehold.workflows.prove.evidence_basis import answers_folder
 from freehold.workflows.prove.results import frozen_answers
 
 _AT_ONCE = ReplayOptions(4)
@@ -95,29 +92,9 @@ async def upper_results(bench: Bench, asked: PricedModel, samples: Sequence[Samp
     bench.progress.say(
         f"asking {asked.model} the {len(samples):,} requests that the candidate is not sure of"
     )
-    return await _results(bench, served, samples, _AT_ONCE, folder)
-
-
-async def front_results(bench: Bench, plan: ServePlan, samples: Sequence[Sample]) -> Sequence[EvalResult]:
-    """What a cheaper model answers to these samples, scored as the candidate's are. Raises what starting its engine
-    raises."""
-    folder = answers_folder(bench.project.state / "evaluations", plan)
-    bench.progress.say(
-        f"asking {plan.served_name} the {len(samples):,} held-out samples, as a tier before it"
-    )
-    async with start(plan, log_dir=bench.project.state / "engines", name="front") as endpoint:
-        return await _results(
-            bench, ServedCandidate(endpoint, plan.served_name), samples, ReplayOptions(plan.parallel), folder
-        )
-
-
-async def _results(
-    bench: Bench, served: ServedCandidate, samples: Sequence[Sample], options: ReplayOptions, folder: Path
-) -> Sequence[EvalResult]:
     name, task = bench.dataset.incumbent_model or "incumbent", prepared(bench.task, folder)
-    options = options._replace(cache_path=served.answers_file(folder))
-    scored = await ask_and_score(served, name, samples, {}, task, options, bench.progress)
-    return scored.results.candidate
+    options = _AT_ONCE._replace(cache_path=served.answers_file(folder))
+    return (await ask_and_score(served, name, samples, {}, task, options, bench.progress)).results.candidate
 
 
 def _kept_in(bench: Bench, asked: PricedModel) -> Path:
