@@ -69,10 +69,8 @@ def test_what_is_wrong_before_the_start(upstream, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="FREEHOLD_TEST_NO_KEY, which is not set"):
         start(GatewayConfig(endpoints=(secret,), port=free_port()))
     known = GatewayConfig(endpoints=(secret,), without_key=(secret.name,), port=free_port())
-    with started(known) as running, pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{running.base_url}/ready", timeout=10)
-    with refused.value as answer:
-        assert answer.code == 503 and b'"not ready"' in answer.read()
+    with started(known) as running, urllib.request.urlopen(f"{running.base_url}/ready", timeout=10) as answer:
+        assert b'"ready"' in answer.read(), "the process is; that nothing answers the route is a metric"
     (tmp_path / "broken.sqlite3").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError):
         start(

@@ -191,7 +191,8 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
         self.is_over = True
         self.state.memory.give(self.held_bytes)
         self.state.meters.in_flight -= 1
-        self.state.meters.candidates_requests.pop(self.id, None)
+        if self.plan.arm == "candidate":
+            self.state.meters.candidates_requests.pop(self.id, None)
 
 
 class _WatchedResponse(BufferedResponse):

@@ -158,7 +158,7 @@ def test_a_share_that_is_too_large_is_not_proven(tmp_path):
     migration = migrate(project(tmp_path, more=more), progress=Silent())
     (candidate,) = migration.report.candidates
     assert migration.exit_code == 1 and candidate.verdict.mixture_id is None
-    assert not candidate.mixture.is_proven and [one.verdict for one in candidate.mixture.tested] == ["hold"]
+    assert not candidate.mixture.is_proven and [one.verdict for one in candidate.mixture.tested] == ["reject"]
 
 
 def test_every_share_and_the_candidate_alone_are_one_look(tmp_path):
