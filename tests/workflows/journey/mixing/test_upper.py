@@ -54,7 +54,7 @@ def test_a_larger_model_of_ones_own_takes_the_incumbents_place(tmp_path, large):
     assert any("measure it on" in name and "upper model" in name for name, _ in told.steps)
     asked = len(large.seen)
     held_out = round((1 - mixture.tested[0].share) * mixture.comparison.n)
-    assert 0 <= asked - mixture.selection_samples - held_out < 0.05 * mixture.comparison.n, (
+    assert 0 <= asked - mixture.selection_samples - held_out < 0.1 * mixture.comparison.n, (
         "asked once, what the smallest share that is planned leaves to it"
     )
     assert mixture.cost.mixture_usd is not None or any("upper model" in why for why in mixture.cost.why)
