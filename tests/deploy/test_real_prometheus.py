@@ -40,7 +40,7 @@ NOT_MADE = {
     "Kept answers and preparations B": "no model is prepared here",
 }
 """Queries that the traffic below makes no series for, each with the reason. Alerts are silent, but for `FIRING`."""
-NO_SERIES = {"FreeholdRequestsRefusedUnchecked", "FreeholdEndpointRefuses"}
+NO_SERIES = {"FreeholdRequestsRefusedUnchecked", "FreeholdRefusedByEndpoint"}
 """Alerts for what does not happen here."""
 ROUNDS = 30
 FIRING = {
