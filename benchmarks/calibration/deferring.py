@@ -23,7 +23,7 @@ from benchmarks.calibration.mixture_stories import (
 from benchmarks.calibration.table import Block, Cell
 from freehold.stats.binary import Floats, wilson_limits
 from freehold.stats.compare import outcome_of
-from freehold.stats.deferral import TierColumns, fit_calibration, mixture_curve
+from freehold.stats.deferral import fit_calibration, mixture_curve
 from freehold.stats.rules import DecisionRule
 
 _WIN = 0.01
@@ -172,7 +172,9 @@ def _check(rng: np.random.Generator, one: Story, plan: Plan) -> None:
     for raw, differences in zip(u, d, strict=True):
         for claimed in (raw, raw**8):
             curve, _ = mixture_curve(
-                [TierColumns("probability", claimed, differences.astype(float))],
+                "probability",
+                claimed,
+                differences.astype(float),
                 codes=None,
                 rule=rule,
                 least_share=LEAST_SHARE,

@@ -39,7 +39,6 @@ from freehold.encoders.runner import EncodedText, load_runner
 from freehold.settings import Settings, load
 from freehold.stats.compare import compare_scores
 from freehold.stats.deferral import (
-    TierColumns,
     auroc,
     best_curve,
     mixture_curve,
@@ -197,7 +196,9 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
     ]
     made = [
         mixture_curve(
-            [TierColumns(one.signal, one.selection, differences[selection])],
+            one.signal,
+            one.selection,
+            differences[selection],
             codes=None,
             rule=RULE,
             least_share=LEAST_SHARE,

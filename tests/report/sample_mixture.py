@@ -7,7 +7,7 @@ import numpy as np
 from tests.deferral_rules import one_tier
 
 from freehold.stats.compare import compare_scores
-from freehold.stats.deferral import TierColumns, mixture_curve
+from freehold.stats.deferral import mixture_curve
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import Comparison
 from freehold.types.mixture import Mixture, MixtureCost, ShareStep
@@ -18,13 +18,14 @@ def curve_and_calibration(*, informative=True, n=600):
     random = np.random.default_rng(1)
     raw = random.random(n)
     wrong = random.random(n) < (np.where(raw > 0.5, 0.0, 0.8) if informative else 0.4)
-    curve, (calibration,) = mixture_curve(
-        [TierColumns("probability", raw, np.where(wrong, -1.0, 0.0))],
+    return mixture_curve(
+        "probability",
+        raw,
+        np.where(wrong, -1.0, 0.0),
         codes=None,
         rule=DecisionRule(margin=0.03),
         least_share=0.1,
     )
-    return curve, calibration
 
 
 def mixture(*, losses=4, share=0.5, n=500, **changes):

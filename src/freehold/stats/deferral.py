@@ -4,7 +4,7 @@ A signal becomes a probability by centred isotonic regression (Oron & Flournoy 2
 Research 9:258): the level pieces of the usual one are joined at their centres, so that a surer signal is always more
 probable and a threshold can lie anywhere.
 
-The selection split fixes the tiers' signals and a grid of thresholds: those that answer 20, 22, ... 98 % of its
+The selection split fixes the signal and a grid of thresholds: those that answer 20, 22, ... 98 % of its
 samples. The held-out samples then test the mixtures at these thresholds in that order, and the candidate alone after
 them, each at the whole alpha, to the first that is not promoted. So some mixture beyond the margin is promoted in at
 most alpha of cases, however many are tested and whether or not the loss rises with the share, and all shares up to the
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from freehold.errors import UsageError
 from freehold.late import np, optimize
@@ -84,75 +83,52 @@ def auroc(raw: Floats, good: Bools) -> float | None:
     return float((ranks[good].sum() - goods * (goods + 1) / 2) / (goods * others))
 
 
-class TierColumns(NamedTuple):
-    """What one tier did on the samples: its signal (NaN: none), and its score minus the incumbent's, from -1 to 1 (NaN:
-    not scored). `ahead` is how much surer it must be than the threshold."""
-
-    signal: SignalName
-    raw: Floats
-    differences: Floats
-    ahead: float = 0.0
-
-
 def mixture_curve(
-    tiers: Sequence[TierColumns],
+    signal: SignalName,
+    raw: Floats,
+    differences: Floats,
     *,
     codes: Codes | None,
     rule: DecisionRule,
     least_share: float,
     otherwise: Floats | None = None,
-) -> tuple[MixtureCurve, tuple[Calibration, ...]]:
-    """The curve of some tiers over the selection split, and each one's calibration.
+) -> tuple[MixtureCurve, Calibration]:
+    """The curve of a signal over the selection split, and its calibration.
 
-    All columns are of one table; a sample that a tier has no score of is left out. `codes` are the samples' clusters
-    (None: each is one of its own), `rule` is the verdict's, on scores from 0 to 1. `otherwise` is what an upper model
-    differs by from the incumbent where it answers in its place (None: the incumbent answers what no tier is sure of).
-    Thresholds are probabilities by the calibrations; the first answers `least_share` of the samples. `refused` says why
-    there is none.
+    `raw` are the signal's values (NaN: none), `differences` the candidate's scores minus the incumbent's, from -1 to 1
+    (NaN: not scored; such a sample is left out), `codes` the samples' clusters (None: each is one of its own), `rule`
+    is the verdict's, on scores from 0 to 1. `otherwise` is what an upper model differs by from the incumbent where it
+    answers in its place (None: the incumbent answers what the candidate does not). Thresholds are probabilities by the
+    calibration; the first answers `least_share` of the samples. `refused` says why there is none.
 
     Raises `UsageError` for columns of unequal length, differences outside [-1, 1], infinite signals, and a least share
     outside (0, 1).
     """
     if not 0 < least_share < 1:
         raise UsageError(f"the least share is {least_share:g}, expected between 0 and 1")
-    last = tiers[-1]
-    columns = [*(one.differences for one in tiers), *([] if otherwise is None else [otherwise])]
-    if (
-        len(
-            {len(one) for one in (*columns, *(one.raw for one in tiers), *([] if codes is None else [codes]))}
-        )
-        > 1
-    ):
+    columns = [differences, *([] if otherwise is None else [otherwise])]
+    if len({len(one) for one in (raw, *columns, *([] if codes is None else [codes]))}) > 1:
         raise UsageError("signals, differences and clusters are not of the same samples")
     table = np.stack(columns)
     scored = ~np.isnan(table).any(axis=0)
-    table, units = table[:, scored], None if codes is None else dense_codes(codes[scored])
+    table, raw, units = table[:, scored], raw[scored], None if codes is None else dense_codes(codes[scored])
     if (np.abs(table) > 1).any():
         raise UsageError(
             "a difference lies outside -1 to 1", hint="divide scores by the width of their range"
         )
     if units is not None and len(units) == int(units.max(initial=-1)) + 1:
         units = None
-    rest = np.zeros(table.shape[1]) if otherwise is None else table[-1]
-    raws = [one.raw[scored] for one in tiers]
-    fits = tuple(fit_calibration(raw, d >= 0) for raw, d in zip(raws, table, strict=False))
-    sure = np.array(
-        [
-            np.where(np.isnan(raw), np.nan, np.interp(raw, fit.raw, fit.probability)) - one.ahead
-            for raw, fit, one in zip(raws, fits, tiers, strict=True)
-        ]
-    )
-    surest = np.where(np.isnan(sure).all(axis=0), np.nan, np.fmax.reduce(sure))
-    whole = table[len(tiers) - 1]
-    refused = _unusable(raws[-1] if len(tiers) == 1 else surest, least_share)
+    d = table[0]
+    rest = np.zeros(len(d)) if otherwise is None else table[1]
+    calibration = fit_calibration(raw, d >= 0)
+    sure = np.where(np.isnan(raw), np.nan, np.interp(raw, calibration.raw, calibration.probability))
+    refused = _unusable(raw, least_share)
     points = []
     binary = bool(np.isin(table, (-1.0, 0.0, 1.0)).all())
-    ordered = -np.sort(-surest)  # without a signal (NaN) last
-    for count in [] if refused is not None else grid(surest, least_share):
+    ordered = -np.sort(-sure)  # without a signal (NaN) last
+    for count in [] if refused is not None else grid(sure, least_share):
         threshold = _threshold(ordered, count)
-        mixed = rest
-        for own, d in zip(sure[::-1], table[len(tiers) - 1 :: -1], strict=True):
-            mixed = np.where(own >= threshold, d, mixed)
+        mixed = np.where(sure >= threshold, d, rest)
         low, high = _band(mixed, units, rule, binary=binary)
         points.append(
             MixturePoint(
@@ -164,16 +140,16 @@ def mixture_curve(
             )
         )
     curve = MixtureCurve(
-        signal=last.signal,
-        n=len(whole),
-        auroc=auroc(raws[-1], whole >= 0),
+        signal=signal,
+        n=len(d),
+        auroc=auroc(raw, d >= 0),
         points=tuple(points),
         level=1 - 2 * rule.alpha,
-        whole=float(whole.mean()) if len(whole) else 0.0,
+        whole=float(d.mean()) if len(d) else 0.0,
         rest=float(rest.mean()) if len(rest) else 0.0,
         refused=refused,
     )
-    return curve, fits
+    return curve, calibration
 
 
 def _band(

@@ -76,8 +76,6 @@ class Tier(Record, frozen=True, kw_only=True):
     signal: SignalName | None = None
     calibration: Calibration | None = None
     router: RouterFiles | None = None
-    ahead: float = 0.0
-    """How much surer than the threshold it must be: a cheap tier may be held to more than the ones after it."""
 
     @property
     def title(self) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from freehold.stats.deferral import TierColumns, mixture_curve
+from freehold.stats.deferral import mixture_curve
 from freehold.stats.rules import DecisionRule
 
 
@@ -14,7 +14,7 @@ def told(n=1000, seed=0, scale=0.4, win=0.01):
 
 
 def curve(raw, differences, **changed):
-    tier = TierColumns(changed.pop("signal", "probability"), raw, differences)
-    fields = {"codes": None, "rule": DecisionRule(margin=0.03), "least_share": 0.2}
-    found, (calibration,) = mixture_curve([tier], **fields | changed)
-    return found, calibration
+    fields = {
+        "signal": "probability", "codes": None, "rule": DecisionRule(margin=0.03), "least_share": 0.2
+    }  # fmt: skip
+    return mixture_curve(raw=raw, differences=differences, **fields | changed)

@@ -120,7 +120,7 @@ def decided_by(deferring: Deferring, raw: float | None) -> Deferring:
     rule, tier = deferring.rule, deferring.rule.tiers[deferring.tier]
     assert tier.calibration is not None
     confidence = deferring.confidence = tier.calibration(raw)
-    return _decided(deferring, "sure" if confidence >= rule.threshold + tier.ahead else "unsure")
+    return _decided(deferring, "sure" if confidence >= rule.threshold else "unsure")
 
 
 def _decided(deferring: Deferring, why: DeferralReason) -> Deferring:

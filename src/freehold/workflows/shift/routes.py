@@ -142,7 +142,7 @@ def format_rule(rule: DeferralRule) -> str:
         return f"the incumbent answers everything: the rule cannot be used ({problem})"
     told = [
         f"{one.title} answers where {'a router' if one.signal == 'router' else f'its {one.signal}'} says at least "
-        f"{rule.threshold + one.ahead:.3g}"
+        f"{rule.threshold:.3g}"
         for one in rule.tiers
         if one.signal is not None
     ]

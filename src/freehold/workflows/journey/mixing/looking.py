@@ -135,7 +135,8 @@ async def look(
     results = results._replace(units=units_of(results))
     samples, names = results.samples, (made.incumbent, made.candidate)
     sure = decide(rule, samples, results.candidate)
-    upper = await _of_upper(rule, samples, sure >= rule.threshold, ask_upper)
+    worth = _worth_testing(curve, sure, least_share)
+    upper = await _of_upper(rule, samples, sure >= worth[0].threshold, ask_upper)
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
@@ -155,7 +156,7 @@ async def look(
     tested: list[ShareStep] = []
     compared: list[Comparison] = []
     note = _MIXED if rule.upper is None else _MIXED_WITH_UPPER
-    for point in _worth_testing(curve, sure, least_share):
+    for point in worth:
         here = sure >= point.threshold
         by = rule.at(point.threshold).id
         found = await test(mixed(results, here, upper), float(here.mean()), by, note)

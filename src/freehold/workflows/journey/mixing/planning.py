@@ -88,12 +88,10 @@ def _curve(split: SelectionSplit, signal: SignalName, raw: Numbers) -> Found:
     if otherwise is not None:
         otherwise[declared(split.config.always_incumbent, split.samples)] = 0.0
     scores = split.candidate.scores
-    curve, (calibration,) = deferral.mixture_curve(
-        [
-            deferral.TierColumns(
-                signal, with_declared(raw, split.samples, split.config), split.candidate.differences
-            )
-        ],
+    curve, calibration = deferral.mixture_curve(
+        signal,
+        with_declared(raw, split.samples, split.config),
+        split.candidate.differences,
         codes=codes_of(split.samples),
         rule=DecisionRule(margin=split.margin / (scores.hi - scores.lo), alpha=split.alpha),
         least_share=min(split.config.least_share, math.nextafter(1.0, 0.0)),
