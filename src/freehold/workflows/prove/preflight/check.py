@@ -102,7 +102,9 @@ def require(found: Preflight, *, anyway: bool, progress: Progress) -> None:
 
 def line(one: Finding) -> str:
     """A finding in a sentence, with the way out."""
-    return f"{one.check}: {one.text}" + (f". {one.fix[:1].upper()}{one.fix[1:]}" if one.fix else "")
+    return f"{one.check}: {one.text.removesuffix('.')}" + (
+        f". {one.fix[:1].upper()}{one.fix[1:]}" if one.fix else ""
+    )
 
 
 async def _ask(address: AskedEndpoint, findings: list[Finding]) -> None:
