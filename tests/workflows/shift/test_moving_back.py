@@ -9,6 +9,7 @@ from tests.gateway.asking import structured
 from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain
 from tests.workflows.shift.shifting import begun
 
+from freehold.gateway.telemetry import meters
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
@@ -103,7 +104,8 @@ def test_few_users_are_hurt_by_a_candidate_that_goes_bad(upstream, candidate, tm
         try:
             well = asyncio.run(users(running, route.name, most=100, until=lambda: False))
             assert sum(took > 1 or not text for text, took in well) <= 5
-            time.sleep(12)  # the incumbent has been looked at by now
+            if state == "promoted":
+                eventually(lambda: is_known_to_answer("incumbent", tmp_path / "spool"), timeout_s=30)
             candidate.answer = FAULTS[fault]
             began = time.monotonic()
 
@@ -118,6 +120,11 @@ def test_few_users_are_hurt_by_a_candidate_that_goes_bad(upstream, candidate, tm
     hurt = sum(text == bad or took > 1.5 for text, took in got)
     # Late answers are known to be late when they are.
     assert hurt <= (90 if state == "promoted" and fault in ("slow", "hangs") else 60)
+
+
+def is_known_to_answer(endpoint, spool):
+    taken = (one for snapshots in meters.read_running(spool).values() for one in snapshots)
+    return any(one.answers.get(endpoint) for one in taken)
 
 
 def route_time(store):
