@@ -16,6 +16,7 @@ Not covered: a base that does not fit on one worker (it is not sharded).
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import os
@@ -104,13 +105,22 @@ def _fit(job: jobs.Job, ask: Callable[[int, FrameType | None], None]) -> None:
         "num_cpus": max(os.cpu_count() or 1, cluster.workers),
         "include_dashboard": False,
     }
-    ray.init(
+    start = functools.partial(
+        ray.init,
         address=cluster.address,
         log_to_driver=False,
         configure_logging=False,
         runtime_env={"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "HF_HUB_OFFLINE": "1"}},
         **({} if cluster.address else local),
     )
+    try:
+        start()
+    except Exception as error:
+        # Ray waits half a minute for a node of its own, which a busy machine can take to start one.
+        if cluster.address or "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        start()
     _listen(ask)  # Ray has put a handler of its own in its place, which ends without a checkpoint
     try:
         torch_train.TorchTrainer(

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import os
 import socket
+import uuid
 from pathlib import Path
 
 import psutil
@@ -131,12 +132,16 @@ def test_files_outside_are_not_there_and_nothing_is_written(tmp_path, bubblewrap
 
 
 def test_its_temporary_folder_is_its_own(tmp_path, kind):
+    name = (
+        f"freehold-{uuid.uuid4()}"  # with bubblewrap the folder is another /tmp, in which others write, too
+    )
     expression = (
-        "(__import__('tempfile').gettempdir(), os.environ['HOME'], write(os.environ['TMPDIR'] + '/a', 2**20))"
+        "(__import__('tempfile').gettempdir(), os.environ['HOME'], "
+        f"write(os.environ['TMPDIR'] + '/{name}', 2**20))"
     )
     folder, home, _ = ast.literal_eval(said(tmp_path, expression, kind=kind))
     assert folder == home
-    assert not (Path(folder) / "a").exists()
+    assert not (Path(folder) / name).exists()
 
 
 def test_a_fork_bomb_ends(tmp_path, kind):

@@ -44,10 +44,10 @@ def _answers(large):
 
 
 def three_tiers(one, base_url):
-    """A quick model that must be very sure, the candidate at the same endpoint, and a larger one for the rest."""
+    """A quick model, the candidate at the same endpoint, and a larger one for the rest."""
     fields = {"signal": "mean_logprob", "calibration": BY_LOGPROB}
     tiers = (
-        Tier(model="quick", identity=one.candidate_id("quick"), ahead=0.1, **fields),
+        Tier(model="quick", identity=one.candidate_id("quick"), **fields),
         Tier(model="tuned", identity=one.candidate_id("tuned"), **fields),
         Tier(model="qwen", endpoint="big", base_url=base_url),
     )
@@ -123,10 +123,10 @@ def test_a_sure_answer_is_the_candidates(routed, upstream, candidate, large):
     ("quick", "tuned", "asked", "by"),
     [
         (-0.5, None, ["quick"], ("candidate", "sure")),
-        (-1.5, -1.5, ["quick", "tuned"], ("candidate", "sure")),  # 0.85 is not 0.1 ahead of 0.8
+        (UNSURE, -0.5, ["quick", "tuned"], ("candidate", "sure")),
         (None, -1.5, ["quick", "tuned"], ("candidate", "sure")),
         (UNSURE, UNSURE, ["quick", "tuned"], ("upper", "unsure")),
-        (-1.5, None, ["quick", "tuned"], ("upper", "no_signal")),
+        (UNSURE, None, ["quick", "tuned"], ("upper", "no_signal")),
     ],
 )
 def test_tiers_are_asked_in_turn_until_one_is_sure(
