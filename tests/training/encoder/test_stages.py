@@ -24,7 +24,6 @@ def _quick(monkeypatch):
         (folder / output.TOKENIZER).write_text("{}")
 
     monkeypatch.setattr(output, "export", export)
-    monkeypatch.setattr(output, "_check", lambda *arguments: None)
     monkeypatch.setattr(tuned, "CONTRAST_STEPS", 6)
     monkeypatch.setattr(tuned, "MOST_PASSES", 3)
 

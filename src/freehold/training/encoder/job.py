@@ -22,7 +22,7 @@ TUNED = "tuned.safetensors"
 UNLABELLED = "unlabelled.json"
 
 # Part of every job's id: raise it when the same job would train differently.
-_FORMAT = 2
+FORMAT = 3
 
 
 class EncoderJob(Record, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ def make(
     """
     check_name(name, "an encoder")
     texts = sorted({text for text in unlabelled if text.strip()})
-    identity = content_id([_FORMAT, config, dataset.id, base.sha256, base.model_id, texts])
+    identity = content_id([FORMAT, config, dataset.id, base.sha256, base.model_id, texts])
     folder = (out_dir / f"{name}-{identity[:8]}").resolve()
     if texts:
         with files.writing(f"cannot write to {folder}", hint="choose another folder, or free some space"):

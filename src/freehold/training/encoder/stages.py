@@ -117,7 +117,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
         ),
-        prepared.train.texts,
+        scene.form,
     )
     tuned.forget_checkpoints(job.run_dir)
     return record

@@ -10,12 +10,14 @@ from tests.workflows.journey.rehearsal import bench, candidate_of, quick_trainin
 
 from freehold.errors import UsageError
 from freehold.training.encoder.answers import form_of
+from freehold.training.encoder.reference import values
 from freehold.types.config import MethodSettings
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, FieldHead
 from freehold.types.evaluation import Task
 from freehold.types.model import Weights
-from freehold.workflows.journey.methods import METHODS, NotMadeError
+from freehold.types.parity import EncoderReference
+from freehold.workflows.journey.methods import METHODS, NotMadeError, training
 from freehold.workflows.journey.methods import encoder as method
 
 
@@ -52,17 +54,9 @@ def asked(opened, monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(method, "ensure_weights", lambda *arguments, **options: weights)
     monkeypatch.setattr(method, "train_encoder", train)
-    monkeypatch.setattr(
-        method, "encoder_parity", lambda project, **given: quick_parity(asked, project, given)
-    )
+    monkeypatch.setattr(method.reference, "read", lambda encoder: [])
+    monkeypatch.setattr(method, "encoder_parity", training.parity)
     return asked
-
-
-def quick_parity(asked, project, given):
-    from freehold.workflows.journey.methods import training
-
-    del given["encoder"], given["base"], given["look"]
-    return training.parity(project, **given)
 
 
 def candidate(opened, **settings):
@@ -129,11 +123,20 @@ def test_answers_that_are_no_closed_set_end_this_candidate_alone(opened, asked, 
 def test_a_trainer_and_a_scorer_that_mean_different_things_by_right_end_the_run():
     targets = ['["a", "b"]', '["b"]', '["c", "a"]', "[]"] * 25
     form = form_of(targets, [f"text {n}" for n in range(100)])
-    samples = [Sample(id=str(n), messages=(), gold=target) for n, target in enumerate(targets)]
-    permuted = [json.dumps(json.loads(target)[::-1]) for target in targets]
+
+    def answered(answers):
+        return [
+            EncoderReference(
+                sample=Sample(id=str(n), messages=(), gold=target), tokens=1, answer=answer, probability=0.9,
+                right=values(form, answer) == values(form, target),
+            )
+            for n, (target, answer) in enumerate(zip(targets, answers, strict=True))
+        ]  # fmt: skip
+
+    permuted = answered([json.dumps(json.loads(target)[::-1]) for target in targets])
     task = Task(name="t", scorer="json_fields")
-    method.same_count(form, task, samples, permuted)
-    method.same_count(form, task, samples, ['["a"]'] * 100)
+    method.same_count(task, permuted)
+    method.same_count(task, answered(['["a"]'] * 100))
     ordered = msgspec.structs.replace(task, options={"ordered": ["answer"]})
     with pytest.raises(UsageError, match=r"trainer counts 100 \(100\.0%\), the scorer 50 \(50\.0%\)"):
-        method.same_count(form, ordered, samples, permuted)
+        method.same_count(ordered, permuted)

@@ -2,13 +2,16 @@
 
 import pytest
 
+from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderManifest, FieldHead
 from freehold.types.parity import EncoderReference
 from freehold.workflows.prove.encoder_parity.judging import EncoderAnswered, compare, summarize
 
 FIELDS = (FieldHead(name="a", kind="one", labels=("x", "y")), FieldHead(name="b", kind="one", labels=(1, 2)))
 MANIFEST = EncoderManifest(base_model="b", base_sha256="0", width=2, answer="json", fields=FIELDS)
-TRAINED = EncoderReference(sample_id="s", tokens=7, answer='{"a": "x", "b": 1}', probability=0.72)
+TRAINED = EncoderReference(
+    sample=Sample(id="s", messages=()), tokens=7, answer='{"a": "x", "b": 1}', probability=0.72
+)
 
 
 def item(**changes):

@@ -1,4 +1,4 @@
-"""Whether an encoder is served as it was trained: the same messages to PyTorch and to the engine.
+"""Whether an encoder is served as it was trained: messages that PyTorch answered before it was written, to the engine.
 
 Both sides read the messages themselves, so a prefix, a tokenizer, a pooling, heads or a calibration that got lost on
 the way shows. Judged by answers, and by their probabilities.
@@ -6,7 +6,7 @@ the way shows. Judged by answers, and by their probabilities.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import anyio
 import msgspec
@@ -16,11 +16,10 @@ from freehold.engines import keys
 from freehold.errors import UpstreamError
 from freehold.late import aiohttp
 from freehold.store import open_store
-from freehold.training.encoder.reference import EncoderReferenceJob, judge
+from freehold.training.encoder import reference
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
@@ -29,36 +28,16 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.prove.encoder_parity.judging import EncoderAnswered, compare, summarize
 
 SECONDS = 300.0
-MOST_MESSAGES = 200
 
 
 def encoder_parity(
-    project: Project,
-    *,
-    plan: ServePlan,
-    encoder: EncoderModel,
-    base: Weights,
-    samples: Sequence[Sample],
-    progress: Progress,
-    look: Callable[[Sequence[str]], None] = lambda answers: None,
+    project: Project, *, plan: ServePlan, encoder: EncoderModel, progress: Progress, most: int | None = None
 ) -> ParityReport:
-    """Serve `plan`, compare its answers to `samples` with those of the trainer's model, keep the report.
-
-    `look` is shown the served answers first, and may raise. Raises what starting an engine and loading the trainer's
-    model raise.
-    """
-    progress.say(f"{len(samples)} messages to {plan.model}, served")
-    served = anyio.run(_ask, project, plan, samples, progress)
-    look([one.answer for one in served])
-    progress.say("the same messages to the trainer's model")
-    trained = judge(
-        EncoderReferenceJob(
-            encoder=encoder,
-            base=base,
-            samples=tuple((sample.id, sample.messages) for sample in samples),
-            threads=project.settings.threads,
-        )
-    )
+    """Serve `plan`, compare its answers with those the trainer's model gave, to at most that many messages, and keep
+    the report. Raises what starting an engine and reading the answers raise."""
+    trained = reference.read(encoder)[:most]
+    progress.say(f"{len(trained)} messages to {plan.model}, which its trainer's model has answered")
+    served = anyio.run(_ask, project, plan, [one.sample for one in trained], progress)
     items = [compare(encoder.manifest, one, other) for one, other in zip(served, trained, strict=True)]
     draft = summarize(items, model=plan.model, adapter_id=encoder.id)
     report = msgspec.structs.replace(draft, at=now().isoformat(), made_from=(encoder.id, encoder.base_sha256))

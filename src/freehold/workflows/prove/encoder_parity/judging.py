@@ -33,7 +33,7 @@ def compare(manifest: EncoderManifest, served: EncoderAnswered, trained: Encoder
     equal_tokens = served.tokens == trained.tokens
     mine, other = (_values(manifest, text) for text in (served.answer, trained.answer))
     return ParityItem(
-        sample_id=trained.sample_id,
+        sample_id=trained.sample.id,
         prompt_tokens=trained.tokens,
         difference_at=None if equal_tokens else min(served.tokens, trained.tokens),
         trainer_token=None if equal_tokens else f"{trained.tokens} tokens",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from freehold.errors import WeightsError
 from freehold.training.encoder import read_record
-from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import ServePlan
 from freehold.types.parity import ParityReport
@@ -18,7 +16,6 @@ from freehold.workflows.project import Project
 from freehold.workflows.prove.encoder_parity.check import encoder_parity
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.weights.encoders import encoder_folder, find_encoder, matching
-from freehold.workflows.weights.pull import ensure_weights
 
 
 def encoder_meant(project: Project, model: str | None, chosen: ServePlan | None) -> EncoderModel | None:
@@ -41,12 +38,7 @@ def encoder_meant(project: Project, model: str | None, chosen: ServePlan | None)
 
 
 def parity_of(
-    project: Project,
-    encoder: EncoderModel,
-    *,
-    plan: ServePlan | None,
-    samples: Sequence[Sample],
-    progress: Progress,
+    project: Project, encoder: EncoderModel, *, plan: ServePlan | None, most: int, progress: Progress
 ) -> ParityReport:
     """`encoder_parity` as `plan` would serve it, else as `freehold serve` would."""
     serve = project.config.serve
@@ -57,11 +49,5 @@ def parity_of(
         context_tokens=serve.context_tokens,
         parallel=serve.parallel,
     )
-    return encoder_parity(
-        project,
-        plan=msgspec.structs.replace(plan, port=0),
-        encoder=encoder,
-        base=ensure_weights(encoder.base_model, project.settings, progress=progress),
-        samples=samples,
-        progress=progress,
-    )
+    plan = msgspec.structs.replace(plan, port=0)
+    return encoder_parity(project, plan=plan, encoder=encoder, progress=progress, most=most)
