@@ -20,6 +20,10 @@ RECORD = "encoder_model.json"
 TUNED = "tuned.safetensors"
 """In the run's folder: the encoder's weights as PyTorch has them, to compare what is served with."""
 UNLABELLED = "unlabelled.json"
+ANSWERS = "run/answers.jsonl"
+"""In the encoder's folder: what the trainer's model answers to some samples, a line each, so that one can be erased."""
+DOUBTED = "doubted.json"
+"""Ids of the training samples whose answers, the incumbent's, were not learned."""
 
 # Part of every job's id: raise it when the same job would train differently.
 FORMAT = 3
@@ -120,7 +124,7 @@ def finished(job: EncoderJob) -> EncoderModel | None:
         (Path(made.path) / name).is_file() and sha256_of(Path(made.path) / name) == digest
         for name, digest in made.files.items()
     )
-    return made if whole else None
+    return made if whole and (Path(made.path) / ANSWERS).is_file() else None
 
 
 def stands(made: EncoderModel, limits: EncoderLimits) -> bool:

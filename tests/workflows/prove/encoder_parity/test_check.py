@@ -15,7 +15,7 @@ from tests.training.encoder.conftest import base_at, json_samples, write_dataset
 from freehold.errors import WeightsError
 from freehold.store import open_store
 from freehold.training import encoder as training
-from freehold.training.encoder.reference import ANSWERS
+from freehold.training.encoder.job import ANSWERS
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig
 from freehold.types.parity import ParityReport

@@ -11,17 +11,18 @@ from freehold import __version__
 from freehold.errors import UnknownModelError, UsageError, WeightsError
 from freehold.evals.scoring import scorer_of
 from freehold.training.encoder import reference, stands
-from freehold.training.encoder.job import FORMAT
-from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
+from freehold.training.encoder.job import ANSWERS, FORMAT
+from freehold.training.encoder.prepared import prepare
+from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderLimits, EncoderModel, texts_of
 from freehold.types.evaluation import Task
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import EncoderReference, ParityReport
 from freehold.types.record import content_id
 from freehold.workflows.data.curate import SCORERS_AT_ONCE
+from freehold.workflows.data.dataset import unlabelled_traffic
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.journey.methods.sufficing import enough
-from freehold.workflows.journey.methods.teaching import TeachingData, taught
 from freehold.workflows.prove.encoder_parity import encoder_parity
 from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.serve.encoder import plan_encoder
@@ -43,8 +44,7 @@ class TrainedEncoder:
         """Fetch, train, and compare what is served with what was trained."""
         try:
             weights = _weights(candidate, bench)
-            found = taught(candidate, bench, weights)
-            encoder = _train(candidate, bench, weights, found)
+            encoder = _train(candidate, bench, weights)
         except (UnknownModelError, WeightsError, UsageError) as error:
             if bench.only_one:
                 raise
@@ -73,9 +73,7 @@ class TrainedEncoder:
         )
         if not parity.passed:
             bench.progress.say(parity.check_result().text)
-        return Made(
-            plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity, teaching=found.teaching
-        )
+        return Made(plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity)
 
 
 def same_count(task: Task, answers: Sequence[EncoderReference]) -> None:
@@ -117,17 +115,20 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
     )
 
 
-def _train(candidate: Candidate, bench: Bench, weights: Weights, found: TeachingData) -> EncoderModel:
+def _train(candidate: Candidate, bench: Bench, weights: Weights) -> EncoderModel:
     options = encoder_options(candidate, bench)
-    texts, limits = found.texts(), EncoderLimits(enough=enough(bench), minutes=bench.limited(None))
+    texts, limits = (
+        _unlabelled(candidate, bench),
+        EncoderLimits(enough=enough(bench), minutes=bench.limited(None)),
+    )
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
-        [FORMAT, weights.sha256, found.dataset.id, options, content_id(list(texts))],
+        [FORMAT, weights.sha256, bench.dataset.id, options, content_id(list(texts))],
         EncoderModel,
         lambda: train_encoder(
             config=options,
-            dataset=found.dataset,
+            dataset=bench.dataset,
             base=weights,
             out_dir=bench.project.state / FOLDER,
             name=bench.project.config.app.name,
@@ -138,11 +139,26 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, found: Teaching
         ),
         still_there=lambda made: (
             (bench.minutes is None or stands(made, limits))
-            and all((Path(made.path) / file).exists() for file in made.files)
+            and all((Path(made.path) / file).exists() for file in (*made.files, ANSWERS))
         ),
     )
     bench.store.put(made, made_from=made.made_from)
     return made
+
+
+def _unlabelled(candidate: Candidate, bench: Bench) -> tuple[str, ...]:
+    """Messages without an answer, as an encoder reads them."""
+    if not bench.project.config.data.unlabelled or candidate.model == WORDS_MODEL:
+        return ()
+    if (stage := candidate.settings.stage) in ("frozen", "tuned"):
+        bench.progress.say(f"{candidate.short_name}: stage {stage} reads no unlabelled messages")
+        return ()
+    found = unlabelled_traffic(bench.project, bench.store, bench.dataset)
+    for why, count in found.left_out.items():
+        bench.progress.say(f"{count:,} messages without an answer are left out: {why}")
+    lines = prepare(bench.dataset).system_lines
+    read = (texts_of(one.messages, system_lines=lines)[0] for one in found.samples)
+    return tuple(text for text in read if text)
 
 
 def encoder_options(candidate: Candidate, bench: Bench) -> EncoderConfig:
