@@ -289,6 +289,25 @@ class StageResult(Record, frozen=True, kw_only=True):
     seconds: float
 
 
+class PseudoLabels(Record, frozen=True, kw_only=True):
+    """What became of training samples whose only answer is the incumbent's: the `agreed` of them are learned, which
+    heads that learned the right answers do not contradict."""
+
+    right_answers: int
+    """Training samples with a right answer."""
+    pseudo: int
+    """Those with the incumbent's only."""
+    agreed: int
+
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        return (
+            f"{self.agreed:,} of {self.pseudo:,} answers of the incumbent to messages without a right one are learned "
+            f"from: heads that learned the {self.right_answers:,} right ones do not contradict them"
+        )
+
+
 class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     """The record of a trained encoder. `id` is the content id of its files and its making."""
 
@@ -317,4 +336,18 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     """All that were trained; `stage` is the one that was kept."""
     ended: EarlyEnd | None = None
     """Why not more was trained; None where every stage went to its end."""
+    pseudo_labels: PseudoLabels | None = None
+    """None where all answers are right ones, or too few are to judge the others by."""
+    texts: int = 0
+    """Messages without a trusted answer that were given to it; it learns from them where labels have few samples."""
     made_from: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What pages say of what it learned from besides right answers."""
+        given = (
+            f"{self.texts:,} messages without a trusted answer are given to it, for the stage that few samples a label "
+            "ask for"
+        )
+        judged = () if self.pseudo_labels is None else (self.pseudo_labels.text,)
+        return (*judged, given) if self.texts else judged

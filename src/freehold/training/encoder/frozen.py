@@ -17,7 +17,7 @@ from freehold.training.encoder.heads import FittedHead, Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
 from freehold.training.encoder.words import WordHeads
-from freehold.types.encoder import EncoderStage, as_copied
+from freehold.types.encoder import EncoderStage, PseudoLabels, as_copied
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
@@ -415,6 +415,9 @@ class Scene(NamedTuple):
     """By the monotonic clock, when all stages are to be done."""
     views: int = 1
     """How many of the data's views are read."""
+    texts: tuple[str, ...] = ()
+    """Messages without an answer that is trusted."""
+    pseudo_labels: PseudoLabels | None = None
     words: WordHeads | None = None
     pairs: tuple[tuple[str, str], Floats] | None = None
     """Where messages are of two texts: what stands before those, and how alike those of each sample are."""

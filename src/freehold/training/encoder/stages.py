@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from freehold import files
 from freehold.encoders.pairs import likeness, marks_of
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, output, tuned, words
+from freehold.training.encoder import frozen, heads, output, pseudo, tuned, words
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import (
@@ -25,7 +26,7 @@ from freehold.training.encoder.frozen import (
     embedded,
     features,
 )
-from freehold.training.encoder.job import EncoderJob, unlabelled_texts
+from freehold.training.encoder.job import DOUBTED, EncoderJob, unlabelled_texts
 from freehold.training.encoder.prepared import Examples, TaughtData, prepare
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import (
@@ -37,6 +38,7 @@ from freehold.types.encoder import (
     FieldHead,
     StageResult,
     parts_of,
+    texts_of,
 )
 from freehold.types.training import TrainingEvent
 
@@ -57,10 +59,12 @@ tuned."""
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     """Run a job; None when it was asked to stop. Raises what freehold foresees."""
     began = time.monotonic()
-    prepared = prepare(job.dataset, copies=bases.runtime_of(job.base) == "onnx")
+    prepared = prepare(job.dataset, copies=_copies(job))
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
     scene = _scene(job, prepared, emit, stop)
+    if scene is not None and bases.runtime_of(job.base) != "words":
+        scene = _trusted(scene)
     if scene is None:
         return None
     if job.limits.minutes is not None:
@@ -86,9 +90,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
         assert scene.base is not None  # `_further` names none without
         kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
         made = (
-            tuned.contrast(scene, scene.base, unlabelled_texts(job))
-            if stage == "contrastive"
-            else tuned.answer(scene, scene.base)
+            tuned.contrast(scene, scene.base) if stage == "contrastive" else tuned.answer(scene, scene.base)
         )
         if made is None:
             return None
@@ -116,14 +118,39 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             stage=best.stage,
             stages=tuple(results),
             ended=ended,
-            train_samples=len(prepared.train),
+            pseudo_labels=scene.pseudo_labels,
+            texts=len(scene.texts),
+            train_samples=len(scene.train),
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
         ),
-        prepared.train.texts,
+        scene.form,
     )
     tuned.forget_checkpoints(job.run_dir)
     return record
+
+
+def _copies(job: EncoderJob) -> bool:
+    return bases.runtime_of(job.base) == "onnx"
+
+
+def _trusted(scene: Scene) -> Scene | None:
+    """The same without the incumbent's answers that heads contradict: those messages count as without an answer. None
+    when it was asked to stop."""
+    if (found := pseudo.judged(scene)) is None:
+        return scene
+    told, doubted = found
+    scene.emit(TrainingEvent(kind="eval", message=told.text))
+    job, lines, without = scene.job, scene.prepared.system_lines, [one.id for one in doubted]
+    files.write_json(Path(job.run_dir) / DOUBTED, without)
+    again: Scene | None = scene
+    if doubted:
+        prepared = prepare(job.dataset, copies=_copies(job), without=without)
+        again = _scene(job, prepared, scene.emit, scene.stop)
+    texts = scene.texts + tuple(
+        texts_of(one.messages, system_lines=lines)[0] for one in doubted if scene.texts
+    )
+    return again and again._replace(pseudo_labels=told, texts=texts)
 
 
 def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
@@ -214,6 +241,7 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Sce
         emit=emit,
         stop=stop,
         views=len(prepared.views),
+        texts=tuple(unlabelled_texts(job)),
         words=by_words,
         by_words=None if alone is None else Trained("words", alone, True, time.monotonic() - began),
     )
