@@ -92,11 +92,12 @@ def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel
             export(made.base, folder, tokens=any(one.kind == "copied" for one in made.manifest.fields))
             if made.stage != "frozen":
                 _write_tuned(Path(job.run_dir) / TUNED, made.base)
-        _write_heads(folder / HEADS, made.fitted, made.first)
+        heads = _served(made)
+        _write_heads(folder / HEADS, heads)
         if made.words is not None:
             write_durable(folder / WORDS, made.words.as_json())
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
-        found = reference.answered(job, form, made.manifest, _runner(made, folder))
+        found = reference.answered(job, form, made.manifest, _runner(made, heads, folder))
         write_durable(folder / ANSWERS, msgspec.json.Encoder().encode_lines(found))
         hashes = {name: sha256_of(folder / name) for name in (*names_of(made.manifest), MANIFEST)}
     record = _record(job, made, hashes)
@@ -180,13 +181,25 @@ def _rename_inner(graph: Any) -> None:
                 value.name = f"inner_{value.name}"
 
 
-def _runner(made: TrainedFiles, folder: Path) -> EncoderRunner:
+def _runner(made: TrainedFiles, heads: tuple[ServedHead, ...], folder: Path) -> EncoderRunner:
     """The trainer's model with its heads, from memory; one that PyTorch does not compute is read from the folder."""
     if made.base is None:
         return load_runner(folder, threads=1)
-    pairs = zip(made.manifest.fields, made.fitted.heads, strict=True)
-    heads = tuple(ServedHead(field, one.weight, one.bias, one.words) for field, one in pairs)
     return reference.TorchRunner(ServedEncoder(made.manifest, heads, made.words), made.base)
+
+
+def _served(made: TrainedFiles) -> tuple[ServedHead, ...]:
+    """The heads as they are served."""
+    heads = []
+    for at, (field, head) in enumerate(zip(made.manifest.fields, made.fitted.heads, strict=True)):
+        first = None
+        if made.first is not None:
+            alone = made.first.heads[at]
+            assert alone.words is not None
+            scale = np.float32(head.temperature / alone.temperature)  # a field has one temperature
+            first = scale * alone.words, scale * alone.bias
+        heads.append(ServedHead(field, head.weight, head.bias, head.words, first))
+    return tuple(heads)
 
 
 def _write_tuned(path: Path, base: TorchBase) -> None:
@@ -197,21 +210,22 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     save_file(tensors, str(path), metadata={"format": "pt"})
 
 
-def _write_heads(path: Path, fitted: Fitted, first: WordsFirst | None) -> None:
+def _write_heads(path: Path, heads: tuple[ServedHead, ...]) -> None:
     from safetensors.numpy import save
 
     tensors = {}
-    for at, head in enumerate(fitted.heads):
-        tensors[f"{at}.weight"] = np.ascontiguousarray(head.weight, dtype=np.float32)
-        tensors[f"{at}.bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
-        if head.words is not None:
-            tensors[f"{at}.words"] = np.ascontiguousarray(head.words, dtype=np.float32)
-        if first is not None:
-            alone = first.heads[at]
-            assert alone.words is not None
-            scale = head.temperature / alone.temperature  # a field has one temperature
-            tensors[f"{at}.first"] = np.ascontiguousarray(scale * alone.words, dtype=np.float32)
-            tensors[f"{at}.first_bias"] = np.ascontiguousarray(scale * alone.bias, dtype=np.float32)
+    for at, head in enumerate(heads):
+        alone, bias = head.first or (None, None)
+        named = {
+            "weight": head.weight,
+            "bias": head.bias,
+            "words": head.words,
+            "first": alone,
+            "first_bias": bias,
+        }
+        for name, one in named.items():
+            if one is not None:
+                tensors[f"{at}.{name}"] = np.ascontiguousarray(one, dtype=np.float32)
     write_durable(path, save(tensors))
 
 

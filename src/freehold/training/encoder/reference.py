@@ -30,6 +30,7 @@ from freehold.types.encoder import EncoderManifest, EncoderModel
 from freehold.types.parity import EncoderReference
 
 MOST_MESSAGES = 200
+_UNCUT = 1 << 30
 
 
 class TorchRunner(EncoderRunner):
@@ -40,16 +41,17 @@ class TorchRunner(EncoderRunner):
         self._base = base
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        manifest = self._manifest
-        read = [self._base.chunks([text], manifest.max_tokens, manifest.chunks)[0] for text in texts]
-        return [sum(map(len, rows)) for rows in read]
+        return [len(ids) for ids in self._base.encode(texts, _UNCUT).ids]
 
     def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]:
         base, manifest, given = self._base, self._manifest, list(texts)
+        counts = [
+            sum(map(len, base.chunks([text], manifest.max_tokens, manifest.chunks)[0])) for text in texts
+        ]
         plain = bases.by_torch(base, manifest.max_tokens, manifest.chunks, fast=False)(given)
         encoded = base.encode(given, manifest.max_tokens)
         tokens = bases.embed(base, encoded.ids, tokens=True)[1] if self._copies else [None] * len(given)
-        rows = zip(self.count(given), plain, unit_length(plain), tokens, encoded.offsets, strict=True)
+        rows = zip(counts, plain, unit_length(plain), tokens, encoded.offsets, strict=True)
         return [
             TextVectors(
                 count,
