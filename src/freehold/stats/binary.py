@@ -16,6 +16,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.late import np, special
+from freehold.stats.exact import crossing, score
 from freehold.stats.exact import z_quantile as z_quantile
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = "NDArray[np.float64]"
 
-_BISECTIONS = 56  # halves a bracket of width 2 to below 1e-16
+_PRECISE = 1e-15
 
 
 class Estimate(NamedTuple):
@@ -75,30 +76,23 @@ def _columns(*parts: Any) -> list[Floats]:
     return [np.asarray(part, dtype=float) for part in np.broadcast_arrays(*parts)]
 
 
-def tango_limits(wins: Any, losses: Any, n: Any, quantile: Any) -> tuple[Floats, Floats]:
-    """Lower and upper limits for arrays of tables: the trial differences where T = +quantile, -quantile.
+def tango_limits(wins: float, losses: float, n: float, quantile: float) -> tuple[float, float]:
+    """Lower and upper limit of one table: the trial differences where T = +quantile, -quantile (n above 0).
 
-    `quantile` is z (independent pairs) or a t quantile (clusters). Every n must be above 0.
+    `quantile` is z (independent pairs) or a t quantile (clusters).
     """
-    b, c, n, z = (np.asarray(part, dtype=float) for part in np.broadcast_arrays(wins, losses, n, quantile))
-    estimate = (b - c) / n
+    estimate = (wins - losses) / n
 
-    def solve(low: Floats, high: Floats, target: Floats) -> Floats:
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            above = tango_statistic(b, c, n, middle) > target
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return (low + high) / 2
+    def solve(low: float, high: float, target: float) -> float:
+        return sum(crossing(lambda trial: score(wins, losses, n, trial) > target, low, high, _PRECISE)) / 2
 
-    lower = solve(np.full(b.shape, -1.0), estimate.copy(), z)
-    upper = solve(estimate.copy(), np.full(b.shape, 1.0), -z)
-    return np.where(c >= n, -1.0, lower), np.where(b >= n, 1.0, upper)
+    lower = -1.0 if losses >= n else solve(-1.0, estimate, quantile)
+    return lower, 1.0 if wins >= n else solve(estimate, 1.0, -quantile)
 
 
 def tango_ci(wins: float, losses: float, n: float, alpha: float = 0.025) -> Estimate:
     """Tango's score interval for the paired difference (n above 0). Never a point, even with total agreement."""
-    lower, upper = tango_limits(wins, losses, n, z_quantile(alpha))
-    return Estimate((wins - losses) / n, float(lower), float(upper))
+    return Estimate((wins - losses) / n, *tango_limits(wins, losses, n, z_quantile(alpha)))
 
 
 def wilson_limits(successes: float, n: float, alpha: float = 0.025) -> tuple[float, float]:
