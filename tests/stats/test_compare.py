@@ -129,6 +129,19 @@ def test_nothing_scored_and_almost_nothing_scored_hold():
     assert "too_few_pairs" in tiny.reasons
 
 
+def test_input_that_says_little_has_an_outcome_all_the_same():
+    ties = [(0.5, 0.5)] * 50
+    assert run(ties, margin=0.02).verdict == "hold" and run(ties * 20, margin=0.02).verdict == "promote"
+    pairs = counted(both=480, wins=12, losses=8)
+    nameless, independent = run(pairs, clusters=[None] * 500), run(pairs)
+    assert (nameless.ci_low, nameless.n_groups) == (independent.ci_low, None), (
+        "users without ids are a user each"
+    )
+    assert run(counted(losses=200)).verdict == "reject"
+    unscored = run([(None, None)] * 200)
+    assert (unscored.verdict, unscored.reasons, unscored.ci_low) == ("hold", ("no_scored_pairs",), None)
+
+
 def test_a_second_look_cannot_promote():
     assert run(counted(both=1000), looks=2).reasons == ("repeated_look",)
 
