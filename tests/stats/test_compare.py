@@ -157,8 +157,9 @@ def test_bad_columns_are_refused_by_name():
         compare_scores(["a", "b"], [1], [1, 1], DecisionRule(margin=0.1))
 
 
-def test_a_result_becomes_a_comparison_and_survives_json():
-    result = run(counted(both=90, wins=4, losses=6), slices={"x": ["1"] * 100})
+@pytest.mark.parametrize("clusters", [None, [str(row // 3) for row in range(100)]])
+def test_a_result_becomes_a_comparison_and_survives_json(clusters):
+    result = run(counted(both=90, wins=4, losses=6), slices={"x": ["1"] * 100}, clusters=clusters)
     comparison = Comparison.of(result, id="c", task="intents", incumbent="a", candidate="b", notes=("first",))
     again = msgspec.json.decode(msgspec.json.encode(comparison), type=Comparison)
     assert again == comparison

@@ -81,6 +81,7 @@ def tango_limits(wins: float, losses: float, n: float, quantile: float) -> tuple
 
     `quantile` is z (independent pairs) or a t quantile (clusters).
     """
+    wins, losses, n = float(wins), float(losses), float(n)  # numpy's numbers are slow one by one
     estimate = (wins - losses) / n
 
     def solve(low: float, high: float, target: float) -> float:
