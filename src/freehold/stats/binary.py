@@ -42,13 +42,11 @@ def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
     ``T = (b - c - n D) / sqrt(n (2 q + D (1 - D)))``; the inner bracket is `tango_variance`. It falls in the trial
     difference and rises in `wins`.
     """
-    b, c, n, trial = _columns(wins, losses, n, difference)
-    variance = _variance(b, c, n, trial)
-    numerator = b - c - n * trial
+    b, c, n, trial = (np.asarray(part, dtype=float) for part in (wins, losses, n, difference))
+    variance, numerator = tango_variance(b, c, n, trial), b - c - n * trial
     with np.errstate(divide="ignore", invalid="ignore"):
         value = numerator / np.sqrt(n * variance)
-    unbounded = np.copysign(np.inf, numerator)
-    value = np.where(variance <= 0, unbounded, value)
+    value = np.where(variance <= 0, np.copysign(np.inf, numerator), value)
     return np.asarray(np.where(numerator == 0, 0.0, value), dtype=float)
 
 
@@ -57,10 +55,7 @@ def tango_variance(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
 
     Never 0 for a trial difference other than 0, also where no pair is discordant. Arguments as `tango_statistic`.
     """
-    return _variance(*_columns(wins, losses, n, difference))
-
-
-def _variance(b: Floats, c: Floats, n: Floats, trial: Floats) -> Floats:
+    b, c, n, trial = (np.asarray(part, dtype=float) for part in (wins, losses, n, difference))
     quadratic = 2 * n
     linear = -b - c + (2 * n - b + c) * trial
     constant = -c * trial * (1 - trial)
@@ -68,12 +63,7 @@ def _variance(b: Floats, c: Floats, n: Floats, trial: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         # The second form avoids subtracting two nearly equal numbers when the linear term is positive.
         q = np.where(linear > 0, -2 * constant / (linear + root), (root - linear) / (2 * quadratic))
-        q = np.maximum(q, np.maximum(0.0, -trial))
-        return np.asarray(2 * q + trial * (1 - trial), dtype=float)
-
-
-def _columns(*parts: Any) -> list[Floats]:
-    return [np.asarray(part, dtype=float) for part in np.broadcast_arrays(*parts)]
+    return np.asarray(2 * np.maximum(q, np.maximum(0.0, -trial)) + trial * (1 - trial), dtype=float)
 
 
 def tango_limits(wins: float, losses: float, n: float, quantile: float) -> tuple[float, float]:

@@ -211,13 +211,14 @@ def _noncentral_t(df: int, noncentrality: float, t: float) -> float:
 @lru_cache(maxsize=1024)
 def _t_quantile(df: int, alpha: float) -> float:
     """The upper `alpha` quantile of Student's t, of a bell by Newton's steps."""
-    low, high = z_quantile(alpha), 2 * z_quantile(alpha)
+    low = z_quantile(alpha)
     if df >= _BELL:
         height = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
         for _ in range(6):
             density = math.exp(height - (df + 1) / 2 * math.log1p(low * low / df))
             low += (1 - alpha - _noncentral_t(df, 0.0, low)) / density
         return low
+    high = 2 * low
     while _noncentral_t(df, 0.0, high) < 1 - alpha:
         low, high = high, 2 * high
     return crossing(lambda t: _noncentral_t(df, 0.0, t) < 1 - alpha, low, high, 1e-10 * high)[1]
