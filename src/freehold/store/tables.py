@@ -27,14 +27,23 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.types import UserDefinedType
 
 metadata = MetaData()
+
+
+class _SearchWords(UserDefinedType[str]):
+    """PostgreSQL's TSVECTOR, written and read by SQL alone. SQLAlchemy's own would bring all of that dialect."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "TSVECTOR"
+
 
 # SQLite counts rows by itself only in a column of type INTEGER.
 _Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
-_imported = text("origin IS NOT NULL")
 RECORDED = "source = 'gateway'"
 """What a gateway recorded. As a condition it is written out: SQLite takes an index of a part only where it sees by the
 text that the part is meant (https://www.sqlite.org/partialindex.html, section 3)."""
@@ -70,11 +79,6 @@ traces = Table(
     Index("traces_at", "at"),
     Index("traces_route", "route", "seq"),
     Index("traces_parent", "parent_id"),
-    # The newest of what a gateway recorded is asked for with every look at the console.
-    Index("traces_recorded", "at", sqlite_where=text(RECORDED), postgresql_where=text(RECORDED)),
-    # Of imported traces only: what a gateway writes must not pay for them.
-    Index("traces_origin", "origin", sqlite_where=_imported, postgresql_where=_imported),
-    Index("traces_row_key", "row_key", sqlite_where=_imported, postgresql_where=_imported),
     sqlite_autoincrement=True,
 )
 
@@ -98,7 +102,7 @@ trace_facets = Table(
     Column("total_ms", Float),
     Column("prompt_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
-    Column("words", Text().with_variant(TSVECTOR(), "postgresql")),
+    Column("words", Text().with_variant(_SearchWords(), "postgresql")),
     Index("trace_facets_at", "at", "seq"),
 )
 """What a search reads of a trace instead of its body, up to the place that the counter `traces_indexed` says.

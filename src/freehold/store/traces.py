@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 from sqlalchemy import Connection, Select, and_, delete, func, not_, select, text, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
@@ -272,7 +271,9 @@ def insert_ignoring(connection: Connection, rows: list[dict[str, Any]]) -> int:
         sql = f"INSERT INTO {traces.name} ({', '.join(rows[0])}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 (names of columns, never of input)
         return connection.exec_driver_sql(sql, [tuple(row.values()) for row in rows]).rowcount
     # PostgreSQL's driver does not count the rows of a batch; what was inserted is asked back instead.
-    new = postgresql_insert(traces).on_conflict_do_nothing().returning(traces.c.id)
+    from sqlalchemy.dialects.postgresql import insert  # late: no gateway on SQLite needs it
+
+    new = insert(traces).on_conflict_do_nothing().returning(traces.c.id)
     return len(connection.execute(new, rows).all())
 
 

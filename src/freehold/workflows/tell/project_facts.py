@@ -49,7 +49,7 @@ def journey_of(config_path: Path | None, *, at: datetime) -> JourneyState:
     """
     here = current_folder()
     try:
-        project = open_project(config_path)
+        project = open_project(config_path, looks=True)
     except FreeholdError as error:
         if config_path is not None and not config_path.exists():
             raise
