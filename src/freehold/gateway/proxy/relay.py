@@ -332,7 +332,7 @@ class ClientSink:
         self._exchange = exchange
         self._stream_filter = stream_filter
         self._request = request
-        self._recording = exchange.capturing or bool(exchange.metered) or exchange.repeat is not None
+        self._recording = exchange.capturing or exchange.metered or exchange.repeat is not None
         self._length = None if length is None else int(length)
         self._is_response = exchange.response_kind == "responses"
         self._last = b"\n\n"
