@@ -212,6 +212,9 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     words: bool = False
     """Whether heads have columns over words as well, ``{i}.words`` [labels, pieces]: ``words.json`` says which pieces
     of each view are known and how much each weighs."""
+    first: float | None = None
+    """From which probability heads over words alone answer, all fields of kind ``one``: ``{i}.first`` [labels, pieces]
+    and ``{i}.first_bias`` [labels]. What they are less sure of is read by the encoder. None: all is."""
     width: int
     answer: AnswerKind
     fields: tuple[FieldHead, ...]

@@ -24,6 +24,10 @@ FEW_A_LABEL = 20
 """Mean samples a label up to which labels' own words are taught too."""
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
 """Of a head's outputs by words, of which the best is taken where it beats none."""
+FEWEST_FIRST = 200
+"""Samples left out by which words are let answer first: of fewer they would cost half a point and more."""
+LEAST_FIRST = 0.1
+"""Share of samples that words must answer for it to be worth its memory."""
 FEWEST_VALIDATION = 40
 """Validation samples from which they calibrate; with fewer, folds of the training samples do."""
 
@@ -43,6 +47,8 @@ class Fitted(NamedTuple):
     heads: tuple[FittedHead, ...]
     hits: Flags
     calibration_error: float | None = None
+    sure: heads.Reals | None = None
+    """How probable each of those answers is."""
 
     @property
     def right(self) -> int:
@@ -193,7 +199,7 @@ def settled(
         warm.append(warm_head)
         right &= ok
         sure = np.minimum(sure, confidence)
-    return Fitted(tuple(warm), right, heads.calibration_error(sure, right))
+    return Fitted(tuple(warm), right, heads.calibration_error(sure, right), sure)
 
 
 def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
@@ -207,6 +213,38 @@ def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | Non
         return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
     none = np.zeros((len(held.examples), 0), dtype=np.float32)
     return settled(form, made, [none if one is None else one for one in words.logits], held)
+
+
+class WordsFirst(NamedTuple):
+    """Heads over words that answer alone what they are at least so sure of."""
+
+    least: float
+    heads: tuple[FittedHead, ...]
+
+
+def words_first(form: TaughtForm, words: Fitted | None, after: Fitted) -> tuple[Fitted, WordsFirst | None]:
+    """Words before what was trained, on as many of the samples left out as cost none of those it has right, nor one
+    more than a standard error of the difference. Returns how the two together do."""
+    if words is None or words.sure is None or after.sure is None or len(words.hits) != len(after.hits):
+        return after, None
+    pairs = [*zip(form.fields, words.heads, strict=True), *zip(form.fields, after.heads, strict=True)]
+    plain = all(one.kind == "one" and head.outside is None and not head.ordered for one, head in pairs)
+    if not plain or len(after.hits) < FEWEST_FIRST:
+        return after, None
+    order = np.argsort(-words.sure, kind="stable")
+    won = np.cumsum(words.hits[order].astype(np.intp) - after.hits[order])
+    differ = np.cumsum(words.hits[order] != after.hits[order])
+    costless = np.flatnonzero(won >= np.maximum(0, np.sqrt(differ) - 1))
+    if not len(costless) or costless[-1] + 1 < LEAST_FIRST * len(order):
+        return after, None
+    least = float(words.sure[order[costless[-1]]]) - 1e-6  # so that rounding leaves that one out nowhere
+    by_words = words.sure >= least
+    right = np.where(by_words, words.hits, after.hits)
+    sure = np.where(by_words, words.sure, after.sure)
+    return (
+        Fitted(after.heads, right, heads.calibration_error(sure, right), sure),
+        WordsFirst(least, words.heads),
+    )
 
 
 def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: float) -> FittedHead:

@@ -23,7 +23,7 @@ from freehold.files import writing
 from freehold.late import np
 from freehold.training.checkpoint import write_durable
 from freehold.training.encoder.base import TorchBase, embed, pooled
-from freehold.training.encoder.frozen import Fitted
+from freehold.training.encoder.frozen import Fitted, WordsFirst
 from freehold.training.encoder.heads import normalized
 from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
@@ -53,7 +53,8 @@ class TrainedFiles(NamedTuple):
     manifest: EncoderManifest
     fitted: Fitted
     words: Words | None
-    """The words that its heads read besides embeddings."""
+    """The words that its heads read besides embeddings, or before them."""
+    first: WordsFirst | None
     stage: EncoderStage
     stages: tuple[StageResult, ...]
     ended: EarlyEnd | None
@@ -86,7 +87,7 @@ def write(job: EncoderJob, made: TrainedFiles, texts: Sequence[str]) -> EncoderM
             _check(made.base, made.manifest, folder, texts[:CHECKED])
             if made.stage != "frozen":
                 _write_tuned(Path(job.run_dir) / TUNED, made.base)
-        _write_heads(folder / HEADS, made.fitted)
+        _write_heads(folder / HEADS, made.fitted, made.first)
         if made.words is not None:
             write_durable(folder / WORDS, made.words.as_json())
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
@@ -197,7 +198,7 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     save_file(tensors, str(path), metadata={"format": "pt"})
 
 
-def _write_heads(path: Path, fitted: Fitted) -> None:
+def _write_heads(path: Path, fitted: Fitted, first: WordsFirst | None) -> None:
     from safetensors.numpy import save
 
     tensors = {}
@@ -206,6 +207,12 @@ def _write_heads(path: Path, fitted: Fitted) -> None:
         tensors[f"{at}.bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
         if head.words is not None:
             tensors[f"{at}.words"] = np.ascontiguousarray(head.words, dtype=np.float32)
+        if first is not None:
+            alone = first.heads[at]
+            assert alone.words is not None
+            scale = head.temperature / alone.temperature  # a field has one temperature
+            tensors[f"{at}.first"] = np.ascontiguousarray(scale * alone.words, dtype=np.float32)
+            tensors[f"{at}.first_bias"] = np.ascontiguousarray(scale * alone.bias, dtype=np.float32)
     write_durable(path, save(tensors))
 
 

@@ -103,13 +103,16 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             best = made
         else:
             scene.base.model.load_state_dict(kept)
+    best, first = _words_first(scene, best)
+    reads_words = scene.words is not None and (first is not None or _reads_words(best))
     record = output.write(
         job,
         output.TrainedFiles(
             base=scene.base,
-            manifest=_manifest(scene, best),
+            manifest=_manifest(scene, best, first),
             fitted=best.fitted,
-            words=scene.words.words if scene.words is not None and _reads_words(best) else None,
+            words=scene.words.words if scene.words is not None and reads_words else None,
+            first=first,
             stage=best.stage,
             stages=tuple(results),
             ended=ended,
@@ -338,13 +341,27 @@ def told(stage: str, fitted: Fitted, seconds: float) -> TrainingEvent:
     )
 
 
+def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirst | None]:
+    """What was trained with words before it, where those answer some alone at no cost."""
+    if scene.by_words is None or best.stage == "words" or scene.marks:
+        return best, None
+    fitted, first = frozen.words_first(scene.form, scene.by_words.fitted, best.fitted)
+    if first is not None:
+        sure = scene.by_words.fitted.sure
+        share = 0.0 if sure is None else float((sure >= first.least).mean())
+        said = f"words alone answer {share:.0%} and are {first.least:.2f} sure or more"
+        right = f"{fitted.right:,} of {fitted.asked:,} right in all"
+        scene.emit(TrainingEvent(kind="warning", message=f"{said}; the encoder reads the others: {right}"))
+    return best._replace(fitted=fitted), first
+
+
 def _reads_words(trained: Trained) -> bool:
     return any(head.words is not None for head in trained.fitted.heads)
 
 
-def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
+def _manifest(scene: Scene, trained: Trained, first: frozen.WordsFirst | None) -> EncoderManifest:
     job, prepared = scene.job, scene.prepared
-    base = scene.base
+    base, reads_words = scene.base, first is not None or _reads_words(trained)
     return EncoderManifest(
         base_model=job.base.model_id,
         base_sha256=job.base.sha256,
@@ -357,8 +374,9 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         system_lines=prepared.system_lines,
         question=prepared.question,
         # Heads over words were fitted to all of them.
-        views=prepared.views if _reads_words(trained) else prepared.views[: scene.views],
-        words=_reads_words(trained),
+        views=prepared.views if reads_words else prepared.views[: scene.views],
+        words=reads_words,
+        first=None if first is None else first.least,
         marks=scene.marks,
         width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,
