@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from freehold.gateway.http.memory import MemoryBudget
@@ -17,6 +18,9 @@ class UpstreamTransport(Protocol):
 
     def resume_reading(self) -> None:
         """Read on, if reading was stopped."""
+
+    def pass_chunks(self, passing: Callable[[bytes], bool]) -> None:
+        """Offer what comes to `passing` first, at each border between chunks."""
 
     def abort(self) -> None:
         """Close at once."""
@@ -81,6 +85,8 @@ class BufferedResponse(UpstreamResponse):
         self._sink = sink
         try:
             self._flush()
+            if self._transport is not None:
+                self._transport.pass_chunks(sink.pass_on)
             while self._is_relaying():
                 if sink.is_full:
                     await sink.drain()
@@ -188,6 +194,11 @@ class BufferedResponse(UpstreamResponse):
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether a sink has had all that came, and takes more."""
+        return self._sink is not None and not self._chunks and not self._sink.is_full
 
     @property
     def is_full(self) -> bool:
