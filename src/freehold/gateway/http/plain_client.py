@@ -177,7 +177,12 @@ class PlainConnection(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._passes and self._passing is not None:
+        if (
+            self._passes
+            and self._passing is not None
+            and self._response is not None
+            and self._response.is_read
+        ):
             self.heard_s = self._loop.time()
             if self._passing(data):
                 return
@@ -216,7 +221,7 @@ class PlainConnection(asyncio.Protocol):
         else:
             response.deliver()
             if self._passing is not None:
-                self._passes = not self._within_chunk and data.endswith(b"\r\n") and response.is_passed_on
+                self._passes = not self._within_chunk and data.endswith(b"\r\n")
             if response.is_full and not self._paused and self._response is not None:
                 self._paused = True
                 self.transport.pause_reading()
