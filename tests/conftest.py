@@ -60,7 +60,7 @@ def _trust_started(event: str, arguments: tuple) -> None:
                 patch.setenv(name, environment[name])
             else:
                 patch.delenv(name, raising=False)
-        for place in {folder, *(folder / word for word in words)}:
+        for place in {folder, *(folder / word.rpartition("=")[2] for word in words)}:
             with contextlib.suppress(FreeholdError, OSError):
                 if "freehold.toml" in (place.name, *(one.name for one in place.glob("*.toml"))):
                     open_project(place)

@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 import typing
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import msgspec
@@ -237,6 +238,13 @@ def test_without_a_terminal_the_hash_agrees_and_a_pipe_does_not(freehold, own, m
     assert freehold("trust").code == 0
     own('[watch]\nwebhook_env = "OTHER"\n')
     assert freehold("trust").code == 2
+
+
+def test_what_is_agreed_to_at_once_is_all_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(trust, "_file", lambda: tmp_path / "state" / "trust.json")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: trust.agree(tmp_path / "freehold.toml", (f"calls {n}",)), range(40)))
+    assert len(trust._agreed()) == 40
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])

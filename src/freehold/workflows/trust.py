@@ -23,6 +23,8 @@ from freehold.types.config import ProjectConfig
 from freehold.types.config.reach import reach
 from freehold.types.record import Record, content_id
 
+_WAIT_S = 10.0
+
 
 class Reach(Record, frozen=True, kw_only=True):
     """All that a file has freehold run, read and call, its hash, and what of it was not agreed to yet."""
@@ -62,14 +64,17 @@ def check_trusted(config: ProjectConfig, path: Path, settings: Settings) -> None
 
 def agree(path: Path, lines: tuple[str, ...]) -> None:
     """The user agrees to what a file has freehold do. Raises `StorageError`."""
+    import filelock  # late: most projects have nothing to agree to
+
     place = path.resolve()
     kept = _file()
     with files.writing(
         f"{kept}: what was agreed to cannot be kept", hint="FREEHOLD_TRUST says it without a file"
     ):
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = _agreed() | {content_id(lines): Agreed(path=str(place), all=lines)}
-        files.write(kept, msgspec.json.format(msgspec.json.encode(made)), private=True)
+        with filelock.FileLock(kept.with_suffix(".lock"), timeout=_WAIT_S, mode=0o600):
+            made = _agreed() | {content_id(lines): Agreed(path=str(place), all=lines)}
+            files.write(kept, msgspec.json.format(msgspec.json.encode(made)), private=True)
 
 
 def _file() -> Path:
