@@ -32,9 +32,8 @@ MOST_PAIRS = 10**12
 """What is planned up to: at more, the search would go on in steps below the precision of a float."""
 _CERTAIN = 1e6
 _SIMPSON, _SIMPSON_OF_A_BELL = 400, 100
-_BELL = (
-    30  # degrees of freedom from which the scale's density is one, so that a fourth of the steps is as exact
-)
+# Degrees of freedom from which the scale's density is a bell, so that a fourth of the steps is as exact.
+_BELL = 30
 _RULE_OF_THREE = 3.7  # -ln(0.025), rounded up: zero discordant pairs in n still allow 3.7 / n
 
 

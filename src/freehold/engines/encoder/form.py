@@ -3,8 +3,9 @@
 An encoder's answer is what it was trained to be; a form cannot change it. So a request is answered where the answer
 fits the form, and refused where it does not: an application is never given an answer that it did not ask for.
 
-Not covered: patterns and formats, which are left to what checks answers (the gateway does); a schema that takes more
-than `MOST_STEPS` comparisons is refused.
+Covered: the keywords of `_COVERED`, and properties that are not named.
+Not covered: all others (patterns, formats, bounds of numbers), which are left to what checks answers (the gateway
+does); a schema that takes more than `MOST_STEPS` comparisons is refused.
 """
 
 from __future__ import annotations

@@ -140,6 +140,7 @@ class RateCounter:
         return requests, tokens
 
     def _change(self, second: int, requests: int, tokens: int) -> None:
+        # `_place`, written out: a request under a limit comes through here several times.
         place = self._at + _HEAD.size + second % _RING * _SECOND.size
         before = _SECOND.unpack_from(self._buffer, place)
         tokens = max(tokens, -before[1])

@@ -75,7 +75,7 @@ def bounds_of_text(body: bytes) -> AskedBounds | None:
         return None
     if said.prompt is not None and type(said.prompt) is not str:
         return None
-    if (
+    if (  # as nearly all do, and each call here is one more for a request
         said.n is None
         and said.best_of is None
         and said.max_completion_tokens is said.max_output_tokens is None

@@ -46,9 +46,13 @@ class Fitted(NamedTuple):
 
     heads: tuple[FittedHead, ...]
     hits: Flags
-    calibration_error: float | None = None
     sure: heads.Reals | None = None
-    """How probable each of those answers is."""
+    """How probable each of those answers is; None where none was left out."""
+
+    @property
+    def calibration_error(self) -> float | None:
+        """Of those answers; None without any."""
+        return None if self.sure is None else heads.calibration_error(self.sure, self.hits)
 
     @property
     def right(self) -> int:
@@ -199,7 +203,7 @@ def settled(
         warm.append(warm_head)
         right &= ok
         sure = np.minimum(sure, confidence)
-    return Fitted(tuple(warm), right, heads.calibration_error(sure, right), sure)
+    return Fitted(tuple(warm), right, sure)
 
 
 def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
@@ -216,9 +220,10 @@ def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | Non
 
 
 class WordsFirst(NamedTuple):
-    """Heads over words that answer alone what they are at least so sure of."""
+    """Heads over words that answer alone what they are at least so sure of: a `share` of the samples left out."""
 
     least: float
+    share: float
     heads: tuple[FittedHead, ...]
 
 
@@ -241,10 +246,7 @@ def words_first(form: TaughtForm, words: Fitted | None, after: Fitted) -> tuple[
     by_words = words.sure >= least
     right = np.where(by_words, words.hits, after.hits)
     sure = np.where(by_words, words.sure, after.sure)
-    return (
-        Fitted(after.heads, right, heads.calibration_error(sure, right), sure),
-        WordsFirst(least, words.heads),
-    )
+    return Fitted(after.heads, right, sure), WordsFirst(least, float(by_words.mean()), words.heads)
 
 
 def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: float) -> FittedHead:

@@ -375,9 +375,7 @@ def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirs
         return best, None
     fitted, first = frozen.words_first(scene.form, scene.by_words.fitted, best.fitted)
     if first is not None:
-        sure = scene.by_words.fitted.sure
-        share = 0.0 if sure is None else float((sure >= first.least).mean())
-        said = f"words alone answer {share:.0%} and are {first.least:.2f} sure or more"
+        said = f"words alone answer {first.share:.0%}, of which they are at least {first.least:.1%} sure"
         right = f"{fitted.right:,} of {fitted.asked:,} right in all"
         scene.emit(TrainingEvent(kind="warning", message=f"{said}; the encoder reads the others: {right}"))
     return best._replace(fitted=fitted), first
