@@ -341,11 +341,11 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
             scene = scene._replace(marks=marks)
             fitted, views = of_pairs, 1
             message = f"of each message two texts are compared, behind {marks[0]!r} and {marks[1]!r}"
-            scene.emit(TrainingEvent(kind="warning", message=message))
+            scene.emit(TrainingEvent(kind="eval", message=message))
     made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
     if len(scene.prepared.views) > 1:
         read = " + ".join(scene.prepared.views[:views])
-        scene.emit(TrainingEvent(kind="warning", message=f"of each conversation is read: {read}"))
+        scene.emit(TrainingEvent(kind="eval", message=f"of each conversation is read: {read}"))
     tell(scene.emit, made)
     return scene._replace(every=frozen.seen(every, of_one * views), views=views), made
 
@@ -375,9 +375,11 @@ def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirs
         return best, None
     fitted, first = frozen.words_first(scene.form, scene.by_words.fitted, best.fitted)
     if first is not None:
-        said = f"words alone answer {first.share:.0%}, of which they are at least {first.least:.1%} sure"
-        right = f"{fitted.right:,} of {fitted.asked:,} right in all"
-        scene.emit(TrainingEvent(kind="warning", message=f"{said}; the encoder reads the others: {right}"))
+        message = (
+            f"words answer {first.share:.0%} of the validation samples, at least {first.least:.1%} sure; the encoder "
+            f"reads the others: {fitted.right:,} of {fitted.asked:,} right in all"
+        )
+        scene.emit(TrainingEvent(kind="eval", message=message))
     return best._replace(fitted=fitted), first
 
 
