@@ -24,8 +24,9 @@ FEW_A_LABEL = 20
 """Mean samples a label up to which labels' own words are taught too."""
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
 """Of a head's outputs by words, of which the best is taken where it beats none."""
-FEWEST_FIRST = 200
-"""Samples left out by which words are let answer first: of fewer they would cost half a point and more."""
+FEWEST_FIRST = 1000
+"""Samples left out by which words are let answer first: where 400 choose they cost a tenth of a point, with 1,000 none
+that was seen (docs/benchmarks.md)."""
 LEAST_FIRST = 0.1
 """Share of samples that words must answer for it to be worth its memory."""
 FEWEST_VALIDATION = 40
@@ -228,8 +229,8 @@ class WordsFirst(NamedTuple):
 
 
 def words_first(form: TaughtForm, words: Fitted | None, after: Fitted) -> tuple[Fitted, WordsFirst | None]:
-    """Words before what was trained, on as many of the samples left out as cost none of those it has right, nor one
-    more than a standard error of the difference. Returns how the two together do."""
+    """Words before what was trained: on the samples left out that they are surest of, down to the first that it has
+    right and they do not. Returns how the two together do."""
     if words is None or words.sure is None or after.sure is None or len(words.hits) != len(after.hits):
         return after, None
     pairs = [*zip(form.fields, words.heads, strict=True), *zip(form.fields, after.heads, strict=True)]
@@ -237,12 +238,11 @@ def words_first(form: TaughtForm, words: Fitted | None, after: Fitted) -> tuple[
     if not plain or len(after.hits) < FEWEST_FIRST:
         return after, None
     order = np.argsort(-words.sure, kind="stable")
-    won = np.cumsum(words.hits[order].astype(np.intp) - after.hits[order])
-    differ = np.cumsum(words.hits[order] != after.hits[order])
-    costless = np.flatnonzero(won >= np.maximum(0, np.sqrt(differ) - 1))
-    if not len(costless) or costless[-1] + 1 < LEAST_FIRST * len(order):
+    lost = np.flatnonzero(after.hits[order] & ~words.hits[order])
+    count = int(lost[0]) if len(lost) else len(order)
+    if count < LEAST_FIRST * len(order):
         return after, None
-    least = float(words.sure[order[costless[-1]]]) - 1e-6  # so that rounding leaves that one out nowhere
+    least = float(words.sure[order[count - 1]]) - 1e-6  # so that rounding leaves that one out nowhere
     by_words = words.sure >= least
     right = np.where(by_words, words.hits, after.hits)
     sure = np.where(by_words, words.sure, after.sure)
