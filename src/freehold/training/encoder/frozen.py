@@ -17,7 +17,7 @@ from freehold.training.encoder.heads import FittedHead, Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
 from freehold.training.encoder.words import WordHeads
-from freehold.types.encoder import EncoderStage, PseudoLabels, as_copied
+from freehold.types.encoder import EarlyEnd, EncoderStage, PseudoLabels, as_copied
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
@@ -312,11 +312,7 @@ def taken(features: Features, places: Places) -> Features:
     """Some of the examples."""
     at = [int(place) for place in places]
     return Features(
-        Examples(
-            [features.examples.texts[i] for i in at],
-            [features.examples.values[i] for i in at],
-            [features.examples.context[i] for i in at] if features.examples.context else (),
-        ),
+        features.examples.at(at),
         features.pooled[places],
         [features.tokens[i] for i in at] if features.tokens else [],
         EncodedTexts(
@@ -413,8 +409,10 @@ class Scene(NamedTuple):
     names: tuple[Floats, ...]
     emit: Emit
     stop: Stop
-    until: float | None = None
+    until: float = math.inf
     """By the monotonic clock, when all stages are to be done."""
+    ended: EarlyEnd | None = None
+    """That the time was over before all texts were embedded."""
     views: int = 1
     """How many of the data's views are read."""
     texts: tuple[str, ...] = ()
@@ -464,7 +462,7 @@ def features(
 
 def embedded(embed: Callable[[list[str]], Floats], examples: Examples, views: int) -> Floats:
     """The embeddings of all texts of the views, next to each other: zeros for one that is empty but the first."""
-    blocks = [embed(examples.texts)]
+    blocks = [embed(list(examples.texts))]
     for view in range(views - 1):
         texts = [one[view] for one in examples.context]
         there = [at for at, text in enumerate(texts) if text]

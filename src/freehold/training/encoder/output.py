@@ -23,10 +23,10 @@ from freehold.files import writing
 from freehold.late import np
 from freehold.training.checkpoint import write_durable
 from freehold.training.encoder import reference
-from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import TorchBase, pooled
 from freehold.training.encoder.frozen import Fitted, WordsFirst
 from freehold.training.encoder.job import ANSWERS, RECORD, TUNED, EncoderJob
+from freehold.training.encoder.prepared import TaughtData
 from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import (
     EarlyEnd,
@@ -70,7 +70,7 @@ class TrainedFiles(NamedTuple):
     peak_memory_bytes: int | None
 
 
-def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel:
+def write(job: EncoderJob, made: TrainedFiles, prepared: TaughtData) -> EncoderModel:
     """Write the folder, `encoder.json`, what the trainer's model answers and the record last; returns the record.
 
     Raises `TrainingError` where weights are not finite, `StorageError` where files can't be written.
@@ -97,7 +97,7 @@ def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel
         if made.words is not None:
             write_durable(folder / WORDS, made.words.as_json())
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
-        found = reference.answered(job, form, made.manifest, _runner(made, heads, folder))
+        found = reference.answered(prepared, made.manifest, _runner(made, heads, folder))
         write_durable(folder / ANSWERS, msgspec.json.Encoder().encode_lines(found))
         hashes = {name: sha256_of(folder / name) for name in (*names_of(made.manifest), MANIFEST)}
     record = _record(job, made, hashes)

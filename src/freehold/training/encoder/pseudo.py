@@ -17,7 +17,6 @@ from freehold.training.encoder.answers import FieldForm
 from freehold.training.encoder.base import Floats
 from freehold.training.encoder.frozen import Scene
 from freehold.training.encoder.heads import FittedHead, Flags, Places
-from freehold.training.encoder.prepared import taught_samples
 from freehold.types.dataset import Sample
 from freehold.types.encoder import PseudoLabels
 
@@ -45,7 +44,7 @@ def judged(scene: Scene) -> tuple[PseudoLabels, list[Sample]] | None:
     """What becomes of the incumbent's answers, and the training samples with those that are doubted; None where there
     are too few of them, or of right ones, to tell."""
     train = scene.train
-    samples = taught_samples(scene.job.dataset, scene.form)
+    samples = train.samples
     right = np.array([sample.gold is not None for sample in samples], dtype=np.bool_)
     closed = [
         at for at, field in enumerate(scene.form.fields) if field.kind == "one" and len(field.labels) > 1
@@ -62,7 +61,7 @@ def judged(scene: Scene) -> tuple[PseudoLabels, list[Sample]] | None:
     told = PseudoLabels(
         right_answers=int(right.sum()), pseudo=int((~right).sum()), agreed=int((~right).sum() - doubted.sum())
     )
-    return told, [samples[place] for place in np.flatnonzero(doubted)]
+    return told, list(train.at(np.flatnonzero(doubted)).samples)
 
 
 def doubts(field: FieldForm, taught: LabelledRows) -> Flags:

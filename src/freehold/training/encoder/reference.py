@@ -3,6 +3,7 @@ be compared with what was trained, without the trainer's model being loaded agai
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ from freehold.errors import WeightsError
 from freehold.training.encoder import base as bases
 from freehold.training.encoder.answers import TaughtForm, targets_of
 from freehold.training.encoder.base import TorchBase
-from freehold.training.encoder.job import ANSWERS, EncoderJob
-from freehold.training.encoder.prepared import taught_samples
+from freehold.training.encoder.job import ANSWERS
+from freehold.training.encoder.prepared import TaughtData
 from freehold.types.encoder import EncoderManifest, EncoderModel
 from freehold.types.parity import EncoderReference
 
-MOST_MESSAGES = 200
+MOST_MESSAGES, FEWEST_MESSAGES = 200, 40
+MOST_CHARACTERS = 100_000
+"""Of the messages beyond the fewest: an article takes a second or two, here and when it is served."""
 _UNCUT = 1 << 30
 
 
@@ -66,12 +69,15 @@ class TorchRunner(EncoderRunner):
 
 
 def answered(
-    job: EncoderJob, form: TaughtForm, manifest: EncoderManifest, runner: EncoderRunner
+    prepared: TaughtData, manifest: EncoderManifest, runner: EncoderRunner
 ) -> list[EncoderReference]:
     """The answers to the first samples, those of the validation split before those that were taught."""
-    held, taught = (taught_samples(job.dataset, form, split) for split in ("validation", "train"))
-    samples = [*held, *taught][:MOST_MESSAGES]
+    form, held = prepared.form, prepared.validation.samples
+    samples = [*held, *prepared.train.samples][:MOST_MESSAGES]
     asked = [manifest.texts_of(one.messages) for one in samples]
+    read = list(itertools.accumulate(sum(map(len, texts)) for texts in asked))
+    most = max(FEWEST_MESSAGES, sum(characters <= MOST_CHARACTERS for characters in read))
+    samples, asked = samples[:most], asked[:most]
     found = []
     for at, (sample, texts, one) in enumerate(zip(samples, asked, runner.run(asked), strict=True)):
         assert isinstance(one, EncodedText)  # nothing is too long here

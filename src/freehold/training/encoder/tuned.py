@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -294,14 +295,15 @@ def _is_shortened(outcome: loop.Outcome, items: Sequence[Any], config: FinetuneC
 
 
 def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
-    left = None if scene.until is None else max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
+    left = max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
+    least = min(left, scene.job.config.max_minutes or math.inf)
     return FinetuneConfig(
         method="full",
         learning_rate=rate,
         epochs=float(passes),
         batch_size=BATCH,
         seed=scene.job.config.seed,
-        max_minutes=min(filter(None, (scene.job.config.max_minutes, left)), default=None),
+        max_minutes=None if math.isinf(least) else least,
     )
 
 
