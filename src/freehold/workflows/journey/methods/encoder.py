@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from freehold import __version__
-from freehold.errors import UnknownModelError, UsageError, WeightsError
+from freehold.errors import TrainingError, UnknownModelError, UsageError, WeightsError
 from freehold.evals.scoring import scorer_of
 from freehold.training.encoder import reference, stands
 from freehold.training.encoder.job import ANSWERS, FORMAT
@@ -45,7 +45,7 @@ class TrainedEncoder:
         try:
             weights = _weights(candidate, bench)
             encoder = _train(candidate, bench, weights)
-        except (UnknownModelError, WeightsError, UsageError) as error:
+        except (UnknownModelError, WeightsError, UsageError, TrainingError) as error:
             if bench.only_one:
                 raise
             raise NotMadeError(
