@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
+from freehold.encoders.folder import LinearHead
 from freehold.encoders.pieces import NEVER, TAGS
 from freehold.late import np
 from freehold.training.encoder.base import Floats
-from freehold.training.encoder.heads import FittedHead, Flags, padded
+from freehold.training.encoder.heads import Flags, padded
+from freehold.types.encoder import FieldHead
 
 _STEPS = 60
 
@@ -28,7 +30,7 @@ def losses(logits: torch.Tensor, marks: torch.Tensor) -> tuple[torch.Tensor, tor
     return total - wanted, wanted >= best - 1e-4
 
 
-def fit(tokens: Sequence[Floats], marks: Sequence[Flags], strength: float) -> FittedHead:
+def fit(field: FieldHead, tokens: Sequence[Floats], marks: Sequence[Flags], strength: float) -> LinearHead:
     """A head over token embeddings as they are. `strength` as in `heads.fit_one`."""
     every, right = torch.from_numpy(np.concatenate(tokens)), torch.from_numpy(padded(marks))
     held = torch.arange(right.shape[2]) < torch.tensor([len(rows) for rows in tokens])[:, None]
@@ -45,4 +47,4 @@ def fit(tokens: Sequence[Floats], marks: Sequence[Flags], strength: float) -> Fi
         return made
 
     optimizer.step(loss)
-    return FittedHead(head.weight.detach().numpy(), head.bias.detach().numpy())
+    return LinearHead(field, head.weight.detach().numpy(), head.bias.detach().numpy())

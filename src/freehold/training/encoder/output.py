@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import __version__
-from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, ServedHead, names_of
+from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, LinearHead, names_of
 from freehold.encoders.runner import EncoderRunner, ServedEncoder, load_runner
 from freehold.encoders.words import Words
 from freehold.errors import TrainingError
@@ -181,25 +181,21 @@ def _rename_inner(graph: Any) -> None:
                 value.name = f"inner_{value.name}"
 
 
-def _runner(made: TrainedFiles, heads: tuple[ServedHead, ...], folder: Path) -> EncoderRunner:
+def _runner(made: TrainedFiles, heads: tuple[LinearHead, ...], folder: Path) -> EncoderRunner:
     """The trainer's model with its heads, from memory; one that PyTorch does not compute is read from the folder."""
     if made.base is None:
         return load_runner(folder, threads=1)
     return reference.TorchRunner(ServedEncoder(made.manifest, heads, made.words), made.base)
 
 
-def _served(made: TrainedFiles) -> tuple[ServedHead, ...]:
+def _served(made: TrainedFiles) -> tuple[LinearHead, ...]:
     """The heads as they are served."""
     heads = []
-    for at, (field, head) in enumerate(zip(made.manifest.fields, made.fitted.heads, strict=True)):
-        first = None
-        if made.first is not None:
-            alone = made.first.heads[at]
-            assert alone.words is not None
-            scale = np.float32(head.temperature / alone.temperature)  # a field has one temperature
-            first = scale * alone.words, scale * alone.bias
-        heads.append(ServedHead(field, head.weight, head.bias, head.words, first))
-    return tuple(heads)
+    for head, alone in zip(made.fitted.heads, made.first.heads if made.first else (), strict=False):
+        assert alone.words is not None
+        scale = np.float32(head.field.temperature / alone.field.temperature)  # a field has one temperature
+        heads.append(head._replace(first=(scale * alone.words, scale * alone.bias)))
+    return tuple(heads) or made.fitted.heads
 
 
 def _write_tuned(path: Path, base: TorchBase) -> None:
@@ -210,7 +206,7 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     save_file(tensors, str(path), metadata={"format": "pt"})
 
 
-def _write_heads(path: Path, heads: tuple[ServedHead, ...]) -> None:
+def _write_heads(path: Path, heads: tuple[LinearHead, ...]) -> None:
     from safetensors.numpy import save
 
     tensors = {}

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from freehold.encoders.answers import probabilities
+from freehold.encoders.folder import LinearHead
 from freehold.late import np
 from freehold.training.encoder import heads
-from freehold.training.encoder.answers import FieldForm
 from freehold.training.encoder.base import Floats
 from freehold.training.encoder.frozen import Scene
-from freehold.training.encoder.heads import FittedHead, Flags, Places
+from freehold.training.encoder.heads import Flags, Places
 from freehold.types.dataset import Sample
-from freehold.types.encoder import PseudoLabels
+from freehold.types.encoder import FieldHead, PseudoLabels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,7 +65,7 @@ def judged(scene: Scene) -> tuple[PseudoLabels, list[Sample]] | None:
     return told, list(train.at(np.flatnonzero(doubted)).samples)
 
 
-def doubts(field: FieldForm, taught: LabelledRows) -> Flags:
+def doubts(field: FieldHead, taught: LabelledRows) -> Flags:
     """Which samples without a right answer have one that heads find far less likely than their own."""
     rows, places, right = taught
     doubted = np.zeros(len(places), dtype=np.bool_)
@@ -72,7 +73,7 @@ def doubts(field: FieldForm, taught: LabelledRows) -> Flags:
     if not right.any() or not len(others):
         return doubted
     strength = heads.USUAL
-    first = heads.fit_one(rows[right], places[right], len(field.labels), strength)
+    first = heads.fit_one(field, rows[right], places[right], strength)
     weights = np.ones(len(places), dtype=np.float32)
     likely, _ = _likely(first, rows[others], places[others])
     weights[others] = np.sqrt(likely)
@@ -82,15 +83,15 @@ def doubts(field: FieldForm, taught: LabelledRows) -> Flags:
         if not len(out):
             continue
         kept = np.setdiff1d(np.arange(len(places)), out)
-        head = heads.fit_one(rows[kept], places[kept], len(field.labels), strength, weights[kept])
+        head = heads.fit_one(field, rows[kept], places[kept], strength, weights[kept])
         likely, likeliest = _likely(head, rows[out], places[out])
         doubted[out] = likely < LEAST_SHARE * likeliest
     return doubted
 
 
-def _likely(head: FittedHead, rows: Floats, places: Places) -> tuple[Floats, Floats]:
+def _likely(head: LinearHead, rows: Floats, places: Places) -> tuple[Floats, Floats]:
     """The probability of each row's own label, and of the likeliest."""
-    shares = heads.softmax(head.logits(rows) / TEMPERATURE)
+    shares = probabilities(head.having(temperature=TEMPERATURE).field, head.logits(rows))
     own = np.where(places >= 0, shares[np.arange(len(places)), np.maximum(places, 0)], 0.0)
     return own.astype(np.float32), shares.max(axis=1).astype(np.float32)
 

@@ -35,7 +35,6 @@ from freehold.types.encoder import (
     EncoderManifest,
     EncoderModel,
     EncoderStage,
-    FieldHead,
     StageResult,
     parts_of,
     texts_of,
@@ -223,9 +222,7 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop, until:
     every = Features(both, np.zeros((len(both), 0), dtype=np.float32), [], EncodedTexts([], []))
     began = time.monotonic()
     by_words = words.fit(prepared.form, both, parts, len(prepared.views))
-    alone = (
-        None if by_words is None else frozen.by_words(prepared.form, by_words, frozen.held_of(every, parts))
-    )
+    alone = None if by_words is None else frozen.by_words(by_words, frozen.held_of(every, parts))
     scene = Scene(
         job=job,
         prepared=prepared,
@@ -404,7 +401,7 @@ def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirs
     """What was trained with words before it, where those answer some alone at no cost."""
     if scene.by_words is None or best.stage == "words" or scene.marks:
         return best, None
-    fitted, first = frozen.words_first(scene.form, scene.by_words.fitted, best.fitted)
+    fitted, first = frozen.words_first(scene.by_words.fitted, best.fitted)
     if first is not None:
         message = (
             f"words answer {first.share:.0%} of the validation samples, at least {first.least:.1%} sure; the encoder "
@@ -439,20 +436,6 @@ def _manifest(scene: Scene, trained: Trained, first: frozen.WordsFirst | None) -
         marks=scene.marks,
         width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,
-        fields=tuple(
-            FieldHead(
-                name=field.name,
-                kind=field.kind,
-                labels=field.labels if field.kind != "copied" else (),
-                temperature=head.temperature,
-                threshold=head.threshold,
-                joint=head.joint,
-                copied_as=field.copied_as,
-                number=field.number,
-                outside=head.outside,
-                ordered=head.ordered,
-            )
-            for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)
-        ),
+        fields=tuple(head.field for head in trained.fitted.heads),
         separators=scene.form.separators,
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from freehold.encoders.folder import LinearHead
+from freehold.encoders.pieces import TAGS
 from freehold.late import np
 from freehold.training import base as formats
 from freehold.training import schedule
 from freehold.training.encoder.answers import TaughtForm
-from freehold.training.encoder.base import Floats, TorchBase, pooled
-from freehold.training.encoder.heads import FittedHead, Places, padded
+from freehold.training.encoder.base import TorchBase, pooled
+from freehold.training.encoder.heads import Places, padded
 from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.config import FinetuneConfig
 
@@ -104,17 +106,17 @@ class AnswerTrainer(_EncoderTrainer):
     like_lengths = True
     trained = "weights, all of the encoder's and its heads'"
 
-    def __init__(
-        self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int], views: int = 1
-    ) -> None:
+    def __init__(self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, views: int = 1) -> None:
         import torch
 
         torch.manual_seed(config.seed)
         whole: Any = torch.nn.Module()
         whole.encoder = base.model
-        widths = [base.width * (1 if field.kind == "copied" else views) for field in form.fields]
         whole.heads = torch.nn.ModuleList(
-            torch.nn.Linear(width, count) for width, count in zip(widths, rows, strict=True)
+            torch.nn.Linear(base.width, TAGS)
+            if field.kind == "copied"
+            else torch.nn.Linear(base.width * views, len(field.labels))
+            for field in form.fields
         )
         for head in whole.heads:
             torch.nn.init.normal_(head.weight, std=0.02 / HEAD_RATE)
@@ -122,14 +124,15 @@ class AnswerTrainer(_EncoderTrainer):
         self._form, self._views = form, views
         super().__init__(base, config, whole, words=True)
 
-    def heads(self) -> list[FittedHead]:
+    def heads(self) -> list[LinearHead]:
         """The heads as they are served."""
         return [
-            FittedHead(
+            LinearHead(
+                field,
                 (head.weight.detach() * HEAD_RATE).numpy().copy(),
                 (head.bias.detach() * HEAD_RATE).numpy().copy(),
             )
-            for head in self.model.heads
+            for field, head in zip(self._form.fields, self.model.heads, strict=True)
         ]
 
     def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
@@ -311,6 +314,3 @@ def _goals(wanted: Sequence[Any], logits: torch.Tensor) -> tuple[torch.Tensor, t
         else:
             known[row] = False
     return goal, known
-
-
-__all__ = ["AnswerTrainer", "ContrastTrainer", "Floats", "Item", "items_of", "pairs_of"]

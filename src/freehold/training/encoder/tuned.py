@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freehold.encoders.pieces import TAGS
+from freehold.encoders.answers import probabilities
+from freehold.encoders.folder import LinearHead
 from freehold.late import np
 from freehold.training import loop, schedule
 from freehold.training.encoder import base as bases
@@ -17,7 +18,7 @@ from freehold.training.encoder import frozen, heads, pseudo
 from freehold.training.encoder.answers import TaughtForm, Value
 from freehold.training.encoder.base import Floats, TorchBase
 from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, embedded, features
-from freehold.training.encoder.heads import FittedHead, Places
+from freehold.training.encoder.heads import Places
 from freehold.training.encoder.prepared import Examples
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
 from freehold.training.worker import peak_memory
@@ -175,7 +176,7 @@ def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
                 now[name].lerp_(before, 1 - KEPT_SHARE)
 
 
-def _taught(scene: Scene, base: TorchBase, every: Features, head: FittedHead, began: float) -> Trained | None:
+def _taught(scene: Scene, base: TorchBase, every: Features, head: LinearHead, began: float) -> Trained | None:
     """Tune on texts without an answer as well, by what spreads to them."""
     known = set(scene.every.examples.texts)
     texts = [text for text in scene.texts if text not in known]
@@ -188,7 +189,7 @@ def _taught(scene: Scene, base: TorchBase, every: Features, head: FittedHead, be
         around,
         np.flatnonzero(labels >= 0),
         labels[labels >= 0],
-        heads.softmax(head.logits(around) / head.temperature).astype(np.float32),
+        probabilities(head.having(outside=None).field, head.logits(around)).astype(np.float32),
     )[len(train) :]
     labelled = _items(scene, base, scene.train)
     items = labelled * LABELLED_COUNTS + items_of(rows, [(one,) for one in guessed], first=len(labelled))
@@ -210,13 +211,12 @@ def _answer(
 
     began = time.monotonic()
     config = _config(scene, rate=rate, passes=passes)
-    rows = [TAGS if field.kind == "copied" else len(field.labels) for field in scene.form.fields]
     held = scene.validation
     enough = len(held) >= frozen.FEWEST_VALIDATION
     checked = _items(scene, base, held) if enough else []
     ids = [row for one in [*items, *checked] for row in (one.ids, *one.context)]
     with seen_only(base.model, ids, [base.padding_id]):
-        trainer = AnswerTrainer(base, scene.form, config, rows, scene.views)
+        trainer = AnswerTrainer(base, scene.form, config, scene.views)
         outcome = _loop(scene, trainer, items, checked, folder or stage)
     if outcome is None:
         return None
@@ -225,7 +225,7 @@ def _answer(
     if enough:
         pooled = embedded(_embedding(scene, base), held, scene.views)
         fitted = frozen.calibrated(
-            scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
+            made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
         )
     return Trained(
         stage,
@@ -240,7 +240,7 @@ def _judged(fitted: Fitted, validation: Examples) -> Fitted:
     """Folds of samples the encoder was tuned on say nothing of others: no figure is better than that one."""
     if len(validation) >= frozen.FEWEST_VALIDATION:
         return fitted
-    plain = tuple(head._replace(temperature=1.0) for head in fitted.heads)
+    plain = tuple(head.having(temperature=1.0) for head in fitted.heads)
     return Fitted(plain, np.zeros(0, dtype=np.bool_))
 
 
@@ -330,6 +330,3 @@ def _loop(
         peak_memory=peak_memory,
         should_stop=scene.stop,
     )
-
-
-__all__ = ["answer", "can_contrast", "contrast", "groups_of"]
