@@ -52,6 +52,11 @@ class TaughtForm(Record, frozen=True, kw_only=True):
         """Whether a field is copied from the message."""
         return any(field.kind == "copied" for field in self.fields)
 
+    @property
+    def can_contrast(self) -> bool:
+        """Whether there are groups of answers to tell apart."""
+        return any(field.kind == "one" and len(field.labels) > 1 for field in self.fields)
+
 
 def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True) -> TaughtForm:
     """The form of training answers, each beside the text it was given for. Without `copies` a field is copied only

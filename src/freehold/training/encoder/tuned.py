@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from freehold.encoders.answers import probabilities
 from freehold.encoders.folder import LinearHead
@@ -19,14 +20,13 @@ from freehold.training.encoder.answers import TaughtForm, Value
 from freehold.training.encoder.base import Floats, TorchBase
 from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, embedded, features
 from freehold.training.encoder.heads import Places
+from freehold.training.encoder.job import CHECKPOINTS
+from freehold.training.encoder.modules import seen_only
 from freehold.training.encoder.prepared import Examples
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
 from freehold.training.worker import peak_memory
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import EncoderStage
-
-if TYPE_CHECKING:
-    import torch
 
 RATE = 1e-4
 BATCH = 32
@@ -107,9 +107,10 @@ def contrast(scene: Scene, base: TorchBase) -> Trained | None:
     began = time.monotonic()
     groups = groups_of(scene.form, scene.train.values)
     texts, labels = list(scene.train.texts), groups
-    single = _only_one(scene.form)
-    if single is not None:  # a label's own words are one more text of its group
-        words = frozen.label_words(scene.form.fields[single])
+    fields = scene.form.fields
+    is_label = len(fields) == 1 and fields[0].kind == "one"
+    if is_label:  # a label's own words are one more text of its group
+        words = frozen.label_words(fields[0])
         texts += words
         labels = np.concatenate([groups, np.arange(len(words), dtype=np.intp)])
     ids = base.encode(texts, scene.max_tokens).ids
@@ -134,8 +135,8 @@ def contrast(scene: Scene, base: TorchBase) -> Trained | None:
         ),
         scene.validation,
     )
-    if scene.texts and single is not None and scene.views == 1:
-        return _taught(scene, base, every, fitted.heads[single], began)
+    if scene.texts and is_label and scene.views == 1:
+        return _taught(scene, base, every, fitted.heads[0], began)
     return Trained(
         "contrastive", fitted, normalize=True, seconds=time.monotonic() - began, shortened=shortened
     )
@@ -155,20 +156,8 @@ def groups_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
     return np.asarray(groups, dtype=np.intp).ravel()
 
 
-def can_contrast(form: TaughtForm) -> bool:
-    """Whether there are groups of answers to tell apart."""
-    return any(field.kind == "one" and len(field.labels) > 1 for field in form.fields)
-
-
-def _only_one(form: TaughtForm) -> int | None:
-    """The field, where the answer is one label and nothing else."""
-    return 0 if len(form.fields) == 1 and form.fields[0].kind == "one" else None
-
-
 def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
     """Set the weights to `KEPT_SHARE` of the way from where they began to where they are."""
-    import torch
-
     now = base.model.state_dict()
     with torch.no_grad():
         for name, before in began_at.items():
@@ -207,8 +196,6 @@ def _answer(
     passes: int,
     folder: str | None = None,
 ) -> Trained | None:
-    from freehold.training.encoder.modules import seen_only  # needs torch
-
     began = time.monotonic()
     config = _config(scene, rate=rate, passes=passes)
     held = scene.validation
@@ -307,18 +294,10 @@ def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
     )
 
 
-_CHECKPOINTS = "checkpoints"
-
-
-def forget_checkpoints(run_dir: str) -> None:
-    """The run is over: one with more time begins its schedule again."""
-    shutil.rmtree(Path(run_dir) / _CHECKPOINTS, ignore_errors=True)
-
-
 def _loop(
     scene: Scene, trainer: Any, items: Sequence[Any], validation: Sequence[Any], folder: str
 ) -> loop.Outcome | None:
-    place = Path(scene.job.run_dir) / _CHECKPOINTS / folder
+    place = Path(scene.job.run_dir) / CHECKPOINTS / folder
     place.mkdir(parents=True, exist_ok=True)
     return loop.train(
         trainer,

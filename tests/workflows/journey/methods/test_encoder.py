@@ -11,7 +11,7 @@ from tests.workflows.journey.rehearsal import bench, candidate_of, quick_trainin
 from freehold.errors import TrainingError, UsageError
 from freehold.training.encoder.answers import form_of
 from freehold.training.encoder.job import ANSWERS
-from freehold.training.encoder.reference import values
+from freehold.training.encoder.output import values
 from freehold.types.config import MethodSettings
 from freehold.types.dataset import Message, Sample
 from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, FieldHead
@@ -57,7 +57,7 @@ def asked(opened, monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(method, "ensure_weights", lambda *arguments, **options: weights)
     monkeypatch.setattr(method, "train_encoder", train)
-    monkeypatch.setattr(method.reference, "read", lambda encoder: [])
+    monkeypatch.setattr(method.output, "read_answers", lambda encoder: [])
     monkeypatch.setattr(method, "encoder_parity", training.parity)
     return asked
 

@@ -10,7 +10,7 @@ import anyio
 from freehold import __version__
 from freehold.errors import TrainingError, UnknownModelError, UsageError, WeightsError
 from freehold.evals.scoring import scorer_of
-from freehold.training.encoder import reference, stands
+from freehold.training.encoder import output, stands
 from freehold.training.encoder.job import ANSWERS, FORMAT
 from freehold.training.encoder.prepared import prepare
 from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderLimits, EncoderModel, texts_of
@@ -63,7 +63,7 @@ class TrainedEncoder:
         if fit is not None and not fit.fits:
             reason = "; ".join(fit.reasons) or "it does not fit this machine"
             raise NotMadeError(reason, weights=weights, fit=fit)
-        same_count(bench.task, reference.read(encoder))
+        same_count(bench.task, output.read_answers(encoder))
         parity = bench.steps.run(
             f"parity:{candidate.key}",
             f"{candidate.short_name}: is it served as it was trained?",
