@@ -34,7 +34,7 @@ VERSION = 1
 Array: TypeAlias = "npt.NDArray[np.float32]"
 
 
-class ServedHead(NamedTuple):
+class LinearHead(NamedTuple):
     """One field's linear head: `weight` [outputs, width of the views it reads], `bias` [outputs], and `words` [outputs,
     pieces]."""
 
@@ -44,6 +44,14 @@ class ServedHead(NamedTuple):
     words: Array | None = None
     first: tuple[Array, Array] | None = None
     """Weight [outputs, pieces] and bias of the head over words alone that answers first."""
+
+    def logits(self, vectors: Array) -> Array:
+        """[texts, outputs], by embeddings alone, not divided by the temperature."""
+        return np.asarray(vectors @ self.weight.T + self.bias)
+
+    def having(self, **changes: Any) -> LinearHead:
+        """The same with other settings of its field."""
+        return self._replace(field=msgspec.structs.replace(self.field, **changes))
 
 
 def is_encoder(path: Path) -> bool:
@@ -95,7 +103,7 @@ def read_manifest(folder: Path, *, answers: bool = True) -> EncoderManifest:
     return manifest
 
 
-def read_words(folder: Path, manifest: EncoderManifest, heads: Iterable[ServedHead]) -> Words | None:
+def read_words(folder: Path, manifest: EncoderManifest, heads: Iterable[LinearHead]) -> Words | None:
     """The words that heads read besides embeddings. Raises `WeightsError` where they are not those of the heads."""
     if not manifest.words:
         return None
@@ -111,7 +119,7 @@ def read_words(folder: Path, manifest: EncoderManifest, heads: Iterable[ServedHe
     return made
 
 
-def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...]:
+def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[LinearHead, ...]:
     """The heads of all fields. Raises `WeightsError` where the file is damaged or of other sizes than the manifest."""
     path = folder / HEADS
     with files.reading(path):
@@ -138,7 +146,7 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...
             if parts[0] is None or parts[1] is None or parts[1].shape != bias.shape:
                 raise WeightsError(f"{path} has no head {number} over words alone")
             first = parts[0], parts[1]
-        heads.append(ServedHead(field, weight, bias, tensors.get(f"{number}.words"), first))
+        heads.append(LinearHead(field, weight, bias, tensors.get(f"{number}.words"), first))
     return tuple(heads)
 
 

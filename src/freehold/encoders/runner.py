@@ -18,7 +18,7 @@ from freehold.encoders.folder import (
     PACKED,
     TOKENIZER,
     Array,
-    ServedHead,
+    LinearHead,
     read_heads,
     read_manifest,
     read_words,
@@ -140,7 +140,7 @@ class ServedEncoder(NamedTuple):
     `most_tokens` is not read."""
 
     manifest: EncoderManifest
-    heads: tuple[ServedHead, ...] = ()
+    heads: tuple[LinearHead, ...] = ()
     words: Words | None = None
     most_tokens: float = math.inf
 
@@ -229,8 +229,7 @@ class EncoderRunner(ABC):
             logits=tuple(
                 read[0].of_tokens[at]
                 if at in read[0].of_tokens
-                else vector[: head.weight.shape[1]] @ head.weight.T
-                + head.bias
+                else head.logits(vector[: head.weight.shape[1]])
                 + (0 if head.words is None else head.words[:, places] @ np.array(values, np.float32))
                 for at, head in enumerate(self._heads)
             ),
@@ -239,11 +238,7 @@ class EncoderRunner(ABC):
 
     def _of_tokens(self, tokens: Array) -> dict[int, Array]:
         """What heads that read tokens make of those of one text, by the place of the head."""
-        return {
-            at: tokens @ head.weight.T + head.bias
-            for at, head in enumerate(self._heads)
-            if head.field.kind == "copied"
-        }
+        return {at: head.logits(tokens) for at, head in enumerate(self._heads) if head.field.kind == "copied"}
 
 
 class WordsRunner(EncoderRunner):

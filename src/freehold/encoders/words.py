@@ -32,12 +32,12 @@ MOST_PIECES = 20_000
 """Of each kind and view; the commonest are known."""
 WHOLE = "="
 """What a piece begins with that is a word or two."""
-_WORD = re.compile(r"\w+|[^\w\s]")
+WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text, and each of its signs."""
-    return _WORD.findall(text)
+    return WORD.findall(text)
 
 
 def pieces(text: str) -> Iterator[str]:

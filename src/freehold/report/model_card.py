@@ -17,12 +17,9 @@ from freehold.types.ruling import Obligation, Ruling
 from freehold.types.training import TrainingResult
 
 
-class CardFacts(Record, frozen=True, kw_only=True):
-    """Everything one card says. Parts that were not recorded are None. `usage` is a shell command for this export;
-    `quantization` is set for GGUF exports."""
+class ExportFacts(Record, frozen=True, kw_only=True):
+    """What a card says of whatever was exported. Parts that were not recorded are None. `usage` is a shell command."""
 
-    adapter: TrainingResult
-    kind: str
     files: dict[str, str]
     """File name to sha256."""
     usage: str
@@ -36,10 +33,17 @@ class CardFacts(Record, frozen=True, kw_only=True):
     """The ruling for the same use if these files were given to others."""
     candidate: CandidateReport | None = None
     incumbent: str | None = None
-    quantization: str | None = None
-    notes: tuple[str, ...] = ()
     license_files: tuple[str, ...] = ()
     """Texts of the base's terms that lie in the folder."""
+
+
+class CardFacts(ExportFacts, frozen=True, kw_only=True):
+    """Everything the card of an adapter says. `quantization` is set for GGUF exports."""
+
+    adapter: TrainingResult
+    kind: str
+    quantization: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def model_card(facts: CardFacts) -> str:
@@ -266,24 +270,12 @@ def _lineage(facts: CardFacts) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in rows)
 
 
-class EncoderCardFacts(Record, frozen=True, kw_only=True):
-    """Everything one card says. Parts that were not recorded are None. `usage` is a shell command."""
+class EncoderCardFacts(ExportFacts, frozen=True, kw_only=True):
+    """Everything the card of an encoder says."""
 
     encoder: EncoderModel
-    files: dict[str, str]
-    """File name to sha256."""
-    usage: str
     libraries: str
     """What has to be installed to run the example."""
-    app: str
-    version: str
-    dataset: Dataset | None = None
-    data: tuple[str, ...] = ()
-    ruling: Ruling | None = None
-    passing_on: Ruling | None = None
-    candidate: CandidateReport | None = None
-    incumbent: str | None = None
-    license_files: tuple[str, ...] = ()
 
 
 _STAGES = {

@@ -12,11 +12,7 @@ def json_answers(count, **fields):
 
 def test_one_label():
     form = form_of(["refund", "status", "refund"] * 4, [""] * 12)
-    assert (form.answer, form.fields[0].labels, form.fields[0].counts) == (
-        "label",
-        ("refund", "status"),
-        (8, 4),
-    )
+    assert (form.answer, form.fields[0].labels) == ("label", ("refund", "status"))
     assert form.fewest == 6
 
 
@@ -24,7 +20,7 @@ def test_lists_of_labels_keep_their_separators():
     form = form_of(['["a","b"]', '["b"]', "[]"] * 5, [""] * 15)
     assert (form.answer, form.fields[0].kind) == ("labels", "several")
     assert targets_of(form, '["b","a","b"]') == (("b", "a"),)
-    assert form.separators[0] == ","
+    assert (form.separators[0], form.fewest) == (",", 7.5)
 
 
 def test_fields_closed_and_copied():

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from tests.training.encoder.conftest import KINDS
 
+from freehold.encoders.folder import LinearHead
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import frozen, heads, words
-from freehold.training.encoder.answers import FieldForm, TaughtForm, form_of
+from freehold.training.encoder.answers import TaughtForm, form_of
 from freehold.training.encoder.base import EncodedTexts
 from freehold.training.encoder.frozen import Features, features
 from freehold.training.encoder.prepared import Examples
+from freehold.types.encoder import FieldHead
 
 LABELS = ("refund_card", "card_lost", "top_up")
 FORM = form_of(list(LABELS) * 4, [""] * 12)
@@ -46,7 +48,7 @@ def test_without_validation_parts_of_all_do():
     made = fitted(drawn(120, 0), drawn(9, 1))
     assert made.asked == 129
     assert made.right > 90
-    assert made.heads[0].temperature > 0
+    assert made.heads[0].field.temperature > 0
 
 
 def test_too_few_samples_have_no_figure():
@@ -92,7 +94,7 @@ def test_words_are_read_besides_embeddings_where_the_two_beat_either():
     whole = Features(examples, rows.astype("f4"), [], EncodedTexts([], []))
     alone = frozen.fit(FORM, whole, parts, NO_NAMES)
     both = frozen.fit(FORM, whole, parts, NO_NAMES, words=word_heads)
-    baseline = frozen.by_words(FORM, word_heads, frozen.held_of(whole, parts))
+    baseline = frozen.by_words(word_heads, frozen.held_of(whole, parts))
     assert both.right >= max(alone.right, baseline.right)
     assert (both.heads[0].words is not None) == (both.right > alone.right)
     assert 60 < baseline.right < 80
@@ -101,13 +103,14 @@ def test_words_are_read_besides_embeddings_where_the_two_beat_either():
 @pytest.mark.parametrize(("right", "answers"), [(1.0, True), (0.9, False)])
 def test_words_answer_first_what_costs_nothing(right, answers):
     rng = np.random.default_rng(0)
-    head = heads.FittedHead(np.zeros((3, 0), "f4"), np.zeros(3, "f4"), words=np.zeros((3, 2), "f4"))
+    none = np.zeros((3, 0), "f4")
+    head = LinearHead(FORM.fields[0], none, np.zeros(3, "f4"), words=np.zeros((3, 2), "f4"))
     sure = np.repeat(np.array([0.95, 0.3]), 500) + 0.01 * rng.random(1000)
     by_words = rng.random(1000) < np.where(sure > 0.5, right, 0.3)
     by_encoder = rng.random(1000) < np.where(sure > 0.5, 0.97, 0.9)
     words_alone = frozen.Fitted((head,), by_words, sure=sure)
     after = frozen.Fitted((head,), by_encoder, sure=np.full(1000, 0.9))
-    both, first = frozen.words_first(FORM, words_alone, after)
+    both, first = frozen.words_first(words_alone, after)
     if answers:
         here = sure >= first.least
         assert first.share == here.mean() >= 0.5
@@ -116,7 +119,7 @@ def test_words_answer_first_what_costs_nothing(right, answers):
     else:
         assert (both, first) == (after, None)
     few = frozen.Fitted((head,), by_words[:900], sure=sure[:900])
-    assert frozen.words_first(FORM, few, after._replace(hits=by_encoder[:900], sure=sure[:900]))[1] is None
+    assert frozen.words_first(few, after._replace(hits=by_encoder[:900], sure=sure[:900]))[1] is None
 
 
 def test_an_empty_text_of_a_further_view_is_zeros():
@@ -136,9 +139,7 @@ POOLED = np.zeros((3, 32), dtype="f4")
 
 
 def form(kind):
-    return TaughtForm(
-        answer="json", fields=(FieldForm(name="n", kind=kind, labels=("x", "y"), counts=(2, 1)),)
-    )
+    return TaughtForm(answer="json", fields=(FieldHead(name="n", kind=kind, labels=("x", "y")),))
 
 
 def test_tokens_are_embedded_where_a_field_is_copied(base_weights):
@@ -147,10 +148,6 @@ def test_tokens_are_embedded_where_a_field_is_copied(base_weights):
     assert [len(one) for one in made.tokens] == [len(row) for row in made.encoded.ids]
     assert features(base, EXAMPLES, POOLED, form("one"), 32).tokens == []
     assert features(None, EXAMPLES, POOLED, form("one"), 32).pooled is POOLED
-
-
-def test_samples_a_label_are_a_mean():
-    assert form("one").fewest == 1.5
 
 
 def test_a_split_that_is_left_out_is_not_learned():

@@ -3,11 +3,11 @@
 import numpy as np
 
 from freehold.training.encoder import pseudo
-from freehold.training.encoder.answers import FieldForm
 from freehold.training.encoder.heads import normalized
+from freehold.types.encoder import FieldHead
 
 LABELS = ("a", "b", "c")
-FIELD = FieldForm(name="", kind="one", labels=LABELS, counts=(1, 1, 1))
+FIELD = FieldHead(name="", kind="one", labels=LABELS)
 
 
 def clouds(count, *, right, wrong_every, seed=0):

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -105,6 +106,8 @@ def test_heads_that_suffice_or_too_little_time_end_the_search_with_the_reason(
 
 def test_a_stage_ends_with_its_time_and_with_more_of_it_begins_again(job_of, monkeypatch):
     monkeypatch.setattr(tuned, "forecast", lambda scene, stage: 0.0)
+    read = job_of(label_samples(90), label_samples(45, 200), stage="frozen")
+    ran(read)  # so that no time goes on reading
     job = job_of(label_samples(90), label_samples(45, 200), stage="tuned")
     short = msgspec.structs.replace(job, limits=EncoderLimits(minutes=1e-6))
     made, _ = ran(short)
@@ -113,6 +116,46 @@ def test_a_stage_ends_with_its_time_and_with_more_of_it_begins_again(job_of, mon
     again, _ = ran(job)
     assert again.ended is None
     assert encoder.finished(short) == again, "what went to its end is the same whatever the limits"
+
+
+def test_the_time_ends_a_candidate_that_still_reads_its_texts(job_of, monkeypatch):
+    clock, asked = [0.0], []
+
+    def by_torch(base, *sizes, **options):
+        compute = torch(base, *sizes, **options)
+        if options:  # what answers after it was trained
+            return compute
+
+        def timed(texts):
+            clock[0] += len(texts)
+            asked.extend(texts)
+            return compute(texts)
+
+        return timed
+
+    torch = stages.bases.by_torch
+    monkeypatch.setattr(stages.bases, "by_torch", by_torch)
+    monkeypatch.setattr(stages.bases, "CHUNK", 8)
+    for module in (stages, stages.bases):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    train = [sample(n, f"{list(KINDS.values())[n % 3]} {n}", list(KINDS)[n % 3]) for n in range(90)]
+    held = [sample(n, f"{list(KINDS.values())[n % 3]} {n}", list(KINDS)[n % 3]) for n in range(90, 150)]
+    job = job_of(train, held)
+    limited = msgspec.structs.replace(job, limits=EncoderLimits(minutes=1))
+    with pytest.raises(
+        UsageError, match=r"had read \d+ of 90 training samples when its 0.3 minutes were over"
+    ):
+        run_job(
+            msgspec.structs.replace(job, limits=EncoderLimits(minutes=0.3)), lambda event: None, lambda: False
+        )
+    clock[0] = 0.0
+    made, _ = ran(limited)
+    assert 60 <= clock[0] < 70, "one chunk late"
+    assert 40 <= made.train_samples < len(asked) < 90
+    assert f"{150 - len(asked)} of 150 samples are left out" in made.ended.why
+    assert encoder.finished(limited) == made and encoder.finished(job) is None, "with more time it learns on"
+    made, _ = ran(job)
+    assert (made.train_samples, len(asked)) == (90, 150), "what was read is kept"
 
 
 @pytest.mark.parametrize("stage", ["frozen", "contrastive", "tuned"])

@@ -5,14 +5,13 @@ from tests.training.encoder.conftest import KINDS
 
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
-from freehold.training.encoder.answers import FieldForm, TaughtForm
+from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, items_of, pairs_of
 from freehold.types.config import FinetuneConfig
+from freehold.types.encoder import FieldHead
 
 CONFIG = FinetuneConfig(method="full", learning_rate=1e-3)
-LABELS = TaughtForm(
-    answer="label", fields=(FieldForm(name="", kind="one", labels=tuple(KINDS), counts=(4, 4, 4)),)
-)
+LABELS = TaughtForm(answer="label", fields=(FieldHead(name="", kind="one", labels=tuple(KINDS)),))
 TEXTS = [f"{text} {n}" for n in range(4) for text in KINDS.values()]
 PLACES = np.arange(12) % 3
 
@@ -27,7 +26,7 @@ def test_an_answer_is_learned_by_the_encoder_too(base):
     rows = base.encode(TEXTS, 32).ids
     before, _ = bases.embed(base, rows)
     items = items_of(rows, [(int(place),) for place in PLACES])
-    trainer = AnswerTrainer(base, LABELS, CONFIG, [3])
+    trainer = AnswerTrainer(base, LABELS, CONFIG)
     first = trainer.evaluate(items)
     for _ in range(12):
         trainer.step(items, 1e-3)
@@ -48,7 +47,7 @@ def test_a_text_before_is_learned_from_and_may_be_missing(base):
             items_of(same, [(int(place),) for place in PLACES]), before, PLACES, strict=True
         )
     ]
-    trainer = AnswerTrainer(base, LABELS, CONFIG, [3], 2)
+    trainer = AnswerTrainer(base, LABELS, CONFIG, 2)
     for _ in range(25):
         trainer.step(items, 1e-3)
     assert trainer.evaluate(items).score == 1
@@ -56,7 +55,7 @@ def test_a_text_before_is_learned_from_and_may_be_missing(base):
 
 
 def test_what_is_trained_is_named(base):
-    assert AnswerTrainer(base, LABELS, CONFIG, [3]).trained == "weights, all of the encoder's and its heads'"
+    assert AnswerTrainer(base, LABELS, CONFIG).trained == "weights, all of the encoder's and its heads'"
     trainer = ContrastTrainer(base, CONFIG)
     assert trainer.trained == "weights, all of the encoder's but its word embeddings"
     words = base.model.get_input_embeddings().weight
@@ -67,7 +66,7 @@ def test_what_is_trained_is_named(base):
 def test_probabilities_of_labels_are_learned_as_well(base):
     rows = base.encode(TEXTS, 32).ids
     soft = [(np.eye(3, dtype="f4")[place] * 0.8 + 0.2 / 3,) for place in PLACES]
-    trainer = AnswerTrainer(base, LABELS, CONFIG, [3])
+    trainer = AnswerTrainer(base, LABELS, CONFIG)
     for _ in range(12):
         trainer.step(items_of(rows, soft), 1e-3)
     assert trainer.evaluate(items_of(rows, [(int(place),) for place in PLACES])).score == 1
@@ -75,15 +74,15 @@ def test_probabilities_of_labels_are_learned_as_well(base):
 
 def test_a_label_that_is_never_taught_is_wrong(base):
     items = items_of(base.encode(TEXTS, 32).ids, [(-1,)] * 12)
-    assert AnswerTrainer(base, LABELS, CONFIG, [3]).evaluate(items).score == 0
+    assert AnswerTrainer(base, LABELS, CONFIG).evaluate(items).score == 0
 
 
 def test_lists_and_copies_are_learned_together(base):
     form = TaughtForm(
         answer="json",
         fields=(
-            FieldForm(name="tags", kind="several", labels=("a", "b")),
-            FieldForm(name="n", kind="copied"),
+            FieldHead(name="tags", kind="several", labels=("a", "b")),
+            FieldHead(name="n", kind="copied"),
         ),
     )
     encoded = base.encode(TEXTS, 32)
@@ -92,7 +91,7 @@ def test_lists_and_copies_are_learned_together(base):
         marks = heads.marks_of(form.fields[1], text, text[-1], encoded.offsets[at])
         targets.append((np.array([at % 3 == 0, at % 3 == 1]), marks if at else np.zeros_like(marks)))
     items = items_of(encoded.ids, targets)
-    trainer = AnswerTrainer(base, form, CONFIG, [2, 3])
+    trainer = AnswerTrainer(base, form, CONFIG)
     first = trainer.evaluate(items).loss
     for _ in range(40):
         trainer.step(items, 2e-3)

@@ -13,7 +13,7 @@ def test_groups_are_labels_where_there_is_one_field():
     made = form(["a", "b", "b"] * 3)
     values = [targets_of(made, answer) for answer in ("b", "a", "b")]
     assert tuned.groups_of(made, values).tolist() == [0, 1, 0]
-    assert tuned.can_contrast(made)
+    assert made.can_contrast
 
 
 def test_groups_are_combinations_where_there_are_several():
@@ -25,7 +25,7 @@ def test_groups_are_combinations_where_there_are_several():
 
 
 def test_lists_alone_have_no_groups():
-    assert not tuned.can_contrast(form(['["a"]', '["b", "a"]'] * 5))
+    assert not form(['["a"]', '["b", "a"]'] * 5).can_contrast
 
 
 def test_weights_go_a_part_of_the_way(base_weights):

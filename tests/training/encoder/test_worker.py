@@ -10,7 +10,7 @@ from tests.training.encoder.conftest import json_samples, label_samples, sample,
 
 from freehold.errors import UsageError
 from freehold.training import encoder
-from freehold.training.encoder import reference
+from freehold.training.encoder import output
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
 from freehold.workflows.weights.pull import NO_WEIGHTS
@@ -92,7 +92,7 @@ def test_labels(labelled, base_weights):
 
 def test_what_the_trainers_model_answers_is_kept_and_is_what_its_files_answer(labelled):
     model, _ = labelled
-    found = reference.read(model)
+    found = output.read_answers(model)
     assert [one.sample.id for one in found[:45]] == [one.id for one in label_samples(45, 100)]
     assert len(found) == 105 and {one.right for one in found[45:]} == {None}, "what was taught judges nothing"
     assert sum(one.right for one in found[:45]) == model.validation_right
@@ -112,7 +112,7 @@ def test_fields_lists_and_copies(of_fields):
     manifest, logits, named = answered(Path(of_fields.path), ["where is my order now number 1234"])
     assert manifest.fields[0].labels[logits[0].argmax()] == "order_status"
     assert named["token_embeddings"].shape[2] == manifest.width
-    found = reference.read(of_fields)
+    found = output.read_answers(of_fields)
     told = [json.loads(one.answer) for one in found]
     golds = [json.loads(one.sample.gold) for one in found]
     assert [one["intent"] for one in told] == [one["intent"] for one in golds]
@@ -131,7 +131,7 @@ def test_words_alone_are_a_student_as_any_other(tmp_path):
     assert set(model.files) == {"encoder.json", "heads.safetensors", "words.json"}
     assert model.validation_right >= 43 and model.calibration_error < 0.2
     assert any(event.message.startswith("words: ") for event in events if event.kind == "eval")
-    assert sum(one.right for one in reference.read(model)[:45]) == model.validation_right
+    assert sum(one.right for one in output.read_answers(model)[:45]) == model.validation_right
 
 
 def test_words_alone_copy_nothing(tmp_path):

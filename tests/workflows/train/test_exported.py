@@ -16,8 +16,8 @@ from freehold.workflows.train.exported import (
     candidate_of,
     dataset_of,
     export_folder,
+    facts_of,
     hashes_of,
-    rulings_of,
     stored_base,
 )
 
@@ -70,8 +70,9 @@ def test_what_nobody_recorded_is_absent(project):
     assert stored_base(project, "test/tiny") is None
     assert dataset_of(project, "d" * 32) is None
     assert candidate_of(project, "e" * 32) is None
-    own, passing_on = rulings_of(project, "test/tiny", None, Silent())
-    assert own is not None and passing_on is not None and own.outcome == "unclear"
+    facts = facts_of(project, owned_encoder(project), {}, [], Silent())
+    assert facts["dataset"] is None and facts["candidate"] is None and facts["incumbent"] is None
+    assert facts["passing_on"] is not None and facts["ruling"].outcome == "unclear"
 
 
 def test_the_newest_lines_on_an_encoder_are_found(project, monkeypatch):

@@ -1,8 +1,7 @@
 """From a dataset and a sentence encoder to one with heads that answer from closed sets.
 
-`answers` tells what is answered, `base` loads the encoder, `frozen` embeds and fits heads, `tuned` and `contrastive`
-train the encoder too, `worker` does it in a child process, and `output` writes the folder an `EncoderManifest` speaks
-of.
+`answers` tells what is answered, `base` loads the encoder, `frozen` embeds and fits heads, `tuned` trains the encoder
+too, `worker` does it in a child process, and `output` writes the folder an `EncoderManifest` speaks of.
 """
 
 from __future__ import annotations

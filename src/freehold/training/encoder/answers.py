@@ -17,7 +17,7 @@ import msgspec
 
 from freehold.encoders.pieces import is_edge
 from freehold.errors import UsageError
-from freehold.types.encoder import AnswerKind, CopiedForm, HeadKind, NumberForm, as_copied
+from freehold.types.encoder import AnswerKind, CopiedForm, FieldHead, NumberForm, as_copied
 from freehold.types.record import Record
 
 Scalar = str | int | float | bool | None
@@ -37,24 +37,13 @@ _TEXT_FORMS: tuple[CopiedForm, ...] = ("as_written", "upper", "lower", "digits")
 _OTHER_METHOD = 'a model that writes its answers can: method = "lora"'
 
 
-class FieldForm(Record, frozen=True, kw_only=True):
-    """One field. `labels` are sorted by how often they come; `counts` are their samples. `found` is the share of
-    values that stand in the message, of a copied field."""
-
-    name: str
-    kind: HeadKind
-    labels: tuple[Scalar, ...] = ()
-    counts: tuple[int, ...] = ()
-    copied_as: CopiedForm = "as_written"
-    found: float | None = None
-    number: NumberForm | None = None
-
-
 class TaughtForm(Record, frozen=True, kw_only=True):
-    """What all answers have in common. `warnings` are for people to read before they train on it."""
+    """What all answers have in common. Labels are sorted by how often they come; `fewest` are the samples per label,
+    the mean over the labels of the field that has fewest. `warnings` are for people to read before they train on it."""
 
     answer: AnswerKind
-    fields: tuple[FieldForm, ...]
+    fields: tuple[FieldHead, ...]
+    fewest: float = 0.0
     separators: tuple[str, str] = (", ", ": ")
     warnings: tuple[str, ...] = ()
 
@@ -64,10 +53,9 @@ class TaughtForm(Record, frozen=True, kw_only=True):
         return any(field.kind == "copied" for field in self.fields)
 
     @property
-    def fewest(self) -> float:
-        """Samples per label, the mean over the labels of the field that has fewest."""
-        closed = [sum(one.counts) / len(one.labels) for one in self.fields if one.labels]
-        return min(closed, default=0.0)
+    def can_contrast(self) -> bool:
+        """Whether there are groups of answers to tell apart."""
+        return any(field.kind == "one" and len(field.labels) > 1 for field in self.fields)
 
 
 def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True) -> TaughtForm:
@@ -86,9 +74,11 @@ def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True
         return _json_form(answers, values, texts, copies)
     if kind == "labels":
         lists = [value for value in values if isinstance(value, list)]
+        of_lists = _several("", lists)
         return TaughtForm(
             answer="labels",
-            fields=(_several("", lists),),
+            fields=(of_lists,),
+            fewest=_a_label(of_lists, lists),
             separators=_separators([a for a, v in zip(answers, values, strict=True) if isinstance(v, list)]),
             warnings=_broken(len(values) - len(lists), len(values), "a JSON list"),
         )
@@ -101,7 +91,9 @@ def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True
         )
     field, warnings = _one("", labels)
     _refuse_single([field], len(labels))
-    return TaughtForm(answer="label", fields=(field,), warnings=tuple(warnings))
+    return TaughtForm(
+        answer="label", fields=(field,), fewest=_a_label(field, labels), warnings=tuple(warnings)
+    )
 
 
 def targets_of(form: TaughtForm, answer: str) -> tuple[Value, ...] | None:
@@ -188,10 +180,14 @@ def _json_form(
     names = list(dict.fromkeys(name for value, _ in rows for name in value))
     if not names:
         raise UsageError("all answers are empty JSON objects: there is nothing to learn")
-    fields: list[FieldForm] = []
+    fields: list[FieldHead] = []
+    fewest = []
     for name in names:
-        field, said = _field(name, [value.get(name) for value, _ in rows], [text for _, text in rows], copies)
+        values_of = [value.get(name) for value, _ in rows]
+        field, said = _field(name, values_of, [text for _, text in rows], copies)
         fields.append(field)
+        if field.labels:
+            fewest.append(_a_label(field, values_of))
         missing = sum(name not in value for value, _ in rows)
         if missing:
             said.append(
@@ -201,13 +197,14 @@ def _json_form(
     _refuse_single(fields, len(rows))
     objects = [answer for answer, value in zip(answers, values, strict=True) if isinstance(value, dict)]
     return TaughtForm(
-        answer="json", fields=tuple(fields), separators=_separators(objects), warnings=tuple(warnings)
-    )
+        answer="json", fields=tuple(fields), fewest=min(fewest, default=0.0), separators=_separators(objects),
+        warnings=tuple(warnings),
+    )  # fmt: skip
 
 
 def _field(
     name: str, values: Sequence[Any], texts: Sequence[str], copies: bool
-) -> tuple[FieldForm, list[str]]:
+) -> tuple[FieldHead, list[str]]:
     if any(isinstance(value, list) for value in values):
         if not all(value is None or isinstance(value, list) for value in values):
             raise UsageError(f"field {name} is a list in some answers and none in others", hint=_OTHER_METHOD)
@@ -226,9 +223,9 @@ def _field(
         missing = round((1 - standing) * len(present))
         said = [f"field {name} is copied from the message; {missing:,} of {len(present):,} values do not stand there "
                 "and are not learned"] if missing else []  # fmt: skip
-        return FieldForm(name=name, kind="copied", copied_as=copied_as, found=standing), said
+        return FieldHead(name=name, kind="copied", copied_as=copied_as), said
     if (number := number_form(values, texts)) is not None:
-        return FieldForm(name=name, kind="found", found=number.sure, number=number), []
+        return FieldHead(name=name, kind="found", number=number), []
     if len(present) <= MOST_BROKEN * len(values):
         return _one(name, values)
     raise UsageError(
@@ -283,7 +280,7 @@ def number_form(values: Sequence[Scalar], texts: Sequence[str]) -> NumberForm | 
     return msgspec.structs.replace(form, sure=shares[True], sure_none=shares[False])
 
 
-def _one(name: str, values: Sequence[Scalar]) -> tuple[FieldForm, list[str]]:
+def _one(name: str, values: Sequence[Scalar]) -> tuple[FieldHead, list[str]]:
     counts = Counter(_key(value) for value in values)
     labels = {_key(value): value for value in values}
     folded: dict[Any, list[tuple[str, Any]]] = {}
@@ -308,17 +305,18 @@ def _one(name: str, values: Sequence[Scalar]) -> tuple[FieldForm, list[str]]:
             + ", ".join(single[:5])
             + (" …" if len(single) > 5 else "")
         )
-    order = counts.most_common()
-    field = FieldForm(
-        name=name,
-        kind="one",
-        labels=tuple(labels[key] for key, _ in order),
-        counts=tuple(count for _, count in order),
-    )
-    return field, said
+    return FieldHead(
+        name=name, kind="one", labels=tuple(labels[key] for key, _ in counts.most_common())
+    ), said
 
 
-def _several(name: str, lists: Sequence[Sequence[Any]]) -> FieldForm:
+def _a_label(field: FieldHead, values: Sequence[Any]) -> float:
+    """Samples for each label of a field, in the mean."""
+    several = field.kind == "several"
+    return sum(len(_label_set(one or ())) if several else 1 for one in values) / len(field.labels)
+
+
+def _several(name: str, lists: Sequence[Sequence[Any]]) -> FieldHead:
     where = f"field {name}" if name else "answers"
     counts: Counter[tuple[str, Any]] = Counter()
     labels: dict[tuple[str, Any], Scalar] = {}
@@ -336,11 +334,7 @@ def _several(name: str, lists: Sequence[Sequence[Any]]) -> FieldForm:
             f"{where}: lists hold no closed set of labels: {len(labels):,} different ones in {len(flat):,}",
             hint=_OTHER_METHOD,
         )
-    order = counts.most_common()
-    return FieldForm(
-        name=name, kind="several", labels=tuple(labels[key] for key, _ in order),
-        counts=tuple(count for _, count in order),
-    )  # fmt: skip
+    return FieldHead(name=name, kind="several", labels=tuple(labels[key] for key, _ in counts.most_common()))
 
 
 def _is_closed(values: Sequence[Scalar]) -> bool:
@@ -350,7 +344,7 @@ def _is_closed(values: Sequence[Scalar]) -> bool:
     return short and len(different) <= MOST_LABELS and len(different) <= max(2, len(values) / 2)
 
 
-def _refuse_single(fields: Sequence[FieldForm], samples: int) -> None:
+def _refuse_single(fields: Sequence[FieldHead], samples: int) -> None:
     if all(field.kind == "one" and len(field.labels) == 1 for field in fields):
         raise UsageError(
             f"all {samples:,} training samples have the same answer: nothing can be told apart",
@@ -362,7 +356,7 @@ def _broken(count: int, of: int, what: str) -> tuple[str, ...]:
     return (f"{count:,} of {of:,} answers are not {what} and are not learned",) if count else ()
 
 
-def _canonical(field: FieldForm, value: Scalar) -> Scalar:
+def _canonical(field: FieldHead, value: Scalar) -> Scalar:
     """A label in the spelling that is taught."""
     if value in field.labels or not isinstance(value, str):
         return value

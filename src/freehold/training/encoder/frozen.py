@@ -6,18 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from freehold.encoders.answers import floored
+from freehold.encoders.answers import floored, probabilities
+from freehold.encoders.folder import LinearHead
 from freehold.encoders.pieces import edges_of, likeliest
 from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
-from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, label_text
+from freehold.training.encoder.answers import TaughtForm, Value, label_text
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
-from freehold.training.encoder.heads import FittedHead, Flags, Parts, Places
+from freehold.training.encoder.heads import Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
 from freehold.training.encoder.words import WordHeads
-from freehold.types.encoder import EncoderStage, PseudoLabels, as_copied
+from freehold.types.encoder import EarlyEnd, EncoderStage, FieldHead, PseudoLabels, as_copied
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
@@ -45,7 +46,7 @@ class Features(NamedTuple):
 class Fitted(NamedTuple):
     """Heads by field, and how they did on samples that were left out: `hits` says which of those they had right."""
 
-    heads: tuple[FittedHead, ...]
+    heads: tuple[LinearHead, ...]
     hits: Flags
     sure: heads.Reals | None = None
     """How probable each of those answers is; None where none was left out."""
@@ -99,7 +100,7 @@ def fit(
             logits.append(tried.logits)
         if not parts:
             return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
-        return settled(form, made, logits, held_of(every, parts), words)
+        return settled(made, logits, held_of(every, parts), words)
 
 
 def held_of(every: Features, parts: Parts) -> Features:
@@ -140,7 +141,7 @@ class _TriedStrength(NamedTuple):
 
     strength: float
     logits: Floats
-    head: FittedHead | None = None
+    head: LinearHead | None = None
     right: int = 0
 
 
@@ -160,7 +161,7 @@ def _chosen(
     for one in sorted(strengths, key=lambda one: abs(math.log(one / heads.USUAL))):
         made = [_fit_field(form, at, every, kept, one, names) for kept, _ in parts]
         answered = zip(made, parts, strict=True)
-        logits = np.concatenate([_logits(field, head, taken(every, out)) for head, (_, out) in answered])
+        logits = np.concatenate([_logits(head, taken(every, out)) for head, (_, out) in answered])
         right = 0
         if len(strengths) > 1:
             right = int((logits.argmax(axis=1) == heads.places_of(field, asked)).sum())
@@ -168,33 +169,26 @@ def _chosen(
     return max(tried, key=lambda one: one.right)
 
 
-def calibrated(
-    form: TaughtForm, made: Sequence[FittedHead], validation: Features, words: WordHeads | None = None
-) -> Fitted:
+def calibrated(made: Sequence[LinearHead], validation: Features, words: WordHeads | None = None) -> Fitted:
     """Heads with temperature and threshold from samples they did not see, and how they do there."""
-    logits = [_logits(field, head, validation) for field, head in zip(form.fields, made, strict=True)]
-    return settled(form, made, logits, validation, words)
+    return settled(made, [_logits(head, validation) for head in made], validation, words)
 
 
 def settled(
-    form: TaughtForm,
-    made: Sequence[FittedHead],
-    logits: Sequence[Floats],
-    held: Features,
-    words: WordHeads | None = None,
+    made: Sequence[LinearHead], logits: Sequence[Floats], held: Features, words: WordHeads | None = None
 ) -> Fitted:
     """Heads with temperature and threshold by `logits`, which heads of their kind that did not see them made of the
     samples `held`, and how those do there; together with `words` where the two beat either."""
     right = np.ones(len(held.examples), dtype=np.bool_)
     sure = np.ones(len(held.examples), dtype=np.float64)
     warm = []
-    for at, (field, head, plain) in enumerate(zip(form.fields, made, logits, strict=True)):
-        warm_head, ok, confidence = _warm(field, head, plain, held, at)
+    for at, (head, plain) in enumerate(zip(made, logits, strict=True)):
+        warm_head, ok, confidence = _warm(head, plain, held, at)
         other = None if words is None else words.logits[at]
-        if other is not None and words is not None and words.heads[at] is not None:
+        if other is not None and words is not None:
             scale = float(plain.std() / max(float(other.std()), 1e-9))
             mixed = [
-                _warm(field, _mixed(head, words.heads[at], share, scale),
+                _warm(_mixed(head, words.heads[at], share, scale),
                       (1 - share) * plain + share * scale * other, held, at)
                 for share in SHARES
             ]  # fmt: skip
@@ -207,17 +201,15 @@ def settled(
     return Fitted(tuple(warm), right, sure)
 
 
-def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
+def by_words(words: WordHeads, held: Features) -> Fitted | None:
     """Words alone; None where they do not answer all fields."""
-    made: list[FittedHead] = []
-    for field, head in zip(form.fields, words.heads, strict=True):
-        if head is None and field.kind != "found":
-            return None
-        made.append(head or heads.no_rows(0))
+    made = [head for head in words.heads if head is not None]
+    if len(made) < len(words.heads):
+        return None
     if not len(held.examples):
         return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
     none = np.zeros((len(held.examples), 0), dtype=np.float32)
-    return settled(form, made, [none if one is None else one for one in words.logits], held)
+    return settled(made, [none if one is None else one for one in words.logits], held)
 
 
 class WordsFirst(NamedTuple):
@@ -225,16 +217,16 @@ class WordsFirst(NamedTuple):
 
     least: float
     share: float
-    heads: tuple[FittedHead, ...]
+    heads: tuple[LinearHead, ...]
 
 
-def words_first(form: TaughtForm, words: Fitted | None, after: Fitted) -> tuple[Fitted, WordsFirst | None]:
+def words_first(words: Fitted | None, after: Fitted) -> tuple[Fitted, WordsFirst | None]:
     """Words before what was trained: on the samples left out that they are surest of, down to the first that it has
     right and they do not. Returns how the two together do."""
     if words is None or words.sure is None or after.sure is None or len(words.hits) != len(after.hits):
         return after, None
-    pairs = [*zip(form.fields, words.heads, strict=True), *zip(form.fields, after.heads, strict=True)]
-    plain = all(one.kind == "one" and head.outside is None and not head.ordered for one, head in pairs)
+    fields = [head.field for head in (*words.heads, *after.heads)]
+    plain = all(one.kind == "one" and one.outside is None and not one.ordered for one in fields)
     if not plain or len(after.hits) < FEWEST_FIRST:
         return after, None
     order = np.argsort(-words.sure, kind="stable")
@@ -249,7 +241,7 @@ def words_first(form: TaughtForm, words: Fitted | None, after: Fitted) -> tuple[
     return Fitted(after.heads, right, sure), WordsFirst(least, float(by_words.mean()), words.heads)
 
 
-def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: float) -> FittedHead:
+def _mixed(head: LinearHead, words: LinearHead | None, share: float, scale: float) -> LinearHead:
     """One head whose outputs are those of both, `share` of them by words."""
     assert words is not None and words.words is not None
     return head._replace(
@@ -259,50 +251,48 @@ def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: floa
     )
 
 
-def _warm(
-    field: FieldForm, head: FittedHead, logits: Floats, held: Features, at: int
-) -> tuple[FittedHead, Flags, Floats]:
+def _warm(head: LinearHead, logits: Floats, held: Features, at: int) -> tuple[LinearHead, Flags, heads.Reals]:
     """The head with temperature and threshold, which samples it has right, and how sure it is of each."""
-    warm = _warmed(field, head, logits, held, at)
-    right, sure = _answers(field, warm, logits, held, at)
-    if field.kind == "several":
-        warm = warm._replace(joint=heads.joint_of(sure, right))
-        right, sure = _answers(field, warm, logits, held, at)
-    if field.kind == "one" and heads.is_ordinal(field):
-        ordered = warm._replace(ordered=True)
-        others, of_others = _answers(field, ordered, logits, held, at)
+    warm = _warmed(head, logits, held, at)
+    right, sure = _answers(warm.field, logits, held, at)
+    if warm.field.kind == "several":
+        warm = warm.having(joint=heads.joint_of(sure, right))
+        right, sure = _answers(warm.field, logits, held, at)
+    if warm.field.kind == "one" and heads.is_ordinal(warm.field):
+        ordered = warm.having(ordered=True)
+        others, of_others = _answers(ordered.field, logits, held, at)
         if not beats(right, others):  # what is right as often, and nearer where it is not
             return ordered, others, of_others
     return warm, right, sure
 
 
-def label_words(field: FieldForm) -> list[str]:
+def label_words(field: FieldHead) -> list[str]:
     """Labels as words, which tell of many tasks what a label means."""
     return [label_text(label) for label in field.labels]
 
 
 def _fit_field(
     form: TaughtForm, at: int, train: Features, kept: Places, strength: float, names: Floats
-) -> FittedHead:
+) -> LinearHead:
     field = form.fields[at]
     values = [train.examples.values[place][at] for place in kept]
     if field.kind == "several":
-        return heads.fit_several(train.pooled[kept], heads.flags_of(field, values), strength)
+        return heads.fit_several(field, train.pooled[kept], heads.flags_of(field, values), strength)
     if field.kind == "found":
-        return heads.no_rows(train.pooled.shape[1])
+        return heads.no_rows(field, train.pooled.shape[1])
     if field.kind == "copied":
-        from freehold.training.encoder import copied  # needs torch
+        from freehold.training.encoder.modules import fit_pieces  # needs torch
 
         kept_ones = taken(train, kept)
-        return copied.fit(kept_ones.tokens, marks_of(field, kept_ones, at), strength)
+        return fit_pieces(field, kept_ones.tokens, marks_of(field, kept_ones, at), strength)
     features, places = train.pooled[kept], heads.places_of(field, values)
     if not len(names):
-        return heads.fit_one(features, places, len(field.labels), strength)
+        return heads.fit_one(field, features, places, strength)
     names = np.pad(names, ((0, 0), (0, features.shape[1] - names.shape[1])))
     return heads.fit_one(
+        field,
         np.concatenate([features, names]),
         np.concatenate([places, np.arange(len(names), dtype=np.intp)]),
-        len(field.labels),
         strength,
         np.concatenate([np.ones(len(features)), np.full(len(names), heads.NAMED)]).astype(np.float32),
     )
@@ -312,11 +302,7 @@ def taken(features: Features, places: Places) -> Features:
     """Some of the examples."""
     at = [int(place) for place in places]
     return Features(
-        Examples(
-            [features.examples.texts[i] for i in at],
-            [features.examples.values[i] for i in at],
-            [features.examples.context[i] for i in at] if features.examples.context else (),
-        ),
+        features.examples.at(at),
         features.pooled[places],
         [features.tokens[i] for i in at] if features.tokens else [],
         EncodedTexts(
@@ -326,28 +312,28 @@ def taken(features: Features, places: Places) -> Features:
     )
 
 
-def _logits(field: FieldForm, head: FittedHead, features: Features) -> Floats:
-    if field.kind == "copied":
+def _logits(head: LinearHead, features: Features) -> Floats:
+    if head.field.kind == "copied":
         return head.logits(np.concatenate(features.tokens))
     return head.logits(features.pooled)
 
 
-def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Features, at: int) -> FittedHead:
-    values = [value[at] for value in features.examples.values]
+def _warmed(head: LinearHead, logits: Floats, features: Features, at: int) -> LinearHead:
+    field, values = head.field, [value[at] for value in features.examples.values]
     if field.kind == "found":
         return head
     if field.kind == "copied":
         marks = marks_of(field, features, at)
-        return head._replace(temperature=heads.temperature_of_pieces(_by_text(logits, features), marks))
+        return head.having(temperature=heads.temperature_of_pieces(_by_text(logits, features), marks))
     if field.kind == "one":
         places = heads.places_of(field, values)
         outside = heads.outside_of(field, logits, places)
-        return head._replace(
+        return head.having(
             outside=outside, temperature=heads.temperature_of(floored(logits, outside), places)
         )
     flags = heads.flags_of(field, values)
-    head = head._replace(temperature=heads.temperature_of_several(logits, flags))
-    return head._replace(threshold=heads.threshold_of(heads.sigmoid(logits / head.temperature), flags))
+    head = head.having(temperature=heads.temperature_of_several(logits, flags))
+    return head.having(threshold=heads.threshold_of(probabilities(head.field, logits), flags))
 
 
 def _by_text(logits: Floats, features: Features) -> list[Floats]:
@@ -355,15 +341,13 @@ def _by_text(logits: Floats, features: Features) -> list[Floats]:
     return np.split(logits, np.cumsum([len(one) for one in features.tokens])[:-1])
 
 
-def marks_of(field: FieldForm, features: Features, at: int) -> list[heads.Flags]:
+def marks_of(field: FieldHead, features: Features, at: int) -> list[heads.Flags]:
     """Of a copied field, what its tokens are in each example."""
     rows = zip(features.examples.texts, features.examples.values, features.encoded.offsets, strict=True)
     return [heads.marks_of(field, text, values[at], offsets) for text, values, offsets in rows]
 
 
-def _answers(
-    field: FieldForm, head: FittedHead, logits: Floats, features: Features, at: int
-) -> tuple[Flags, Floats]:
+def _answers(field: FieldHead, logits: Floats, features: Features, at: int) -> tuple[Flags, heads.Reals]:
     """Whether each sample's value is right, and the probability of the one that is given."""
     values = [value[at] for value in features.examples.values]
     if field.kind == "found" and field.number is not None:
@@ -372,8 +356,8 @@ def _answers(
         right = [one == value for one, value in zip(got, values, strict=True)]
         return np.array(right, dtype=np.bool_), np.array(shares, dtype=np.float32)
     if field.kind == "copied":
-        return _copies(field, head, logits, features, values)
-    given, sure = heads.confidences(head, field, logits)
+        return _copies(field, logits, features, values)
+    given, sure = heads.confidences(field, logits)
     if field.kind == "one":
         return given == heads.places_of(field, values), sure
     untaught = [any(label not in field.labels for label in value) for value in values]
@@ -381,7 +365,7 @@ def _answers(
 
 
 def _copies(
-    field: FieldForm, head: FittedHead, logits: Floats, features: Features, values: Sequence[object]
+    field: FieldHead, logits: Floats, features: Features, values: Sequence[object]
 ) -> tuple[Flags, Floats]:
     right = np.zeros(len(values), dtype=np.bool_)
     sure = np.zeros(len(values), dtype=np.float32)
@@ -389,7 +373,7 @@ def _copies(
         features.examples.texts, _by_text(logits, features), features.encoded.offsets, values, strict=True
     )
     for place, (text, of_tokens, offsets, value) in enumerate(rows):
-        piece = likeliest(of_tokens / head.temperature, text, edges_of(text, offsets))
+        piece = likeliest(of_tokens / field.temperature, text, edges_of(text, offsets))
         got = None if piece.text is None else as_copied(piece.text, field.copied_as)
         right[place], sure[place] = got == value, piece.probability
     return right, sure
@@ -413,8 +397,10 @@ class Scene(NamedTuple):
     names: tuple[Floats, ...]
     emit: Emit
     stop: Stop
-    until: float | None = None
+    until: float = math.inf
     """By the monotonic clock, when all stages are to be done."""
+    ended: EarlyEnd | None = None
+    """That the time was over before all texts were embedded."""
     views: int = 1
     """How many of the data's views are read."""
     texts: tuple[str, ...] = ()
@@ -464,7 +450,7 @@ def features(
 
 def embedded(embed: Callable[[list[str]], Floats], examples: Examples, views: int) -> Floats:
     """The embeddings of all texts of the views, next to each other: zeros for one that is empty but the first."""
-    blocks = [embed(examples.texts)]
+    blocks = [embed(list(examples.texts))]
     for view in range(views - 1):
         texts = [one[view] for one in examples.context]
         there = [at for at, text in enumerate(texts) if text]

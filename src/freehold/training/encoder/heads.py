@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from freehold.encoders.answers import floored
+from freehold.encoders.answers import floored, probabilities
+from freehold.encoders.folder import LinearHead
 from freehold.encoders.pieces import bounds_of, edges_of, log_total
 from freehold.late import np
-from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
+from freehold.training.encoder.answers import TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
-from freehold.types.encoder import of_the_set, place_outside
+from freehold.types.encoder import FieldHead, of_the_set, place_outside
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 Places: TypeAlias = "npt.NDArray[np.intp]"
 Flags: TypeAlias = "npt.NDArray[np.bool_]"
+Reals: TypeAlias = "npt.NDArray[np.floating]"
 Parts: TypeAlias = "Sequence[tuple[Places, Places]]"
 """Ways to leave samples out: the places of those that are fitted on, and of those that are answered then."""
 
@@ -39,27 +41,6 @@ NAMED = 0.5
 """Weight of a label's own words as a sample, while a label has few samples."""
 
 
-class FittedHead(NamedTuple):
-    """Rows as a head's outputs, before they are put into a manifest."""
-
-    weight: Floats
-    bias: Floats
-    temperature: float = 1.0
-    threshold: float | None = None
-    joint: tuple[float, float] | None = None
-    """As in the manifest."""
-    outside: tuple[int, float] | None = None
-    ordered: bool = False
-    """Given is the median of the labels' probabilities, by the numbers that they are."""
-    words: Floats | None = None
-    """Columns over words, besides those of `weight` over embeddings."""
-
-    def logits(self, features: Floats) -> Floats:
-        """[samples, rows], by embeddings alone, not divided by the temperature."""
-        made: Floats = features @ self.weight.T + self.bias
-        return made
-
-
 def one_thread() -> Any:
     """A context in which linear algebra has one thread: the fits are small, and threads that wait for each other spin.
     Two regressions took 9.1 seconds of processor time on two busy cores without it, 0.3 with it."""
@@ -75,13 +56,13 @@ def normalized(embeddings: Floats) -> Floats:
     return made
 
 
-def places_of(field: FieldForm, values: Sequence[Value]) -> Places:
+def places_of(field: FieldHead, values: Sequence[Value]) -> Places:
     """Of kind ``one``: each value's place among the labels; -1 for one that is never taught."""
     known = {(type(label).__name__, label): at for at, label in enumerate(field.labels)}
     return np.array([known.get((type(value).__name__, value), -1) for value in values], dtype=np.intp)
 
 
-def flags_of(field: FieldForm, values: Sequence[Value]) -> Flags:
+def flags_of(field: FieldHead, values: Sequence[Value]) -> Flags:
     """Of kind ``several``: [samples, labels], which labels each has."""
     known = {(type(label).__name__, label): at for at, label in enumerate(field.labels)}
     flags = np.zeros((len(values), len(field.labels)), dtype=np.bool_)
@@ -93,7 +74,7 @@ def flags_of(field: FieldForm, values: Sequence[Value]) -> Flags:
     return flags
 
 
-def marks_of(field: FieldForm, text: str, value: Value, offsets: Sequence[tuple[int, int]]) -> Flags:
+def marks_of(field: FieldHead, text: str, value: Value, offsets: Sequence[tuple[int, int]]) -> Flags:
     """Of kind ``copied``, [4, tokens]: at which tokens a piece may begin, may end, begins, ends. Nothing is true where
     the value is not a piece of the text: such marks teach nothing."""
     may = np.stack(edges_of(text, offsets))
@@ -111,15 +92,16 @@ def padded(rows: Sequence[Any]) -> Any:
     return made
 
 
-def no_rows(width: int) -> FittedHead:
+def no_rows(field: FieldHead, width: int) -> LinearHead:
     """Of kind ``found``: nothing is learned of embeddings."""
-    return FittedHead(np.zeros((0, width), dtype=np.float32), np.zeros(0, dtype=np.float32))
+    return LinearHead(field, np.zeros((0, width), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
 def fit_one(
-    features: Floats, places: Places, rows: int, strength: float, weights: Floats | None = None
-) -> FittedHead:
+    field: FieldHead, features: Floats, places: Places, strength: float, weights: Floats | None = None
+) -> LinearHead:
     """Multinomial logistic regression; a row for each label, those without a sample too."""
+    rows = len(field.labels)
     known = places >= 0
     present = np.unique(places[known])
     weight = np.zeros((rows, features.shape[1]), dtype=np.float32)
@@ -135,10 +117,10 @@ def fit_one(
         else:
             weight[present], bias[present] = model.coef_, model.intercept_
     bias[np.isinf(bias)] = -1e4  # never the likeliest, and no infinity in a file
-    return FittedHead(weight, bias)
+    return LinearHead(field, weight, bias)
 
 
-def fit_several(features: Floats, flags: Flags, strength: float) -> FittedHead:
+def fit_several(field: FieldHead, features: Floats, flags: Flags, strength: float) -> LinearHead:
     """A logistic regression for each label."""
     weight = np.zeros((flags.shape[1], features.shape[1]), dtype=np.float32)
     bias = np.zeros(flags.shape[1], dtype=np.float32)
@@ -149,7 +131,7 @@ def fit_several(features: Floats, flags: Flags, strength: float) -> FittedHead:
         model = _regression(strength)
         model.fit(features, flags[:, at])
         weight[at], bias[at] = model.coef_[0], model.intercept_[0]
-    return FittedHead(weight, bias)
+    return LinearHead(field, weight, bias)
 
 
 def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
@@ -164,20 +146,20 @@ def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
     return [np.sort(order[at::FOLDS]) for at in range(FOLDS)]
 
 
-def confidences(head: FittedHead, field: FieldForm, logits: Floats) -> tuple[Places | Flags, Floats]:
+def confidences(field: FieldHead, logits: Floats) -> tuple[Places | Flags, Reals]:
     """Of kinds ``one`` and ``several``: the answers, and the probability that each is right as a whole."""
-    logits = floored(logits, head.outside) / head.temperature
+    shares = probabilities(field, logits)
     if field.kind == "one":
-        probabilities = softmax(logits)
-        given = medians(field, probabilities) if head.ordered else probabilities.argmax(axis=1)
-        return given, probabilities[np.arange(len(given)), given]
-    probabilities = sigmoid(logits)
-    given = probabilities >= (0.5 if head.threshold is None else head.threshold)
-    products = np.where(given, probabilities, 1 - probabilities).prod(axis=1)
-    return given, np.array([of_the_set(float(one), head.joint) for one in products], dtype=np.float32)
+        given = shares.argmax(axis=1)
+        if field.ordered:
+            given = np.array([field.place(row) for row in shares.tolist()], dtype=np.intp)
+        return given, shares[np.arange(len(given)), given]
+    chosen = shares >= (0.5 if field.threshold is None else field.threshold)
+    products = np.where(chosen, shares, 1 - shares).prod(axis=1)
+    return chosen, np.array([of_the_set(float(one), field.joint) for one in products])
 
 
-def is_ordinal(field: FieldForm) -> bool:
+def is_ordinal(field: FieldHead) -> bool:
     """Whether labels are grades: whole numbers with few left out between them."""
     texts = [str(label) for label in field.labels]
     if len(texts) < 3 or any(isinstance(label, bool) or not str(label).isdecimal() for label in field.labels):
@@ -186,7 +168,7 @@ def is_ordinal(field: FieldForm) -> bool:
     return max(numbers) - min(numbers) < 2 * len(numbers)
 
 
-def outside_of(field: FieldForm, logits: Floats, places: Places) -> tuple[int, float] | None:
+def outside_of(field: FieldHead, logits: Floats, places: Places) -> tuple[int, float] | None:
     """The label for what is outside all others, and the largest least logit of it that costs `OUTSIDE_COST` of these
     samples at most: what comes later is outside more often than what was taught, and unlike it (docs/benchmarks.md)."""
     at = place_outside(field.labels)
@@ -199,13 +181,6 @@ def outside_of(field: FieldForm, logits: Floats, places: Places) -> tuple[int, f
         if (floored(logits, outside).argmax(axis=1) == places).sum() >= right - OUTSIDE_COST * len(logits):
             return outside
     return None
-
-
-def medians(field: FieldForm, probabilities: Reals) -> Places:
-    """The first label, counted upwards, up to which half of the probability lies."""
-    order = np.argsort([int(str(label)) for label in field.labels])
-    below = (np.cumsum(probabilities[:, order], axis=1) < 0.5).sum(axis=1)
-    return np.asarray(order[np.minimum(below, len(order) - 1)], dtype=np.intp)
 
 
 def strata_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
@@ -222,25 +197,10 @@ def _regression(strength: float) -> Any:
     return LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-4)
 
 
-Reals: TypeAlias = "npt.NDArray[np.floating]"
 BINS = 15
 FEWEST_OF_EACH = 15
 """Right and wrong sets, to tell the probability of a set by."""
 _COLDEST, _HOTTEST = 0.05, 20.0
-
-
-def softmax(logits: Reals) -> Reals:
-    """Probabilities along the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    powers = np.exp(shifted)
-    made: Reals = powers / powers.sum(axis=-1, keepdims=True)
-    return made
-
-
-def sigmoid(logits: Reals) -> Reals:
-    """Probabilities of yes, each by itself."""
-    made: Reals = 0.5 * (1 + np.tanh(0.5 * logits))
-    return made
 
 
 def temperature_of(logits: Reals, right: npt.NDArray[np.intp]) -> float:

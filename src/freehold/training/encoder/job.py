@@ -19,6 +19,7 @@ from freehold.types.record import Record, content_id
 RECORD = "encoder_model.json"
 TUNED = "tuned.safetensors"
 """In the run's folder: the encoder's weights as PyTorch has them, to compare what is served with."""
+CHECKPOINTS = "checkpoints"
 UNLABELLED = "unlabelled.json"
 ANSWERS = "run/answers.jsonl"
 """In the encoder's folder: what the trainer's model answers to some samples, a line each, so that one can be erased."""

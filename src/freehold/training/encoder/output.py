@@ -1,32 +1,45 @@
-"""What training leaves: a folder that answers without freehold, as `EncoderManifest` says, and its record."""
+"""What training leaves: a folder that answers without freehold, as `EncoderManifest` says, its record, and what it
+answers in PyTorch, so that what is served can be compared with what was trained without loading that model again."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import itertools
 import logging
 import platform
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold import __version__
-from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, ServedHead, names_of
-from freehold.encoders.runner import EncoderRunner, ServedEncoder, load_runner
+from freehold import __version__, files
+from freehold.encoders.answers import answer
+from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, LinearHead, names_of
+from freehold.encoders.runner import (
+    EncodedText,
+    EncoderRunner,
+    ServedEncoder,
+    Span,
+    TextVectors,
+    TooLong,
+    load_runner,
+    unit_length,
+)
 from freehold.encoders.words import Words
-from freehold.errors import TrainingError
+from freehold.errors import TrainingError, WeightsError
 from freehold.files import writing
 from freehold.late import np
 from freehold.training.checkpoint import write_durable
-from freehold.training.encoder import reference
-from freehold.training.encoder.answers import TaughtForm
+from freehold.training.encoder import base as bases
+from freehold.training.encoder.answers import TaughtForm, targets_of
 from freehold.training.encoder.base import TorchBase, pooled
 from freehold.training.encoder.frozen import Fitted, WordsFirst
 from freehold.training.encoder.job import ANSWERS, RECORD, TUNED, EncoderJob
+from freehold.training.encoder.prepared import TaughtData
 from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import (
     EarlyEnd,
@@ -36,6 +49,7 @@ from freehold.types.encoder import (
     PseudoLabels,
     StageResult,
 )
+from freehold.types.parity import EncoderReference
 from freehold.types.record import content_id
 
 _OPSET = 20
@@ -70,7 +84,7 @@ class TrainedFiles(NamedTuple):
     peak_memory_bytes: int | None
 
 
-def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel:
+def write(job: EncoderJob, made: TrainedFiles, prepared: TaughtData) -> EncoderModel:
     """Write the folder, `encoder.json`, what the trainer's model answers and the record last; returns the record.
 
     Raises `TrainingError` where weights are not finite, `StorageError` where files can't be written.
@@ -97,7 +111,7 @@ def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel
         if made.words is not None:
             write_durable(folder / WORDS, made.words.as_json())
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
-        found = reference.answered(job, form, made.manifest, _runner(made, heads, folder))
+        found = _answered(prepared, made.manifest, _runner(made, heads, folder))
         write_durable(folder / ANSWERS, msgspec.json.Encoder().encode_lines(found))
         hashes = {name: sha256_of(folder / name) for name in (*names_of(made.manifest), MANIFEST)}
     record = _record(job, made, hashes)
@@ -181,25 +195,21 @@ def _rename_inner(graph: Any) -> None:
                 value.name = f"inner_{value.name}"
 
 
-def _runner(made: TrainedFiles, heads: tuple[ServedHead, ...], folder: Path) -> EncoderRunner:
+def _runner(made: TrainedFiles, heads: tuple[LinearHead, ...], folder: Path) -> EncoderRunner:
     """The trainer's model with its heads, from memory; one that PyTorch does not compute is read from the folder."""
     if made.base is None:
         return load_runner(folder, threads=1)
-    return reference.TorchRunner(ServedEncoder(made.manifest, heads, made.words), made.base)
+    return TorchRunner(ServedEncoder(made.manifest, heads, made.words), made.base)
 
 
-def _served(made: TrainedFiles) -> tuple[ServedHead, ...]:
+def _served(made: TrainedFiles) -> tuple[LinearHead, ...]:
     """The heads as they are served."""
     heads = []
-    for at, (field, head) in enumerate(zip(made.manifest.fields, made.fitted.heads, strict=True)):
-        first = None
-        if made.first is not None:
-            alone = made.first.heads[at]
-            assert alone.words is not None
-            scale = np.float32(head.temperature / alone.temperature)  # a field has one temperature
-            first = scale * alone.words, scale * alone.bias
-        heads.append(ServedHead(field, head.weight, head.bias, head.words, first))
-    return tuple(heads)
+    for head, alone in zip(made.fitted.heads, made.first.heads if made.first else (), strict=False):
+        assert alone.words is not None
+        scale = np.float32(head.field.temperature / alone.field.temperature)  # a field has one temperature
+        heads.append(head._replace(first=(scale * alone.words, scale * alone.bias)))
+    return tuple(heads) or made.fitted.heads
 
 
 def _write_tuned(path: Path, base: TorchBase) -> None:
@@ -210,7 +220,7 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     save_file(tensors, str(path), metadata={"format": "pt"})
 
 
-def _write_heads(path: Path, heads: tuple[ServedHead, ...]) -> None:
+def _write_heads(path: Path, heads: tuple[LinearHead, ...]) -> None:
     from safetensors.numpy import save
 
     tensors = {}
@@ -248,3 +258,86 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+MOST_MESSAGES, FEWEST_MESSAGES = 200, 40
+MOST_CHARACTERS = 100_000
+"""Of the messages beyond the fewest: an article takes a second or two, here and when it is served."""
+_UNCUT = 1 << 30
+
+
+class TorchRunner(EncoderRunner):
+    """The trainer's model in place of the exported graph."""
+
+    def __init__(self, served: ServedEncoder, base: TorchBase) -> None:
+        super().__init__(served)
+        self._base = base
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self._base.encode(texts, _UNCUT).ids]
+
+    def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]:
+        base, manifest, given = self._base, self._manifest, list(texts)
+        counts = [
+            sum(map(len, base.chunks([text], manifest.max_tokens, manifest.chunks)[0])) for text in texts
+        ]
+        plain = bases.by_torch(base, manifest.max_tokens, manifest.chunks, fast=False)(given)
+        encoded = base.encode(given, manifest.max_tokens)
+        tokens = bases.embed(base, encoded.ids, tokens=True)[1] if self._copies else [None] * len(given)
+        rows = zip(counts, plain, unit_length(plain), tokens, encoded.offsets, strict=True)
+        return [
+            TextVectors(
+                count,
+                0,
+                one,
+                unit,
+                {} if each is None else self._of_tokens(each),
+                tuple(Span(*at) for at in spans),
+            )
+            for count, one, unit, each, spans in rows
+        ]
+
+
+def _answered(
+    prepared: TaughtData, manifest: EncoderManifest, runner: EncoderRunner
+) -> list[EncoderReference]:
+    """The answers to the first samples, those of the validation split before those that were taught."""
+    form, held = prepared.form, prepared.validation.samples
+    samples = [*held, *prepared.train.samples][:MOST_MESSAGES]
+    asked = [manifest.texts_of(one.messages) for one in samples]
+    read = list(itertools.accumulate(sum(map(len, texts)) for texts in asked))
+    most = max(FEWEST_MESSAGES, sum(characters <= MOST_CHARACTERS for characters in read))
+    samples, asked = samples[:most], asked[:most]
+    found = []
+    for at, (sample, texts, one) in enumerate(zip(samples, asked, runner.run(asked), strict=True)):
+        assert isinstance(one, EncodedText)  # nothing is too long here
+        given = answer(manifest, one, texts[0])
+        right = values(form, given.text) == values(form, sample.target or "")
+        found.append(
+            EncoderReference(
+                sample=sample,
+                tokens=one.tokens,
+                answer=given.text,
+                probability=given.probability,
+                right=right if at < len(held) else None,
+            )
+        )
+    return found
+
+
+def values(form: TaughtForm, text: str) -> list[Any] | None:
+    """An answer's values as the trainer compares them: a list of labels has no order."""
+    found = targets_of(form, text)
+    return None if found is None else [set(one) if isinstance(one, tuple) else one for one in found]
+
+
+def read_answers(encoder: EncoderModel) -> list[EncoderReference]:
+    """What the trainer's model answered. Raises `WeightsError` where that is gone."""
+    path = Path(encoder.path) / ANSWERS
+    if not path.is_file():
+        raise WeightsError(
+            f"{path} is gone, so there is nothing to compare with what is served",
+            hint="freehold migrate makes it again",
+        )
+    with files.reading(path):
+        return msgspec.json.Decoder(EncoderReference).decode_lines(path.read_bytes())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from freehold.errors import UsageError
 from freehold.training.encoder.answers import TaughtForm, Value, form_of, targets_of, untaught
 from freehold.training.encoder.base import runtime_of
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
-from freehold.types.dataset import Dataset, Message, Sample, SplitName
+from freehold.types.dataset import Dataset, Message, Sample
 from freehold.types.encoder import VIEWS, View, lines_of, texts_of
 
 MOST_SYSTEM_LINES = 200
@@ -19,14 +19,26 @@ MOST_SYSTEM_LINES = 200
 
 class Examples(NamedTuple):
     """Texts without prefix, and the fields' values beside them. A value that was never taught is kept: it counts as
-    wrong. `context` are each one's texts of the further views."""
+    wrong. `context` are each one's texts of the further views, `samples` what they were made from."""
 
-    texts: list[str]
-    values: list[tuple[Value, ...]]
+    texts: Sequence[str]
+    values: Sequence[tuple[Value, ...]]
     context: Sequence[tuple[str, ...]] = ()
+    samples: Sequence[Sample] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def at(self, places: Iterable[int]) -> Examples:
+        """Some of them."""
+        chosen = [int(place) for place in places]
+        columns: Iterable[Any] = self
+        return Examples(*([column[place] for place in chosen] if column else () for column in columns))
+
+    def with_others(self, others: Examples) -> Examples:
+        """These and after them others."""
+        pairs: Iterable[Any] = zip(self, others, strict=True)
+        return Examples(*([*one, *other] for one, other in pairs))
 
 
 class TaughtData(NamedTuple):
@@ -90,22 +102,13 @@ def prepare(dataset: Dataset, *, copies: bool = True, without: Collection[str] =
         )
     return TaughtData(
         form=form,
-        train=_examples(form, read_train, answers, views),
-        validation=_examples(form, read_validation, checked, views),
+        train=_examples(form, read_train, train, views),
+        validation=_examples(form, read_validation, validation, views),
         system_lines=constant,
         question=question,
         warnings=tuple(warnings),
         views=views,
     )
-
-
-def taught_samples(dataset: Dataset, form: TaughtForm, split: SplitName = "train") -> list[Sample]:
-    """The samples behind the examples that `prepare` makes of a split of this form, in their order."""
-    return [
-        sample
-        for sample in read_samples(dataset, split)
-        if _is_taught(sample) and targets_of(form, sample.target or "") is not None
-    ]
 
 
 def check(job: EncoderJob) -> None:
@@ -118,15 +121,16 @@ def _is_taught(sample: Sample) -> bool:
 
 
 def _examples(
-    form: TaughtForm, texts: Sequence[tuple[str, ...]], answers: Sequence[str], views: Sequence[View]
+    form: TaughtForm, texts: Sequence[tuple[str, ...]], samples: Sequence[Sample], views: Sequence[View]
 ) -> Examples:
-    kept = [(one, value) for one, answer in zip(texts, answers, strict=True)
-            if (value := targets_of(form, answer)) is not None]  # fmt: skip
+    kept = [(one, value, sample) for one, sample in zip(texts, samples, strict=True)
+            if (value := targets_of(form, sample.target or "")) is not None]  # fmt: skip
     further = [VIEWS.index(view) for view in views[1:]]
     return Examples(
-        [one[0] for one, _ in kept],
-        [value for _, value in kept],
-        [tuple(one[at] for at in further) for one, _ in kept],
+        [one[0] for one, _, _ in kept],
+        [value for _, value, _ in kept],
+        [tuple(one[at] for at in further) for one, _, _ in kept],
+        [sample for _, _, sample in kept],
     )
 
 

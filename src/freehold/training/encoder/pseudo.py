@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from freehold.encoders.answers import probabilities
+from freehold.encoders.folder import LinearHead
 from freehold.late import np
 from freehold.training.encoder import heads
-from freehold.training.encoder.answers import FieldForm
 from freehold.training.encoder.base import Floats
 from freehold.training.encoder.frozen import Scene
-from freehold.training.encoder.heads import FittedHead, Flags, Places
-from freehold.training.encoder.prepared import taught_samples
+from freehold.training.encoder.heads import Flags, Places
 from freehold.types.dataset import Sample
-from freehold.types.encoder import PseudoLabels
+from freehold.types.encoder import FieldHead, PseudoLabels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,7 +45,7 @@ def judged(scene: Scene) -> tuple[PseudoLabels, list[Sample]] | None:
     """What becomes of the incumbent's answers, and the training samples with those that are doubted; None where there
     are too few of them, or of right ones, to tell."""
     train = scene.train
-    samples = taught_samples(scene.job.dataset, scene.form)
+    samples = train.samples
     right = np.array([sample.gold is not None for sample in samples], dtype=np.bool_)
     closed = [
         at for at, field in enumerate(scene.form.fields) if field.kind == "one" and len(field.labels) > 1
@@ -62,10 +62,10 @@ def judged(scene: Scene) -> tuple[PseudoLabels, list[Sample]] | None:
     told = PseudoLabels(
         right_answers=int(right.sum()), pseudo=int((~right).sum()), agreed=int((~right).sum() - doubted.sum())
     )
-    return told, [samples[place] for place in np.flatnonzero(doubted)]
+    return told, list(train.at(np.flatnonzero(doubted)).samples)
 
 
-def doubts(field: FieldForm, taught: LabelledRows) -> Flags:
+def doubts(field: FieldHead, taught: LabelledRows) -> Flags:
     """Which samples without a right answer have one that heads find far less likely than their own."""
     rows, places, right = taught
     doubted = np.zeros(len(places), dtype=np.bool_)
@@ -73,7 +73,7 @@ def doubts(field: FieldForm, taught: LabelledRows) -> Flags:
     if not right.any() or not len(others):
         return doubted
     strength = heads.USUAL
-    first = heads.fit_one(rows[right], places[right], len(field.labels), strength)
+    first = heads.fit_one(field, rows[right], places[right], strength)
     weights = np.ones(len(places), dtype=np.float32)
     likely, _ = _likely(first, rows[others], places[others])
     weights[others] = np.sqrt(likely)
@@ -83,15 +83,15 @@ def doubts(field: FieldForm, taught: LabelledRows) -> Flags:
         if not len(out):
             continue
         kept = np.setdiff1d(np.arange(len(places)), out)
-        head = heads.fit_one(rows[kept], places[kept], len(field.labels), strength, weights[kept])
+        head = heads.fit_one(field, rows[kept], places[kept], strength, weights[kept])
         likely, likeliest = _likely(head, rows[out], places[out])
         doubted[out] = likely < LEAST_SHARE * likeliest
     return doubted
 
 
-def _likely(head: FittedHead, rows: Floats, places: Places) -> tuple[Floats, Floats]:
+def _likely(head: LinearHead, rows: Floats, places: Places) -> tuple[Floats, Floats]:
     """The probability of each row's own label, and of the likeliest."""
-    shares = heads.softmax(head.logits(rows) / TEMPERATURE)
+    shares = probabilities(head.having(temperature=TEMPERATURE).field, head.logits(rows))
     own = np.where(places >= 0, shares[np.arange(len(places)), np.maximum(places, 0)], 0.0)
     return own.astype(np.float32), shares.max(axis=1).astype(np.float32)
 

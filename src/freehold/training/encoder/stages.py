@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from freehold import files
@@ -13,21 +14,20 @@ from freehold.encoders.pairs import likeness, marks_of
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, output, pseudo, tuned, words
+from freehold.training.encoder import frozen, heads, output, pseudo, words
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import (
     Emit,
     Features,
-    Fitted,
     Scene,
     Stop,
     Trained,
     embedded,
     features,
 )
-from freehold.training.encoder.job import DOUBTED, EncoderJob, unlabelled_texts
-from freehold.training.encoder.prepared import Examples, TaughtData, prepare
+from freehold.training.encoder.job import CHECKPOINTS, DOUBTED, EncoderJob, unlabelled_texts
+from freehold.training.encoder.prepared import TaughtData, prepare
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import (
     EarlyEnd,
@@ -35,7 +35,6 @@ from freehold.types.encoder import (
     EncoderManifest,
     EncoderModel,
     EncoderStage,
-    FieldHead,
     StageResult,
     parts_of,
     texts_of,
@@ -49,6 +48,8 @@ CHUNK = 256
 MOST_CHUNKS = 8
 USUAL_TOKENS = 128
 """A message may be longer when it is served than any was in training, up to this."""
+FEWEST_A_LABEL = 5
+"""Training samples that must have been read when the time is over, for each label in the mean."""
 CHEAP_MINUTES = 3.0
 """A stage that is foretold to take no longer is tried after heads that suffice, too: it may win a point for little."""
 FEWEST_STEPS = 0.25
@@ -62,13 +63,11 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     prepared = prepare(job.dataset, copies=_copies(job))
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
-    scene = _scene(job, prepared, emit, stop)
+    scene = _scene(job, prepared, emit, stop, began + 60 * (job.limits.minutes or math.inf))
     if scene is not None and bases.runtime_of(job.base) != "words":
         scene = _trusted(scene)
     if scene is None:
         return None
-    if job.limits.minutes is not None:
-        scene = scene._replace(until=began + 60 * job.limits.minutes)
     results = [] if scene.by_words is None else [_result(scene.by_words)]
     if bases.runtime_of(job.base) != "words":
         scene, best = _frozen(scene, began)
@@ -80,11 +79,14 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             "words alone do not answer this: a field is copied from the message, or no word comes twice",
             hint="take a sentence encoder of safetensors",
         )
-    stages, ended = _further(scene, best), None
-    if stages and job.config.stage == "auto":
+    stages, ended = _further(scene, best), scene.ended
+    if stages:
+        from freehold.training.encoder import tuned  # needs torch
+    if stages and job.config.stage == "auto" and ended is None:
         ended = _early_end(scene, best, tuned.forecast(scene, stages[0]))
+        if ended is not None:
+            emit(TrainingEvent(kind="eval", message=ended.why))
     if ended is not None:
-        emit(TrainingEvent(kind="eval", message=ended.why))
         stages = ()
     for stage in stages:
         assert scene.base is not None  # `_further` names none without
@@ -101,7 +103,10 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
                 why=f"{stage}: {job.limits.minutes:g} minutes were not enough for all of its steps",
                 limits=EncoderLimits(minutes=job.limits.minutes),
             )
-        if _is_better(made, best) or job.config.stage == stage:
+        # With too few validation samples the trials decide (docs/benchmarks.md): a stage is only tried where it was
+        # better there.
+        better = made.fitted.right > best.fitted.right or not made.fitted.asked
+        if better or job.config.stage == stage:
             best = made
         else:
             scene.base.model.load_state_dict(kept)
@@ -124,9 +129,10 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
         ),
-        scene.form,
+        scene.prepared,
     )
-    tuned.forget_checkpoints(job.run_dir)
+    # One with more time begins its schedule again.
+    shutil.rmtree(Path(job.run_dir) / CHECKPOINTS, ignore_errors=True)
     return record
 
 
@@ -146,7 +152,7 @@ def _trusted(scene: Scene) -> Scene | None:
     again: Scene | None = scene
     if doubted:
         prepared = prepare(job.dataset, copies=_copies(job), without=without)
-        again = _scene(job, prepared, scene.emit, scene.stop)
+        again = _scene(job, prepared, scene.emit, scene.stop, scene.until)
     texts = scene.texts + tuple(
         texts_of(one.messages, system_lines=lines)[0] for one in doubted if scene.texts
     )
@@ -165,7 +171,7 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
                 f"{scene.job.base.model_id} in this format cannot be tuned", hint="take a base of safetensors"
             )
         return ()
-    if wanted == "contrastive" and not tuned.can_contrast(form):
+    if wanted == "contrastive" and not form.can_contrast:
         raise UsageError("there are no labels to tell apart", hint='stage = "tuned"')
     if wanted != "auto":
         return () if wanted == "frozen" else (wanted,)
@@ -173,7 +179,7 @@ def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
         return ()
     if form.copies or form.fewest > frozen.FEW_A_LABEL:
         return ("tuned",)
-    return ("contrastive",) if tuned.can_contrast(form) else ()
+    return ("contrastive",) if form.can_contrast else ()
 
 
 def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
@@ -190,20 +196,12 @@ def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
             f"make a promotion probable; {would} and win {100 * (1 - share):.1f} points at most",
             limits=EncoderLimits(enough=limits.enough),
         )
-    if scene.until is not None and scene.until - time.monotonic() < FEWEST_STEPS * seconds:
+    if scene.until - time.monotonic() < FEWEST_STEPS * seconds:
         return EarlyEnd(
             why=f"{would}, and too little is left of the {limits.minutes:g} minutes",
             limits=EncoderLimits(minutes=limits.minutes),
         )
     return None
-
-
-def _is_better(made: Trained, best: Trained) -> bool:
-    """More validation samples right. Where there are too few of them, the trials decide (docs/benchmarks.md): each
-    stage is only tried where it was better there."""
-    if not made.fitted.asked:
-        return True
-    return made.fitted.right > best.fitted.right
 
 
 def _result(trained: Trained) -> StageResult:
@@ -212,23 +210,17 @@ def _result(trained: Trained) -> StageResult:
     )
 
 
-def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Scene | None:
+def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop, until: float) -> Scene | None:
     """Heads over words, and everything embedded by the base as it is where there is one."""
     # Candidates are chosen and mixtures planned on the validation split: too small to judge by, it stays unseen.
     train, both = prepared.train, prepared.train
     if len(validation := prepared.validation) >= frozen.FEWEST_VALIDATION:
-        both = Examples(
-            [*train.texts, *validation.texts],
-            [*train.values, *validation.values],
-            [*train.context, *validation.context],
-        )
+        both = train.with_others(validation)
     parts = frozen.left_out(prepared.form, len(train), both.values)
     every = Features(both, np.zeros((len(both), 0), dtype=np.float32), [], EncodedTexts([], []))
     began = time.monotonic()
     by_words = words.fit(prepared.form, both, parts, len(prepared.views))
-    alone = (
-        None if by_words is None else frozen.by_words(prepared.form, by_words, frozen.held_of(every, parts))
-    )
+    alone = None if by_words is None else frozen.by_words(by_words, frozen.held_of(every, parts))
     scene = Scene(
         job=job,
         prepared=prepared,
@@ -240,6 +232,7 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Sce
         names=(),
         emit=emit,
         stop=stop,
+        until=until,
         views=len(prepared.views),
         texts=tuple(unlabelled_texts(job)),
         words=by_words,
@@ -271,27 +264,32 @@ def _with_base(scene: Scene) -> Scene | None:
     named = [frozen.label_words(field) if field.kind == "one" and few else [] for field in fields]
     marks = marks_of(prepared.train.texts) if all(one.kind == "one" for one in fields) else None
     halves = [parts_of(text, marks) for text in both.texts] if marks is not None else []
-    further = [text for each in (both.context, halves) for views in each for text in views if text]
-    texts = [*both.texts, *further, *(word for each in named for word in each)]
-    count = len(texts)
+    groups = [[text] for text in both.texts]
+    for each in (both.context, halves):
+        for group, further in zip(groups, each, strict=False):
+            group += filter(None, further)
+    words = [word for each in named for word in each]
+    count = len({*words, *(text for group in groups for text in group)})
     said = f"{len(prepared.train):,} samples, {count:,} texts to embed"
     scene.emit(TrainingEvent(kind="start", steps=count, message=said))
-    key = bases.key_of(job.base.sha256, job.base.model_id, max_tokens, chunks)
+    key = "\x1f".join(map(str, (job.base.sha256, job.base.model_id, max_tokens, chunks)))
     rows = bases.EmbeddingCache(Path(job.folder).parent, key).embed(
-        texts,
+        [words, *groups],
         compute,
         told=lambda done: scene.emit(TrainingEvent(kind="step", step=done, steps=count, message="embedding")),
         stopped=scene.stop,
+        # Where values are copied each text is read once more, for its tokens.
+        until=(scene.until + time.monotonic()) / 2 if prepared.form.copies else scene.until,
     )
     if rows is None:
         return None
-    known = dict(zip(texts, heads.normalized(rows), strict=True))
+    read = [all(text in rows for text in group) for group in groups]
+    if not all(read):
+        return _with_fewer(scene, read)
+    width = next(map(len, rows.values()))
 
     def embed(texts: list[str]) -> Floats:
-        made = np.empty((len(texts), rows.shape[1]), dtype=np.float32)
-        for at, text in enumerate(texts):
-            made[at] = known[text]
-        return made
+        return heads.normalized(np.array([rows[text] for text in texts], np.float32).reshape(-1, width))
 
     pairs = None
     if marks is not None:
@@ -306,6 +304,34 @@ def _with_base(scene: Scene) -> Scene | None:
         names=tuple(embed(each) for each in named),
         pairs=pairs,
     )
+
+
+def _with_fewer(scene: Scene, read: Sequence[bool]) -> Scene | None:
+    """The same with the samples that were read before the time was over. Raises `UsageError` where those are too few to
+    learn from."""
+    job, prepared = scene.job, scene.prepared
+    count, validation = len(prepared.train), prepared.validation
+    train = prepared.train.at(np.flatnonzero(read[:count]))
+    if len(read) > count:
+        validation = validation.at(np.flatnonzero(read[count:]))
+    minutes = f"{job.limits.minutes:g} minutes"
+    labels = max(len(field.labels) for field in prepared.form.fields)
+    if len(train) < max(heads.FEWEST_TO_CHOOSE, FEWEST_A_LABEL * labels):
+        raise UsageError(
+            f"{job.base.model_id} had read {len(train):,} of {count:,} training samples when its {minutes} were over, "
+            "too few to learn from",
+            hint="[selection] within_minutes = N gives it more, and what it has read is kept",
+        )
+    why = (
+        f"{len(read) - sum(read):,} of {len(read):,} samples are left out, which {job.base.model_id} had not read when "
+        f"its {minutes} were over"
+    )
+    scene.emit(TrainingEvent(kind="warning", message=why))
+    again = _scene(
+        job, prepared._replace(train=train, validation=validation), scene.emit, scene.stop, scene.until
+    )
+    ended = EarlyEnd(why=why, limits=EncoderLimits(minutes=job.limits.minutes))
+    return again and again._replace(ended=ended)
 
 
 def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
@@ -351,21 +377,19 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
 
 
 def tell(emit: Emit, trained: Trained) -> None:
-    """An ``eval`` event of a stage that is done."""
-    if trained.fitted.asked:
-        emit(told(trained.stage, trained.fitted, trained.seconds))
-
-
-def told(stage: str, fitted: Fitted, seconds: float) -> TrainingEvent:
-    """The event of a stage that was judged."""
-    share = fitted.right / fitted.asked
-    error = "" if fitted.calibration_error is None else f", calibration error {fitted.calibration_error:.3f}"
-    return TrainingEvent(
-        kind="eval",
-        score=share,
-        seconds=seconds,
-        peak_memory_bytes=peak_memory(),
-        message=f"{stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}",
+    """An ``eval`` event of a stage that was judged."""
+    fitted = trained.fitted
+    if not fitted.asked:
+        return
+    share, error = fitted.right / fitted.asked, ""
+    if fitted.calibration_error is not None:
+        error = f", calibration error {fitted.calibration_error:.3f}"
+    message = f"{trained.stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}"
+    peak = peak_memory()
+    emit(
+        TrainingEvent(
+            kind="eval", score=share, seconds=trained.seconds, peak_memory_bytes=peak, message=message
+        )
     )
 
 
@@ -373,7 +397,7 @@ def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirs
     """What was trained with words before it, where those answer some alone at no cost."""
     if scene.by_words is None or best.stage == "words" or scene.marks:
         return best, None
-    fitted, first = frozen.words_first(scene.form, scene.by_words.fitted, best.fitted)
+    fitted, first = frozen.words_first(scene.by_words.fitted, best.fitted)
     if first is not None:
         message = (
             f"words answer {first.share:.0%} of the validation samples, at least {first.least:.1%} sure; the encoder "
@@ -408,20 +432,6 @@ def _manifest(scene: Scene, trained: Trained, first: frozen.WordsFirst | None) -
         marks=scene.marks,
         width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,
-        fields=tuple(
-            FieldHead(
-                name=field.name,
-                kind=field.kind,
-                labels=field.labels if field.kind != "copied" else (),
-                temperature=head.temperature,
-                threshold=head.threshold,
-                joint=head.joint,
-                copied_as=field.copied_as,
-                number=field.number,
-                outside=head.outside,
-                ordered=head.ordered,
-            )
-            for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)
-        ),
+        fields=tuple(head.field for head in trained.fitted.heads),
         separators=scene.form.separators,
     )

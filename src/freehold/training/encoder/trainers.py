@@ -6,19 +6,22 @@ Both run in `freehold.training.loop`, which keeps checkpoints, shortens the sche
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import torch
+from torch.nn import attention, functional
+
+from freehold.encoders.folder import LinearHead
+from freehold.encoders.pieces import TAGS
 from freehold.late import np
 from freehold.training import base as formats
 from freehold.training import schedule
 from freehold.training.encoder.answers import TaughtForm
-from freehold.training.encoder.base import Floats, TorchBase, pooled
-from freehold.training.encoder.heads import FittedHead, Places, padded
+from freehold.training.encoder.base import TorchBase, pooled
+from freehold.training.encoder.heads import Places, padded
+from freehold.training.encoder.modules import losses_of_pieces, with_byte_dropout
 from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.config import FinetuneConfig
-
-if TYPE_CHECKING:
-    import torch
 
 HEAD_RATE = 20.0
 """How many times faster a head learns than the encoder: its rows are kept divided by it, which under Adam, whose steps
@@ -60,8 +63,6 @@ class _EncoderTrainer(Trainer):
         if not words:
             base.model.get_input_embeddings().requires_grad_(False)
         super().__init__(whole, "cpu", config)
-        from freehold.training.encoder.modules import with_byte_dropout
-
         with_byte_dropout(base.model)
         self._half = formats.choose_precision("cpu").name == "bf16"
 
@@ -70,8 +71,6 @@ class _EncoderTrainer(Trainer):
 
     def _hidden(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token embeddings in float32, and the mask."""
-        from torch.nn import attention
-
         ids, mask = self._encoder.pad(rows)
         # The fused kernel's backward pass takes several times as long for messages of a few dozen words.
         with self._autocast(), attention.sdpa_kernel(attention.SDPBackend.MATH):
@@ -80,8 +79,6 @@ class _EncoderTrainer(Trainer):
 
     def _autocast(self) -> Any:
         """bf16 products where the machine multiplies them fast. Around a whole step, weights are cast once."""
-        import torch
-
         return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
 
 
@@ -104,17 +101,15 @@ class AnswerTrainer(_EncoderTrainer):
     like_lengths = True
     trained = "weights, all of the encoder's and its heads'"
 
-    def __init__(
-        self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int], views: int = 1
-    ) -> None:
-        import torch
-
+    def __init__(self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, views: int = 1) -> None:
         torch.manual_seed(config.seed)
         whole: Any = torch.nn.Module()
         whole.encoder = base.model
-        widths = [base.width * (1 if field.kind == "copied" else views) for field in form.fields]
         whole.heads = torch.nn.ModuleList(
-            torch.nn.Linear(width, count) for width, count in zip(widths, rows, strict=True)
+            torch.nn.Linear(base.width, TAGS)
+            if field.kind == "copied"
+            else torch.nn.Linear(base.width * views, len(field.labels))
+            for field in form.fields
         )
         for head in whole.heads:
             torch.nn.init.normal_(head.weight, std=0.02 / HEAD_RATE)
@@ -122,14 +117,15 @@ class AnswerTrainer(_EncoderTrainer):
         self._form, self._views = form, views
         super().__init__(base, config, whole, words=True)
 
-    def heads(self) -> list[FittedHead]:
+    def heads(self) -> list[LinearHead]:
         """The heads as they are served."""
         return [
-            FittedHead(
+            LinearHead(
+                field,
                 (head.weight.detach() * HEAD_RATE).numpy().copy(),
                 (head.bias.detach() * HEAD_RATE).numpy().copy(),
             )
-            for head in self.model.heads
+            for field, head in zip(self._form.fields, self.model.heads, strict=True)
         ]
 
     def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
@@ -146,8 +142,6 @@ class AnswerTrainer(_EncoderTrainer):
 
     def evaluate(self, samples: Sequence[Item]) -> ValidationResult:
         """Mean loss, and the share of samples whose every field is right."""
-        import torch
-
         self.model.eval()
         total, right = 0.0, 0
         with torch.inference_mode():
@@ -158,8 +152,6 @@ class AnswerTrainer(_EncoderTrainer):
 
     def _loss(self, part: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
         """The summed loss, and which samples are right in all fields (lists by 0.5, tokens by the likelier)."""
-        import torch
-
         context = [(row, view) for row, one in enumerate(part) for view, ids in enumerate(one.context) if ids]
         hidden, mask = self._hidden(
             [*(one.ids for one in part), *(part[row].context[view] for row, view in context)]
@@ -178,11 +170,6 @@ class AnswerTrainer(_EncoderTrainer):
         self, part: Sequence[Item], embedding: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The same of embeddings, and of the last message's tokens."""
-        import torch
-        from torch.nn import functional
-
-        from freehold.training.encoder import copied
-
         loss = embedding.new_zeros(())
         correct = torch.ones(len(part), dtype=torch.bool)
         for at, (field, head) in enumerate(zip(self._form.fields, self.model.heads, strict=True)):
@@ -192,7 +179,7 @@ class AnswerTrainer(_EncoderTrainer):
             if field.kind == "copied":
                 logits = head(hidden) * HEAD_RATE
                 marks = torch.from_numpy(padded(wanted))
-                each, right = copied.losses(logits[:, : marks.shape[2]], marks)
+                each, right = losses_of_pieces(logits[:, : marks.shape[2]], marks)
                 loss = loss + each.sum()
                 correct &= right
                 continue
@@ -240,9 +227,6 @@ class ContrastTrainer(_EncoderTrainer):
         return ValidationResult(loss=0.0, score=0.0)
 
     def _loss(self, rows: Sequence[list[int]], groups: Sequence[int]) -> torch.Tensor:
-        import torch
-        from torch.nn import functional
-
         made: list[torch.Tensor] = [torch.empty(0)] * len(rows)
         order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
         size = -(-len(rows) // PARTS)
@@ -299,8 +283,6 @@ def _parts(samples: Sequence[Item], count: int) -> list[list[Item]]:
 
 def _goals(wanted: Sequence[Any], logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Probabilities of labels [samples, labels] to learn, and which samples have a label that is taught."""
-    import torch
-
     goal = torch.zeros_like(logits)
     known = torch.ones(len(wanted), dtype=torch.bool)
     for row, one in enumerate(wanted):
@@ -311,6 +293,3 @@ def _goals(wanted: Sequence[Any], logits: torch.Tensor) -> tuple[torch.Tensor, t
         else:
             known[row] = False
     return goal, known
-
-
-__all__ = ["AnswerTrainer", "ContrastTrainer", "Floats", "Item", "items_of", "pairs_of"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from freehold.encoders.pieces import TAGS
+import torch
+
+from freehold.encoders.answers import probabilities
+from freehold.encoders.folder import LinearHead
 from freehold.late import np
 from freehold.training import loop, schedule
 from freehold.training.encoder import base as bases
@@ -16,15 +19,14 @@ from freehold.training.encoder import frozen, heads, pseudo
 from freehold.training.encoder.answers import TaughtForm, Value
 from freehold.training.encoder.base import Floats, TorchBase
 from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, embedded, features
-from freehold.training.encoder.heads import FittedHead, Places
+from freehold.training.encoder.heads import Places
+from freehold.training.encoder.job import CHECKPOINTS
+from freehold.training.encoder.modules import seen_only
 from freehold.training.encoder.prepared import Examples
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
 from freehold.training.worker import peak_memory
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import EncoderStage
-
-if TYPE_CHECKING:
-    import torch
 
 RATE = 1e-4
 BATCH = 32
@@ -105,9 +107,10 @@ def contrast(scene: Scene, base: TorchBase) -> Trained | None:
     began = time.monotonic()
     groups = groups_of(scene.form, scene.train.values)
     texts, labels = list(scene.train.texts), groups
-    single = _only_one(scene.form)
-    if single is not None:  # a label's own words are one more text of its group
-        words = frozen.label_words(scene.form.fields[single])
+    fields = scene.form.fields
+    is_label = len(fields) == 1 and fields[0].kind == "one"
+    if is_label:  # a label's own words are one more text of its group
+        words = frozen.label_words(fields[0])
         texts += words
         labels = np.concatenate([groups, np.arange(len(words), dtype=np.intp)])
     ids = base.encode(texts, scene.max_tokens).ids
@@ -132,8 +135,8 @@ def contrast(scene: Scene, base: TorchBase) -> Trained | None:
         ),
         scene.validation,
     )
-    if scene.texts and single is not None and scene.views == 1:
-        return _taught(scene, base, every, fitted.heads[single], began)
+    if scene.texts and is_label and scene.views == 1:
+        return _taught(scene, base, every, fitted.heads[0], began)
     return Trained(
         "contrastive", fitted, normalize=True, seconds=time.monotonic() - began, shortened=shortened
     )
@@ -153,20 +156,8 @@ def groups_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
     return np.asarray(groups, dtype=np.intp).ravel()
 
 
-def can_contrast(form: TaughtForm) -> bool:
-    """Whether there are groups of answers to tell apart."""
-    return any(field.kind == "one" and len(field.labels) > 1 for field in form.fields)
-
-
-def _only_one(form: TaughtForm) -> int | None:
-    """The field, where the answer is one label and nothing else."""
-    return 0 if len(form.fields) == 1 and form.fields[0].kind == "one" else None
-
-
 def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
     """Set the weights to `KEPT_SHARE` of the way from where they began to where they are."""
-    import torch
-
     now = base.model.state_dict()
     with torch.no_grad():
         for name, before in began_at.items():
@@ -174,7 +165,7 @@ def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
                 now[name].lerp_(before, 1 - KEPT_SHARE)
 
 
-def _taught(scene: Scene, base: TorchBase, every: Features, head: FittedHead, began: float) -> Trained | None:
+def _taught(scene: Scene, base: TorchBase, every: Features, head: LinearHead, began: float) -> Trained | None:
     """Tune on texts without an answer as well, by what spreads to them."""
     known = set(scene.every.examples.texts)
     texts = [text for text in scene.texts if text not in known]
@@ -187,7 +178,7 @@ def _taught(scene: Scene, base: TorchBase, every: Features, head: FittedHead, be
         around,
         np.flatnonzero(labels >= 0),
         labels[labels >= 0],
-        heads.softmax(head.logits(around) / head.temperature).astype(np.float32),
+        probabilities(head.having(outside=None).field, head.logits(around)).astype(np.float32),
     )[len(train) :]
     labelled = _items(scene, base, scene.train)
     items = labelled * LABELLED_COUNTS + items_of(rows, [(one,) for one in guessed], first=len(labelled))
@@ -205,17 +196,14 @@ def _answer(
     passes: int,
     folder: str | None = None,
 ) -> Trained | None:
-    from freehold.training.encoder.modules import seen_only  # needs torch
-
     began = time.monotonic()
     config = _config(scene, rate=rate, passes=passes)
-    rows = [TAGS if field.kind == "copied" else len(field.labels) for field in scene.form.fields]
     held = scene.validation
     enough = len(held) >= frozen.FEWEST_VALIDATION
     checked = _items(scene, base, held) if enough else []
     ids = [row for one in [*items, *checked] for row in (one.ids, *one.context)]
     with seen_only(base.model, ids, [base.padding_id]):
-        trainer = AnswerTrainer(base, scene.form, config, rows, scene.views)
+        trainer = AnswerTrainer(base, scene.form, config, scene.views)
         outcome = _loop(scene, trainer, items, checked, folder or stage)
     if outcome is None:
         return None
@@ -224,7 +212,7 @@ def _answer(
     if enough:
         pooled = embedded(_embedding(scene, base), held, scene.views)
         fitted = frozen.calibrated(
-            scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
+            made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
         )
     return Trained(
         stage,
@@ -239,7 +227,7 @@ def _judged(fitted: Fitted, validation: Examples) -> Fitted:
     """Folds of samples the encoder was tuned on say nothing of others: no figure is better than that one."""
     if len(validation) >= frozen.FEWEST_VALIDATION:
         return fitted
-    plain = tuple(head._replace(temperature=1.0) for head in fitted.heads)
+    plain = tuple(head.having(temperature=1.0) for head in fitted.heads)
     return Fitted(plain, np.zeros(0, dtype=np.bool_))
 
 
@@ -294,29 +282,22 @@ def _is_shortened(outcome: loop.Outcome, items: Sequence[Any], config: FinetuneC
 
 
 def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
-    left = None if scene.until is None else max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
+    left = max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
+    least = min(left, scene.job.config.max_minutes or math.inf)
     return FinetuneConfig(
         method="full",
         learning_rate=rate,
         epochs=float(passes),
         batch_size=BATCH,
         seed=scene.job.config.seed,
-        max_minutes=min(filter(None, (scene.job.config.max_minutes, left)), default=None),
+        max_minutes=None if math.isinf(least) else least,
     )
-
-
-_CHECKPOINTS = "checkpoints"
-
-
-def forget_checkpoints(run_dir: str) -> None:
-    """The run is over: one with more time begins its schedule again."""
-    shutil.rmtree(Path(run_dir) / _CHECKPOINTS, ignore_errors=True)
 
 
 def _loop(
     scene: Scene, trainer: Any, items: Sequence[Any], validation: Sequence[Any], folder: str
 ) -> loop.Outcome | None:
-    place = Path(scene.job.run_dir) / _CHECKPOINTS / folder
+    place = Path(scene.job.run_dir) / CHECKPOINTS / folder
     place.mkdir(parents=True, exist_ok=True)
     return loop.train(
         trainer,
@@ -328,6 +309,3 @@ def _loop(
         peak_memory=peak_memory,
         should_stop=scene.stop,
     )
-
-
-__all__ = ["answer", "can_contrast", "contrast", "groups_of"]

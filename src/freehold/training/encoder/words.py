@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from freehold.encoders.folder import LinearHead
 from freehold.encoders.words import Words, learn
 from freehold.late import np
 from freehold.training.encoder import heads
-from freehold.training.encoder.answers import FieldForm, TaughtForm
+from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import Floats
-from freehold.training.encoder.heads import FittedHead, Parts
+from freehold.training.encoder.heads import Parts
 from freehold.training.encoder.prepared import Examples
+from freehold.types.encoder import FieldHead
 
 PENALTY = 1.0
 """Inverse regularization of the support vector machines (hinge, squared)."""
 
 
 class WordHeads(NamedTuple):
-    """Of each closed field a head over words, and what such heads made of samples that they did not learn; None of
-    other fields, and of all where no sample is left out."""
+    """Of each field a head over words, None where it is copied; and what such heads of closed fields made of samples
+    that they did not learn, None where none is left out."""
 
     words: Words
-    heads: tuple[FittedHead | None, ...]
+    heads: tuple[LinearHead | None, ...]
     logits: tuple[Floats | None, ...]
 
 
@@ -37,11 +39,11 @@ def fit(form: TaughtForm, examples: Examples, parts: Parts, views: int) -> WordH
         return None
     rows = _rows(words, [examples.texts, *further])
     taught = parts[0][0] if len(parts) == 1 else np.arange(len(examples), dtype=np.intp)
-    made: list[FittedHead | None] = []
+    made: list[LinearHead | None] = []
     logits: list[Floats | None] = []
     for at, field in enumerate(form.fields):
         if not closed[at]:
-            made.append(None)
+            made.append(heads.no_rows(field, 0) if field.kind == "found" else None)
             logits.append(None)
             continue
         values = [value[at] for value in examples.values]
@@ -71,7 +73,7 @@ def _rows(words: Words, views: Sequence[Sequence[str]]) -> Any:
     return csr_matrix((np.array(values, dtype=np.float32), places, ends), shape=shape)
 
 
-def _fit(field: FieldForm, rows: Any, values: Sequence[Any], kept: heads.Places) -> FittedHead:
+def _fit(field: FieldHead, rows: Any, values: Sequence[Any], kept: heads.Places) -> LinearHead:
     """One against the rest for each label; a row for those without a sample too."""
     if field.kind == "several":
         wanted = heads.flags_of(field, [values[at] for at in kept])
@@ -88,9 +90,9 @@ def _fit(field: FieldForm, rows: Any, values: Sequence[Any], kept: heads.Places)
         elif wanted[:, at].any():
             model = LinearSVC(C=PENALTY, random_state=0).fit(rows[kept], wanted[:, at])
             weight[at], bias[at] = model.coef_[0], model.intercept_[0]
-    return FittedHead(np.zeros((len(weight), 0), dtype=np.float32), bias, words=weight)
+    return LinearHead(field, np.zeros((len(weight), 0), dtype=np.float32), bias, words=weight)
 
 
-def _logits(head: FittedHead, rows: Any) -> Floats:
+def _logits(head: LinearHead, rows: Any) -> Floats:
     assert head.words is not None
     return np.asarray(rows @ head.words.T + head.bias, dtype=np.float32)

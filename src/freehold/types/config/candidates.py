@@ -48,9 +48,10 @@ class SelectionConfig(Table, frozen=True, kw_only=True):
     measures every one, each to its end (as does `freehold migrate --all-candidates`)."""
     within_minutes: Annotated[float, Meta(gt=0, description="minutes, above 0")] | None = None
     """Once that long was spent on making and measuring several candidates, and one is left that was not shown to be
-    worse, no further one is begun. Training ends with it as well, at its best so far; a further candidate is trained
-    for half of it at least. A command that goes on after a kill counts from 0. Left out: 15 without an accelerator,
-    no limit with one or where `stop` is `all`."""
+    worse, no further one is begun. Training ends with it as well, at its best so far, and so does the reading of texts:
+    an encoder learns from what it has read, and says how many it has not. A further candidate is trained for half of it
+    at least. A command that goes on after a kill counts from 0. Left out: 15 without an accelerator, no limit with one
+    or where `stop` is `all`."""
     usd_per_hour: Decimal | None = None
     """Dollars that an hour of this machine costs you (default: what its accelerators rent for; without any 5 cents a
     core). Candidates that run here are compared by it with those that have a price."""

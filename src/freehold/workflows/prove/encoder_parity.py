@@ -19,7 +19,7 @@ from freehold.engines import keys
 from freehold.errors import UpstreamError, WeightsError
 from freehold.late import aiohttp
 from freehold.store import open_store
-from freehold.training.encoder import read_record, reference
+from freehold.training.encoder import output, read_record
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderManifest, EncoderModel
 from freehold.types.endpoint import Endpoint, ServePlan
@@ -79,7 +79,7 @@ def encoder_parity(
 ) -> ParityReport:
     """Serve `plan`, compare its answers with those the trainer's model gave, to at most that many messages, and keep
     the report. Raises what starting an engine and reading the answers raise."""
-    trained = reference.read(encoder)[:most]
+    trained = output.read_answers(encoder)[:most]
     progress.say(f"{len(trained)} messages to {plan.model}, which its trainer's model has answered")
     served = anyio.run(_ask, project, plan, [one.sample for one in trained], progress)
     items = [compare(encoder.manifest, one, other) for one, other in zip(served, trained, strict=True)]

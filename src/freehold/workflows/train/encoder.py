@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.errors import InputError
@@ -14,7 +14,7 @@ from freehold.types.dataset import DataCard, Dataset
 from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
-from freehold.types.training import TrainingEvent
+from freehold.workflows.train.train import follow
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def train_encoder(
     progress.update(0, None, unit="texts", note=f"loading {base.model_id}")
     # Closed at once when this is interrupted: the worker then writes down what is done.
     with contextlib.closing(encoder.train(job)) as events:
-        _follow(events, progress)
+        follow(events, progress)
     made = encoder.finished(job)
     if made is None:
         raise InputError("the trainer ended without a whole encoder", path=job.folder)
@@ -82,15 +82,3 @@ def foreign_share(card: DataCard | None) -> float:
 def base_for(foreign: float) -> str:
     """The base that suits traffic of which a share is not in English. Both come from the package index."""
     return MULTILINGUAL_BASE if foreign >= FOREIGN_SHARE else ENGLISH_BASE
-
-
-def _follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
-    for event in events:
-        if event.kind == "step":
-            unit = "steps" if event.loss is not None else "texts" if event.steps else ""
-            note = event.message or (f"loss {event.loss:.3f}" if event.loss is not None else "")
-            progress.update(event.step, event.steps or None, unit=unit, note=note)
-        elif event.kind in ("start", "eval") and event.message:
-            progress.say(event.message if event.loss is None else f"{event.message} {event.loss:.4f}")
-        elif event.kind == "warning" and event.message:
-            progress.say(f"warning: {event.message}")

@@ -5,32 +5,31 @@ from __future__ import annotations
 
 import shutil
 import zipapp
+from inspect import getsource
 from pathlib import Path
 
-from freehold import __version__
 from freehold.encoders.folder import EXTERNAL_DATA, HEADS, MANIFEST, names_of, read_heads, read_manifest
+from freehold.encoders.pairs import likeness
 from freehold.encoders.pieces import WITHIN
+from freehold.encoders.words import WHOLE, WORD, Words, pieces, words_of
 from freehold.errors import FreeholdError, WeightsError
 from freehold.files import write_json
 from freehold.late import np
 from freehold.report.model_card import EncoderCardFacts, encoder_card
 from freehold.training.encoder.job import TUNED
-from freehold.types.encoder import EncoderManifest, EncoderModel
+from freehold.types.encoder import MOST_CHARACTERS, EncoderManifest, EncoderModel
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.project import Project
 from freehold.workflows.train.export_kinds import copy_licenses
 from freehold.workflows.train.exported import (
     README,
     Files,
     bytes_of,
-    candidate_of,
-    dataset_of,
     export_folder,
+    facts_of,
     hashes_of,
-    rulings_of,
 )
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -92,24 +91,23 @@ for number, field in enumerate(encoder["fields"]):
     print(field["name"], {label: float(p) for label, p in zip(map(str, field["labels"]), odds) if p >= least})
 """
 
-WORDS = r'''
-words = json.load(open("words.json"))
+WORDS = '''
+import math
+from collections import Counter
+from itertools import pairwise
+
+WHOLE, MOST_CHARACTERS, WORD = {whole!r}, {most}, re.compile({word!r})
+
+{sources}
+
+known = json.load(open("words.json"))
+known = Words(known["known"], np.array(known["weights"]))
 
 def counted(texts):
     """How much of each piece of a word the texts have."""
-    counts, start = np.zeros(len(words["weights"])), 0
-    whole = np.array([piece[0] == "=" for known in words["known"] for piece in known])
-    for known, text in zip(words["known"], texts):
-        places, here = {piece: start + at for at, piece in enumerate(known)}, np.zeros(len(counts))
-        each = re.findall(r"\w+|[^\w\s]", text[:50000].lower())
-        cut = [f" {one} "[at : at + size] for one in each for size in range(2, 6) for at in range(len(one) + 3 - size)]
-        for piece in [*cut, *(f"={one}" for one in each), *(f"={one} {two}" for one, two in zip(each, each[1:]))]:
-            if piece in places:
-                here[places[piece]] += 1
-        here = np.where(here > 0, 1 + np.log(np.maximum(here, 1)), 0) * words["weights"]
-        for some in (whole, ~whole):
-            counts[some] += here[some] / max(np.linalg.norm(here[some]), 1e-9)
-        start += len(known)
+    counts = np.zeros(len(known.weights))
+    places, values = known.of(texts)
+    counts[places] = values
     return counts
 
 '''
@@ -163,16 +161,6 @@ ORDERED = """    if field["ordered"]:  # the label up to which half of the proba
 """
 
 LIKENESS = """
-def likeness(one, other, texts):
-    cosine = float(one @ other)
-    words = [set(re.findall(r"\\w+", text.lower())) for text in texts]
-    parts = [{text[at : at + 4].lower() for at in range(len(text) - 3)} for text in texts]
-    both, either = len(words[0] & words[1]), len(words[0] | words[1])
-    numbers = [both / max(1, either), both / max(1, min(map(len, words))),
-               len(parts[0] & parts[1]) / max(1, len(parts[0] | parts[1])),
-               min(1, abs(len(words[0]) - len(words[1])) / 10), float(texts[0].lower() == texts[1].lower())]
-    return np.array([cosine, cosine**2, cosine**3, *numbers, *(number**2 for number in numbers)])
-
 first, second = sys.argv[1].strip(), sys.argv[2].strip()
 vector = likeness(read(first)[0], read(second)[0], [first, second])
 """
@@ -186,11 +174,12 @@ def example(manifest: EncoderManifest) -> str:
     answer = ANSWER
     first = 'for number, field in enumerate(encoder["fields"]):\n'
     if manifest.marks:
-        answer = LIKENESS + answer[answer.index("for number, field") :]
+        answer = getsource(likeness) + LIKENESS + answer[answer.index("for number, field") :]
     if any(field.ordered for field in manifest.fields):
         answer = answer.replace(LEAST, ORDERED + LEAST, 1)
     if manifest.words or manifest.marks:
         head = head.replace("import json, sys", "import json, re, sys")
+        head = head.replace("import json", "from __future__ import annotations\nimport json", 1)
         answer = answer.replace(ODDS, BY_WORDS + ODDS, 1)
     if manifest.first is not None:
         answer = answer.replace(READ, ALONE + READ, 1).replace(ODDS, FIRST + ODDS, 1)
@@ -202,7 +191,10 @@ def example(manifest: EncoderManifest) -> str:
         answer = f'WITHIN_A_WORD = r"{WITHIN.pattern}"\n' + answer.replace(first, first + COPIED)
     name = program_of(manifest)
     head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest), name=name)
-    whole = head + (WORDS if manifest.words else "") + answer
+    if manifest.words:
+        sources = "\n\n".join(getsource(one) for one in (words_of, pieces, Words))
+        head += WORDS.format(sources=sources, whole=WHOLE, most=MOST_CHARACTERS, word=WORD.pattern)
+    whole = head + answer
     return whole.replace("(open(", "(here.open(") if name == ONE else whole
 
 
@@ -283,8 +275,13 @@ def export_encoder(
         except FreeholdError as error:
             licenses, note = [], f"it cannot be tuned on from here: {error.message}"
         files = hashes_of(partial)
-        card = encoder_card(_facts(project, encoder, files, progress, licenses))
-        (partial / README).write_text(card, encoding="utf-8")
+        facts = EncoderCardFacts(
+            encoder=encoder,
+            usage=usage_of(manifest),
+            libraries=libraries(manifest),
+            **facts_of(project, encoder, files, licenses, progress),
+        )
+        (partial / README).write_text(encoder_card(facts), encoding="utf-8")
     return EncoderExport(
         encoder_id=encoder.id,
         path=str(target),
@@ -356,27 +353,3 @@ def _write_tunable(encoder: EncoderModel, base: Weights, folder: Path) -> str | 
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": manifest.max_tokens})
     write_json(folder / "config_sentence_transformers.json", prompts)
     return None
-
-
-def _facts(
-    project: Project, encoder: EncoderModel, files: Files, progress: Progress, licenses: list[str]
-) -> EncoderCardFacts:
-    dataset = dataset_of(project, encoder.dataset_id)
-    candidate = candidate_of(project, encoder.id)
-    own, passing_on = rulings_of(project, encoder.base_model, dataset, progress)
-    incumbent = project.config.incumbent
-    return EncoderCardFacts(
-        encoder=encoder,
-        files=files,
-        usage=usage_of(encoder.manifest),
-        libraries=libraries(encoder.manifest),
-        app=project.config.app.name,
-        version=__version__,
-        dataset=dataset,
-        data=data_in_short(dataset),
-        ruling=candidate.ruling if candidate is not None and candidate.ruling is not None else own,
-        passing_on=passing_on,
-        candidate=candidate,
-        incumbent=incumbent.model if incumbent is not None else None,
-        license_files=tuple(licenses),
-    )

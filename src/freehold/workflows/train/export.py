@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freehold import __version__
 from freehold.errors import UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.training import TrainingResult
-from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.project import Project
 from freehold.workflows.train.export_kinds import (
     TAGGED,
     WRITERS,
     ExportTask,
-    ExportUsage,
     Kind,
     copy_licenses,
 )
@@ -25,12 +22,10 @@ from freehold.workflows.train.exported import (
     README,
     Files,
     bytes_of,
-    candidate_of,
-    dataset_of,
     export_folder,
+    facts_of,
     hashes_of,
     may_replace,
-    rulings_of,
     stored_base,
 )
 from freehold.workflows.weights.pull import ensure_weights
@@ -82,8 +77,15 @@ def export(
             usage = usage._replace(notes=(TAGGED, *usage.notes))
         licenses = copy_licenses(weights or stored_base(project, adapter.base_model), partial)
         files = hashes_of(partial)
-        card = model_card(_facts(task, files, usage, progress, licenses))
-        (partial / README).write_text(card, encoding="utf-8")
+        facts = CardFacts(
+            adapter=adapter,
+            kind=kind,
+            usage=usage.command,
+            quantization=quantization,
+            notes=usage.notes,
+            **facts_of(project, adapter, files, licenses, progress),
+        )
+        (partial / README).write_text(model_card(facts), encoding="utf-8")
     return Export(
         adapter_id=adapter.id,
         kind=kind,
@@ -114,30 +116,3 @@ def base_of(adapter: TrainingResult, project: Project, progress: Progress) -> We
             hint=f"bring back what it was trained on: freehold pull {source or adapter.base_model}",
         )
     return weights
-
-
-def _facts(
-    task: ExportTask, files: Files, usage: ExportUsage, progress: Progress, licenses: list[str]
-) -> CardFacts:
-    project, adapter = task.project, task.adapter
-    dataset = dataset_of(project, adapter.dataset_id)
-    candidate = candidate_of(project, adapter.id)
-    own, passing_on = rulings_of(project, adapter.base_model, dataset, progress)
-    incumbent = project.config.incumbent
-    return CardFacts(
-        adapter=adapter,
-        kind=task.kind,
-        files=files,
-        usage=usage.command,
-        app=project.config.app.name,
-        version=__version__,
-        dataset=dataset,
-        data=data_in_short(dataset),
-        ruling=candidate.ruling if candidate is not None and candidate.ruling is not None else own,
-        passing_on=passing_on,
-        candidate=candidate,
-        incumbent=incumbent.model if incumbent is not None else None,
-        quantization=task.quantization,
-        notes=usage.notes,
-        license_files=tuple(licenses),
-    )

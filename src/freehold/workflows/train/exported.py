@@ -7,10 +7,11 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import msgspec
 
+from freehold import __version__
 from freehold.datasets import building
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import FreeholdError, StorageError, UsageError
@@ -19,10 +20,13 @@ from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import Ruling
+from freehold.types.training import TrainingResult
+from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
 
@@ -82,17 +86,38 @@ def may_replace(target: Path) -> None:
     )
 
 
-class ExportRulings(NamedTuple):
-    """The ruling for the project's own use, and for the same use if the files were given to others."""
-
-    own: Ruling | None
-    passing_on: Ruling | None
-
-
 def stored_base(project: Project, base_model: str) -> Weights | None:
     """A base's weights where they are in the store; exports that do not hold them fetch nothing for its licence."""
     stored = WeightsStore(project.settings.home).find(base_model)
     return stored.weights if stored is not None else None
+
+
+def facts_of(
+    project: Project,
+    trained: TrainingResult | EncoderModel,
+    files: Files,
+    licenses: list[str],
+    progress: Progress,
+) -> dict[str, Any]:
+    """What the card of any export says (`ExportFacts`), besides how it is used."""
+    dataset, candidate = dataset_of(project, trained.dataset_id), candidate_of(project, trained.id)
+    given = msgspec.structs.replace(project.config.use, distributes_weights=True)
+    own, passing_on = (
+        _rule(use, trained.base_model, dataset, progress) for use in (project.config.use, given)
+    )
+    incumbent = project.config.incumbent
+    return {
+        "files": files,
+        "app": project.config.app.name,
+        "version": __version__,
+        "dataset": dataset,
+        "data": data_in_short(dataset),
+        "ruling": candidate.ruling if candidate is not None and candidate.ruling is not None else own,
+        "passing_on": passing_on,
+        "candidate": candidate,
+        "incumbent": incumbent.model if incumbent is not None else None,
+        "license_files": tuple(licenses),
+    }
 
 
 def dataset_of(project: Project, dataset_id: str) -> Dataset | None:
@@ -115,14 +140,6 @@ def candidate_of(project: Project, trained_id: str) -> CandidateReport | None:
             if trained is not None and trained.id == trained_id
         ]
     return found[-1] if found else None
-
-
-def rulings_of(
-    project: Project, base_model: str, dataset: Dataset | None, progress: Progress
-) -> ExportRulings:
-    """The rulings on what was made of a base and a dataset."""
-    given = msgspec.structs.replace(project.config.use, distributes_weights=True)
-    return ExportRulings(*(_rule(use, base_model, dataset, progress) for use in (project.config.use, given)))
 
 
 def _rule(use: UseProfile, base_model: str, dataset: Dataset | None, progress: Progress) -> Ruling | None:

@@ -78,7 +78,7 @@ def train(
         # Closed at once when this is interrupted: the worker then writes its checkpoint.
         with contextlib.closing(training.train(job)) as events:
             try:
-                _follow(events, progress)
+                follow(events, progress)
             except KeyboardInterrupt:
                 progress.say("stopping: what was learned is kept, which takes up to half a minute")
                 raise
@@ -124,18 +124,22 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
         )
 
 
-def _follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
+def follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
+    """Show what a trainer tells as it comes."""
     for event in events:
-        if event.kind == "step":
+        if event.kind == "step" and event.loss is None:
+            unit = "texts" if event.steps else ""
+            progress.update(event.step, event.steps or None, unit=unit, note=event.message or "")
+        elif event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
             memory = "" if event.peak_memory_bytes is None else f", {gib(event.peak_memory_bytes, 1)}"
             progress.update(
                 event.step, event.steps, unit="steps", note=f"loss {event.loss:.3f}{speed}{memory}"
             )
-        elif event.kind == "start" and event.message:
-            progress.say(event.message)
-        elif event.kind == "eval":
+        elif event.kind == "eval" and event.loss is not None:
             progress.say(f"step {event.step}: {event.message} {event.loss:.4f}")
+        elif event.kind in ("start", "eval") and event.message:
+            progress.say(event.message)
         elif event.kind == "warning" and event.message:
             progress.say(f"warning: {event.message}")
 

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import bench, candidate_of, quick_training, training_project
 
-from freehold.errors import UsageError
+from freehold.errors import TrainingError, UsageError
 from freehold.training.encoder.answers import form_of
 from freehold.training.encoder.job import ANSWERS
-from freehold.training.encoder.reference import values
+from freehold.training.encoder.output import values
 from freehold.types.config import MethodSettings
 from freehold.types.dataset import Message, Sample
 from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, FieldHead
@@ -57,7 +57,7 @@ def asked(opened, monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(method, "ensure_weights", lambda *arguments, **options: weights)
     monkeypatch.setattr(method, "train_encoder", train)
-    monkeypatch.setattr(method.reference, "read", lambda encoder: [])
+    monkeypatch.setattr(method.output, "read_answers", lambda encoder: [])
     monkeypatch.setattr(method, "encoder_parity", training.parity)
     return asked
 
@@ -125,16 +125,17 @@ def test_what_another_bar_ended_learns_on_and_what_went_to_its_end_stands(opened
     assert [one["limits"].enough for one in asked["train"]] == [0.8, 0.95]
 
 
-def test_answers_that_are_no_closed_set_end_this_candidate_alone(opened, asked, monkeypatch):
+@pytest.mark.parametrize("fault", [UsageError, TrainingError])
+def test_what_cannot_be_trained_ends_this_candidate_alone(opened, asked, monkeypatch, fault):
     def train(**given):
-        raise UsageError("answers are no closed set", hint='method = "lora"')
+        raise fault("answers are no closed set", hint='method = "lora"')
 
     monkeypatch.setattr(method, "train_encoder", train)
     with bench(opened) as ready:
         several = dataclasses.replace(ready, only_one=False)
         with pytest.raises(NotMadeError, match=r'no closed set \(method = "lora"\)'):
             METHODS["encoder"].make(candidate(opened), several)
-        with pytest.raises(UsageError, match="no closed set"):
+        with pytest.raises(fault, match="no closed set"):
             METHODS["encoder"].make(candidate(opened), ready)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import anyio
 
 from freehold import __version__
-from freehold.errors import UnknownModelError, UsageError, WeightsError
+from freehold.errors import TrainingError, UnknownModelError, UsageError, WeightsError
 from freehold.evals.scoring import scorer_of
-from freehold.training.encoder import reference, stands
+from freehold.training.encoder import output, stands
 from freehold.training.encoder.job import ANSWERS, FORMAT
 from freehold.training.encoder.prepared import prepare
 from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderLimits, EncoderModel, texts_of
@@ -45,7 +45,7 @@ class TrainedEncoder:
         try:
             weights = _weights(candidate, bench)
             encoder = _train(candidate, bench, weights)
-        except (UnknownModelError, WeightsError, UsageError) as error:
+        except (UnknownModelError, WeightsError, UsageError, TrainingError) as error:
             if bench.only_one:
                 raise
             raise NotMadeError(
@@ -63,7 +63,7 @@ class TrainedEncoder:
         if fit is not None and not fit.fits:
             reason = "; ".join(fit.reasons) or "it does not fit this machine"
             raise NotMadeError(reason, weights=weights, fit=fit)
-        same_count(bench.task, reference.read(encoder))
+        same_count(bench.task, output.read_answers(encoder))
         parity = bench.steps.run(
             f"parity:{candidate.key}",
             f"{candidate.short_name}: is it served as it was trained?",
