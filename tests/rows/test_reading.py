@@ -5,13 +5,13 @@ import json
 
 import pytest
 import zstandard
-from tests.datasets.importing.files.written import CHATS, LINES, asked
+from tests.rows.written import CHATS, LINES, asked
 
 from freehold.datasets import importing
 from freehold.datasets.importing import RejectedRecord
-from freehold.datasets.importing.files import reading
-from freehold.datasets.importing.records import MAX_RECORD_BYTES
 from freehold.errors import InputError
+from freehold.rows import reading
+from freehold.rows.reading import MAX_RECORD_BYTES
 
 
 @pytest.mark.parametrize(
