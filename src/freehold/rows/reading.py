@@ -87,7 +87,7 @@ def records(
         problem = row.problem
         if row.value is not None:
             try:
-                yield row.line, msgspec.convert(row.value, kind, strict=not row.header)
+                yield row.line, msgspec.convert(row.value, kind, strict=not row.header, str_keys=True)
                 continue
             except msgspec.ValidationError as error:
                 problem = f"not {what}: {error}"
