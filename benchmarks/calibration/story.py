@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.calibration.table import Block, Cell
 from freehold.datasets.building import make_samples
-from freehold.datasets.recipe import Recipe
+from freehold.datasets.sampling import Recipe
 from freehold.stats import looks
 from freehold.stats.binary import tango_statistic, wilson_limits, z_quantile
 from freehold.stats.compare import ScoreContext, compare_scores

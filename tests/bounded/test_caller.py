@@ -6,8 +6,7 @@ import time
 import psutil
 import pytest
 
-from freehold.bounded.caller import BoundedCaller
-from freehold.bounded.pool import OutOfBoundsError
+from freehold.bounded.pool import BoundedCaller, OutOfBoundsError
 
 pytestmark = pytest.mark.process
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from freehold.bounded.frames import Head, receive, send
+from freehold.bounded.nursery import Head, receive, send
 
 
 def test_heads_and_parts_arrive_as_they_were_sent():

@@ -6,8 +6,7 @@ import threading
 import pytest
 from tests.bounded.jobs import JOBS
 
-from freehold.bounded.frames import Head, receive, send
-from freehold.bounded.nursery import serve
+from freehold.bounded.nursery import Head, receive, send, serve
 
 pytestmark = pytest.mark.process
 

@@ -6,7 +6,7 @@ import pytest
 from tests.datasets.agent_log import REFUSAL, agent_log, to_trace
 
 from freehold.datasets.building import SAME_QUESTION, Recipe, make_samples
-from freehold.datasets.linking import linked_samples
+from freehold.datasets.sessions import linked_samples
 from freehold.types.dataset import SPLITS
 from freehold.types.identity import question_id
 

@@ -5,8 +5,8 @@ import pytest
 from tests.datasets.traces import trace, write
 
 from freehold.datasets import building
-from freehold.datasets.apart import KnownQuestions
 from freehold.datasets.building import SAME_QUESTION, Recipe, make_samples
+from freehold.datasets.near import KnownQuestions
 from freehold.errors import StorageError, UsageError
 from freehold.types.dataset import SPLITS, Message, Sample
 

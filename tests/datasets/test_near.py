@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.datasets import near
-from freehold.datasets.linking import linked_samples
-from freehold.datasets.recipe import Recipe
+from freehold.datasets.sampling import Recipe
+from freehold.datasets.sessions import linked_samples
 from freehold.types.trace import Trace
 
 

@@ -4,8 +4,7 @@ import msgspec
 import pytest
 
 from freehold.datasets.building import make_samples
-from freehold.datasets.recipe import Recipe
-from freehold.datasets.sampling import calls_unoffered, sample_of
+from freehold.datasets.sampling import Recipe, calls_unoffered, sample_of
 from freehold.evals.chat.requests import chat_request
 from freehold.types.dataset import SPLITS, Message, Sample
 from freehold.types.endpoint import ServedModel

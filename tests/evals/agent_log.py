@@ -12,8 +12,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from freehold.datasets.recipe import Recipe
-from freehold.datasets.sampling import sample_of
+from freehold.datasets.sampling import Recipe, sample_of
 from freehold.types.dataset import Sample
 from freehold.types.trace import Trace
 

@@ -313,3 +313,13 @@ def test_folders_that_are_not_one_models_are_refused(tmp_path):
         saved_rows(tmp_path / name / "samples_x.jsonl", [row(0, acc=1.0)])
     with pytest.raises(InputError, match="holds several models: a, b"):
         sample_files(tmp_path)
+
+
+def test_a_table_is_read_as_lines_are(tmp_path):
+    (tmp_path / "a.csv").write_text("id,output,score,group\n1,yes,0.5,u\n2,no,,\n")
+    first, second = read_lines(tmp_path / "a.csv")
+    assert (first.id, first.output, first.score, first.group) == ("1", "yes", 0.5, "u")
+    assert (second.output, second.score) == ("no", None)
+    (tmp_path / "a.csv").write_text("id,score\n1,high\n")
+    with pytest.raises(InputError, match="score is 'high', expected a number or null"):
+        read_lines(tmp_path / "a.csv")

@@ -19,12 +19,12 @@ from freehold.datasets import near
 from freehold.datasets.asked import all_asked as all_asked
 from freehold.datasets.asked import asked_context
 from freehold.datasets.asked import normalized_question as normalized_question
-from freehold.datasets.linking import linked_samples
-from freehold.datasets.recipe import Recipe as Recipe
+from freehold.datasets.sampling import Recipe as Recipe
 from freehold.datasets.sampling import Rows, SampleSpool, calls_unoffered, with_id
 from freehold.datasets.sampling import answer_of as answer_of
 from freehold.datasets.sampling import sample_of as sample_of
 from freehold.datasets.session_flow import LastTurns
+from freehold.datasets.sessions import linked_samples
 from freehold.datasets.writing import Building as Building
 from freehold.datasets.writing import load as load
 from freehold.datasets.writing import require as require

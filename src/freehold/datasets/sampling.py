@@ -20,11 +20,29 @@ import msgspec
 
 from freehold import files
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
-from freehold.datasets.recipe import Recipe
 from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample
-from freehold.types.record import content_id
+from freehold.types.record import Record, content_id
 from freehold.types.trace import Trace
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """How samples are split and curated.
+
+    `group_by` names a trace field, a metadata key, or a period (`hour`, `day`, `week`, `month`); None: conversation,
+    else request. `personal_data` says how it was replaced (`off`, `patterns`, `library`, `library with names`).
+    """
+
+    held_out: float = 0.2
+    validation: float = 0.05
+    seed: int = 0
+    group_by: str | None = None
+    limit: int | None = None
+    held_out_limit: int | None = None
+    personal_data: str = "off"
+    secrets: bool = False
+    near_duplicates: float = 0.0
+
 
 REFUSAL = "refusal"
 """The field of a sample's metadata that marks the incumbent's answer as a refusal, where the API said so."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.datasets.recipe import Recipe
+from freehold.datasets.sampling import Recipe
 from freehold.errors import StorageError, UsageError
 from freehold.types.dataset import SPLITS, Dataset, NearDuplicates, Sample, Split, SplitName
 from freehold.types.record import content_id

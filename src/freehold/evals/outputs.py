@@ -1,12 +1,13 @@
 """Outputs of another tool's run, read from a file with one item a line.
 
-Native lines are ``{"id", "output", "gold"?, "score"?, "group"?, "question"?, "metadata"?}``; the result files of
-other harnesses are recognised by `freehold.evals.imports`. A score already in the file is used where no
+Native lines, or rows of a table, are ``{"id", "output", "gold"?, "score"?, "group"?, "question"?, "metadata"?}``; the
+result files of other harnesses are recognised by `freehold.evals.imports`. A score already in the file is used where no
 scorer is asked for; null is unscored.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from freehold import files
 from freehold.errors import InputError, UsageError
+from freehold.rows.reading import records
 from freehold.types.record import Record
 
 # An item's own id stands first: a batch file's lines carry an ``id``, too, which is new in every batch.
@@ -49,25 +50,8 @@ Pairs = list[tuple[OutputLine, OutputLine]]
 
 
 def read_lines(path: Path) -> list[OutputLine]:
-    """The items of a native JSON-lines file. Raises `InputError` with the line for what can't be read."""
-    with files.reading(path):
-        data = path.read_bytes()
-    found = []
-    for number, line in enumerate(data.splitlines(), 1):
-        if line.strip():
-            found.append(native_line(_decoded(line, path, number), path, number))
-    return found
-
-
-def _decoded(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
-        hint = "NaN is not JSON: write null for an unscored item" if b"NaN" in line else None
-        raise InputError(f"not valid JSON: {error}", path=str(path), line=number, hint=hint) from None
-    if not isinstance(value, dict):
-        raise InputError("expected a JSON object", path=str(path), line=number)
-    return value
+    """The items of a file with one item a line or row. Raises `InputError` with the line for what can't be read."""
+    return [native_line(value, path, number) for number, value in records(path, dict[str, Any], "an item")]
 
 
 def native_line(value: dict[str, Any], path: Path, number: int) -> OutputLine:
@@ -80,6 +64,9 @@ def native_line(value: dict[str, Any], path: Path, number: int) -> OutputLine:
     score = value.get("score")
     if isinstance(score, bool):
         score = float(score)
+    elif isinstance(score, str):  # as tables hold numbers
+        with contextlib.suppress(msgspec.ValidationError):
+            score = msgspec.convert(score, float, strict=False)
     if score is not None and (not isinstance(score, int | float) or not math.isfinite(score)):
         raise InputError(f"score is {score!r}, expected a number or null", path=str(path), line=number)
     metadata = value.get("metadata")

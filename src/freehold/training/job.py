@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from freehold import files
-from freehold.errors import InputError, UsageError
+from freehold.errors import UsageError
 from freehold.hardware.training_memory import PACK_TOKENS
+from freehold.rows.reading import records
 from freehold.training import options
 from freehold.types.config import FinetuneConfig, usable_name
 from freehold.types.dataset import Dataset, Sample, SplitName
@@ -131,13 +131,5 @@ def read_samples(dataset: Dataset, name: SplitName) -> Iterator[Sample]:
     split = next((split for split in dataset.splits if split.name == name), None)
     if split is None:
         return
-    path = Path(dataset.path) / split.file
-    decoder = msgspec.json.Decoder(Sample)
-    with files.reading(path), path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise InputError(f"not a sample: {error}", path=str(path), line=number) from None
+    lines = records(Path(dataset.path) / split.file, Sample, "a sample", container="json lines")
+    yield from (sample for _, sample in lines)

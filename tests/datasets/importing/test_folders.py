@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.datasets.importing.files.written import CHATS, asked
+from tests.rows.written import CHATS, asked
 
 from freehold.datasets import importing
 from freehold.datasets.importing import RejectedRecord

@@ -9,6 +9,7 @@ Not covered: live fetching from those tools.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,27 +17,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.datasets.importing import (
-    columns,
-    files,
-    helicone,
-    langfuse,
-    langsmith,
-    litellm_records,
-    openai_chat,
-    openai_evals,
-    openai_stored,
-    opentelemetry,
-    pairs,
-)
-from freehold.datasets.importing.files import Container
-from freehold.datasets.importing.files.reading import SourceRow, size_bytes
-from freehold.datasets.importing.files.table_rows import csv_header
-from freehold.datasets.importing.folders import Part, parts
+from freehold.datasets.importing import plain, tools
 from freehold.datasets.importing.importer import Columns, Importer, Mapping
+from freehold.datasets.importing.opentelemetry import OPENTELEMETRY
 from freehold.datasets.importing.records import Imported, PassedOver, RecordOutcome, RejectedRecord
 from freehold.errors import ConfigError, InputError, did_you_mean
+from freehold.rows.reading import Container, Row, container_of, rows, size_bytes
 from freehold.types.config import DataConfig
+from freehold.types.dataset import SplitName
 
 log = logging.getLogger(__name__)
 
@@ -58,19 +46,26 @@ __all__ = [
 
 # The first that claims a record wins; what claims everything stands last.
 IMPORTERS: tuple[Importer, ...] = (
-    opentelemetry.IMPORTER,
-    openai_evals.IMPORTER,
-    openai_stored.IMPORTER,
-    helicone.IMPORTER,
-    litellm_records.IMPORTER,
-    langsmith.IMPORTER,
-    langfuse.IMPORTER,
-    pairs.IMPORTER,
-    openai_chat.IMPORTER,
-    columns.IMPORTER,
-)
+    OPENTELEMETRY, tools.EVALS, tools.STORED, tools.HELICONE, tools.LITELLM, tools.LANGSMITH, tools.LANGFUSE,
+    plain.PAIRS, plain.OPENAI, plain.COLUMNS,
+)  # fmt: skip
 FORMATS: tuple[str, ...] = ("auto", *(importer.name for importer in IMPORTERS))
 _LOOKED_AT = 20
+_DATA = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow")
+_NOT_DATA = frozenset(
+    {"dataset_dict.json", "dataset_info.json", "state.json", "dataset_infos.json", "config.json"}
+)
+_SPLITS: tuple[tuple[str, SplitName], ...] = (
+    (r"test|eval|held[-_ ]?out", "held_out"),
+    (r"validation|valid|val|dev", "validation"),
+)
+
+
+class Part(NamedTuple):
+    """One file of a folder, and the split its name says it is (None: not said, or for training)."""
+
+    path: Path
+    split: SplitName | None
 
 
 class ImportSource(NamedTuple):
@@ -89,7 +84,7 @@ def sniff(path: Path, data: DataConfig | None = None) -> ImportSource:
     Raises `InputError` when it cannot be read, is empty or is nothing freehold knows.
     """
     first: InputError | None = None
-    for part in parts(path):
+    for part in _parts(path):
         try:
             return _source(part, data or DataConfig())
         except InputError as error:  # of a folder, another file may be of use
@@ -98,8 +93,8 @@ def sniff(path: Path, data: DataConfig | None = None) -> ImportSource:
 
 
 def _source(part: Part, data: DataConfig) -> ImportSource:
-    container = files.container_of(part.path)
-    looked = list(islice(files.rows(part.path, container), _LOOKED_AT))
+    container = container_of(part.path)
+    looked = list(islice(rows(part.path, container), _LOOKED_AT))
     records = [row.value for row in looked if row.value is not None]
     importer = named(data.format)
     if importer is None:
@@ -108,8 +103,8 @@ def _source(part: Part, data: DataConfig) -> ImportSource:
         importer = find(records)
     names = tuple(dict.fromkeys(name for record in records for name in record))
     fixed = container in ("csv", "parquet", "arrow") and bool(records)
-    if fixed and container == "csv":
-        names = csv_header(part.path)
+    if fixed:
+        names = looked[0].header or names
     found = Columns(names, fixed)
     try:
         mapping = importer.start(data, found).mapping
@@ -128,12 +123,12 @@ def check_fields(paths: Iterable[Path], data: DataConfig, named: DataConfig | No
     said = named or data
     left = [name for name in dict.fromkeys((said.input, said.label, said.incumbent)) if name is not None]
     sources = [source for path in paths for source in _sources(path, data)] if left else []
-    if any(source.importer is not columns.IMPORTER for source in sources):
+    if any(source.importer is not plain.COLUMNS for source in sources):
         return
     known = dict.fromkeys(name for source in sources for name in source.columns.names)
     left = [name for name in left if name not in known]
     for source in sources if left else ():
-        for row in files.rows(source.part.path, source.container):
+        for row in rows(source.part.path, source.container):
             left = [name for name in left if name not in (row.value or ())]
             if not left:
                 return
@@ -147,7 +142,7 @@ def check_fields(paths: Iterable[Path], data: DataConfig, named: DataConfig | No
 
 def _sources(path: Path, data: DataConfig) -> Iterator[ImportSource]:
     """The files of `path` that are of use: of a folder the others are passed over, as `read` does."""
-    for part in parts(path):
+    for part in _parts(path):
         try:
             yield _source(part, data)
         except InputError:
@@ -155,7 +150,7 @@ def _sources(path: Path, data: DataConfig) -> Iterator[ImportSource]:
                 raise
 
 
-def _nothing(path: Path, looked: list[SourceRow]) -> InputError:
+def _nothing(path: Path, looked: list[Row]) -> InputError:
     """The error for a file without a readable record at its beginning."""
     if not looked:
         return InputError("no record in it", path=str(path), hint="it is empty, or holds only a header")
@@ -198,7 +193,7 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[RecordOutcome]:
     data = data or DataConfig()
     if path.is_dir():
         sniff(path, data)
-    for part in parts(path):
+    for part in _parts(path):
         name = str(part.path.relative_to(path)) if path.is_dir() else None
         try:
             source = _source(part, data)
@@ -222,8 +217,49 @@ def read(path: Path, data: DataConfig | None = None) -> Iterator[RecordOutcome]:
 
 
 def _read(source: ImportSource, data: DataConfig) -> Iterator[RecordOutcome]:
-    converter = source.importer.start(data, source.columns)
-    rows: Iterator[SourceRow] = files.rows(source.part.path, source.container)
-    for row in rows:
-        yield from converter.feed(row)
-    yield from converter.finish()
+    plan = source.importer.start(data, source.columns)
+    return plan.outcomes(rows(source.part.path, source.container))
+
+
+def _parts(path: Path) -> Iterator[Part]:
+    """The data files of `path`, which may be a file itself. Raises `InputError` when there are none."""
+    if not path.is_dir():
+        if path.exists() and not path.is_file():  # a pipe, a device without end
+            raise InputError(
+                "not a file: a log is read more than once", path=str(path), hint="write it to a file first"
+            )
+        yield Part(path, None)
+        return
+    found = [one for one in sorted(path.rglob("*")) if one.is_file() and _is_data(one)]
+    found = [one for one in found if not any(part.startswith(".") for part in one.relative_to(path).parts)]
+    states = {one.parent: _named(one) for one in path.rglob("state.json")}
+    if states:  # what `save_to_disk` wrote lists its files, so that caches next to them are not read
+        found = [one for one in found if one.parent not in states or one.name in states[one.parent]]
+    if not found:
+        raise InputError(
+            "no data files in this folder",
+            path=str(path),
+            hint=f"looked for {', '.join(_DATA)}, also .gz and .zst",
+        )
+    for one in found:
+        yield Part(one, _split(str(one.relative_to(path))))
+
+
+def _is_data(path: Path) -> bool:
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    return name.endswith(_DATA) and name not in _NOT_DATA
+
+
+def _named(state: Path) -> set[str]:
+    try:
+        listed = msgspec.json.decode(state.read_bytes()).get("_data_files") or ()
+        return {str(one["filename"]) for one in listed}
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"not the state of a saved dataset: {error}", path=str(state)) from None
+
+
+def _split(name: str) -> SplitName | None:
+    for words, split in _SPLITS:
+        if re.search(rf"(^|[-_/.\\ ])({words})([-_/.\\ ]|$)", name.lower()):
+            return split
+    return None

@@ -3,6 +3,9 @@
 Covered: OpenAI chat, old function calls, Responses, text completions; Anthropic messages; streams of these; Gemini;
 Ollama; LangChain's messages (serialized objects and plain dicts); messages made of typed parts (OpenTelemetry). Not
 covered: images and audio of part messages, which become a part named by its type.
+
+Sources of answers in pieces: the streams of OpenAI's chat and Responses APIs and of Anthropic's messages
+(`freehold.wire`); Helicone's ``streamed_data`` (github.com/Helicone/helicone).
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.datasets.importing import gemini
-from freehold.datasets.importing.pieces import joined
 from freehold.datasets.importing.records import (
     BadRecord,
     answer_text,
@@ -22,8 +24,9 @@ from freehold.datasets.importing.records import (
     completion,
 )
 from freehold.types.trace import Usage
-from freehold.wire import anthropic, responses
+from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
+from freehold.wire.openai import AssembledAnswer
 from freehold.wire.usage import usage_of
 
 _ROLES = {
@@ -45,6 +48,11 @@ class RecordedExchange(NamedTuple):
     request: dict[str, Any]
     response: dict[str, Any] | None
     usage: Usage | None = None
+
+    @property
+    def message(self) -> dict[str, Any] | None:
+        """The assistant's message of the answer."""
+        return None if self.response is None else self.response["choices"][0]["message"]
 
 
 def exchange(request: Any, response: Any, *, model: str | None = None) -> RecordedExchange:
@@ -113,7 +121,7 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
     """A logged answer as a chat completion: a whole body, a message, a list of them, or its text."""
     if said is None or said == "" or said == {} or said == []:
         return None, None
-    whole = joined(said)
+    whole = _joined(said)
     if whole is not None and whole.body is not None:
         said, usage = whole.body, whole.usage
         first = said["choices"][0]
@@ -307,3 +315,55 @@ def _from_parts(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
     if calls:
         turn |= {"tool_calls": calls, "content": content or None}
     yield turn
+
+
+_EVENTS = frozenset(
+    {"message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop"}
+)
+_BLOCKS = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+_ITEMS = frozenset({"message", "function_call", "reasoning"})
+
+
+def _joined(said: Any) -> AssembledAnswer | None:
+    """The answer whose pieces `said` is; None where it is something else. Raises `BadRecord` for a stream cut off."""
+    if isinstance(said, dict) and "streamed_data" in said and "choices" not in said:
+        said = said["streamed_data"]
+    if isinstance(said, str) and said.lstrip().startswith(("data: {", "data:{", "event: ")):
+        return _stream(said.encode("utf-8", "replace"))
+    if not isinstance(said, list) or not said or not all(isinstance(one, dict) for one in said):
+        return None
+    if any(one.get("type") in _EVENTS or _is_chunk(one) for one in said):
+        return _stream(b"".join(b"data: " + msgspec.json.encode(one) + b"\n\n" for one in said))
+    if any("role" in one and one.get("type") != "message" for one in said):
+        return None
+    kinds = {str(one.get("type")) for one in said}
+    if kinds <= _BLOCKS:
+        message = {"type": "message", "role": "assistant", "content": said}
+        return anthropic.read_answer(msgspec.json.encode(message))
+    if kinds <= _ITEMS and ("function_call" in kinds or any(_written(one) for one in said)):
+        response = {"object": "response", "status": "completed", "output": said}
+        return responses.read_answer(msgspec.json.encode(response))
+    return None
+
+
+def _is_chunk(one: dict[str, Any]) -> bool:
+    choices = one.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return one.get("object") == "chat.completion.chunk" or (isinstance(first, dict) and "delta" in first)
+
+
+def _written(item: dict[str, Any]) -> bool:
+    content = item.get("content")
+    return isinstance(content, list) and any(
+        isinstance(part, dict) and part.get("type") == "output_text" for part in content
+    )
+
+
+def _stream(stream: bytes) -> AssembledAnswer:
+    for read in (openai.read_stream, anthropic.read_stream, responses.read_stream):
+        found = read(stream)
+        if found.body is not None and found.body.get("choices"):
+            if not found.ended:
+                raise BadRecord("the answer's stream was cut off before its end")
+            return found
+    raise BadRecord("the answer's stream holds no answer")

@@ -4,98 +4,100 @@ Sources of the shapes: the GenAI semantic conventions (github.com/open-telemetry
 ``docs/gen-ai``): now ``gen_ai.input.messages``, ``gen_ai.output.messages``, ``gen_ai.system_instructions`` and
 ``gen_ai.tool.definitions`` on spans or on the event ``gen_ai.client.inference.operation.details``; up to v1.36 one
 event a message (``gen_ai.user.message`` … ``gen_ai.choice``), as span events or log records; before that
-``gen_ai.content.prompt`` and ``gen_ai.content.completion``. OpenLLMetry's numbered attributes
-(``gen_ai.prompt.0.role``) and OpenInference's are read too. Log records are joined by span.
+``gen_ai.content.prompt`` and ``gen_ai.content.completion``; OpenLLMetry's numbered attributes
+(``gen_ai.prompt.0.role``). Log records are joined by span. OpenInference's attributes (Arize Phoenix and others; its
+pages "Semantic Conventions", "Messages" and "Tool and Function Calling", arize-ai.github.io/openinference, read
+2026-11) are read as OpenLLMetry's. Not covered: images, which are named by their type.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from freehold.datasets.importing import openinference
 from freehold.datasets.importing.chats import answer_of, messages_of
-from freehold.datasets.importing.files.reading import SourceRow
-from freehold.datasets.importing.importer import Importer, Mapping, first, outcome_of
-from freehold.datasets.importing.records import (
-    BadRecord,
-    Imported,
-    NotWanted,
-    RecordOutcome,
-    as_json,
-    check_exchange,
-    counted,
-    moment,
-    text_or_none,
-)
+from freehold.datasets.importing.importer import Bodies, Paths, pick, tool
+from freehold.datasets.importing.records import BadRecord, NotWanted, as_json, as_object
+from freehold.rows.reading import Row
 
-_MAPPING: Mapping = {
-    "asked": "gen_ai.input.messages, gen_ai.system_instructions, or gen_ai.*.message events",
-    "answer": "gen_ai.output.messages, or the gen_ai.choice event",
-    "tools": "gen_ai.tool.definitions",
-    "model": "gen_ai.response.model or gen_ai.request.model",
-    "when": "startTimeUnixNano",
-    "conversation": "gen_ai.conversation.id or session.id, else traceId",
-    "user": "user.id or enduser.id",
-}
 _DETAILS = "gen_ai.client.inference.operation.details"
 _CHATS = frozenset({"chat", "text_completion", "generate_content", "completion", "message", "None", ""})
 
 
-def claims(record: dict[str, Any]) -> bool:
+def _claims(record: dict[str, Any]) -> bool:
     return isinstance(record.get("resourceSpans"), list) or isinstance(record.get("resourceLogs"), list)
 
 
-class _Converter:
-    mapping = _MAPPING
-
-    def __init__(self) -> None:
-        self._logged: dict[tuple[str, str], list[dict[str, Any]]] = {}
-
-    def feed(self, row: SourceRow) -> Iterator[RecordOutcome]:
+def _spans(rows: Iterable[Row]) -> Iterator[Row]:
+    """Spans, and log records joined by span, each as one row."""
+    logged: dict[tuple[str, str], tuple[Row, list[dict[str, Any]]]] = {}
+    for row in rows:
         if row.value is None:
-            yield outcome_of(row, lambda _: _never())
-            return
+            yield row
+            continue
         for span in _inner(row.value.get("resourceSpans"), "scopeSpans", "spans"):
-            yield outcome_of(row._replace(value=span, size=0), lambda span: _span(row.line, span))
+            yield row._replace(value={"span": span}, size=0)
         for record in _inner(row.value.get("resourceLogs"), "scopeLogs", "logRecords"):
-            yield from self._log(row, record)
-
-    def finish(self) -> Iterator[RecordOutcome]:
-        for records in self._logged.values():
-            row = SourceRow(records[0]["row"].line, {}, 0)
-            yield outcome_of(row, lambda _: _no_choice())
-        self._logged.clear()
-
-    def _log(self, row: SourceRow, record: dict[str, Any]) -> Iterator[RecordOutcome]:
-        attributes = _attributes(record.get("attributes"))
-        name = str(record.get("eventName") or attributes.get("event.name") or attributes.get("name") or "")
-        body = _value(record.get("body") or {})
-        event = {"name": name, **attributes, **(body if isinstance(body, dict) else {}), "row": row}
-        if name == _DETAILS:
-            yield outcome_of(row._replace(value=record, size=0), lambda _: _event(row.line, record, event))
-            return
-        if not name.startswith("gen_ai."):
-            return
-        key = (str(record.get("traceId")), str(record.get("spanId")))
-        kept = self._logged.setdefault(key, [])
-        kept.append(event)
-        if name == "gen_ai.choice":
-            del self._logged[key]
-            yield outcome_of(
-                row._replace(value=record, size=0),
-                lambda _: _imported(
-                    row.line, key[1], key[0], attributes, kept, record.get("timeUnixNano"), None
-                ),
+            try:
+                attributes, body = _attributes(record.get("attributes")), _value(record.get("body"))
+            except (AttributeError, TypeError, ValueError, RecursionError):
+                yield row._replace(value=None, problem="attributes are not as OTLP spells them")
+                continue
+            named = str(
+                record.get("eventName") or attributes.get("event.name") or attributes.get("name") or ""
             )
+            event = {"name": named, **attributes, **(body if isinstance(body, dict) else {})}
+            key = (str(record.get("traceId")), str(record.get("spanId")))
+            if named == _DETAILS:
+                yield row._replace(value={"log": record, "attributes": event, "events": []}, size=0)
+            elif named.startswith("gen_ai."):
+                events = logged.setdefault(key, (row, []))[1]
+                events.append(event)
+                if named == "gen_ai.choice":
+                    del logged[key]
+                    value = {"log": record, "attributes": attributes, "events": events}
+                    yield row._replace(value=value, size=0)
+    for row, _ in logged.values():
+        yield row._replace(value={}, size=0)
 
 
-def _never() -> Imported:
-    raise BadRecord("cannot be read")
-
-
-def _no_choice() -> Imported:
-    raise BadRecord("messages of a call, but no gen_ai.choice event with its answer")
+def _bodies(found: dict[str, Any]) -> Bodies:
+    """What a span or log record says; its attributes are put where the paths below lead."""
+    if not found:
+        raise BadRecord("messages of a call, but no gen_ai.choice event with its answer")
+    record = found.get("log") or found["span"]
+    if "span" in found:
+        listed = [event for event in record.get("events") or () if isinstance(event, dict)]
+        events = [{"name": str(one.get("name")), **_attributes(one.get("attributes"))} for one in listed]
+        attributes = _of_openinference(_attributes(record.get("attributes")))
+        operation = str(attributes.get("gen_ai.operation.name", attributes.get("llm.request.type", "")))
+        kind = attributes.get(_KIND)  # agents and chains repeat what their calls say
+        speaks = any(key.startswith(("gen_ai.", "llm.request")) for key in attributes)
+        if not speaks or kind not in (None, "LLM") or operation not in _CHATS:
+            raise NotWanted("a span that is not a chat with a model")
+        if pick(record, "status.code") in (2, "STATUS_CODE_ERROR"):
+            raise NotWanted("the call failed")
+    else:
+        attributes, events = found["attributes"], found["events"]
+    for event in events:
+        if event["name"] == _DETAILS:
+            attributes = {**attributes, **event}
+    asked, answer = _content(attributes, events)
+    if not asked:
+        raise BadRecord(
+            "the span says nothing of its messages: turn content capture on in the instrumentation"
+        )
+    if answer is None:
+        raise BadRecord("no answer in gen_ai.output.messages or gen_ai.choice")
+    tools = as_json(attributes.get("gen_ai.tool.definitions")) or _numbered_tools(attributes)
+    tools = [_tool(one) for one in tools if isinstance(one, dict)] if isinstance(tools, list) else []
+    begin, end = (record.get(name) for name in ("startTimeUnixNano", "endTimeUnixNano"))
+    begin = begin if "span" in found else record.get("timeUnixNano")
+    found |= attributes | {"spanId": record.get("spanId"), "traceId": record.get("traceId")}
+    found["startTimeUnixNano"] = int(begin) if begin else None
+    found |= {"counts": _counts(attributes), "ms": (int(end) - int(begin)) / 1e6 if begin and end else None}
+    return Bodies({"messages": asked, **({"tools": tools} if tools else {})}, answer)
 
 
 def _inner(groups: Any, middle: str, name: str) -> Iterable[dict[str, Any]]:
@@ -129,79 +131,6 @@ def _value(value: Any) -> Any:
     return next((value[name] for name in ("stringValue", "boolValue", "doubleValue") if name in value), None)
 
 
-def _span(line: int, span: dict[str, Any]) -> Imported:
-    attributes = openinference.translated(_attributes(span.get("attributes")))
-    events = [
-        {"name": str(event.get("name")), **_attributes(event.get("attributes"))}
-        for event in span.get("events") or ()
-        if isinstance(event, dict)
-    ]
-    operation = str(attributes.get("gen_ai.operation.name", attributes.get("llm.request.type", "")))
-    kind = attributes.get(openinference.KIND)  # agents and chains repeat what their calls say
-    speaks = kind in (None, "LLM") and any(key.startswith(("gen_ai.", "llm.request")) for key in attributes)
-    if not speaks or operation not in _CHATS:
-        raise NotWanted("a span that is not a chat with a model")
-    status = span.get("status")
-    if isinstance(status, dict) and status.get("code") in (2, "STATUS_CODE_ERROR"):
-        raise NotWanted("the call failed")
-    begin, end = span.get("startTimeUnixNano"), span.get("endTimeUnixNano")
-    total = (int(end) - int(begin)) / 1e6 if begin and end else None
-    known = (text_or_none(span.get("spanId")), text_or_none(span.get("traceId")))
-    return _imported(line, *known, attributes, events, begin, total)
-
-
-def _event(line: int, record: dict[str, Any], event: dict[str, Any]) -> Imported:
-    return _imported(
-        line,
-        text_or_none(record.get("spanId")),
-        text_or_none(record.get("traceId")),
-        event,
-        [],
-        record.get("timeUnixNano"),
-        None,
-    )
-
-
-def _imported(
-    line: int,
-    span_id: str | None,
-    trace_id: str | None,
-    attributes: dict[str, Any],
-    events: list[dict[str, Any]],
-    begin: Any,
-    total_ms: float | None,
-) -> Imported:
-    for event in events:
-        if event["name"] == _DETAILS:
-            attributes = {**attributes, **event}
-    asked, answer = _content(attributes, events)
-    if not asked:
-        raise BadRecord(
-            "the span says nothing of its messages: turn content capture on in the instrumentation"
-        )
-    if answer is None:
-        raise BadRecord("no answer in gen_ai.output.messages or gen_ai.choice")
-    model = first(attributes, "gen_ai.response.model", "gen_ai.request.model") or ""
-    request: dict[str, Any] = {
-        "model": str(model),
-        "messages": check_exchange(asked, answer["choices"][0]["message"]),
-    }
-    tools = as_json(attributes.get("gen_ai.tool.definitions")) or _numbered_tools(attributes)
-    if isinstance(tools, list) and tools:
-        request["tools"] = [_tool(one) for one in tools if isinstance(one, dict)]
-    return Imported(
-        line=line,
-        id=span_id,
-        request=request,
-        response=answer,
-        usage=counted(_counts(attributes)),
-        at=moment(int(begin)) if begin else None,
-        total_ms=total_ms,
-        conversation_id=text_or_none(first(attributes, "gen_ai.conversation.id", "session.id") or trace_id),
-        user=text_or_none(first(attributes, "user.id", "enduser.id")),
-    )
-
-
 _PROMPT = {"cache_read": ("cache_read.input_tokens", "cache_read_input_tokens", "cached_tokens",
                           "details.cache_read_tokens", "input_cached_tokens"),
            "cache_creation": ("cache_creation.input_tokens", "cache_creation_input_tokens",
@@ -215,16 +144,16 @@ def _counts(attributes: dict[str, Any]) -> dict[str, Any]:
     """The span's token counts: by the conventions, what was cached and thought is a part of input and output."""
 
     def told(names: Iterable[str]) -> Any:
-        return first(attributes, *(f"gen_ai.usage.{name}" for name in names))
+        return pick(attributes, " | ".join(f"gen_ai.usage.{name}" for name in names))
 
     return {
         "input_tokens": told(("input_tokens", "prompt_tokens")),
         "output_tokens": told(("output_tokens", "completion_tokens")),
-        "total_tokens": first(attributes, "gen_ai.usage.total_tokens", "llm.usage.total_tokens"),
+        "total_tokens": pick(attributes, "gen_ai.usage.total_tokens | llm.usage.total_tokens"),
         "input_tokens_details": {ours: told(names) for ours, names in _PROMPT.items()},
         "output_tokens_details": {ours: told(names) for ours, names in _COMPLETION.items()},
-        "service_tier": first(
-            attributes, "openai.response.service_tier", "gen_ai.openai.response.service_tier"
+        "service_tier": pick(
+            attributes, "openai.response.service_tier | gen_ai.openai.response.service_tier"
         ),
     }
 
@@ -325,6 +254,78 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": kept}
 
 
-IMPORTER = Importer(
-    "opentelemetry", "OpenTelemetry GenAI (OTLP JSON)", claims, lambda data, columns: _Converter()
+_KIND = "openinference.span.kind"
+_MESSAGE = re.compile(r"llm\.(input|output)_messages\.(\d+)\.message\.(.+)")
+_PART = re.compile(r"contents\.(\d+)\.message_content\.(type|text)")
+_CALL = re.compile(r"tool_calls\.(\d+)\.tool_call\.(?:function\.)?(id|name|arguments)")
+_TOOL = re.compile(r"llm\.tools\.(\d+)\.tool\.json_schema")
+_SAME = {
+    "llm.model_name": "gen_ai.request.model",
+    "llm.token_count.prompt": "gen_ai.usage.prompt_tokens",
+    "llm.token_count.completion": "gen_ai.usage.completion_tokens",
+    "llm.token_count.total": "gen_ai.usage.total_tokens",
+    "llm.token_count.prompt_details.cache_read": "gen_ai.usage.cache_read.input_tokens",
+    "llm.token_count.prompt_details.cache_write": "gen_ai.usage.cache_creation.input_tokens",
+    "llm.token_count.prompt_details.audio": "gen_ai.usage.input_audio_tokens",
+    "llm.token_count.completion_details.reasoning": "gen_ai.usage.reasoning.output_tokens",
+    "llm.token_count.completion_details.audio": "gen_ai.usage.output_audio_tokens",
+}
+
+
+def _of_openinference(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a span, with OpenInference's messages, tools and counts under the other names as well."""
+    if _KIND not in attributes:
+        return attributes
+    found: dict[str, Any] = {}
+    parts: dict[str, dict[int, dict[str, Any]]] = {}
+    tools: dict[int, Any] = {}
+    for key, value in attributes.items():
+        if key in _SAME:
+            found[_SAME[key]] = value
+        elif tool := _TOOL.fullmatch(key):
+            tools[int(tool[1])] = as_object(value)
+        elif message := _MESSAGE.fullmatch(key):
+            place = f"gen_ai.{'prompt' if message[1] == 'input' else 'completion'}.{message[2]}"
+            field = message[3]
+            if part := _PART.fullmatch(field):
+                parts.setdefault(f"{place}.content", {}).setdefault(int(part[1]), {})[part[2]] = value
+            elif call := _CALL.fullmatch(field):
+                found[f"{place}.tool_calls.{call[1]}.{call[2]}"] = value
+            elif field in ("role", "content", "tool_call_id"):
+                found[f"{place}.{field}"] = value
+    for key, listed in parts.items():
+        found.setdefault(key, _parts_text([listed[at] for at in sorted(listed)]))
+    if tools:
+        found["gen_ai.tool.definitions"] = [tools[at] for at in sorted(tools)]
+    return {**found, **attributes}
+
+
+def _parts_text(parts: list[dict[str, Any]]) -> Any:
+    """Text parts as one text; with others among them, a list in which these are named."""
+    if all(part.get("type", "text") == "text" for part in parts):
+        return "".join(str(part.get("text") or "") for part in parts)
+    return [
+        {"type": part.get("type", "text")} | ({"text": part["text"]} if "text" in part else {})
+        for part in parts
+    ]
+
+
+OPENTELEMETRY = tool(
+    "opentelemetry",
+    "OpenTelemetry GenAI (OTLP JSON)",
+    _claims,
+    Paths(
+        _bodies,
+        asked="gen_ai.input.messages, gen_ai.system_instructions, or gen_ai.*.message events",
+        answer="gen_ai.output.messages, or the gen_ai.choice event",
+        tools="gen_ai.tool.definitions",
+        at="startTimeUnixNano",
+        conversation="gen_ai.conversation.id | session.id | traceId",
+        user="user.id | enduser.id",
+        id="spanId",
+        model="gen_ai.response.model | gen_ai.request.model",
+        usage="counts",
+        ms="ms",
+    ),
+    calls=_spans,
 )

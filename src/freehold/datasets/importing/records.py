@@ -8,19 +8,16 @@ Not covered: whether an answer is right.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from freehold.datasets.messages import modern
 from freehold.types.record import Record
 from freehold.types.trace import Usage
-from freehold.types.units import MIB
 from freehold.wire.usage import read_usage
 
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-MAX_RECORD_BYTES = 8 * MIB
-SHOWN_CHARACTERS = 2000
+T = TypeVar("T")
 
 
 class Imported(Record, frozen=True, kw_only=True):
@@ -72,6 +69,27 @@ class NotWanted(Exception):
     """Why one record is passed over."""
 
 
+class _Function(msgspec.Struct):
+    name: str
+    arguments: Any = None
+
+
+class _Call(msgspec.Struct):
+    function: _Function
+    id: Any = None
+
+
+class _Turn(msgspec.Struct):
+    """A message as the chat API spells it."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Any] | None = None
+    tool_calls: list[_Call] | None = None
+    refusal: Any = None
+    weight: float | None = None
+    tool_call_id: Any = None
+
+
 def check_exchange(
     messages: Any, answer: dict[str, Any] | None, *, has_gold: bool = False
 ) -> list[dict[str, Any]]:
@@ -80,80 +98,59 @@ def check_exchange(
         messages = [{"role": "user", "content": messages}]
     if not isinstance(messages, list) or not messages:
         raise BadRecord("messages is missing or empty")
-    turns = modern(messages)
+    given = modern(messages)
     before: str | None = None
     open_calls: set[str] = set()
-    for number, message in enumerate(turns):
+    turns = _typed(given, list[_Turn], "messages")
+    for number, turn in enumerate(turns):
         where = f"messages[{number}]"
-        role = _checked(message, where)
-        if role == "assistant":
-            if before == "assistant":
-                raise BadRecord(f"{where}: roles out of order: assistant after assistant")
-            open_calls = {str(call.get("id")) for call in message.get("tool_calls") or ()}
-        elif role == "tool":
+        _check(turn, where)
+        if turn.role == before == "assistant":
+            raise BadRecord(f"{where}: roles out of order: assistant after assistant")
+        if turn.role == "assistant":
+            open_calls = {str(call.id) for call in turn.tool_calls or ()}
+        elif turn.role == "tool":
             if before not in ("assistant", "tool") or not open_calls:
                 raise BadRecord(f"{where}: roles out of order: a tool's result, but no call before it")
-            known = message.get("tool_call_id")
-            if known is not None and str(known) not in open_calls:
-                raise BadRecord(f"{where}: result of tool call {known}, which was not made")
-        elif role in ("system", "developer") and before in ("assistant", "tool") and open_calls:
+            if turn.tool_call_id is not None and str(turn.tool_call_id) not in open_calls:
+                raise BadRecord(f"{where}: result of tool call {turn.tool_call_id}, which was not made")
+        elif turn.role in ("system", "developer") and before in ("assistant", "tool") and open_calls:
             # An instruction in mid-conversation is allowed; between a call and its result it is not.
-            raise BadRecord(f"{where}: roles out of order: {role} after {before}")
-        if role not in ("tool", "assistant"):
+            raise BadRecord(f"{where}: roles out of order: {turn.role} after {before}")
+        else:
             open_calls = set()
-        before = role
-    if not any(message["role"] == "user" for message in turns):
+        before = turn.role
+    if not any(turn.role == "user" for turn in turns):
         raise BadRecord("no user message before the assistant's answer")
-    if answer is not None or has_gold:
-        if before == "assistant":
-            raise BadRecord("roles out of order: the request ends with an assistant message")
-        if answer is not None:
-            _checked(answer, "the answer")
-    return turns
+    if before == "assistant" and (answer is not None or has_gold):
+        raise BadRecord("roles out of order: the request ends with an assistant message")
+    if answer is not None:
+        _check(_typed(answer, _Turn, "answer"), "the answer")
+    return given
 
 
-def _checked(message: Any, where: str) -> str:
-    if not isinstance(message, dict):
-        raise BadRecord(f"{where} is not an object")
-    role = message.get("role")
-    if role not in ROLES:
-        raise BadRecord(f"{where} has role {role!r}")
-    content = message.get("content")
-    if content is not None and not isinstance(content, str | list):
-        raise BadRecord(f"{where} has content of type {type(content).__name__}")
-    calls = message.get("tool_calls")
-    if calls:
-        _check_calls(calls, where)
-    elif role == "assistant":
-        if not _says(content) and not message.get("refusal"):
+def _typed(value: Any, kind: type[T], name: str) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).rstrip("`").partition(" - at `$")
+        raise BadRecord(f"{name}{path}: {what}") from None
+
+
+def _check(turn: _Turn, where: str) -> None:
+    """What no type says of one message. Raises `BadRecord`."""
+    says = bool(turn.content.strip() if isinstance(turn.content, str) else turn.content)
+    if turn.role == "assistant":
+        if not (turn.tool_calls or says or turn.refusal):
             raise BadRecord(f"{where}: the assistant's message is empty")
-    elif content is None and role not in ("tool", "function"):  # a function may give nothing back
-        raise BadRecord(f"{where} has no content")
-    weight = message.get("weight")
-    if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
-        raise BadRecord(f"{where} has weight {weight!r}, expected 0 or 1")
-    return str(role)
-
-
-def _says(content: Any) -> bool:
-    if isinstance(content, list):
-        return bool(content)
-    return isinstance(content, str) and bool(content.strip())
-
-
-def _check_calls(calls: Any, where: str) -> None:
-    if not isinstance(calls, list):
-        raise BadRecord(f"{where}: tool_calls is not a list")
-    for call in calls:
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise BadRecord(f"{where}: a tool call without a function name")
-        arguments = function.get("arguments")
-        if isinstance(arguments, str):
+    elif turn.content is None and not turn.tool_calls and turn.role not in ("tool", "function"):
+        raise BadRecord(f"{where} has no content")  # a function may give nothing back
+    for call in turn.tool_calls or ():
+        if isinstance(call.function.arguments, str):
             try:
-                msgspec.json.decode(arguments or "{}")
+                msgspec.json.decode(call.function.arguments or "{}")
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                raise BadRecord(f"{where}: arguments of {function['name']} are not JSON: {error}") from None
+                raise BadRecord(f"{where}: arguments of {call.function.name} are not JSON: {error}") from None
 
 
 def completion(

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from freehold import files
-from freehold.errors import InputError
+from freehold.rows.reading import records
 
 
 class EchoRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +52,11 @@ class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
     crash_on: str | None = None
 
 
+class _Answer(msgspec.Struct):
+    input: Any
+    answer: Any
+
+
 def read_answers(path: str) -> dict[str, str]:
     """Answers from a JSON object or JSON lines. Raises `InputError` with the line."""
     with files.reading(path):
@@ -60,15 +65,5 @@ def read_answers(path: str) -> dict[str, str]:
         return msgspec.json.decode(data, type=dict[str, str])
     except msgspec.DecodeError:
         pass  # not one object: JSON lines
-    found: dict[str, str] = {}
-    for number, line in enumerate(data.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = msgspec.json.decode(line, type=dict[str, Any])
-            found[str(row["input"])] = str(row["answer"])
-        except (msgspec.DecodeError, KeyError) as error:
-            raise InputError(
-                f"not an answer with 'input' and 'answer': {error}", path=path, line=number
-            ) from None
-    return found
+    lines = records(Path(path), _Answer, "an answer with 'input' and 'answer'", container="json lines")
+    return {str(one.input): str(one.answer) for _, one in lines}

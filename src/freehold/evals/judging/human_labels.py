@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from freehold import files
 from freehold.errors import InputError
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.told import same_answer
 from freehold.evals.normalizing import collapsed
+from freehold.rows.reading import records
 from freehold.types.record import content_id
 
 HASTY_SECONDS = 1.0
@@ -125,17 +123,9 @@ def haste_note(path: Path) -> str:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with files.reading(path, hint="freehold label writes one"):
-        data = path.read_bytes()
-    for number, line in enumerate(data.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            value = msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
-            raise InputError(f"not valid JSON: {error}", path=str(path), line=number) from None
-        if not isinstance(value, dict) or not isinstance(value.get("id"), str | int):
-            raise InputError("no id", path=str(path), line=number)
+    for number, value in records(path, dict[str, Any], "a label"):
+        if not isinstance(value.get("id"), str | int):
+            raise InputError("no id", path=str(path), line=number, hint="freehold label writes one")
         yield number, value
 
 

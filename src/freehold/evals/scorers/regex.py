@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from freehold.bounded.caller import BoundedCaller
-from freehold.bounded.pool import OutOfBoundsError
+from freehold.bounded.pool import BoundedCaller, OutOfBoundsError
 from freehold.errors import ConfigError
 from freehold.evals.normalizing import collapsed
 from freehold.evals.scorer import (

@@ -14,7 +14,7 @@ import msgspec
 
 from freehold import __version__, files
 from freehold.datasets import building
-from freehold.datasets.apart import KnownQuestions
+from freehold.datasets.near import KnownQuestions
 from freehold.datasets.sampling import answer_of, sample_of, with_id
 from freehold.datasets.tasks import is_selected
 from freehold.errors import InputError, UsageError

@@ -18,7 +18,7 @@ import msgspec
 from freehold import files
 from freehold.datasets import building, importing, messages
 from freehold.datasets.importing import Imported
-from freehold.datasets.recipe import Recipe
+from freehold.datasets.sampling import Recipe
 from freehold.errors import InputError, UsageError
 from freehold.evals.replay import Budget, ReplayOptions
 from freehold.store import open_store

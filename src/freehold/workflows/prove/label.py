@@ -14,10 +14,11 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.errors import InputError, UsageError
+from freehold.errors import UsageError
 from freehold.evals.judging.human_labels import HASTY_SECONDS, answers_key
 from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
+from freehold.rows.reading import records
 from freehold.store import open_store
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.record import Record
@@ -297,33 +298,17 @@ def open_session(
 
 def read_results(path: Path) -> list[ItemResult]:
     """The items of an evaluation's results file. Raises `InputError`."""
-    with files.reading(path, hint="freehold evaluate"):
-        lines = path.read_bytes().splitlines()
-    items = []
-    for number, line in enumerate(lines, 1):
-        try:
-            items.append(msgspec.json.decode(line, type=ItemResult))
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise InputError(f"not a result: {error}", path=str(path), line=number) from None
-    return items
+    lines = records(path, ItemResult, "a result", container="json lines", hint="freehold evaluate")
+    return [item for _, item in lines]
 
 
 def _read(path: Path) -> dict[str, Label]:
     if not path.exists():
         return {}
-    labels = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            label = msgspec.json.decode(line, type=Label)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise InputError(
-                f"not a label: {error}",
-                path=str(path),
-                line=number,
-                hint="correct or remove the line, or give --out another file",
-            ) from None
-        labels[label.id] = label
-    return labels
+    hint = "correct or remove the line, or give --out another file"
+    return {
+        label.id: label for _, label in records(path, Label, "a label", container="json lines", hint=hint)
+    }
 
 
 def _writing(path: Path) -> AbstractContextManager[None]:

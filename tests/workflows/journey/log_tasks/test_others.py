@@ -7,8 +7,7 @@ import msgspec
 import pytest
 from benchmarks.mixed_log import as_record, mixed_log
 
-from freehold.datasets.recipe import Recipe
-from freehold.datasets.sampling import sample_of
+from freehold.datasets.sampling import Recipe, sample_of
 from freehold.datasets.tasks import any_fits, asked_task
 from freehold.evals.scorers import for_task
 from freehold.store import open_store

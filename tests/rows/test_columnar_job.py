@@ -5,10 +5,10 @@ import decimal
 import resource
 
 import pytest
-from tests.datasets.importing.files.written import CHATS
+from tests.rows.written import CHATS
 
-from freehold.datasets.importing.files.table_rows import arrow_rows
 from freehold.errors import InputError
+from freehold.rows.reading import rows as arrow_rows
 
 pytestmark = pytest.mark.process
 

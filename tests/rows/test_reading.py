@@ -3,15 +3,16 @@
 import gzip
 import json
 
+import msgspec
 import pytest
 import zstandard
-from tests.datasets.importing.files.written import CHATS, LINES, asked
+from tests.rows.written import CHATS, LINES, asked
 
 from freehold.datasets import importing
 from freehold.datasets.importing import RejectedRecord
-from freehold.datasets.importing.files import reading
-from freehold.datasets.importing.records import MAX_RECORD_BYTES
 from freehold.errors import InputError
+from freehold.rows import reading
+from freehold.rows.reading import MAX_RECORD_BYTES
 
 
 @pytest.mark.parametrize(
@@ -131,3 +132,46 @@ def test_a_file_that_is_no_parquet_is_an_error(tmp_path, name):
     (tmp_path / name).write_bytes(b"nonsense")
     with pytest.raises(InputError):
         list(importing.read(tmp_path / name))
+
+
+class Grade(msgspec.Struct):
+    id: str
+    score: float | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", b'{"id": "x", "score": 1}\n\n{"id": "y"}\n'),
+        ("a.csv", b"id,score\nx,1\ny,\n"),
+        ("a.json", b'[{"id": "x", "score": 1.0},\n {"id": "y", "score": null}]'),
+        ("a.csv.gz", gzip.compress(b"id;score\nx;1\ny;\n")),
+    ],
+)
+def test_records_have_their_type_in_every_kind_of_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert [one for _, one in reading.records(tmp_path / name, Grade, "a grade")] == [
+        Grade("x", 1.0),
+        Grade("y"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "hint"),
+    [
+        (b'{"id": 1}', r"not a grade: Expected `str`, got `int` - at `\$.id`", "look"),
+        (b"{nope", "not valid JSON", "look"),
+        (b'{"id": "x", "score": NaN}', "not valid JSON", "NaN is not JSON"),
+        (b"[1]", "expected a JSON object, got list", "look"),
+        (b'{"id": "\xff"}', "not valid UTF-8", "look"),
+    ],
+)
+def test_the_first_that_is_none_is_told_with_its_line(tmp_path, line, says, hint):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": "x"}\n\n' + line + b"\n")
+    read = reading.records(path, Grade, "a grade", hint="look")
+    assert next(read) == (1, Grade("x"))
+    with pytest.raises(InputError, match=says) as caught:
+        next(read)
+    assert (caught.value.path, caught.value.line) == (str(path), 3)
+    assert hint in caught.value.hint

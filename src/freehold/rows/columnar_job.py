@@ -20,7 +20,6 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from freehold import unpacking
-from freehold.datasets.importing.files.reading import json_or_none
 from freehold.types.units import GIB, MIB
 
 MEMORY_BYTES = 2 * GIB
@@ -31,6 +30,16 @@ _ANSWER_BYTES = 8 * MIB
 _OPEN_MAX = 16
 _PAGE_BYTES = 4096
 _readings: dict[bytes, Iterator[bytes]] = {}
+
+
+class _Info(msgspec.Struct, frozen=True):
+    features: dict[str, Any] = {}
+
+
+class _Noted(msgspec.Struct):
+    """What Hugging Face's datasets notes in a file."""
+
+    info: _Info = _Info()
 
 
 class _PackedError(Exception):
@@ -123,8 +132,11 @@ def _batches(path: Path, container: str) -> Iterator[Any]:
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
     """Names of Hugging Face's `ClassLabel` columns, whose cells are numbers."""
-    noted = json_or_none((metadata or {}).get(b"huggingface", b"{}"))
-    features = ((noted or {}).get("info") or {}).get("features") or {}
+    try:
+        noted = msgspec.json.decode((metadata or {}).get(b"huggingface", b"{}"), type=_Noted)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    features = noted.info.features
     return {
         name: feature["names"]
         for name, feature in features.items()
