@@ -35,8 +35,7 @@ class OneGateway:
     def __init__(self, folder, name):
         folder.mkdir()
         self.accounts = LimitAccounts(CONFIG, folder, Billing(CONFIG, Meters()), owner=name)
-        self.worker = Limiter()
-        self.worker.share(folder)
+        self.worker = Limiter(folder)
         self.money = SpendLedger(folder, name)
 
     def let_in(self, count):

@@ -170,10 +170,11 @@ class LimitAccounts:
             self._seeded = self._seeded or any(granted.shares.values())
             # Most stay as they are: only what changes is written, under the lock that workers wait for.
             changed = {one.name for one in wants if one.held != granted.shares[one.name, one.kind]}
+            now_s = time.monotonic()
             for counted, names in self._in_parts(rates, [name for name in rated if name in changed]):
                 for name in names:
                     for kind, word in _RATES:
-                        counted(name).set_share(kind, granted.shares.get((name, word), 0))
+                        counted(name, now_s).set_share(kind, granted.shares.get((name, word), 0))
         for name in caps:
             share = None if granted is None else granted.shares.get((name, "nano_usd"), 0)
             alone = granted is not None and name in granted.alone
@@ -191,20 +192,13 @@ class LimitAccounts:
         is_shared = rates.is_shared
         for counted, part in self._in_parts(rates, names):
             for name in part:
-                limits, seen = self._limits[name], rates.glance(name, now_s)
-                counter = counted(name) if seen is None else None
+                limits, counter = self._limits[name], counted(name, now_s)
                 for kind, word in _RATES:
                     limit = limits.tokens_per_minute if kind else limits.requests_per_minute
-                    if limit is None:
-                        continue
-                    if counter is not None:
-                        used, share = counter.used(kind, now_s), counter.share(kind)
+                    if limit is not None:
+                        held = max(0, counter.share(kind)) if is_shared else None
                         short = self._is_short(name, word, counter.take_short(kind))
-                    elif seen is not None:
-                        used, share = seen[0][kind], seen[1][kind]
-                        short = self._is_short(name, word, False)
-                    held = max(0, share) if is_shared else None
-                    found.append(Wanted(name, word, limit, held, used, short))
+                        found.append(Wanted(name, word, limit, held, counter.used(kind), short))
         return found
 
     def _wanted_money(self, was_shared: bool) -> list[Wanted]:
@@ -242,13 +236,14 @@ class LimitAccounts:
             if not limits.counts_rates:
                 continue
             with rates.counting() as counted:
-                if counted(name).used(REQUESTS, now_s) or counted(name).used(TOKENS, now_s):
+                counter = counted(name, now_s)
+                if counter.used(REQUESTS) or counter.used(TOKENS):
                     continue  # the recorder was started again, not the gateway
                 for (told, at_window), use in known.items():
                     if told == name:
                         ended_s = now_s if at_window == window else now_s - into_s
                         began_s = now_s - into_s - (window - at_window) * WINDOW_S
-                        counted(name).restore(use, began_s, ended_s, now_s)
+                        counter.restore(use, began_s, ended_s)
 
     def _opened(self) -> SharedRates:
         if self._rates is None:
