@@ -98,6 +98,7 @@ def _take(folder, limit, tries, taken):
 
 
 def test_processes_that_ask_at_once_never_take_the_same_request(tmp_path):
+    SharedRates(tmp_path).close()  # who finds the page being made gives up after 20 ms
     context = multiprocessing.get_context("spawn")
     taken = context.Queue()
     others = [context.Process(target=_take, args=(tmp_path, 500, 400, taken)) for _ in range(3)]

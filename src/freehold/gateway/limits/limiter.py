@@ -25,9 +25,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from freehold.gateway.limits.rates import TOKENS, WINDOW_S, RateCounter, SharedRates
+from freehold.gateway.limits.rates import IS_SHARED, TOKENS, USES, RateCounter, SharedRates
 from freehold.gateway.limits.slots import Slots
-from freehold.gateway.messages import UsageReport, UsageTotals
+from freehold.gateway.messages import UsageTotals
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError, RateState
 
@@ -51,7 +51,7 @@ class Admission:
 
     def settle(self, tokens: int) -> None:
         """The tokens that an answer used, in the place of those that were reserved; of a further one, in addition.
-        Counted with the next request that is let in here, or with the next report: until then what was reserved is."""
+        Until the next request is let in here, or for a quarter of a second, what was reserved is counted."""
         reserved, self._reserved = self._reserved, 0
         if tokens or reserved:
             for name in self._places:
@@ -68,9 +68,8 @@ class Limiter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._rates: SharedRates | None = None
-        self._names: set[str] = set()
         self.unsettled: deque[tuple[str, int, int, int]] = deque()
-        self._warned = self._shares_slots = False
+        self._warned = False
         self._slots: dict[str, Slots] = {}
         self._waiting: dict[str, deque[asyncio.Event]] = {}
         self._totals = UsageTotals(day="")
@@ -121,7 +120,7 @@ class Limiter:
             now_s = time.monotonic()
             if self.unsettled:
                 self._settle(rates, now_s)
-            shared = rates.words[0] != 0
+            shared = rates.words[IS_SHARED] != 0
             counters = []
             for name, limits in rated:
                 counter = rates.counter(name, now_s)
@@ -130,8 +129,8 @@ class Limiter:
                     raise _refusal(name, limits, counter, kind, tokens, now_s, shared=shared)
                 counters.append((name, limits, counter))
             if count:
+                rates.words[USES] += 1
                 for name, limits, counter in counters:
-                    self._names.add(name)
                     if limits.tokens_per_minute is None:
                         second = counter.add(1, 0)
                     else:
@@ -141,22 +140,11 @@ class Limiter:
             rates.unlock()
         return Admission(self, places, tokens, second)
 
-    def take_unreported(self) -> UsageReport | None:
-        """What was used since the last call of any worker, None when nothing was."""
-        use = {}
-        if self.unsettled or self._names:
+    def settle(self) -> None:
+        """Count what answers used that no request came after."""
+        if self.unsettled:
             with contextlib.suppress(OSError), (rates := self._opened()).locked():
-                now_s = time.monotonic()
-                self._settle(rates, now_s)
-                # Only what was counted since the last call: all that ever were would hold up the loop, and the others.
-                while self._names:
-                    name = self._names.pop()
-                    if (unreported := rates.counter(name, now_s).take_unreported()) != (0, 0):
-                        use[name] = unreported
-        # Once it has heard of use, the recorder counts the gateways on the store, which share a concurrency.
-        report = UsageReport(int(time.time() // WINDOW_S), use) if use or self._shares_slots else None
-        self._shares_slots = False
-        return report
+                self._settle(rates, time.monotonic())
 
     def learn(self, totals: UsageTotals) -> None:
         """How many gateways there are, and what all of them spent."""
@@ -182,8 +170,8 @@ class Limiter:
         while self.unsettled:
             name, second, held, tokens = self.unsettled[0]
             rates.counter(name, now_s).settle(second, held, tokens)
-            self._names.add(name)
             self.unsettled.popleft()
+        rates.words[USES] += 1
 
     def _unknown(self, error: OSError) -> ApiError:
         if not self._warned:
@@ -200,7 +188,6 @@ class Limiter:
 
     async def _acquire_slot(self, name: str, concurrency: int, wait_ms: float) -> None:
         """Take a place, perhaps after a wait."""
-        self._shares_slots = True
         most = share_of(concurrency, self._totals.gateways, self._totals.rank)
         slots = self._slots_of(name)
         queue = self._waiting.setdefault(name, deque())

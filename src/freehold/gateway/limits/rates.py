@@ -175,6 +175,8 @@ class RateCounter:
         return self.at + _RING_AT + second % _RING * 2
 
 
+IS_SHARED, USES = 0, 1
+"""Words of the page: whether gateways share, and a number that is another one whenever something was counted."""
 _CELLS_AT = 8
 _OWNER_WORDS = 2
 _CELL_WORDS = _OWNER_WORDS + WORDS
@@ -201,11 +203,11 @@ class SharedRates(SharedPage):
     @property
     def is_shared(self) -> bool:
         """Whether other gateways use a part of each limit. Ask while it is locked."""
-        return bool(self.words[0])
+        return bool(self.words[IS_SHARED])
 
     def set_shared(self, shared: bool) -> None:
         """Say it to all workers. While it is locked."""
-        self.words[0] = shared
+        self.words[IS_SHARED] = shared
 
     def counter(self, name: str, now_s: float) -> RateCounter:
         """The counter of a name, while the page is locked. Raises `OSError` when the table is full: a name that is not
