@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from freehold.costs.decision import money
 from freehold.report import words
-from freehold.report.selection_rows import SelectionPictureRow, decisive, proof_rows, selection_rows
+from freehold.report.selection_rows import SelectionPictureRow, proof_rows, selection_rows
+from freehold.types.cost import Range
 from freehold.types.evaluation import SliceResult
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
@@ -29,11 +32,11 @@ class Tile(NamedTuple):
 
 def one_sentence(report: Report, candidate: CandidateReport) -> str:
     """Outcome, difference with both ends, margin and n in one sentence."""
-    k = decisive(candidate)
+    k = candidate.proof
     if k is None or k.difference is None or k.ci_low is None or k.ci_high is None:
         return words.sentence(report, candidate)
     what = f"{words.short(candidate)} with {report.incumbent or 'the incumbent'} for the rest"
-    if candidate.mixture is None or not candidate.mixture.is_proven:
+    if not candidate.is_mixture:
         what = words.short(candidate)
     gap = f"{abs(100 * k.difference):.1f} points {'below' if k.difference < 0 else 'above'}"
     if round(abs(100 * k.difference), 1) == 0:
@@ -97,12 +100,20 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
     standing = report.standing
     cost = None if standing is None else standing.cost
     if cost is not None:
-        answer = {"leave": "Less than today", "stay": "More than today", "undecided": "Not decidable"}[
+        answer = {"leave": "Less than renting", "stay": "More than renting", "undecided": "Not decidable"}[
             cost.advice
         ]
         tone: Tone = "promote" if cost.advice == "leave" else "hold"
         rented, held = cost.bill.usd_per_month, cost.self_host.usd_per_month
-        detail = f"a month: rented {_dollars(rented.low, rented.high)}, held {_dollars(held.low, held.high)}"
+        detail = f"a month: rented {money(rented)}"
+        if cost.replacement is not None:
+            rented = cost.replacement.usd_per_month
+            detail += f", {cost.replacement.model} in its place {money(rented)}"
+        detail += f", held {money(held)}"
+        if lead is not None and lead.is_mixture and lead.mixture is not None:
+            rest = Decimal(str(1 - (lead.mixture.share or 0.0)))
+            both = Range(low=held.low + rest * rented.low, high=held.high + rest * rented.high)
+            detail += f", held with it for the rest {money(both)}"
         return Tile(question, answer, detail, tone, (cost.id,))
     mixture = None if lead is None else lead.mixture
     saved = None if mixture is None or mixture.cost is None else mixture.cost.saved_per_month
@@ -111,21 +122,14 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
         return Tile(
             question, f"${abs(saved):,.0f}", detail, "promote" if saved >= 0 else "hold", (mixture.id,)
         )
-    one = None if lead is None or lead.selection is None else lead.selection.cost
-    if one is not None and one.usd_per_1000 is not None and lead is not None:
-        made = report.choice and report.id
-        return Tile(
-            question, f"${one.usd_per_1000:f}", "for 1,000 requests to it", "soft", (made or report.id,),
-            "freehold cost",
-        )  # fmt: skip
+    one = None if lead is None else lead.cost
+    if one is not None and one.usd_per_1000 is not None:
+        return Tile(question, words.usd(one), "for 1,000 requests", "soft", (report.id,), "freehold cost")
+    if one is not None and mixture is not None:
+        return Tile(question, "not known", one.why.partition(";")[0], "soft", (mixture.id,), "freehold cost")
     why = "the traffic is not known" if standing is None else standing.cost_why_not or "not asked"
     command = "freehold cost" if standing is None else standing.cost_command
     return Tile(question, "not known", why, "soft", (), command)
-
-
-def _dollars(low: object, high: object) -> str:
-    first, last = f"${low:,.0f}", f"${high:,.0f}"
-    return first if first == last else f"{first} to {last}"
 
 
 def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
@@ -133,7 +137,7 @@ def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
     if lead is None:
         return ()
     found: list[OtherWay] = []
-    k = decisive(lead)
+    k = lead.proof
     verdict = lead.verdict
     promoted = verdict is not None and verdict.outcome == "promote"
     if k is not None and k.ci_low is not None and k.difference is not None:
@@ -209,7 +213,7 @@ def validity(report: Report) -> str:
 
 def worst_slice(candidate: CandidateReport) -> SliceResult | None:
     """The slice that was tested and lost most; None where none was."""
-    k = decisive(candidate)
+    k = candidate.proof
     tested = [] if k is None else [one for one in k.slices if one.p_harm is not None]
     return tested[0] if tested else None
 
@@ -244,7 +248,7 @@ def baseline(candidate: CandidateReport) -> str | None:
 def ids(candidate: CandidateReport) -> list[str]:
     """The records that the risks are from."""
     records = (
-        decisive(candidate), candidate.retained, candidate.mixture, candidate.encoder, candidate.parity,
+        candidate.proof, candidate.retained, candidate.mixture, candidate.encoder, candidate.parity,
         candidate.leak, candidate.verdict,
     )  # fmt: skip
     return [one.id for one in records if one is not None]
