@@ -51,7 +51,7 @@ class OneGateway:
         """One request of 100 tokens and a hundredth of a cent under each name."""
         for name in names:
             with self.rates.counting() as counted:
-                counted(name).add(1, 100, time.monotonic())
+                counted(name, time.monotonic()).add(1, 100)
         self.money.change(names, 100_000)
 
 

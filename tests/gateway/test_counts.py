@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.process
 BUDGETS = {
     "plain": {"calls": 31, "c_calls": 58, "functions": 31, "files": 13},
-    "limited": {"calls": 74, "c_calls": 92, "functions": 65, "files": 20},
+    "limited": {"calls": 50, "c_calls": 79, "functions": 48, "files": 19},
     "chunk": {"calls": 6, "c_calls": 10, "functions": 6, "files": 6},
 }
 """For a plain request, one under a limit of requests and tokens, a chunk of a stream."""

@@ -56,13 +56,6 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     upstream_id: str | None = None
 
 
-class UsageReport(msgspec.Struct, frozen=True, array_like=True):
-    """From a worker to the recorder: requests and tokens by name in a minute."""
-
-    window: int
-    use: dict[str, tuple[int, int]]
-
-
 class NumberedCharge(msgspec.Struct, frozen=True, array_like=True):
     """From a worker to the recorder: one charge, numbered by its worker so that it is booked once.
 

@@ -1,4 +1,4 @@
-"""What a worker does besides answering: write its numbers, report requests and usage, look for changes."""
+"""What a worker does besides answering: write its numbers, count what answers used, look for changes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import logging
 import time
 from collections.abc import AsyncIterator
 
-import msgspec
-
-from freehold.gateway.capture.frames import USE
 from freehold.gateway.config import CONFIG_FILE, from_json
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.telemetry.request_log import Reporter
 
 log = logging.getLogger("freehold.gateway")
-REPORT_USAGE_EVERY_S = 0.25
+_KEEP_UP_EVERY_S = 0.25
 
 
 @contextlib.asynccontextmanager
@@ -25,7 +22,7 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
     config_changed_ns = _follow_config(state, 0)
     jobs = [
         _write_meters(state),
-        _report_usage(state, config_changed_ns),
+        _keep_up(state, config_changed_ns),
         _check_failing(state),
         _flush_request_log(state.telling),
     ]
@@ -37,6 +34,7 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
+        state.limiter.settle()
         if state.recorder is not None:
             await state.recorder.close()
         await asyncio.to_thread(state.telling.close)
@@ -71,17 +69,13 @@ async def _check_failing(state: WorkerState) -> None:
         await state.check_failing()
 
 
-async def _report_usage(state: WorkerState, config_changed_ns: int) -> None:
-    """Four times a second: report to the recorder what was used of limits, so that all workers know."""
+async def _keep_up(state: WorkerState, config_changed_ns: int) -> None:
+    """Four times a second: count what answers used, so that all workers know, and look for a new configuration."""
     while True:
-        await asyncio.sleep(REPORT_USAGE_EVERY_S)
+        await asyncio.sleep(_KEEP_UP_EVERY_S)
         config_changed_ns = _follow_config(state, config_changed_ns)
         state.keep_bills()
-        if state.recorder is None or not state.recorder.can_send:
-            continue
-        report = state.limiter.take_unreported()
-        if report is not None:
-            state.recorder.send(USE, msgspec.msgpack.encode(report))
+        state.limiter.settle()
 
 
 def _follow_config(state: WorkerState, known_ns: int) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 from decimal import Decimal
 
-import msgspec
 import pytest
 
 from freehold.gateway.capture.billing import Billing
@@ -35,8 +34,7 @@ class OneGateway:
     def __init__(self, folder, name):
         folder.mkdir()
         self.accounts = LimitAccounts(CONFIG, folder, Billing(CONFIG, Meters()), owner=name)
-        self.worker = Limiter()
-        self.worker.share(folder)
+        self.worker = Limiter(folder)
         self.money = SpendLedger(folder, name)
 
     def let_in(self, count):
@@ -60,10 +58,6 @@ class OneGateway:
         except ApiError:
             return 0
         return nano
-
-    def report(self):
-        if (report := self.worker.take_unreported()) is not None:
-            self.accounts.add_usage(msgspec.msgpack.encode(report))
 
 
 def test_a_gateway_that_is_alone_uses_all_of_it(store, tmp_path):
@@ -92,7 +86,6 @@ def test_a_gateway_that_is_started_again_remembers_its_minute(store, tmp_path):
     one = OneGateway(tmp_path / "one", "one")
     one.accounts.learn(store, TABLE)
     assert one.let_in(60) == 60
-    one.report()
     one.accounts.share(store)
     with store.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM leases")
@@ -107,7 +100,6 @@ def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_th
     one = OneGateway(tmp_path / "one", "one")
     one.accounts.learn(store, TABLE)
     assert one.let_in(60) == 60
-    one.report()
     one.accounts.share(store)
     again = OneGateway(tmp_path / "again", "again")
     again.accounts.learn(store, TABLE)

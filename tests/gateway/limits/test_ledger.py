@@ -37,6 +37,17 @@ def test_what_one_worker_reserved_another_does_not_give_out(tmp_path):
     other.reserve(CAPPED, NANO * 3 // 10)
 
 
+def test_who_has_spent_all_of_it_is_told_when_that_ends(tmp_path):
+    now = datetime.now(UTC)
+    published(tmp_path, "1", at=now)
+    with pytest.raises(ApiError, match=r"key a may spend 1 USD a day \(UTC\), and has spent 1\.0") as of_day:
+        SpendLedger(tmp_path, "one").reserve(CAPPED, 1)
+    with pytest.raises(ApiError, match="1 USD a month") as of_month:
+        SpendLedger(tmp_path, "one").reserve([("key:a", Limits(usd_per_month=Decimal(1)))], 1)
+    assert 0 < of_day.value.retry_after_s <= 86_400
+    assert of_day.value.retry_after_s - 1 < of_month.value.retry_after_s <= 31 * 86_400
+
+
 def test_the_last_dollars_go_to_one_request_at_a_time(tmp_path):
     published(tmp_path, "0.99")
     one, other = SpendLedger(tmp_path, "one"), SpendLedger(tmp_path, "other")

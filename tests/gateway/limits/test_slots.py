@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from freehold.gateway.limits.slots import SharedSlots
+from freehold.gateway.limits.slots import Slots
 from freehold.processes import start_of
 
 pytestmark = pytest.mark.process
 
 
 def _hold(folder, ready, go):
-    slots = SharedSlots(folder, "route:r")
+    slots = Slots(folder, "route:r")
     took = [slots.acquire(3) for _ in range(2)]
     ready.put(took.count(True))
     go.wait(20)
@@ -28,8 +28,8 @@ def test_places_are_counted_over_processes_and_a_killed_one_loses_its_own(tmp_pa
     for other in others:
         other.start()
     assert sum(ready.get(timeout=120) for _ in others) == 3, "three slots, whoever got them"
-    mine = SharedSlots(tmp_path, "route:r")
-    assert not mine.acquire(3) and SharedSlots(tmp_path, "route:other").acquire(1)
+    mine = Slots(tmp_path, "route:r")
+    assert not mine.acquire(3) and Slots(tmp_path, "route:other").acquire(1)
     for other in others:
         other.kill()
         other.join()
@@ -41,8 +41,8 @@ def test_places_are_counted_over_processes_and_a_killed_one_loses_its_own(tmp_pa
 _TAKES_TWO = """
 import sys
 from pathlib import Path
-from freehold.gateway.limits.slots import SharedSlots
-slots = SharedSlots(Path(sys.argv[1]), "route:r")
+from freehold.gateway.limits.slots import Slots
+slots = Slots(Path(sys.argv[1]), "route:r")
 print([slots.acquire(3) for _ in range(2)].count(True), flush=True)
 sys.stdin.read()
 """
@@ -65,8 +65,8 @@ def test_a_process_with_the_number_of_a_killed_worker_does_not_hold_its_slots(tm
         assert start_of(number) not in (None, started)
         (page,) = tmp_path.iterdir()
         cells = page.read_bytes()
-        assert cells.startswith(struct.pack("=II", worker.pid, 2))
-        page.write_bytes(cells.replace(struct.pack("=I", worker.pid), struct.pack("=I", number), 1))
-        mine = SharedSlots(tmp_path, "route:r")
+        assert cells.startswith(struct.pack("=qqq", worker.pid, started, 2))
+        page.write_bytes(cells.replace(struct.pack("=q", worker.pid), struct.pack("=q", number), 1))
+        mine = Slots(tmp_path, "route:r")
         assert [mine.acquire(3) for _ in range(4)] == [True, True, True, False]
         other.communicate(b"\n")

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,7 +18,9 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
 from freehold.gateway.config import ApiKey, GatewayConfig
 from freehold.gateway.limits.keys import hash_of
-from freehold.gateway.proxy.spend import most_per_token
+from freehold.gateway.limits.limiter import Limiter
+from freehold.gateway.messages import UsageTotals
+from freehold.gateway.proxy.spend import most_per_token, reserve
 from freehold.gateway.spending import Charge
 from freehold.store import open_store
 from freehold.store.usage import spent
@@ -25,6 +28,7 @@ from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Limits, Route, Target
 from freehold.types.trace import Usage
+from freehold.wire.errors import ApiError
 
 pytestmark = pytest.mark.process
 
@@ -115,6 +119,15 @@ def test_tools_that_a_maker_charges_by_the_call_are_refused_under_a_cap(upstream
             "price_unknown",
         )
         assert len(upstream.seen) == seen + 1
+
+
+def test_a_name_that_was_billed_at_an_unknown_price_pays_for_nothing_more(tmp_path):
+    limiter = Limiter(tmp_path)
+    limiter.learn(UsageTotals(day="2026-12-01", unpriced={"key:app": "mystery"}))
+    state = SimpleNamespace(limiter=limiter, config=SimpleNamespace(charges=lambda _: True))
+    exchange = SimpleNamespace(capped=[("key:app", Limits(usd_per_day=Decimal(1)))])
+    with pytest.raises(ApiError, match="key app has a spend cap, and no price of mystery is known"):
+        asyncio.run(reserve(state, exchange, SimpleNamespace(name="incumbent"), "m"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import struct
 FRAME = struct.Struct(">IB")
 TAG_AT = 4
 # A spool file keeps other bits next to the tag: no tag may be above 7.
-TRACE, USE, TABLE, TOTALS, ACK, CHARGE, PRICE = 1, 2, 3, 4, 5, 6, 7
+TRACE, TABLE, TOTALS, ACK, CHARGE = 1, 3, 4, 5, 6
 # Tag, outcome and count of the messages that are acknowledged, in the order they were sent.
 _ACK = struct.Struct(">BBI")
 

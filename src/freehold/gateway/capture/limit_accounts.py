@@ -6,21 +6,19 @@ own. With others beside it, it holds a share of each limit (`store.shares`) and 
 
 from __future__ import annotations
 
+import contextlib
 import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
-
 from freehold.gateway.capture.billing import Billing, MessageSource
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import SpendPublisher, nano_of
-from freehold.gateway.limits.rates import REQUESTS, TOKENS, WINDOW_S, Counted, SharedRates
-from freehold.gateway.messages import TableMessage, UsageReport, UsageTotals
+from freehold.gateway.limits.rates import REQUESTS, TOKENS, USES, WINDOW_S, Counted, SharedRates
+from freehold.gateway.messages import TableMessage, UsageTotals
 from freehold.store import Store, leases
 from freehold.store.shares import Granted, ShareKind, ShareRounds, Wanted
 from freehold.store.usage import Spent, Use, add_use, in_usd, spent_nano
@@ -32,13 +30,13 @@ HELD_S = WINDOW_S + 1 + ALIVE_S
 minute, with as much to spare as the machines' clocks may differ."""
 _SHORT_FOR_S = 10.0
 _KIND = "gateway"
+_NO_LIMITS = Limits()
 _AT_ONCE = 100  # counters looked at under one lock, which workers wait for
 _RATES: tuple[tuple[int, ShareKind], ...] = ((REQUESTS, "requests"), (TOKENS, "tokens"))
-_decode_report = msgspec.msgpack.Decoder(UsageReport).decode
 
 
 class LimitAccounts:
-    """`add_usage` may be called from another thread than the rest. `owner` is what other gateways know this one by."""
+    """`owner` is what other gateways know this one by."""
 
     def __init__(
         self, config: GatewayConfig, run_folder: Path, billing: Billing, *, owner: str | None = None
@@ -50,10 +48,7 @@ class LimitAccounts:
         self._rates: SharedRates | None = None
         self._table = TableMessage(routes=())
         self._limits = limits_by_name(config, self._table)
-        self._window = 0
-        self._use: dict[str, Use] = {}
-        self._use_lock = threading.Lock()
-        self._heard = False
+        self._uses = 0
         self._published = False
         self._seeded = False
         self._short_until_s: dict[tuple[str, ShareKind], float] = {}
@@ -61,17 +56,6 @@ class LimitAccounts:
         self._owner = owner or f"{socket.gethostname()}:{run_folder.name}"
         self._rounds = ShareRounds(self._owner)
         self._in_usd: dict[str, tuple[tuple[int, int], Spent]] = {}
-
-    def add_usage(self, payload: bytes) -> None:
-        """What a worker reports."""
-        report = _decode_report(payload)
-        with self._use_lock:
-            self._heard = True
-            if report.window != self._window:
-                self._window, self._use = report.window, {}
-            for name, (requests, tokens) in report.use.items():
-                old = self._use.get(name, Use(0, 0))
-                self._use[name] = Use(old.requests + requests, old.tokens + tokens)
 
     def learn(self, store: Store, table: TableMessage) -> None:
         """Before the workers hear of new limits: say what was spent under each, and what may be used."""
@@ -85,12 +69,10 @@ class LimitAccounts:
         that are booked. None where nothing is limited."""
         now = datetime.now(UTC)
         done = self._billing.book(store, at=now)
-        if not (self._heard or done or self._has_limits()):
+        if not (self._has_limits() or done):
             return None
-        with self._use_lock:
-            use, self._use = self._use, {}
-        if use:
-            add_use(store.database, self._window, use)
+        if use := self._take_use():
+            add_use(store.database, int(time.time() // WINDOW_S), use)
         owners = self._alive(store, now)
         spending = self._publish(store, owners, now)
         totals = UsageTotals(
@@ -109,6 +91,24 @@ class LimitAccounts:
     def leave(self, store: Store) -> None:
         """At the end: the gateway that follows is not beside this one. What this one holds of limits stays held."""
         leases.give_back(store.database, f"{_KIND}:{self._owner}", self._owner)
+
+    def _take_use(self) -> dict[str, Use]:
+        """What was counted since the last call. Where the page is not to be had, it stays there until the next one."""
+        rated = [name for name, limits in self._limits.items() if limits.counts_rates]
+        use: dict[str, Use] = {}
+        with contextlib.suppress(OSError):
+            if rated and (uses := self._uses_so_far()) != self._uses:
+                now_s = time.monotonic()
+                for counted, names in self._in_parts(self._opened(), rated):
+                    for name in names:
+                        if (counts := counted(name, now_s).take_unreported()) != (0, 0):
+                            use[name] = Use(*counts)
+                self._uses = uses
+        return use
+
+    def _uses_so_far(self) -> int:
+        with self._opened().locked():
+            return self._opened().words[USES]
 
     def _has_limits(self) -> bool:
         self._limits = limits_by_name(self.config, self._table)
@@ -170,10 +170,11 @@ class LimitAccounts:
             self._seeded = self._seeded or any(granted.shares.values())
             # Most stay as they are: only what changes is written, under the lock that workers wait for.
             changed = {one.name for one in wants if one.held != granted.shares[one.name, one.kind]}
+            now_s = time.monotonic()
             for counted, names in self._in_parts(rates, [name for name in rated if name in changed]):
                 for name in names:
                     for kind, word in _RATES:
-                        counted(name).set_share(kind, granted.shares.get((name, word), 0))
+                        counted(name, now_s).set_share(kind, granted.shares.get((name, word), 0))
         for name in caps:
             share = None if granted is None else granted.shares.get((name, "nano_usd"), 0)
             alone = granted is not None and name in granted.alone
@@ -191,20 +192,13 @@ class LimitAccounts:
         is_shared = rates.is_shared
         for counted, part in self._in_parts(rates, names):
             for name in part:
-                limits, seen = self._limits[name], rates.glance(name, now_s)
-                counter = counted(name) if seen is None else None
+                limits, counter = self._limits[name], counted(name, now_s)
                 for kind, word in _RATES:
                     limit = limits.tokens_per_minute if kind else limits.requests_per_minute
-                    if limit is None:
-                        continue
-                    if counter is not None:
-                        used, share = counter.used(kind, now_s), counter.share(kind)
+                    if limit is not None:
+                        held = max(0, counter.share(kind)) if is_shared else None
                         short = self._is_short(name, word, counter.take_short(kind))
-                    elif seen is not None:
-                        used, share = seen[0][kind], seen[1][kind]
-                        short = self._is_short(name, word, False)
-                    held = max(0, share) if is_shared else None
-                    found.append(Wanted(name, word, limit, held, used, short))
+                        found.append(Wanted(name, word, limit, held, counter.used(kind), short))
         return found
 
     def _wanted_money(self, was_shared: bool) -> list[Wanted]:
@@ -242,13 +236,14 @@ class LimitAccounts:
             if not limits.counts_rates:
                 continue
             with rates.counting() as counted:
-                if counted(name).used(REQUESTS, now_s) or counted(name).used(TOKENS, now_s):
+                counter = counted(name, now_s)
+                if counter.used(REQUESTS) or counter.used(TOKENS):
                     continue  # the recorder was started again, not the gateway
                 for (told, at_window), use in known.items():
                     if told == name:
                         ended_s = now_s if at_window == window else now_s - into_s
                         began_s = now_s - into_s - (window - at_window) * WINDOW_S
-                        counted(name).restore(use, began_s, ended_s, now_s)
+                        counter.restore(use, began_s, ended_s)
 
     def _opened(self) -> SharedRates:
         if self._rates is None:
@@ -271,7 +266,7 @@ def limits_by_name(config: GatewayConfig, table: TableMessage) -> dict[str, Limi
     ]
     for name, limits in told:
         found[name] = limits
-    return {name: limits for name, limits in found.items() if limits.counts_rates or limits.caps_spending}
+    return {name: limits for name, limits in found.items() if limits != _NO_LIMITS}
 
 
 def nano_or_none(usd: Decimal | None) -> int | None:

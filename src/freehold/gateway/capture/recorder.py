@@ -29,7 +29,7 @@ import msgspec
 from freehold import files
 from freehold.errors import StorageError
 from freehold.gateway.capture.billing import Billing, MessageSource
-from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
+from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, FrameReader, ack, frame
 from freehold.gateway.capture.leftovers import DeadSpool, find_dead_spool
 from freehold.gateway.capture.limit_accounts import LimitAccounts
 from freehold.gateway.capture.redaction import Redactor, redactor_of
@@ -77,8 +77,6 @@ class WorkerConnection(asyncio.Protocol):
                 self._recorder.enqueue(self, payload)
             elif tag == CHARGE:
                 self._recorder.billing.add(self, payload)
-            elif tag == USE:
-                self._recorder.accounts.add_usage(payload)
 
     def acknowledge(self, tag: int, outcome: int, count: int) -> None:
         """Say that `count` more of what this worker sent are done with."""

@@ -91,17 +91,6 @@ class RecorderClient(asyncio.Protocol):
         """Keep one bill; False when there is no space on the disk. When this returns, the worker may die."""
         return self._append(frame(CHARGE, payload), CHARGE)
 
-    @property
-    def can_send(self) -> bool:
-        """Whether there is a recorder that takes messages now."""
-        transport = self._transport
-        return transport is not None and transport.get_write_buffer_size() <= _IN_FLIGHT_BYTES
-
-    def send(self, tag: int, payload: bytes) -> None:
-        """Send a message that need not outlive a process; only while `can_send`."""
-        assert self._transport is not None
-        self._transport.write(frame(tag, payload))
-
     def _append(self, message: bytes | bytearray, tag: int) -> bool:
         place = self.spool.append(message)
         if place is None:

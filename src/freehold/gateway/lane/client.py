@@ -179,11 +179,11 @@ class LaneConnection(Connection):
         state = self._state
         if not state.memory.take(held_bytes):
             return False, None
-        if not way.limited:
+        if not way.rated:
             return True, None
         tokens = most_tokens(way.head.api_route.kind, body) if way.limits_tokens else 0
         try:
-            return True, state.limiter.admit_now(way.limited, tokens=tokens)
+            return True, state.limiter.admit_now(way.rated, tokens=tokens)
         except (ApiError, OSError):
             state.memory.give(held_bytes)
             return False, None

@@ -103,7 +103,7 @@ class Way(msgspec.Struct, eq=False, kw_only=True):
     route: Route | None
     decision: RouteDecision | None
     """None where each request is decided on."""
-    limited: list[tuple[str, Limits]]
+    rated: list[tuple[str, Limits]]
     limits_tokens: bool
     model_label: str
     key_label: str
@@ -221,7 +221,7 @@ def _way_of(state: WorkerState, head: ClientHead, model: str) -> Way | None:
         key=key,
         route=route,
         decision=decision,
-        limited=limited,
+        rated=[one for one in limited if one[1].counts_rates],
         limits_tokens=any(limits.tokens_per_minute is not None for _, limits in limited),
         model_label=state.meters.model_label(model),
         key_label="" if key is None else state.meters.key_label(key.name),

@@ -18,68 +18,44 @@ by what answers cost beyond their estimates.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
-import mmap
-import os
-import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
+from freehold.gateway.limits.shared_page import SharedPage
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
 
 log = logging.getLogger("freehold.gateway")
 STALE_S = 1.0
 NANO = 10**9
-_HEAD = struct.Struct(
-    "<QQII"
-)  # nanodollars of the day and of its month, the day's number, whether it is known
-# One more than the nanodollars this gateway may reserve, whether one request may go beyond, whether that was too
-# little.
-_SHARE = struct.Struct("<QQQ")
-_SHARE_AT = 32
-_CELL = struct.Struct("<QQ")  # worker, nanodollars reserved
-_CELLS_AT, _CELLS = 64, 256
-_FEW_CELLS = struct.Struct("<16Q")
-_NO_CELLS = bytes(_CELLS * _CELL.size - _FEW_CELLS.size)
-_BEAT = struct.Struct("<QQ")  # monotonic nanoseconds, whether several gateways share the store
-_LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
+# The words of a name: nanodollars of the day and of its month, the day's number (0 while nothing is known); one more
+# than the nanodollars this gateway may reserve (0 while that is not known), whether one request may go beyond, whether
+# that was too little. Then cells: a worker, and nanodollars that it has reserved; behind the last one used is a zero.
+_DAY, _MONTH, _TODAY, _SHARE, _ALONE, _SHORT = range(6)
+_CELLS_AT, _CELLS_END = 8, 8 + 2 * 256
+_FREED = -1
+_BEAT, _SHARED = range(2)
+"""The words of the recorder's last sign: monotonic nanoseconds, whether several gateways share the store."""
 
 
-class SpendFile:
+class SpendFile(SharedPage):
     """The file of one name."""
 
     def __init__(self, folder: Path, name: str) -> None:
         """Raises `OSError`."""
-        self._map, self._file = _open_map(_path_of(folder, name), _CELLS_AT + _CELL.size * _CELLS)
+        digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
+        super().__init__(folder / f"spend-{digest}", _CELLS_END + 1)
         self._at: int | None = None
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Raises `TimeoutError` when another process does not release the lock."""
-        for _ in range(_LOCK_TRIES):
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(_LOCK_PAUSE_S)
-        else:
-            raise TimeoutError
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def spent(self, now: datetime) -> tuple[int, int] | None:
         """Nanodollars today and this month; None while they are not known."""
-        day, month, number, known = _HEAD.unpack_from(self._map, 0)
-        if not known:
+        day, month, number = self.words[: _TODAY + 1]
+        if not number:
             return None
         today = now.date()
         if number != today.toordinal():
@@ -89,64 +65,65 @@ class SpendFile:
 
     def publish(self, day: int, month: int, at: datetime) -> None:
         with self.locked():
-            _HEAD.pack_into(self._map, 0, day, month, at.date().toordinal(), 1)
+            self.words[_DAY], self.words[_MONTH] = day, month
+            self.words[_TODAY] = at.date().toordinal()
 
     def share(self) -> int | None:
         """What this gateway may reserve where several share; None while that is not known."""
-        told: int = _SHARE.unpack_from(self._map, _SHARE_AT)[0]
-        return told - 1 if told else None
+        return self.words[_SHARE] - 1 if self.words[_SHARE] else None
 
     def set_share(self, nano: int | None, *, alone: bool) -> None:
         """By the recorder."""
         with self.locked():
-            _SHARE.pack_into(self._map, _SHARE_AT, 0 if nano is None else nano + 1, alone, 0)
+            self.words[_SHARE] = 0 if nano is None else nano + 1
+            self.words[_ALONE], self.words[_SHORT] = alone, False
 
     def is_told(self, nano: int | None, *, alone: bool) -> bool:
         """Whether `set_share` would change nothing."""
-        told: tuple[int, int, int] = _SHARE.unpack_from(self._map, _SHARE_AT)
-        return told == (0 if nano is None else nano + 1, alone, 0)
+        return (self.share(), self.may_go_alone, self.is_short) == (nano, alone, False)
 
     def note_short(self) -> None:
         """A request was refused that all of what is left might have had room for."""
-        told, alone, _ = _SHARE.unpack_from(self._map, _SHARE_AT)
-        _SHARE.pack_into(self._map, _SHARE_AT, told, alone, 1)
+        self.words[_SHORT] = True
 
     @property
     def is_short(self) -> bool:
-        return bool(_SHARE.unpack_from(self._map, _SHARE_AT)[2])
+        return bool(self.words[_SHORT])
 
     @property
     def may_go_alone(self) -> bool:
         """Whether one request may be let in beyond the share while nothing is running."""
-        return bool(_SHARE.unpack_from(self._map, _SHARE_AT)[1])
+        return bool(self.words[_ALONE])
 
     def reserved(self) -> int:
         """Nanodollars reserved by all workers of the gateway."""
-        # Cells are taken from the first on: most were never used, and this is on the way of each capped request.
-        if self._map[_CELLS_AT + _FEW_CELLS.size :] == _NO_CELLS:
-            return sum(_FEW_CELLS.unpack_from(self._map, _CELLS_AT)[1::2])
-        return sum(nano for _, nano in _CELL.iter_unpack(self._map[_CELLS_AT:]))
+        words, at, total = self.words, _CELLS_AT, 0
+        while words[at]:
+            total += words[at + 1]
+            at += 2
+        return total
 
     def change(self, worker: int, nano: int) -> None:
         """Add to this worker's cell. Only its first use needs the lock."""
         if self._at is None:
             self._at = self._own_cell(worker)
-        before = _CELL.unpack_from(self._map, self._at)[1]
-        _CELL.pack_into(self._map, self._at, worker, max(0, before + nano))
+        self.words[self._at + 1] = max(0, self.words[self._at + 1] + nano)
+        self.words[self._at] = worker
 
     def take(self, worker: int) -> int:
         """Free the cell of a worker that is gone; returns what it had reserved."""
         with self.locked():
-            for number, (owner, nano) in enumerate(_CELL.iter_unpack(self._map[_CELLS_AT:])):
-                if owner == worker:
-                    _CELL.pack_into(self._map, _CELLS_AT + number * _CELL.size, 0, 0)
-                    return int(nano)
+            for at in range(_CELLS_AT, _CELLS_END, 2):
+                if self.words[at] == worker:
+                    nano, self.words[at + 1] = self.words[at + 1], 0
+                    self.words[at] = _FREED
+                    return nano
         return 0
 
     def _own_cell(self, worker: int) -> int:
-        for number, (owner, _) in enumerate(_CELL.iter_unpack(self._map[_CELLS_AT:])):
-            if owner in (0, worker):
-                return _CELLS_AT + number * _CELL.size
+        for at in range(_CELLS_AT, _CELLS_END, 2):
+            if self.words[at] in (0, _FREED, worker):
+                return at
         raise TimeoutError
 
 
@@ -157,7 +134,7 @@ class SpendLedger:
         self._folder = folder
         self._worker = ledger_id(worker)
         self._files: dict[str, SpendFile] = {}
-        self._beat: mmap.mmap | None = None
+        self._beat: SharedPage | None = None
         self._warned = False
 
     def reserve(self, capped: Sequence[tuple[str, Limits]], nano: int) -> None:
@@ -204,9 +181,8 @@ class SpendLedger:
     def _is_shared(self) -> bool:
         """Whether gateways share the store. Raises `TimeoutError` when the recorder's word is too old."""
         if self._beat is None:
-            self._beat, file = _open_map(self._folder / "spend-beat", _BEAT.size)
-            os.close(file)
-        at, shared = _BEAT.unpack_from(self._beat, 0)
+            self._beat = _beat_in(self._folder)
+        at, shared = self._beat.words
         age_s = (time.monotonic_ns() - at) / 1e9
         if not at or age_s > STALE_S:
             raise TimeoutError(
@@ -222,7 +198,7 @@ class SpendPublisher:
         self._folder = folder
         self._files: dict[str, SpendFile] = {}
         self._published: dict[str, tuple[int, int, str]] = {}
-        self._beat: mmap.mmap | None = None
+        self._beat: SharedPage | None = None
 
     def publish(self, names: Iterable[str], spent: Mapping[str, tuple[int, int]], *, at: datetime) -> None:
         """The nanodollars that each of `names` has spent on the day and in the month of `at`. Raises `OSError`."""
@@ -243,9 +219,9 @@ class SpendPublisher:
     def beat(self, *, shared: bool = False) -> None:
         """The figures are those of now, and the store can be written to."""
         if self._beat is None:
-            self._beat, file = _open_map(self._folder / "spend-beat", _BEAT.size)
-            os.close(file)
-        _BEAT.pack_into(self._beat, 0, time.monotonic_ns(), shared)
+            self._beat = _beat_in(self._folder)
+        self._beat.words[_SHARED] = shared
+        self._beat.words[_BEAT] = time.monotonic_ns()
 
     def take(self, worker: str) -> dict[str, int]:
         """Free the cells of a worker that is gone; returns the nanodollars it had reserved, by name."""
@@ -259,8 +235,8 @@ def nano_of(usd: Decimal) -> int:
 
 
 def ledger_id(worker: str) -> int:
-    """A worker's number in the cells, never 0."""
-    return int.from_bytes(hashlib.blake2b(worker.encode(), digest_size=8).digest(), "little") or 1
+    """A worker's number in the cells, above 0."""
+    return int.from_bytes(hashlib.blake2b(worker.encode(), digest_size=7).digest(), "little") or 1
 
 
 def _check(name: str, limits: Limits, file: SpendFile, nano: int, now: datetime, *, shared: bool) -> None:
@@ -270,9 +246,9 @@ def _check(name: str, limits: Limits, file: SpendFile, nano: int, now: datetime,
     reserved = file.reserved()
     may_reserve = (file.share() or 0) if shared else None
     may_go_alone = not reserved and (not shared or file.may_go_alone)
-    for cap, used, what in (
-        (limits.usd_per_day, spent[0], "a day"),
-        (limits.usd_per_month, spent[1], "a month"),
+    for cap, used, what, ends in (
+        (limits.usd_per_day, spent[0], "a day", _next_day),
+        (limits.usd_per_month, spent[1], "a month", _next_month),
     ):
         if cap is None:
             continue
@@ -284,23 +260,21 @@ def _check(name: str, limits: Limits, file: SpendFile, nano: int, now: datetime,
             file.note_short()
         shown = f"{name.replace(':', ' ')} may spend {cap} USD {what} (UTC)"
         if left <= 0:
-            shown, wait_s = f"{shown}, and has spent {Decimal(used) / NANO:.6f}", 60.0
+            shown = f"{shown}, and has spent {Decimal(used) / NANO:.6f}"
+            wait_s = (ends(now) - now).total_seconds()
         else:
             shown, wait_s = f"{shown}; what is left may be used up by the requests that are running", 1.0
         raise ApiError(429, shown, code="spend_cap_reached", type="insufficient_quota", retry_after_s=wait_s)
 
 
-def _path_of(folder: Path, name: str) -> Path:
-    return folder / f"spend-{hashlib.blake2b(name.encode(), digest_size=12).hexdigest()}"
+def _beat_in(folder: Path) -> SharedPage:
+    return SharedPage(folder / "spend-beat", 2)
 
 
-def _open_map(path: Path, size: int) -> tuple[mmap.mmap, int]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if os.fstat(file).st_size < size:
-            # Written, not only made longer: a full disk must be an error here, not a signal at the first use.
-            os.pwrite(file, bytes(size - os.fstat(file).st_size), os.fstat(file).st_size)
-        return mmap.mmap(file, size), file
-    except BaseException:
-        os.close(file)
-        raise
+def _next_day(now: datetime) -> datetime:
+    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _next_month(now: datetime) -> datetime:
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)

@@ -8,7 +8,7 @@ Several gateways on a store each have a share of a limit, which follows what eac
 that ask a shared storage for every request would put a database round trip on the hot path. Where the page is not to
 be had, requests that have such a limit are refused.
 
-Covered: rates and money per key, label and route over all workers and machines of one store; concurrency, exactly over
+Covered: rates per key, label and route over all workers and machines of one store; concurrency, exactly over
 the workers of a gateway (`slots`) and by equal shares over gateways; a queue with a deadline.
 Not covered: what an answer uses beyond what was reserved for it.
 """
@@ -22,23 +22,12 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from freehold.gateway.limits.rates import (
-    REQUESTS,
-    TOKENS,
-    WINDOW_S,
-    Counted,
-    LocalRates,
-    RateCounter,
-    Rates,
-    SharedRates,
-)
-from freehold.gateway.limits.slots import LocalSlots, SharedSlots, Slots
-from freehold.gateway.messages import UsageReport, UsageTotals
+from freehold.gateway.limits.rates import IS_SHARED, TOKENS, USES, RateCounter, SharedRates
+from freehold.gateway.limits.slots import Slots
+from freehold.gateway.messages import UsageTotals
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError, RateState
 
@@ -48,66 +37,61 @@ _KINDS = ("requests", "tokens")
 
 
 class Admission:
-    """A request that was let in: say what it used, and call it when it is over."""
+    """A request that was let in: say what it used, and call it when it is over. `places` are the names whose tokens are
+    limited, `reserved` how many were reserved for each, in which `second`."""
 
-    __slots__ = ("_limiter", "_places", "_reserved", "_second", "_slots")
+    __slots__ = ("_limiter", "_places", "_reserved", "_second", "slots")
 
-    def __init__(
-        self, limiter: Limiter, slots: Sequence[str], places: Sequence[str], reserved: int, second: int
-    ) -> None:
+    def __init__(self, limiter: Limiter, places: Sequence[str], reserved: int, second: int) -> None:
         self._limiter = limiter
-        self._slots = slots
         self._places = places
         self._reserved = reserved
         self._second = second
+        self.slots: Sequence[str] = ()
 
     def settle(self, tokens: int) -> None:
-        """The tokens that an answer used, in the place of those that were reserved; of a further one, in addition."""
+        """The tokens that an answer used, in the place of those that were reserved; of a further one, in addition.
+        Until the next request is let in here, or for a quarter of a second, what was reserved is counted."""
         reserved, self._reserved = self._reserved, 0
-        if self._places and (tokens or reserved):
-            self._limiter.settle(self._places, self._second, reserved, tokens)
+        if tokens or reserved:
+            for name in self._places:
+                self._limiter.unsettled.append((name, self._second, reserved, tokens))
 
     def __call__(self) -> None:
-        self._limiter.release(self._slots)
+        self._limiter.release(self.slots)
 
 
 class Limiter:
-    """The counters of a worker. Names are ``key:NAME`` and ``route:NAME``."""
+    """The counters of a worker, which counts together with all that name the same folder. Names are ``key:NAME`` and
+    ``route:NAME``."""
 
-    def __init__(self) -> None:
-        self._folder: Path | None = None
-        self._rates: Rates | None = LocalRates()
-        self._names: set[str] = set()
-        self._unsettled: deque[tuple[str, int, int, int]] = deque()
-        self._warned = self._shares_slots = False
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rates: SharedRates | None = None
+        self.unsettled: deque[tuple[str, int, int, int]] = deque()
+        self._warned = False
         self._slots: dict[str, Slots] = {}
         self._waiting: dict[str, deque[asyncio.Event]] = {}
         self._totals = UsageTotals(day="")
         self._spent: dict[str, tuple[Decimal, Decimal]] = {}
 
-    def share(self, folder: Path) -> None:
-        """Count together with all workers that name the same folder."""
-        self._folder = folder
-        self._rates = None
-
-    async def admit(
-        self, limited: Sequence[tuple[str, Limits]], *, paid: bool = False, tokens: int = 0
-    ) -> Admission:
+    async def admit(self, limited: Sequence[tuple[str, Limits]], *, tokens: int = 0) -> Admission:
         """Let a request in, perhaps after a wait; call what is returned when it is over.
 
-        `paid` says that the endpoint that will answer charges for it, `tokens` how many the request and its answer may
-        use at most. Raises `ApiError` (429) with the time after which a new try makes sense.
+        `tokens` is how many the request and its answer may use at most. Raises `ApiError` (429) with the time after
+        which a new try makes sense.
         """
         acquired: list[str] = []
+        rated = [one for one in limited if one[1].counts_rates]
         try:
             if any(limits.concurrency is not None for _, limits in limited):
                 # Who is over a rate need not wait for a slot.
-                self._check(limited, paid, tokens, count=False)
+                self.admit_now(rated, tokens=tokens, count=False)
             for name, limits in limited:
                 if limits.concurrency is not None:
                     await self._acquire_slot(name, limits.concurrency, limits.wait_ms)
                     acquired.append(name)
-            admission = self._check(limited, paid, tokens, count=True)
+            admission = self.admit_now(rated, tokens=tokens)
         except OSError as error:
             self.release(acquired)
             raise self._unknown(error) from None
@@ -117,39 +101,50 @@ class Limiter:
         if self._warned:
             log.info("what keys and routes have used is known again")
             self._warned = False
-        return Admission(self, acquired, *admission)
+        admission.slots = acquired
+        return admission
 
-    def admit_now(self, limited: Sequence[tuple[str, Limits]], *, tokens: int = 0) -> Admission:
-        """The same where no limit has a queue, and no cap on spending. Raises `OSError` too, where what was used is not
-        known."""
-        return Admission(self, (), *self._check(limited, False, tokens, count=True))
+    def admit_now(
+        self, rated: Sequence[tuple[str, Limits]], *, tokens: int = 0, count: bool = True
+    ) -> Admission:
+        """The same of limits of rates alone. With `count` the request is counted, for all names or for none. Raises
+        `OSError` too, where what was used is not known."""
+        places: list[str] = []
+        second = 0
+        if not rated:
+            return Admission(self, places, 0, 0)
+        rates = self._rates or self._opened()
+        rates.lock()
+        try:
+            # Inside: a worker that waited for the others must not reckon with a time from before.
+            now_s = time.monotonic()
+            if self.unsettled:
+                self._settle(rates, now_s)
+            shared = rates.words[IS_SHARED] != 0
+            counters = []
+            for name, limits in rated:
+                counter = rates.counter(name, now_s)
+                kind = counter.lacks(limits, tokens, shared=shared)
+                if kind is not None:
+                    raise _refusal(name, limits, counter, kind, tokens, now_s, shared=shared)
+                counters.append((name, limits, counter))
+            if count:
+                rates.words[USES] += 1
+                for name, limits, counter in counters:
+                    if limits.tokens_per_minute is None:
+                        second = counter.add(1, 0)
+                    else:
+                        places.append(name)
+                        second = counter.add(1, tokens, held=True)
+        finally:
+            rates.unlock()
+        return Admission(self, places, tokens, second)
 
-    def settle(self, names: Iterable[str], second: int, held: int, tokens: int) -> None:
-        """A request that reserved `held` tokens in `second` used `tokens`: counted with the next request that is let in
-        here, or with the next report. Until then what was reserved is counted."""
-        for name in names:
-            self._unsettled.append((name, second, held, tokens))
-
-    def take_unreported(self) -> UsageReport | None:
-        """What was used since the last call of any worker, None when nothing was."""
-        use = {}
-        if self._unsettled:
-            with contextlib.suppress(OSError), self._counting() as counted:
-                self._settle(counted, time.monotonic())
-        # Only what was counted since the last call: all that ever were would hold up the loop, and the other workers.
-        names, self._names = self._names, set()
-        if names:
-            try:
-                with self._counting() as counted:
-                    for name in names:
-                        if (unreported := counted(name).take_unreported()) != (0, 0):
-                            use[name] = unreported
-            except OSError:
-                self._names |= names
-        # Once it has heard of use, the recorder counts the gateways on the store, which share a concurrency.
-        report = UsageReport(int(time.time() // WINDOW_S), use) if use or self._shares_slots else None
-        self._shares_slots = False
-        return report
+    def settle(self) -> None:
+        """Count what answers used that no request came after."""
+        if self.unsettled:
+            with contextlib.suppress(OSError), (rates := self._opened()).locked():
+                self._settle(rates, time.monotonic())
 
     def learn(self, totals: UsageTotals) -> None:
         """How many gateways there are, and what all of them spent."""
@@ -161,48 +156,22 @@ class Limiter:
         """Dollars that each name has spent, on all gateways, today and in this month (UTC)."""
         return self._spent
 
-    def _counting(self) -> AbstractContextManager[Counted]:
-        """The counters. Raises `OSError`, here and when it is entered."""
+    def unpriced(self, name: str) -> str | None:
+        """The model of a charge to this name whose price is not known."""
+        return self._totals.unpriced.get(name)
+
+    def _opened(self) -> SharedRates:
+        """The counters. Raises `OSError`."""
         if self._rates is None:
-            assert self._folder is not None
             self._rates = SharedRates(self._folder)
-        return self._rates.counting()
+        return self._rates
 
-    def _settle(self, counted: Counted, now_s: float) -> None:
-        while self._unsettled:
-            name, second, held, tokens = self._unsettled[0]
-            counted(name).settle(second, held, tokens, now_s)
-            self._names.add(name)
-            self._unsettled.popleft()
-
-    def _check(
-        self, limited: Sequence[tuple[str, Limits]], paid: bool, tokens: int, *, count: bool
-    ) -> tuple[Sequence[str], int, int]:
-        """Whether all limits have room; with `count`, the request is counted, for all names or for none. Returns the
-        names whose tokens are limited, how many were reserved for each, and the second that they are counted in."""
-        if paid:
-            for name, limits in limited:
-                if limits.caps_spending:
-                    self._check_money(name, limits, datetime.now(UTC))
-        rated = [(name, limits) for name, limits in limited if limits.counts_rates]
-        if not rated:
-            return (), 0, 0
-        with self._counting() as counted:
-            # Inside: a worker that waited for the others must not reckon with a time from before.
-            now_s = time.monotonic()
-            if self._unsettled:
-                self._settle(counted, now_s)
-            shared = self._rates is not None and self._rates.is_shared
-            for name, limits in rated:
-                _check_rates(name, limits, counted(name), (1, max(1, tokens)), now_s, shared=shared)
-            if not count:
-                return (), 0, 0
-            second = 0
-            for name, limits in rated:
-                self._names.add(name)
-                reserved = tokens if limits.tokens_per_minute is not None else 0
-                second = counted(name).add(1, reserved, now_s, held=True)
-        return [name for name, limits in rated if limits.tokens_per_minute is not None], tokens, second
+    def _settle(self, rates: SharedRates, now_s: float) -> None:
+        while self.unsettled:
+            name, second, held, tokens = self.unsettled[0]
+            rates.counter(name, now_s).settle(second, held, tokens)
+            self.unsettled.popleft()
+        rates.words[USES] += 1
 
     def _unknown(self, error: OSError) -> ApiError:
         if not self._warned:
@@ -217,37 +186,8 @@ class Limiter:
             retry_after_s=1,
         )
 
-    def _check_money(self, name: str, limits: Limits, now: datetime) -> None:
-        shown = name.replace(":", " ")
-        model = self._totals.unpriced.get(name)
-        if model is not None:
-            raise ApiError(
-                429,
-                f"{shown} has a spend cap, and no price of {model[:100]} is known",
-                code="price_unknown",
-                type="insufficient_quota",
-            )
-        day, month = self._spent.get(name, (Decimal(0), Decimal(0)))
-        today = now.strftime("%Y-%m-%d")
-        if self._totals.day != today:
-            # Midnight has passed since the last totals came.
-            day, month = Decimal(0), month if self._totals.day[:7] == today[:7] else Decimal(0)
-        for most, used, what, ends in (
-            (limits.usd_per_day, day, "a day", _next_day(now)),
-            (limits.usd_per_month, month, "a month", _next_month(now)),
-        ):
-            if most is not None and used >= most:
-                raise ApiError(
-                    429,
-                    f"{shown} may spend {most} USD {what} (UTC), and has spent {used:.6f}",
-                    code="spend_cap_reached",
-                    type="insufficient_quota",
-                    retry_after_s=(ends - now).total_seconds(),
-                )
-
     async def _acquire_slot(self, name: str, concurrency: int, wait_ms: float) -> None:
         """Take a place, perhaps after a wait."""
-        self._shares_slots = True
         most = share_of(concurrency, self._totals.gateways, self._totals.rank)
         slots = self._slots_of(name)
         queue = self._waiting.setdefault(name, deque())
@@ -287,8 +227,7 @@ class Limiter:
     def _slots_of(self, name: str) -> Slots:
         existing = self._slots.get(name)
         if existing is None:
-            existing = LocalSlots() if self._folder is None else SharedSlots(self._folder, name)
-            self._slots[name] = existing
+            existing = self._slots[name] = Slots(self._folder, name)
         return existing
 
     def release(self, names: Iterable[str]) -> None:
@@ -306,34 +245,24 @@ def share_of(limit: int, gateways: int, rank: int) -> int:
     return limit // gateways + (rank < limit % gateways)
 
 
-def _next_day(now: datetime) -> datetime:
-    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _next_month(now: datetime) -> datetime:
-    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)
-
-
-def _check_rates(
-    name: str, limits: Limits, counter: RateCounter, need: tuple[int, int], now_s: float, *, shared: bool
-) -> None:
-    for kind, limit in ((REQUESTS, limits.requests_per_minute), (TOKENS, limits.tokens_per_minute)):
-        if limit is None:
-            continue
-        most, used = counter.most(kind, limit, shared=shared), counter.used(kind, now_s)
-        if used + need[kind] <= most:
-            continue
-        if kind == TOKENS and used < most and not counter.holds(now_s):
-            continue
-        counter.note_short(kind)
+def _refusal(
+    name: str, limits: Limits, counter: RateCounter, kind: int, tokens: int, now_s: float, *, shared: bool
+) -> ApiError:
+    counter.note_short(kind)
+    limit, need = (
+        (limits.tokens_per_minute, tokens or 1) if kind == TOKENS else (limits.requests_per_minute, 1)
+    )
+    assert limit is not None
+    most = counter.most(kind, limit) if shared else limit
+    free_in_s = counter.free_in_s(kind, most, need, now_s)
+    return ApiError(
+        429,
+        f"{name.replace(':', ' ')} may use {limit} {_KINDS[kind]} a minute",
+        code="rate_limit_exceeded",
+        type=_KINDS[kind],
         # What another gateway does not need comes within a second.
-        free_in_s = counter.free_in_s(kind, most, need[kind], now_s)
-        raise ApiError(
-            429,
-            f"{name.replace(':', ' ')} may use {limit} {_KINDS[kind]} a minute",
-            code="rate_limit_exceeded",
-            type=_KINDS[kind],
-            retry_after_s=1.0 if most < limit else free_in_s,
-            rate=RateState(kind=_KINDS[kind], limit=limit, remaining=max(0, most - used), reset_s=free_in_s),
-        )
+        retry_after_s=1.0 if most < limit else free_in_s,
+        rate=RateState(
+            kind=_KINDS[kind], limit=limit, remaining=max(0, most - counter.used(kind)), reset_s=free_in_s
+        ),
+    )

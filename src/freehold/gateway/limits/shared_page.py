@@ -16,58 +16,59 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
+WORD_BYTES = 8
 
 
 class SharedPage:
-    """A page of `size` bytes, zeros at first. Read and write `map` inside `locked`."""
+    """A page of `count` words, whole numbers of 64 bits and zeros at first. Each is read and written at once; what
+    belongs together is changed between `lock` and `unlock`."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, count: int) -> None:
         """Raises `OSError`."""
         self._path = path
-        self._size = size
-        self._file, self.map = self._opened(bytes(size))
+        self._size = count * WORD_BYTES
+        self._file, self._map = self._opened(bytes(self._size))
+        self.words = memoryview(self._map).cast("q")
 
     @contextmanager
-    def locked(self) -> Iterator[mmap.mmap]:
+    def locked(self) -> Iterator[None]:
         """Alone with the page. Raises what `lock` does."""
-        page = self.lock()
+        self.lock()
         try:
-            yield page
+            yield
         finally:
             self.unlock()
 
-    def lock(self) -> mmap.mmap:
-        """The page, which no other process changes until `unlock`. Raises `TimeoutError` when another process does not
-        release it within 20 ms, `OSError` when it is gone and no new one can be made."""
+    def lock(self) -> None:
+        """No other process changes the page until `unlock`. Raises `TimeoutError` when another process does not release
+        it within 20 ms, `OSError` when it is gone and no new one can be made."""
         _lock(self._file)
+        found = os.fstat(self._file)
+        if found.st_nlink and found.st_size >= self._size:
+            return
         try:
-            self._follow()
+            if found.st_size < self._size:
+                raise OSError(f"{self._path} was cut short")
+            self._exchange()
         except BaseException:
             self.unlock()
             raise
-        return self.map
 
     def unlock(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def _follow(self) -> None:
-        """Where the file was removed, go on with a new one; leaves the one that is in use locked."""
-        found = os.fstat(self._file)
-        if found.st_size < self._size:
-            raise OSError(f"{self._path} was cut short")
-        if found.st_nlink:
-            return
-        # The old lock is held: all writes to the old page have ended.
-        file, page = self._opened(self.map[:])
+    def _exchange(self) -> None:
+        """Go on with a new file, and leave it locked. The old one's lock is held: all writes to it have ended."""
+        file, page = self._opened(self._map[:])
         try:
             _lock(file)
         except BaseException:
             page.close()
             os.close(file)
             raise
-        self.map.close()
-        os.close(self._file)
-        self._file, self.map = file, page
+        self.close()
+        self._file, self._map = file, page
+        self.words = memoryview(page).cast("q")
 
     def _opened(self, content: bytes) -> tuple[int, mmap.mmap]:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -86,7 +87,8 @@ class SharedPage:
 
     def close(self) -> None:
         """Let go of the file; the page stays for the others."""
-        self.map.close()
+        self.words.release()
+        self._map.close()
         os.close(self._file)
 
 

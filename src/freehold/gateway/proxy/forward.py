@@ -205,16 +205,15 @@ async def _apply_limits(
     """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
     assert exchange.decision is not None
     if is_kept:
-        exchange.admission = await state.limiter.admit(limited, paid=False, tokens=0)
+        exchange.admission = await state.limiter.admit(limited)
         return
-    paid = state.config.charges(exchange.decision.target.endpoint)
     tokens = 0
     for _, limits in limited:
         if limits.tokens_per_minute is not None:
             tokens = spend.most_tokens(exchange.api_route.kind, exchange.body, exchange.bounds)
             break
     if exchange.admission is None:
-        exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
+        exchange.admission = await state.limiter.admit(limited, tokens=tokens)
     exchange.capped = [one for one in limited if one[1].caps_spending]
     exchange.metered = any(limits.counts_tokens for _, limits in limited)
 

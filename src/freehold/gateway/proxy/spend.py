@@ -52,22 +52,26 @@ async def reserve(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoin
     """Reserve the upper estimate of an answer's cost. Raises `ApiError` (429, 503)."""
     if not exchange.capped or not state.config.charges(endpoint.name):
         return
+    for name, _ in exchange.capped:
+        if (unpriced := state.limiter.unpriced(name)) is not None:
+            raise _unpriced(name, f"no price of {unpriced[:100]} is known")
+    name = exchange.capped[0][0]
     bounds = _bounds(exchange)
     if bounds.charged_tool is not None:
-        raise _unpriced(exchange, f"{bounds.charged_tool} is charged by the call, without a bound")
+        raise _unpriced(name, f"{bounds.charged_tool} is charged by the call, without a bound")
     context = (
         None if bounds.all_in_body and bounds.answer_tokens is not None else await _context(state, model)
     )
     most = _most(exchange, endpoint, model, bounds, context)
     nano = await _nano(state, most)
     if nano is None:
-        raise _unpriced(exchange, f"no price of {model[:100]} is known")
+        raise _unpriced(name, f"no price of {model[:100]} is known")
     state.ledger.reserve(exchange.capped, nano)
     exchange.reservation = Reservation(tuple(name for name, _ in exchange.capped), nano, most)
 
 
-def _unpriced(exchange: ProxyExchange, why: str) -> ApiError:
-    shown = exchange.capped[0][0].replace(":", " ")
+def _unpriced(name: str, why: str) -> ApiError:
+    shown = name.replace(":", " ")
     return ApiError(
         429, f"{shown} has a spend cap, and {why}", code="price_unknown", type="insufficient_quota"
     )

@@ -78,8 +78,7 @@ class WorkerState:
         self.upstreams = Upstreams(config, self.memory)
         self.spoken = SpokenApis(self.upstreams)
         self.health = HealthChecks(self.upstreams, self.preparer.trouble)
-        self.limiter = Limiter()
-        self.limiter.share(run_folder)
+        self.limiter = Limiter(run_folder)
         self.certificate: ServerCertificate | None = None
         """What clients are shown, where they connect over TLS."""
         self.recorder: RecorderClient | None = None
