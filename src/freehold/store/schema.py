@@ -7,6 +7,7 @@ import secrets
 from sqlalchemy import Connection, insert, inspect, select
 
 from freehold.errors import StoreError
+from freehold.store import words
 from freehold.store.tables import metadata, one_at_a_time, store_facts
 from freehold.types.record import content_id
 
@@ -23,9 +24,6 @@ _SQLITE = (
     "CREATE TRIGGER audit_only_at_the_end BEFORE INSERT ON audit "
     "WHEN NEW.number <= (SELECT coalesce(max(number), 0) FROM audit) "
     "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
-    # SQLite follows foreign keys only where each connection asks for it; a trigger cannot be forgotten.
-    "CREATE TRIGGER trace_facets_gone AFTER DELETE ON traces "
-    "BEGIN DELETE FROM trace_facets WHERE seq = old.seq; END",
 )
 _POSTGRESQL = (
     "CREATE FUNCTION freehold_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -34,7 +32,6 @@ _POSTGRESQL = (
     "FOR EACH ROW EXECUTE FUNCTION freehold_audit_refuse()",
     "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit "
     "FOR EACH STATEMENT EXECUTE FUNCTION freehold_audit_refuse()",
-    "CREATE INDEX trace_facets_words ON trace_facets USING gin (words)",
 )
 
 
@@ -52,6 +49,7 @@ def prepare(connection: Connection, where: str) -> None:
     metadata.create_all(connection)
     for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
         connection.exec_driver_sql(statement)
+    words.make(connection)
     facts = {"id": secrets.token_hex(16), "schema": SCHEMA}
     connection.execute(insert(store_facts), [{"name": name, "value": value} for name, value in facts.items()])
 
