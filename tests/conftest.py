@@ -1,6 +1,7 @@
 """Settings that all tests share."""
 
 import atexit
+import contextlib
 import gc
 import itertools
 import os
@@ -8,13 +9,18 @@ import shutil
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import settings
 from tests.documents import check
 
 from freehold.cli.documents import document
+from freehold.errors import FreeholdError
 from freehold.types.audit import change_source, change_why
+from freehold.workflows import trust
+from freehold.workflows.project import open_project
 
 # Collecting tests makes millions of objects that stay: to look through them for garbage takes as long as to make them.
 gc.disable()
@@ -28,6 +34,39 @@ settings.load_profile(os.environ.get("FREEHOLD_TEST_HYPOTHESIS", "freehold"))
 # What is made once for several tests has no test's own ledger of looks.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tests-of-freehold-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
+
+# What a test writes is its own: a project is trusted once it is opened.
+STRANGERS = trust.reach_of
+
+
+def _agreed(config, path, settings):
+    found = STRANGERS(config, path, settings)
+    if found.new:
+        trust.agree(path, found.all)
+    return msgspec.structs.replace(found, new=())
+
+
+trust.reach_of = _agreed
+
+
+def _trust_started(event: str, arguments: tuple) -> None:
+    """The same for the projects that a `freehold …` is started on."""
+    if event != "subprocess.Popen" or "freehold" not in (words := list(map(str, arguments[1]))):
+        return
+    folder, environment = Path(arguments[2] or "."), arguments[3] or os.environ
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "XDG_STATE_HOME"):
+            if name in environment:
+                patch.setenv(name, environment[name])
+            else:
+                patch.delenv(name, raising=False)
+        for place in {folder, *(folder / word.rpartition("=")[2] for word in words)}:
+            with contextlib.suppress(FreeholdError, OSError):
+                if "freehold.toml" in (place.name, *(one.name for one in place.glob("*.toml"))):
+                    open_project(place)
+
+
+sys.addaudithook(_trust_started)
 
 # A shell ignores SIGINT for what it runs in the background, and a process inherits that: what tests start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -102,3 +102,21 @@ def test_a_library_is_imported_by_its_first_use():
     here = late._Late("json", "prove", "computing")
     assert here.loads("[1]") == [1]
     assert not hasattr(here, "nothing_of_this_name")
+
+
+@pytest.mark.process
+def test_a_gateway_on_sqlite_starts_without_postgresql_and_without_what_prepares_requests(tmp_path):
+    """Of its main process and its recorder: a worker's modules are counted (`gateway/test_counts.py`)."""
+    loads = "import sys, freehold.workflows.shift.up, freehold.gateway.capture.recorder; print(*sys.modules)"
+    ran = run(tmp_path, loads)
+    assert ran.returncode == 0, ran.stderr
+    loaded = {".".join(name.split(".")[:3]) for name in ran.stdout.split()}
+    unwanted = {
+        "numpy",
+        "scipy",
+        "aiohttp",
+        "psycopg",
+        "sqlalchemy.dialects.postgresql",
+        "freehold.preparing",
+    }
+    assert not loaded & unwanted

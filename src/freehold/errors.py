@@ -5,6 +5,7 @@
     FreeholdError
     ├── UsageError            what was asked for cannot be done as asked; change the request
     │   ├── ConfigError       freehold.toml: unknown key, wrong type, missing table
+    │   │   └── UntrustedError what it has freehold run, read or call was not agreed to
     │   ├── InputError        a file that was handed in: missing, unreadable, malformed (path, line)
     │   └── UnknownModelError a model id nothing here knows
     ├── MissingExtraError     an optional part is not installed; install the named extra
@@ -25,8 +26,10 @@ A message names the thing, the value and the place; `hint` is the way out. The c
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -63,6 +66,23 @@ class UsageError(FreeholdError):
 
 class ConfigError(UsageError):
     """`freehold.toml` says something freehold does not understand."""
+
+
+class UntrustedError(ConfigError):
+    """`freehold.toml` has freehold run, read or call what its user has not agreed to."""
+
+    def __init__(self, path: Path, new: tuple[str, ...], all: tuple[str, ...]) -> None:
+        shown = os.path.relpath(path) if path.parent == Path.cwd() else str(path)
+        first = new[0].partition(" with ")[0].partition(" (sha256")[0]
+        project = "" if shown == path.name else f" --config {path.parent}"
+        super().__init__(
+            f"{shown} is not trusted: it {first}",
+            hint=f"freehold trust{project} shows {'it' if len(new) == 1 else f'all {len(new)}'}, and asks",
+        )
+        self.path = path
+        self.new = new
+        """What was not agreed to yet, a line each."""
+        self.all = all
 
 
 class InputError(UsageError):

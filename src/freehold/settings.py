@@ -38,6 +38,13 @@ SETTINGS: tuple[Setting, ...] = (
         "the one for state.",
     ),
     Setting("state", Path, None, "Folder for a project's state. Default: .freehold next to freehold.toml."),
+    Setting(
+        "trust",
+        str,
+        None,
+        "The hash that freehold trust shows: it agrees to what freehold.toml runs, reads and calls, where there is no "
+        "terminal to ask on. Several with commas between.",
+    ),
     Setting("database_url", str, None, "SQLAlchemy URL of the store. Default: SQLite in the state folder."),
     Setting("host", str, "127.0.0.1", "Address the gateway binds. Loopback unless you say otherwise."),
     Setting("port", int, 8420, "Port the gateway binds."),
@@ -89,6 +96,7 @@ class Settings:
 
     home: Path
     state: Path | None
+    trust: str | None
     database_url: str | None
     host: str
     port: int

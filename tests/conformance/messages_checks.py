@@ -101,7 +101,7 @@ def formats(ask: Clients) -> None:
     form = {"format": {"type": "json_schema", "schema": SCHEMA}}
     meets_schema(ask.message(output_config=form, max_tokens=120).content[0].text)
     made = ask.claude.messages.parse(
-        model=CHAT, max_tokens=120, messages=user(TEXT), output_format=Painted, temperature=0
+        model=CHAT, max_tokens=120, messages=user(TEXT), output_format=Painted, extra_body={"temperature": 0}
     )
     assert isinstance(made.parsed_output, Painted)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder
+from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder, with_words_first
 
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, MODEL, PACKED, TOKENIZER, read_manifest
 from freehold.encoders.pairs import NUMBERS, likeness
@@ -83,6 +83,21 @@ def test_a_request_has_the_views_of_the_manifest(tmp_path):
     np.testing.assert_allclose(alone.logits[0], heads["0.bias"], atol=1e-6)
     assert (both.tokens, alone.tokens, long) == (7, 3, TooLong(14))
     np.testing.assert_allclose(both.embedding, plain.run(["where"])[0].embedding, atol=1e-6)
+
+
+def test_what_words_are_sure_of_is_not_computed(tmp_path, monkeypatch):
+    with_words_first(tiny_encoder(tmp_path / "first"))
+    runner = load_runner(tmp_path / "first", threads=1, most_tokens=64)
+    computed = []
+    compute = runner._compute
+    monkeypatch.setattr(runner, "_compute", lambda tokens: computed.append(len(tokens)) or compute(tokens))
+    requests = [("where is it",), ("cancel it",), ("where " * 70,), ("",), "where is it"]
+    by_words, read, long, empty, text = runner.run(requests)
+    assert sum(computed) == 3, "two requests and the text whose vector is asked for"
+    assert by_words.logits[0].argmax() == 3 and read.logits[0].argmax() == 1
+    assert by_words.tokens == text.tokens and long == TooLong(72)
+    assert not by_words.embedding.any() and text.embedding.any()
+    np.testing.assert_allclose(empty.logits[0], runner.run([""])[0].logits[0], atol=1e-6)
 
 
 def test_a_long_text_is_read_in_pieces(tmp_path):

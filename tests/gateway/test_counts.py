@@ -14,8 +14,8 @@ import pytest
 pytestmark = pytest.mark.process
 BUDGETS = {
     "plain": {"calls": 31, "c_calls": 58, "functions": 31, "files": 13},
-    "limited": {"calls": 183, "c_calls": 244, "functions": 100, "files": 26},
-    "chunk": {"calls": 14, "c_calls": 10, "functions": 13, "files": 7},
+    "limited": {"calls": 74, "c_calls": 92, "functions": 65, "files": 20},
+    "chunk": {"calls": 6, "c_calls": 10, "functions": 6, "files": 6},
 }
 """For a plain request, one under a limit of requests and tokens, a chunk of a stream."""
 NOT_LOADED = {"jsonschema", "numpy", "scipy", "sqlalchemy", "zstandard"}

@@ -129,6 +129,19 @@ def test_nothing_scored_and_almost_nothing_scored_hold():
     assert "too_few_pairs" in tiny.reasons
 
 
+def test_input_that_says_little_has_an_outcome_all_the_same():
+    ties = [(0.5, 0.5)] * 50
+    assert run(ties, margin=0.02).verdict == "hold" and run(ties * 20, margin=0.02).verdict == "promote"
+    pairs = counted(both=480, wins=12, losses=8)
+    nameless, independent = run(pairs, clusters=[None] * 500), run(pairs)
+    assert (nameless.ci_low, nameless.n_groups) == (independent.ci_low, None), (
+        "users without ids are a user each"
+    )
+    assert run(counted(losses=200)).verdict == "reject"
+    unscored = run([(None, None)] * 200)
+    assert (unscored.verdict, unscored.reasons, unscored.ci_low) == ("hold", ("no_scored_pairs",), None)
+
+
 def test_a_second_look_cannot_promote():
     assert run(counted(both=1000), looks=2).reasons == ("repeated_look",)
 
@@ -144,8 +157,9 @@ def test_bad_columns_are_refused_by_name():
         compare_scores(["a", "b"], [1], [1, 1], DecisionRule(margin=0.1))
 
 
-def test_a_result_becomes_a_comparison_and_survives_json():
-    result = run(counted(both=90, wins=4, losses=6), slices={"x": ["1"] * 100})
+@pytest.mark.parametrize("clusters", [None, [str(row // 3) for row in range(100)]])
+def test_a_result_becomes_a_comparison_and_survives_json(clusters):
+    result = run(counted(both=90, wins=4, losses=6), slices={"x": ["1"] * 100}, clusters=clusters)
     comparison = Comparison.of(result, id="c", task="intents", incumbent="a", candidate="b", notes=("first",))
     again = msgspec.json.decode(msgspec.json.encode(comparison), type=Comparison)
     assert again == comparison

@@ -19,7 +19,6 @@ from freehold.types.preparation import ExampleIndex, Preparation
 from freehold.types.report import CandidateReport, Report
 from freehold.types.route import Limits
 from freehold.types.ruling import Obligation, duty_id
-from freehold.types.teaching import PseudoLabels, Teaching
 from freehold.types.training import Adapter, TrainingResult, WholeModel, as_made
 from freehold.types.verdict import Verdict
 
@@ -181,17 +180,6 @@ def test_counts_have_a_largest_and_usual_limits_no_problem():
 @pytest.mark.parametrize(("outcome", "code"), [("promote", 0), ("reject", 1), ("hold", 3)])
 def test_exit_codes_of_outcomes(outcome, code):
     assert Verdict(id="v", outcome=outcome, candidate="a", incumbent="b", reasons=()).exit_code == code
-
-
-LABELS = PseudoLabels(right_answers=100, pseudo=50, agreed=40)
-
-
-def test_all_of_it_in_lines():
-    teaching = Teaching(id="t", dataset_id="d", pseudo_labels=LABELS, texts=7)
-    assert teaching.lines[0] == LABELS.text
-    assert LABELS.text.startswith("40 of 50 answers of the incumbent")
-    assert teaching.lines[1].startswith("7 messages without a trusted answer are given to it")
-    assert Teaching(id="t", dataset_id="d").lines == ()
 
 
 @pytest.mark.parametrize(

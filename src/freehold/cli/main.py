@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import click
@@ -16,7 +17,7 @@ from freehold.cli import ending, reading
 from freehold.cli.output import echo, wants_json
 from freehold.cli.system import check_words, system_error, unix_error
 from freehold.cli.version import json_flag, version_option
-from freehold.errors import FreeholdError, nearest
+from freehold.errors import FreeholdError, UntrustedError, nearest
 
 reading.install()
 
@@ -153,6 +154,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "skill": Entry("freehold.cli.agents.skill:command", "Teach a coding agent how to use freehold"),
     },
     "This machine": {
+        "trust": Entry("freehold.cli.trust:command", "What freehold.toml may run, read and call: ask me"),
         "doctor": Entry(
             "freehold.cli.machine:doctor", "What is wrong here, or soon will be, and the way out"
         ),
@@ -327,6 +329,20 @@ def main() -> None:
         ending.end()
 
 
+def _command(color: bool | None) -> Any:
+    """Run the command; where its project is not trusted yet ask on a terminal, and run it then."""
+    # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
+    run = partial(cli.main, prog_name="freehold", standalone_mode=False, color=color)
+    try:
+        return run()
+    except UntrustedError as error:
+        from freehold.cli import trust
+
+        if not trust.agrees(error):
+            raise
+    return run()
+
+
 def _run() -> None:
     files.keep_private()
     if sys.stdin is None:  # closed by the caller; what is asked then ends as with an empty one
@@ -336,8 +352,7 @@ def _run() -> None:
     try:
         ending.listen(ended)
         check_words(sys.argv[1:])
-        # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
-        code = cli.main(prog_name="freehold", standalone_mode=False, color=color)
+        code = _command(color)
         damaged = _tell_damage(color)
         if isinstance(code, int) and code:
             sys.exit(code)

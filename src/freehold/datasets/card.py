@@ -116,7 +116,6 @@ def _done(card: DataCard) -> Iterator[str]:
             f"the incumbent's answer is right in {right['right']:,} of {right['scored']:,} samples that have a right "
             f"answer as well (scorer {right['scorer']}); {right['not_learned']:,} wrong ones are not learned from"
         )
-    yield from card.taught
     yield "training targets: " + ", ".join(f"{count:,} {name}" for name, count in card.targets_from.items())
 
 

@@ -32,8 +32,6 @@ class Building(NamedTuple):
     near_duplicates: NearDuplicates | None = None
     conflicts: Sequence[tuple[Sample, Sample, float]] = ()
     conflict_count: int = 0
-    derived_from: str | None = None
-    """The id of the dataset that it was made of, for one candidate."""
 
 
 def require(building: Building, splits: Sequence[SplitName]) -> None:
@@ -87,7 +85,6 @@ def write(
                 notes=notes,
                 incumbent_model=incumbent_model,
                 targets_from={"gold": counts["gold"], "incumbent": counts["incumbent"]},
-                derived_from=building.derived_from,
             )
             if (folder / MANIFEST).exists():
                 return dataset

@@ -42,6 +42,8 @@ class ServedHead(NamedTuple):
     weight: Array
     bias: Array
     words: Array | None = None
+    first: tuple[Array, Array] | None = None
+    """Weight [outputs, pieces] and bias of the head over words alone that answers first."""
 
 
 def is_encoder(path: Path) -> bool:
@@ -99,9 +101,11 @@ def read_words(folder: Path, manifest: EncoderManifest, heads: Iterable[ServedHe
         return None
     made = read(folder / WORDS)
     for head in heads:
-        if head.words is not None and head.words.shape != (len(head.bias), len(made.weights)):
+        for words in (head.words, None if head.first is None else head.first[0]):
+            if words is None or words.shape == (len(head.bias), len(made.weights)):
+                continue
             raise WeightsError(
-                f"{folder / WORDS} has {len(made.weights):,} pieces, and a head of {HEADS} {head.words.shape[-1]:,}",
+                f"{folder / WORDS} has {len(made.weights):,} pieces, and a head of {HEADS} {words.shape[-1]:,}",
                 hint="its files are of two encoders: train it again, or copy the whole folder",
             )
     return made
@@ -128,7 +132,13 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...
             )
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise WeightsError(f"{path}: head {number} has numbers that are not finite")
-        heads.append(ServedHead(field, weight, bias, tensors.get(f"{number}.words")))
+        first = None
+        if manifest.first is not None:
+            parts = tensors.get(f"{number}.first"), tensors.get(f"{number}.first_bias")
+            if parts[0] is None or parts[1] is None or parts[1].shape != bias.shape:
+                raise WeightsError(f"{path} has no head {number} over words alone")
+            first = parts[0], parts[1]
+        heads.append(ServedHead(field, weight, bias, tensors.get(f"{number}.words"), first))
     return tuple(heads)
 
 
@@ -173,6 +183,8 @@ def _check_fields(manifest: EncoderManifest, path: Path) -> None:
         problem = f"an answer of kind {manifest.answer} has one field of kind {_KIND_OF[manifest.answer]}"
     elif manifest.answer == "label" and not all(isinstance(label, str) for label in fields[0].labels):
         problem = "labels that are answered as they are must be texts"
+    elif manifest.first is not None and (not manifest.words or any(field.kind != "one" for field in fields)):
+        problem = "words alone answer fields of one label each"
     elif manifest.runs_on != "onnx" and any(field.kind == "copied" for field in fields):
         problem = (
             f"{manifest.runs_on} gives no vectors of tokens, which a field copied from the message needs"

@@ -69,6 +69,8 @@ class TooLong(NamedTuple):
 
 
 Reading = EncodedText | TooLong
+WordCounts: TypeAlias = tuple[list[int], list[float]]
+"""Places of the words that a request has, and how much each weighs there."""
 Text: TypeAlias = "str | tuple[str, ...]"
 """One text, or those of a request, one for each of the manifest's views."""
 
@@ -161,15 +163,46 @@ class EncoderRunner(ABC):
     def run(self, texts: Sequence[Text]) -> list[Reading]:
         """Read texts or requests, each text cut where it is longer than the encoder reads."""
         rows = [(one,) if isinstance(one, str) else one for one in texts]
+        counts = [([], []) if self._words is None else self._words.of(row) for row in rows]
+        # A vector is what a text alone is asked for.
+        found = [
+            None if isinstance(text, str) else self._by_words(row, each)
+            for text, row, each in zip(texts, rows, counts, strict=True)
+        ]
         # The first is read though it be empty; nothing is computed for others that are.
+        left = [row for row, done in zip(rows, found, strict=True) if done is None]
         distinct = list(
-            dict.fromkeys(one for row in rows for place, one in enumerate(row) if one or not place)
+            dict.fromkeys(one for row in left for place, one in enumerate(row) if one or not place)
         )
-        read = dict(zip(distinct, self._read(distinct), strict=True))
-        return [self._joined(row, [read[one] if one or not place else None for place, one in enumerate(row)])
-                for row in rows]  # fmt: skip
+        read = dict(zip(distinct, self._read(distinct), strict=True)) if distinct else {}
+        return [
+            done
+            or self._joined(row, [read[one] if one or not at else None for at, one in enumerate(row)], each)
+            for row, done, each in zip(rows, found, counts, strict=True)
+        ]
 
-    def _joined(self, texts: Sequence[str], views: Sequence[TextVectors | TooLong | None]) -> Reading:
+    def _by_words(self, texts: Sequence[str], counts: WordCounts) -> Reading | None:
+        """A request whose words alone say enough (`EncoderManifest.first`). Its vector is not known then."""
+        if self._manifest.first is None:
+            return None
+        places, values = counts
+        logits = []
+        for head in self._heads:
+            assert head.first is not None
+            weight, bias = head.first
+            made = weight[:, places] @ np.array(values, np.float32) + bias
+            warm = made.astype(np.float64) / head.field.temperature
+            if 1 / np.exp(warm - warm.max()).sum() < self._manifest.first:
+                return None
+            logits.append(made)
+        tokens = sum(self.count([text for text in texts if text] or [""]))
+        if tokens > self._most_tokens:
+            return TooLong(tokens)
+        return EncodedText(tokens, 0, np.zeros(self._manifest.width, np.float32), tuple(logits))
+
+    def _joined(
+        self, texts: Sequence[str], views: Sequence[TextVectors | TooLong | None], counts: WordCounts
+    ) -> Reading:
         there = [one for one in views if one is not None]
         tokens = sum(one.tokens for one in there)
         read = [one for one in there if isinstance(one, TextVectors)]
@@ -188,8 +221,7 @@ class EncoderRunner(ABC):
                 for one in (*views, None)[:2]
             ]
             vector = likeness(units[0], units[1], (*texts, "")[:2])
-        places, values = ([], []) if self._words is None else self._words.of(texts)
-        counts = np.array(values, np.float32)
+        places, values = counts
         return EncodedText(
             tokens=tokens,
             cut=sum(one.cut for one in read),
@@ -199,7 +231,7 @@ class EncoderRunner(ABC):
                 if at in read[0].of_tokens
                 else vector[: head.weight.shape[1]] @ head.weight.T
                 + head.bias
-                + (0 if head.words is None else head.words[:, places] @ counts)
+                + (0 if head.words is None else head.words[:, places] @ np.array(values, np.float32))
                 for at, head in enumerate(self._heads)
             ),
             spans=read[0].spans,

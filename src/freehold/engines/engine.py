@@ -15,7 +15,6 @@ import msgspec
 
 from freehold.engines import keys
 from freehold.errors import UsageError
-from freehold.preparing import request
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
 from freehold.types import strict
@@ -121,6 +120,8 @@ def check(plan: ServePlan, settings: Settings | None = None) -> None:
 
     Without `settings`, those of the environment count.
     """
+    from freehold.preparing import request  # late: a gateway without an engine prepares nothing
+
     request.check(plan)
     load(plan.engine).check(plan, settings or load_settings())
 

@@ -16,6 +16,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.late import np, special
+from freehold.stats.exact import crossing, score
 from freehold.stats.exact import z_quantile as z_quantile
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = "NDArray[np.float64]"
 
-_BISECTIONS = 56  # halves a bracket of width 2 to below 1e-16
+_PRECISE = 1e-15
 
 
 class Estimate(NamedTuple):
@@ -41,13 +42,11 @@ def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
     ``T = (b - c - n D) / sqrt(n (2 q + D (1 - D)))``; the inner bracket is `tango_variance`. It falls in the trial
     difference and rises in `wins`.
     """
-    b, c, n, trial = _columns(wins, losses, n, difference)
-    variance = _variance(b, c, n, trial)
-    numerator = b - c - n * trial
+    b, c, n, trial = (np.asarray(part, dtype=float) for part in (wins, losses, n, difference))
+    variance, numerator = tango_variance(b, c, n, trial), b - c - n * trial
     with np.errstate(divide="ignore", invalid="ignore"):
         value = numerator / np.sqrt(n * variance)
-    unbounded = np.copysign(np.inf, numerator)
-    value = np.where(variance <= 0, unbounded, value)
+    value = np.where(variance <= 0, np.copysign(np.inf, numerator), value)
     return np.asarray(np.where(numerator == 0, 0.0, value), dtype=float)
 
 
@@ -56,10 +55,7 @@ def tango_variance(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
 
     Never 0 for a trial difference other than 0, also where no pair is discordant. Arguments as `tango_statistic`.
     """
-    return _variance(*_columns(wins, losses, n, difference))
-
-
-def _variance(b: Floats, c: Floats, n: Floats, trial: Floats) -> Floats:
+    b, c, n, trial = (np.asarray(part, dtype=float) for part in (wins, losses, n, difference))
     quadratic = 2 * n
     linear = -b - c + (2 * n - b + c) * trial
     constant = -c * trial * (1 - trial)
@@ -67,38 +63,27 @@ def _variance(b: Floats, c: Floats, n: Floats, trial: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         # The second form avoids subtracting two nearly equal numbers when the linear term is positive.
         q = np.where(linear > 0, -2 * constant / (linear + root), (root - linear) / (2 * quadratic))
-        q = np.maximum(q, np.maximum(0.0, -trial))
-        return np.asarray(2 * q + trial * (1 - trial), dtype=float)
+    return np.asarray(2 * np.maximum(q, np.maximum(0.0, -trial)) + trial * (1 - trial), dtype=float)
 
 
-def _columns(*parts: Any) -> list[Floats]:
-    return [np.asarray(part, dtype=float) for part in np.broadcast_arrays(*parts)]
+def tango_limits(wins: float, losses: float, n: float, quantile: float) -> tuple[float, float]:
+    """Lower and upper limit of one table: the trial differences where T = +quantile, -quantile (n above 0).
 
-
-def tango_limits(wins: Any, losses: Any, n: Any, quantile: Any) -> tuple[Floats, Floats]:
-    """Lower and upper limits for arrays of tables: the trial differences where T = +quantile, -quantile.
-
-    `quantile` is z (independent pairs) or a t quantile (clusters). Every n must be above 0.
+    `quantile` is z (independent pairs) or a t quantile (clusters).
     """
-    b, c, n, z = (np.asarray(part, dtype=float) for part in np.broadcast_arrays(wins, losses, n, quantile))
-    estimate = (b - c) / n
+    wins, losses, n = float(wins), float(losses), float(n)  # numpy's numbers are slow one by one
+    estimate = (wins - losses) / n
 
-    def solve(low: Floats, high: Floats, target: Floats) -> Floats:
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            above = tango_statistic(b, c, n, middle) > target
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return (low + high) / 2
+    def solve(low: float, high: float, target: float) -> float:
+        return sum(crossing(lambda trial: score(wins, losses, n, trial) > target, low, high, _PRECISE)) / 2
 
-    lower = solve(np.full(b.shape, -1.0), estimate.copy(), z)
-    upper = solve(estimate.copy(), np.full(b.shape, 1.0), -z)
-    return np.where(c >= n, -1.0, lower), np.where(b >= n, 1.0, upper)
+    lower = -1.0 if losses >= n else solve(-1.0, estimate, quantile)
+    return lower, 1.0 if wins >= n else solve(estimate, 1.0, -quantile)
 
 
 def tango_ci(wins: float, losses: float, n: float, alpha: float = 0.025) -> Estimate:
     """Tango's score interval for the paired difference (n above 0). Never a point, even with total agreement."""
-    lower, upper = tango_limits(wins, losses, n, z_quantile(alpha))
-    return Estimate((wins - losses) / n, float(lower), float(upper))
+    return Estimate((wins - losses) / n, *tango_limits(wins, losses, n, z_quantile(alpha)))
 
 
 def wilson_limits(successes: float, n: float, alpha: float = 0.025) -> tuple[float, float]:

@@ -164,8 +164,7 @@ def clustered_binary_limits(
 def effective_limits(mean: ClusterMean, d: Floats, effect: float, alpha: float) -> tuple[float, float]:
     """Tango's limits of the signs of `d` at the number of pairs that a design effect leaves, with t in place of z."""
     wins, losses = np.count_nonzero(d > 0) / effect, np.count_nonzero(d < 0) / effect
-    low, high = tango_limits(wins, losses, mean.n / effect, np.array(t_quantile(alpha, mean.df)))
-    return float(low), float(high)
+    return tango_limits(wins, losses, mean.n / effect, t_quantile(alpha, mean.df))
 
 
 def clump_effect(mean: ClusterMean, discordant_clusters: int) -> float:

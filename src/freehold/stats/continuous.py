@@ -109,7 +109,7 @@ def _resample(d: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
         kind = np.uint16 if n <= 65_536 else np.uint32
         for start in range(0, resamples, rows):
             stop = min(start + rows, resamples)
-            picked = d.take(rng.integers(0, n, size=(stop - start, n), dtype=kind))
+            picked = d[rng.integers(0, n, size=(stop - start, n), dtype=kind)]
             sums[start:stop] = picked.sum(axis=1)
             squares[start:stop] = np.einsum("ij,ij->i", picked, picked)
     means = sums / n
@@ -232,10 +232,8 @@ def continuous_limits(
         parts["bounded_mean"] = bounded_mean_limits(d, reach=reach, alpha=alpha, seed=seed)
         method = "t and bounded mean"
     if np.count_nonzero(d) < FEW_NONZERO:
-        low, high = tango_limits(
-            np.count_nonzero(d > 0), np.count_nonzero(d < 0), n, np.array(z_quantile(alpha))
-        )
-        parts["few_nonzero"] = (float(low) * reach, float(high) * reach)
+        low, high = tango_limits(int((d > 0).sum()), int((d < 0).sum()), n, z_quantile(alpha))
+        parts["few_nonzero"] = (low * reach, high * reach)
         method += ", score limit on signs"
     return MeanLimits(
         max(-reach, min(low for low, _ in parts.values())),

@@ -29,8 +29,9 @@ from freehold.stats.rules import DecisionRule
 class Inference:
     """Limits of one set of differences with everything that explains them; None where it does not apply.
 
-    `parts` are all limits that were computed, by method. With clusters `mean` is the cluster-robust mean and
-    `design_effect` the one that was used. `is_corrected`: human labels corrected a judge's scores.
+    `parts` are all limits that were computed, by method; `p_reject` is asked for where these allow a reject. With
+    clusters `mean` is the cluster-robust mean and `design_effect` the one that was used. `is_corrected`: human labels
+    corrected a judge's scores.
     """
 
     method: str
@@ -101,7 +102,9 @@ def _binary(d: Floats, rule: DecisionRule) -> Inference:
         upper=limits[1],
         p_noninferiority=normal_cdf(-score(wins, losses, n, -rule.unit_margin)),
         p_exact=p_promote(wins, losses, n, rule.unit_margin) if guarded else None,
-        p_reject=p_reject(wins, losses, n, rule.unit_margin) if guarded else None,
+        p_reject=p_reject(wins, losses, n, rule.unit_margin)
+        if guarded and limits[1] < -rule.margin
+        else None,
         parts={"tango": limits},
     )
 

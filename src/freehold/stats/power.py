@@ -31,7 +31,9 @@ PLANNING_DISCORDANCES = (0.02, 0.05, 0.1, 0.2, 0.4)
 MOST_PAIRS = 10**12
 """What is planned up to: at more, the search would go on in steps below the precision of a float."""
 _CERTAIN = 1e6
-_SIMPSON = 400
+_SIMPSON, _SIMPSON_OF_A_BELL = 400, 100
+# Degrees of freedom from which the scale's density is a bell, so that a fourth of the steps is as exact.
+_BELL = 30
 _RULE_OF_THREE = 3.7  # -ln(0.025), rounded up: zero discordant pairs in n still allow 3.7 / n
 
 
@@ -190,14 +192,14 @@ def continuous_power(
 
 def _noncentral_t(df: int, noncentrality: float, t: float) -> float:
     """P(T <= t): the normal distribution function over the scale's density, by Simpson's rule."""
-    reach = 10 / math.sqrt(2 * df)
-    low, width = max(0.0, 1 - reach), (1 + reach - max(0.0, 1 - reach)) / _SIMPSON
+    reach, steps = 10 / math.sqrt(2 * df), _SIMPSON if df < _BELL else _SIMPSON_OF_A_BELL
+    low, width = max(0.0, 1 - reach), (1 + reach - max(0.0, 1 - reach)) / steps
     total = weights = 0.0
-    for step in range(_SIMPSON + 1):
+    for step in range(steps + 1):
         scale = low + width * step
         above = scale - 1
         log_density = (df - 1) * math.log1p(above) if scale > 0 else (0.0 if df == 1 else -math.inf)
-        weight = (1 if step in (0, _SIMPSON) else 4 if step % 2 else 2) * math.exp(
+        weight = (1 if step in (0, steps) else 4 if step % 2 else 2) * math.exp(
             log_density - df * above * (1 + above / 2)
         )
         weights += weight
@@ -207,8 +209,15 @@ def _noncentral_t(df: int, noncentrality: float, t: float) -> float:
 
 @lru_cache(maxsize=1024)
 def _t_quantile(df: int, alpha: float) -> float:
-    """The upper `alpha` quantile of Student's t."""
-    low, high = 0.0, 2 * z_quantile(alpha)
+    """The upper `alpha` quantile of Student's t, of a bell by Newton's steps."""
+    low = z_quantile(alpha)
+    if df >= _BELL:
+        height = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
+        for _ in range(6):
+            density = math.exp(height - (df + 1) / 2 * math.log1p(low * low / df))
+            low += (1 - alpha - _noncentral_t(df, 0.0, low)) / density
+        return low
+    high = 2 * low
     while _noncentral_t(df, 0.0, high) < 1 - alpha:
         low, high = high, 2 * high
     return crossing(lambda t: _noncentral_t(df, 0.0, t) < 1 - alpha, low, high, 1e-10 * high)[1]
@@ -302,10 +311,12 @@ def partial_credit_power(
     The t test and the test of losses too rare to be seen both ask for a mean above a limit: the higher one decides.
     Shares of the range.
     """
-    least = rare_loss_limit(n, margin, alpha)
-    rare = normal_cdf((true_difference - least) * math.sqrt(n) / sd)
     by_spread = continuous_power(n, sd=sd, margin=margin, true_difference=true_difference, alpha=alpha)
-    return min(rare, by_spread)
+    return min(_power_of_rare_losses(n, sd, margin, true_difference, alpha), by_spread)
+
+
+def _power_of_rare_losses(n: int, sd: float, margin: float, true_difference: float, alpha: float) -> float:
+    return normal_cdf((true_difference - rare_loss_limit(n, margin, alpha)) * math.sqrt(n) / sd)
 
 
 def partial_credit_n(
@@ -320,8 +331,8 @@ def partial_credit_n(
     """Smallest n whose `partial_credit_power` reaches the target, times `design_effect`. Raises as
     `noninferiority_n_continuous`."""
 
-    def reached(pairs: int) -> float:
-        return partial_credit_power(pairs, sd=sd, margin=margin, true_difference=true_difference, alpha=alpha)
+    def reached(pairs: int) -> float:  # by the spread it is, from the first n on that is tried here
+        return _power_of_rare_losses(pairs, sd, margin, true_difference, alpha)
 
     high = noninferiority_n_continuous(
         sd=sd, margin=margin, true_difference=true_difference, alpha=alpha, power=power
@@ -332,7 +343,8 @@ def partial_credit_n(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) >= power else (middle, high)
-    return ContinuousPlan(math.ceil(high * design_effect - 1e-9), reached(high))
+    found = partial_credit_power(high, sd=sd, margin=margin, true_difference=true_difference, alpha=alpha)
+    return ContinuousPlan(math.ceil(high * design_effect - 1e-9), found)
 
 
 def power_at(

@@ -118,9 +118,10 @@ def _score_limits(wins: Floats, losses: Floats, sizes: Floats, rule: DecisionRul
 
     Shape: (slices, 3).
     """
-    low, high = tango_limits(wins, losses, sizes, np.array(z_quantile(rule.alpha)))
+    tables = zip(wins.tolist(), losses.tolist(), sizes.tolist(), strict=True)
+    limits = np.array([tango_limits(b, c, n, z_quantile(rule.alpha)) for b, c, n in tables])
     p = special.ndtr(tango_statistic(wins, losses, sizes, -rule.harm_margin / rule.reach))
-    return np.column_stack([low * rule.reach, high * rule.reach, p])
+    return np.column_stack([limits * rule.reach, p])
 
 
 def _clustered(pairs: ScoredPairs, rows: Codes, rule: DecisionRule) -> tuple[float, float, float]:

@@ -252,24 +252,27 @@ def forget_ids(connection: Connection, gone: Collection[TraceHead]) -> None:
         connection.execute(delete(imported_traces).where(imported_traces.c.id == bindparam("name")), imported)
 
 
-def index_again(connection: Connection) -> None:
-    """Make the index of words again: of a store that was copied without it."""
+def index_again(connection: Connection, *, ids: bool = False) -> None:
+    """Make the index of words again, of a store that was copied without it; and the `ids`, of one that was recovered
+    without some blocks, whose traces may then be imported again."""
     words.make(connection)
+    if ids:
+        connection.execute(delete(trace_ids))
     last = 0
-    while rows := connection.execute(
-        _SELECT.where(trace_blocks.c.place > last, trace_blocks.c.closed)
-        .order_by(trace_blocks.c.place)
-        .limit(READ_AT_ONCE)
-    ).all():
-        read = ((row.place, [line.trace() for line in lines_of(row)]) for row in rows)
-        words.insert(
-            connection,
-            (
-                (place, set(chain.from_iterable(terms_of(one) for one in found if one)))
-                for place, found in read
-            ),
-        )
+    query = _SELECT.add_columns(trace_blocks.c.closed).order_by(trace_blocks.c.place).limit(READ_AT_ONCE)
+    while rows := connection.execute(query.where(trace_blocks.c.place > last)).all():
+        terms: list[tuple[int, set[str]]] = []
+        for row in rows:
+            found = [(line.place, trace) for line in lines_of(row) if (trace := line.trace())]
+            if ids and found:
+                insert_many(connection, trace_ids, [(id_key(trace.id), place) for place, trace in found])
+            if row.closed:
+                terms.append((row.place, set(chain.from_iterable(terms_of(trace) for _, trace in found))))
+        words.insert(connection, terms)
         last = rows[-1].place
+    if ids:
+        lost = imported_traces.c.place.not_in(select(trace_ids.c.place))
+        connection.execute(delete(imported_traces).where(lost))
 
 
 def name_of(row: Any) -> str:

@@ -8,14 +8,20 @@ from sqlalchemy import Connection, insert, inspect, select
 
 from freehold.errors import StoreError
 from freehold.store import words
-from freehold.store.tables import metadata, one_at_a_time, store_facts
+from freehold.store.tables import OPEN, metadata, one_at_a_time, store_facts
 from freehold.types.record import content_id
 
 SCHEMA = content_id([[str(one) for one in (t.name, *t.columns.keys())] for t in metadata.sorted_tables])[:8]
 """It follows from the tables' names and columns, so that no change of them can forget it."""
 _OF_ANOTHER = "unknown"
 _ADVISORY_LOCK = 0x66726565686F6C64  # "freehold"
+# Indexes of a part are written out: SQLAlchemy's would load both dialects to begin with, in every process of a gateway.
+_INDEXES = (
+    f"CREATE INDEX trace_blocks_open ON trace_blocks (place) WHERE {OPEN}",
+    "CREATE INDEX imported_traces_replaced ON imported_traces (place) WHERE replaced_at IS NOT NULL",
+)
 _SQLITE = (
+    *_INDEXES,
     "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit "
     "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
     "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit "
@@ -26,6 +32,7 @@ _SQLITE = (
     "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
 )
 _POSTGRESQL = (
+    *_INDEXES,
     "CREATE FUNCTION freehold_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN RAISE EXCEPTION 'the audit record only grows'; END $$",
     "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit "

@@ -31,7 +31,6 @@ metadata = MetaData()
 # SQLite counts rows by itself only in a column of type INTEGER.
 _Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
-_replaced = text("replaced_at IS NOT NULL")
 OPEN = "NOT closed"
 """Blocks that take more. As a condition it is written out: SQLite takes an index of a part only where it sees by the
 text that the part is meant (https://www.sqlite.org/partialindex.html, section 3)."""
@@ -62,7 +61,6 @@ trace_blocks = Table(
     Column("body", LargeBinary, nullable=False),
     # All but the body and `closed`: what is asked of all blocks is answered without their pages.
     Index("trace_blocks_facts", "at_min", "at_max", "recorded_at", "traces", "complete", "size_bytes"),
-    Index("trace_blocks_open", "place", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
 )
 """Traces in the order they arrived, up to `blocks.MOST` in a row. `place` is that of its first line: the place of a
 trace follows from its line, and that of one which is gone is an empty line. `recorded_at` is the latest date of what a
@@ -90,7 +88,6 @@ imported_traces = Table(
     Column("replaced_at", BigInteger),
     Index("imported_traces_origin", "origin", "place"),
     Index("imported_traces_row_key", "row_key"),
-    Index("imported_traces_replaced", "place", sqlite_where=_replaced, postgresql_where=_replaced),
 )
 """Of which row of which file a trace was imported, and when another one took its place."""
 

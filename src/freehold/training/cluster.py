@@ -116,7 +116,7 @@ def _fit(job: jobs.Job, ask: Callable[[int, FrameType | None], None]) -> None:
     try:
         start()
     except Exception as error:
-        # Ray waits half a minute for a node of its own, which a busy machine can take to start one.
+        # Ray ends a node of its own whose agent isn't up after 15 s, as on a busy machine (ray-project/ray#65983).
         if cluster.address or "timed out during startup" not in str(error):
             raise
         ray.shutdown()

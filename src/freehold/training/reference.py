@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -22,8 +22,6 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
 from freehold.types.model import Weights
 from freehold.types.record import Record
-
-T = TypeVar("T")
 
 
 class ReferenceQuery(Record, frozen=True, kw_only=True):
@@ -72,16 +70,8 @@ class ReferenceScores(Record, frozen=True, kw_only=True):
 def judge(job: ReferenceJob) -> list[ReferenceScores]:
     """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
     base.require()
-    return ask_child("freehold.training.reference", job, list[ReferenceScores])
-
-
-def ask_child(module: str, job: Record, answers: type[T]) -> T:
-    """What a child process (``python -m module``) answers to a job on its stdin.
-
-    Raises `TrainingError` with what it said last.
-    """
     done = subprocess.run(
-        [sys.executable, "-m", module],
+        [sys.executable, "-m", "freehold.training.reference"],
         input=msgspec.json.encode(job),
         capture_output=True,
         check=False,
@@ -91,7 +81,7 @@ def ask_child(module: str, job: Record, answers: type[T]) -> T:
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise TrainingError(f"the trainer's model could not be asked: {said[-1] if said else 'no word'}")
-    return msgspec.json.decode(done.stdout, type=answers)
+    return msgspec.json.decode(done.stdout, type=list[ReferenceScores])
 
 
 def _judge(job: ReferenceJob) -> list[ReferenceScores]:

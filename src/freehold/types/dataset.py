@@ -90,8 +90,6 @@ class Dataset(StoredRecord, frozen=True, kw_only=True):
     incumbent_model: str | None = None
     targets_from: dict[str, int] = {}
     """How many training targets are gold and how many are the incumbent's answers (its terms then count)."""
-    derived_from: str | None = None
-    """The id of the dataset whose training samples it changed for one candidate; None where it was built of traces."""
 
     def split(self, name: SplitName) -> Split:
         return next(split for split in self.splits if split.name == name)
@@ -178,8 +176,6 @@ class DataCard(Record, frozen=True, kw_only=True):
     first_conflicts: tuple[LabelConflict, ...]
     targets_from: dict[str, int]
     incumbent_model: str | None
-    taught: tuple[str, ...] = ()
-    """What was changed in the training samples for one candidate, of a dataset made of another."""
     incumbent_right: dict[str, Any] = {}
     """`scored` samples with both answers, `right` among them, `scorer`, and `not_learned`: answers set aside."""
     warnings: tuple[str, ...] = ()

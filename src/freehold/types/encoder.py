@@ -212,6 +212,9 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     words: bool = False
     """Whether heads have columns over words as well, ``{i}.words`` [labels, pieces]: ``words.json`` says which pieces
     of each view are known and how much each weighs."""
+    first: float | None = None
+    """From which probability heads over words alone answer, all fields of kind ``one``: ``{i}.first`` [labels, pieces]
+    and ``{i}.first_bias`` [labels]. What they are less sure of is read by the encoder. None: all is."""
     width: int
     answer: AnswerKind
     fields: tuple[FieldHead, ...]
@@ -286,6 +289,25 @@ class StageResult(Record, frozen=True, kw_only=True):
     seconds: float
 
 
+class PseudoLabels(Record, frozen=True, kw_only=True):
+    """What became of training samples whose only answer is the incumbent's: the `agreed` of them are learned, which
+    heads that learned the right answers do not contradict."""
+
+    right_answers: int
+    """Training samples with a right answer."""
+    pseudo: int
+    """Those with the incumbent's only."""
+    agreed: int
+
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        return (
+            f"{self.agreed:,} of {self.pseudo:,} answers of the incumbent to messages without a right one are learned "
+            f"from: heads that learned the {self.right_answers:,} right ones do not contradict them"
+        )
+
+
 class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     """The record of a trained encoder. `id` is the content id of its files and its making."""
 
@@ -314,4 +336,18 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     """All that were trained; `stage` is the one that was kept."""
     ended: EarlyEnd | None = None
     """Why not more was trained; None where every stage went to its end."""
+    pseudo_labels: PseudoLabels | None = None
+    """None where all answers are right ones, or too few are to judge the others by."""
+    texts: int = 0
+    """Messages without a trusted answer that were given to it; it learns from them where labels have few samples."""
     made_from: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What pages say of what it learned from besides right answers."""
+        given = (
+            f"{self.texts:,} messages without a trusted answer are given to it, for the stage that few samples a label "
+            "ask for"
+        )
+        judged = () if self.pseudo_labels is None else (self.pseudo_labels.text,)
+        return (*judged, given) if self.texts else judged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from freehold.types.dataset import Sample
 from freehold.types.record import Record, StoredRecord
 from freehold.types.verdict import CheckResult
 
@@ -54,13 +55,15 @@ class ScoreParity(Record, frozen=True, kw_only=True):
 class EncoderReference(Record, frozen=True, kw_only=True):
     """What a trained encoder answers to one sample where it is trained, in PyTorch.
 
-    `tokens` of the message were read; `probability` is that of the whole answer.
+    `tokens` of the message were read; `probability` is that of the whole answer; `right` is the trainer's judgement of
+    an answer to what was not taught (None: it was).
     """
 
-    sample_id: str
+    sample: Sample
     tokens: int
     answer: str
     probability: float
+    right: bool | None = None
 
 
 class ParityReport(StoredRecord, frozen=True, kw_only=True):

@@ -21,7 +21,6 @@ from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.selected import CandidateChoice, SelectionResult
 from freehold.types.standing import Regressions, Standing
-from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
 
@@ -49,8 +48,6 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
-    teaching: Teaching | None = None
-    """What it learned from besides right answers; None where that was nothing."""
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None

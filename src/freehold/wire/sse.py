@@ -113,12 +113,20 @@ class UsageFilter(WholeEvents):
 
     __slots__ = ()
 
+    def passes(self, data: bytes) -> bool:
+        """Whether these bytes go on as they came, as nearly all do."""
+        return (
+            not self._held
+            and data.endswith(b"\n\n")
+            and b'"choices":[]' not in data
+            and b'"choices": []' not in data
+        )
+
     def feed(self, data: bytes) -> bytes:
         """What to send on for the bytes that came; may be empty."""
-        is_whole = not self._held and data.endswith(b"\n\n")  # as nearly all come
-        whole = data if is_whole else super().feed(data)
-        if b'"choices":[]' not in whole and b'"choices": []' not in whole:
-            return whole
+        if self.passes(data):
+            return data
+        whole = super().feed(data)
         kept, start = [], 0
         for match in _BREAK.finditer(whole):
             event = whole[start : match.end()]

@@ -17,6 +17,7 @@ from freehold.errors import ConfigError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
 from freehold.types.config import AppConfig, ProjectConfig, parse, usable_name
+from freehold.workflows.trust import check_trusted
 
 log = logging.getLogger(__name__)
 CONFIG_NAME = "freehold.toml"
@@ -83,13 +84,14 @@ class Project:
         return replace(self, config=msgspec.structs.replace(self.config, serve=serve))
 
 
-def open_project(config: Path | None = None, *, must_exist: bool = False) -> Project:
+def open_project(config: Path | None = None, *, must_exist: bool = False, looks: bool = False) -> Project:
     """Open the project around `config` (default: `freehold.toml` here or in a folder above).
 
     Without a file a project with defaults is returned, named after the folder, unless `must_exist`. A file that was
-    found, not named, must be the caller's own or root's: it names programs that are run. The search ends at the home
-    folder, at the root of a repository, and where another file system begins.
-    Raises `ConfigError` for a file that is missing, unreadable, wrong or not to be trusted.
+    found, not named, must be the caller's own or root's. The search ends at the home folder, at the root of a
+    repository, and where another file system begins. What the file has freehold run, read and call must have been
+    agreed to, unless the caller only `looks`: at the file, the store and processes of this machine.
+    Raises `ConfigError` for a file that is missing, unreadable or wrong, `UntrustedError` for one not agreed to.
     """
     settings = load_settings()
     path = config
@@ -116,6 +118,8 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
         raise ConfigError(f"{path}: not valid UTF-8") from None
     read = with_addresses(parse(text, path=str(path)))
     _check_scorer(read.task.scorer, path)
+    if not looks:
+        check_trusted(read, path, settings)
     return Project(path.resolve().parent, read, settings, path)
 
 

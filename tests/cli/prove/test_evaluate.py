@@ -8,7 +8,7 @@ from tests.report.sample_mixture import mixture, refused
 from freehold.cli.prove.mixture_text import show_mixture
 from freehold.types.parity import ParityItem
 from freehold.workflows.prove import parity as workflow
-from freehold.workflows.prove.encoder_parity.judging import summarize
+from freehold.workflows.prove.encoder_parity import summarize
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ NOTHING_STORED = {
     "init", "import-config", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
     "dataset show",
     "scan", "retirements", "license rule",
-    "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost",
+    "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost", "trust",
     "catalog list", "catalog sync",
     "adapters list", "adapters export", "pull", "weights list",
     "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",

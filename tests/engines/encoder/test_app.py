@@ -222,7 +222,7 @@ async def test_a_response_format_that_the_answer_fits_is_taken(client_for):
     )
     await answer(client, "where", response_format={"type": "json_object"})
     wrong = chat("where", response_format=form(intent=text))
-    assert "$.urgency may not be there" in await refusal(client, wrong)
+    assert "$.urgency: it may not be there" in await refusal(client, wrong)
 
 
 async def test_an_empty_message_and_half_a_surrogate_pair_are_answered(client_for):

@@ -1,11 +1,14 @@
 """A tiny encoder, made without PyTorch: each word has a vector, a text is their mean, heads look for words."""
 
+import json
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from freehold.encoders.words import learn
 from freehold.files import write_json
 from freehold.types.encoder import EncoderManifest, FieldHead
 
@@ -114,3 +117,17 @@ def tiny_encoder(folder, *, answer="label", fields=(LABEL,), width=WIDTH, **more
     )  # fmt: skip
     write_json(folder / "encoder.json", manifest)
     return folder
+
+
+def with_words_first(folder, *, least=0.9):
+    """Let words answer first: whoever says "where" gets the last label, which the encoder would not say."""
+    manifest = json.loads((folder / "encoder.json").read_text())
+    words = learn([["where", "where", "it", "it"]])
+    tensors = load_file(folder / "heads.safetensors")
+    rows = len(tensors["0.bias"])
+    tensors["0.first"] = np.zeros((rows, len(words.weights)), np.float32)
+    tensors["0.first"][-1, words.known[0].index("=where")] = 20
+    tensors["0.first_bias"] = np.zeros(rows, np.float32)
+    save_file(tensors, folder / "heads.safetensors")
+    (folder / "words.json").write_bytes(words.as_json())
+    write_json(folder / "encoder.json", {**manifest, "words": True, "first": least})

@@ -108,3 +108,11 @@ def test_json_fields_keeps_to_the_schema_of_the_request():
     assert given.format_ok
     with pytest.raises(ConfigError, match="not a valid JSON schema"):
         score("json_fields", "{}", "{}", schema={"type": "nonsense"})
+
+
+def test_json_fields_weights_that_sum_to_nothing_score_nothing():
+    zero = {"overall": "mean", "weights": {"a": 0, "b": 0}}
+    given = score("json_fields", '{"a": 2}', '{"a": 1, "b": 2}', **zero)
+    assert given.value is None and given.reason.endswith("no field that counts is in this answer")
+    assert value("json_fields", "{}", "{}", **zero) == 1.0, "nothing was wanted"
+    assert value("json_fields", '{"c": 1}', '{"a": 1}', **zero) == 0.0, "invented fields weigh as others"

@@ -115,6 +115,15 @@ class _Upstream(PlainClient):
         return connection
 
 
+class Told(NamedTuple):
+    """What a client of the gateway is sent for a request, whether it is told that this is all, and what a trace of it
+    would hold."""
+
+    data: bytes
+    whole: bool
+    kept: bytes
+
+
 class Play(NamedTuple):
     """What the endpoint does when it is asked: send `parts`, and then perhaps end or lose the connection."""
 
@@ -123,8 +132,8 @@ class Play(NamedTuple):
     hide_usage: bool
 
 
-async def _ask(client: PlainClient, hide_usage: bool) -> tuple[bytes, bool]:
-    """What a client of the gateway is sent for a request, and whether it is told that this is all."""
+async def _ask(client: PlainClient, hide_usage: bool) -> Told:
+    """One request of a client of the gateway."""
     asked = _Client()
     request = Request(asked, "POST", "/v1/chat/completions", "", [], {}, complete=True)
     exchange = new_exchange(API_ROUTES["/v1/chat/completions"], asked.memory)
@@ -137,12 +146,12 @@ async def _ask(client: PlainClient, hide_usage: bool) -> tuple[bytes, bool]:
             await response.close()
             exchange.held.release()
     except (TransportError, UpstreamFailure, ApiError):
-        return b"", False
+        return Told(b"", whole=False, kept=b"")
     whole = request.end_response()
-    return asked.written, whole
+    return Told(asked.written, whole, b"".join(exchange.chunks))
 
 
-async def _played(plays: list[Play]) -> list[tuple[bytes, bool]]:
+async def _played(plays: list[Play], *, turns: int = 1) -> list[Told]:
     client = _Upstream()
     told = []
     for play in plays:
@@ -152,7 +161,8 @@ async def _played(plays: list[Play]) -> list[tuple[bytes, bool]]:
         for part in play.parts:
             if not connection.transport.is_closing():
                 connection.data_received(part)
-                await asyncio.sleep(0)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
         if play.end != "stays" and not connection.transport.is_closing():
             connection.transport.close()
             connection.connection_lost(None if play.end == "ends" else ConnectionResetError())
@@ -177,9 +187,9 @@ async def _played(plays: list[Play]) -> list[tuple[bytes, bool]]:
     return told
 
 
-def check(play: Play, told: tuple[bytes, bool]) -> None:
+def check(play: Play, told: Told) -> None:
     """Compare what a client was told with what the endpoint said."""
-    data, whole = told
+    data, whole, kept = told
     said = read_answer(b"".join(play.parts), ended=play.end == "ends")
     got = read_answer(data, ended=False)
     if got is None:
@@ -193,6 +203,8 @@ def check(play: Play, told: tuple[bytes, bool]) -> None:
         return  # in the place of a part that cannot be read
     elif got != said and not (said.streamed and play.hide_usage and got[::2] == said[::2]):
         raise AssertionError(f"the client is told {got}, the endpoint said {said}")
+    elif kept != said.body:
+        raise AssertionError(f"a trace would hold {kept!r}, the endpoint said {said}")
 
 
 _STATUSES = (
@@ -268,9 +280,45 @@ def exchanges(data: bytes) -> None:
         check(play, told)
 
 
+def streams(data: bytes) -> None:
+    """A long stream, most of it in reads that end where a chunk does: those pass on without a parser. A second one
+    follows on the same connection."""
+    draw = Draw(data)
+    plays = []
+    for _ in range(2):
+        sent = [draw.one_of(_STREAM_HEADS)]
+        for _ in range(draw.below(24)):
+            events = b"".join(draw.one_of(_EVENTS) for _ in range(1 + draw.below(2))) or b"x"
+            chunk = b"%x\r\n%b\r\n" % (len(events), events)
+            match draw.below(12):
+                case 0:
+                    sent += [part for part in pieces(draw, chunk) if part]
+                case 1:
+                    sent[-1] += chunk
+                case 2:
+                    sent.append(flipped(draw, chunk))
+                case _:
+                    sent.append(chunk)
+        sent += draw.one_of(((b"0\r\n\r\n",), (b"0\r\n", b"\r\n"), (b"0\r\nx: y\r\n\r\n",), ()))
+        end, hide_usage = draw.one_of(("stays", "ends", "breaks")), draw.below(2) == 1
+        plays.append(Play([part for part in sent if part], end, hide_usage))
+    for play, told in zip(plays, _loop.run_until_complete(_played(plays, turns=4)), strict=True):
+        check(play, told)
+
+
+_STREAM_HEADS = tuple(
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n%btransfer-encoding: chunked\r\n\r\n" % more
+    for more in (b"", b"", b"connection: close\r\n", b"content-encoding: gzip\r\n")
+)
 _loop = asyncio.new_event_loop()
 
 TARGETS = (
+    Target(
+        "streams",
+        streams,
+        "long streams of an endpoint, in reads of all kinds, on their way to a client",
+        tuple(bytes([n, 23, *((n * m) % 256 for m in range(60))]) for n in range(12)),
+    ),
     Target(
         "upstream",
         exchanges,

@@ -132,10 +132,10 @@ def test_arms_are_drawn_once_a_request(model):
 
 
 @pytest.mark.parametrize("key", ["limited", "tokens"])
-def test_limits_let_no_more_through_and_bill_alike(key):
+def test_limits_let_no_more_through(key):
     seen = same([ask({**CHAT, "max_tokens": 40}, key=f"fh-{key}")] * 8)
     assert {answer[9:12] for answer in seen.answers} == {b"200", b"429"}
-    assert (len(seen.bills) > 0) == (key == "tokens")
+    assert not seen.bills  # only names with a spend cap are billed
 
 
 @pytest.mark.parametrize("status", ["200 OK", "500 Oh"])

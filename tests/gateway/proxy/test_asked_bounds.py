@@ -4,14 +4,18 @@ import json
 
 import pytest
 
-from freehold.gateway.proxy.asked_bounds import bounds_of
+from freehold.gateway.proxy.asked_bounds import bounds_of, bounds_of_text
 from freehold.wire.ambiguity import unambiguous
 
 TEXT = {"role": "user", "content": [{"type": "text", "text": "hi"}]}
 
 
 def bounds(**asked):
-    return bounds_of(json.dumps(asked).encode())
+    body = json.dumps(asked).encode()
+    found = bounds_of(body)
+    if (text := bounds_of_text(body)) is not None:
+        assert text == found._replace(charged_tool=None)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,8 @@ def test_what_is_not_known_to_be_text_may_fill_the_context(asked):
 
 def test_a_name_that_is_escaped_is_the_same_name():
     assert not bounds_of(b'{"input":"hi","previous_respons\\u0065_id":"r"}').all_in_body
+    assert bounds_of_text(b'{"input":"hi","previous_respons\\u0065_id":"r"}') is None
+    assert bounds_of_text(b'{"messages":[{"content":[{"typ\\u0065":"image"}]}]}') is None
     assert not bounds_of(b"{").all_in_body and not bounds_of(b"[" * 100_000).all_in_body
 
 

@@ -1,3 +1,7 @@
+import random
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -46,6 +50,39 @@ def test_several_that_write_at_once_fill_blocks_one_after_another(url):
             assert set(connection.execute(query).scalars()) == {16}
         first = trace(0).at
         assert traffic(store.database, since=first, until=trace(3000).at).incumbent.requests == 600
+
+
+WRITER = """
+import sys
+from tests.store.examples import trace
+from freehold.store import open_store
+with open_store(sys.argv[1]) as store:
+    for number in range(int(sys.argv[2]), 100_000, 7):
+        store.add_traces(trace(one, id=f"t{one}") for one in range(number, number + 7))
+        print(number + 7, flush=True)
+"""
+
+
+@pytest.mark.process
+def test_a_writer_that_is_killed_leaves_whole_batches_that_are_found_by_all_ways(url):
+    drawn, stored = random.Random(13), 0
+    for _ in range(4):
+        script = [sys.executable, "-c", WRITER, url, str(stored)]
+        with subprocess.Popen(script, stdout=subprocess.PIPE) as writer:
+            told = [int(writer.stdout.readline()) for _ in range(drawn.randint(3, 9))]
+            time.sleep(drawn.uniform(0, 0.03))
+            writer.kill()
+            told += map(int, writer.stdout.read().splitlines())
+        with open_store(url) as store:
+            store.try_to_add()  # waits for a server that is still about the last batch
+            here = [one.id for one in store.traces()]
+            assert here == [f"t{number}" for number in range(len(here))]
+            assert len(here) - told[-1] in (0, 7) and store.count_traces() == len(here)
+            assert set(store.get_traces(here)) == set(here)
+            said = search(store.database, TraceQuery(text="paket", most=9999), read_within_s=60).traces
+            assert len(said) == len(here)
+        assert check(url).healthy
+        stored = len(here)
 
 
 def test_a_trace_that_is_gone_leaves_the_others_their_places(store):

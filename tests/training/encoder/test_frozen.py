@@ -98,6 +98,27 @@ def test_words_are_read_besides_embeddings_where_the_two_beat_either():
     assert 60 < baseline.right < 80
 
 
+@pytest.mark.parametrize(("right", "answers"), [(1.0, True), (0.9, False)])
+def test_words_answer_first_what_costs_nothing(right, answers):
+    rng = np.random.default_rng(0)
+    head = heads.FittedHead(np.zeros((3, 0), "f4"), np.zeros(3, "f4"), words=np.zeros((3, 2), "f4"))
+    sure = np.repeat(np.array([0.95, 0.3]), 500) + 0.01 * rng.random(1000)
+    by_words = rng.random(1000) < np.where(sure > 0.5, right, 0.3)
+    by_encoder = rng.random(1000) < np.where(sure > 0.5, 0.97, 0.9)
+    words_alone = frozen.Fitted((head,), by_words, sure=sure)
+    after = frozen.Fitted((head,), by_encoder, sure=np.full(1000, 0.9))
+    both, first = frozen.words_first(FORM, words_alone, after)
+    if answers:
+        here = sure >= first.least
+        assert first.share == here.mean() >= 0.5
+        assert not (by_encoder & ~by_words)[here].any() and both.right > after.right
+        assert (both.hits == np.where(here, by_words, by_encoder)).all()
+    else:
+        assert (both, first) == (after, None)
+    few = frozen.Fitted((head,), by_words[:900], sure=sure[:900])
+    assert frozen.words_first(FORM, few, after._replace(hits=by_encoder[:900], sure=sure[:900]))[1] is None
+
+
 def test_an_empty_text_of_a_further_view_is_zeros():
     examples = Examples(["a", "b"], [(), ()], [("", "c"), ("d", "")])
     made = frozen.embedded(lambda texts: np.array([[ord(one), 1] for one in texts], dtype="f4"), examples, 3)

@@ -1,9 +1,6 @@
-"""Heads against an incumbent's answers: on embeddings made up here, and in a child process with a tiny base."""
+"""Heads against an incumbent's answers, on embeddings made up here."""
 
-import msgspec
 import numpy as np
-import pytest
-from tests.training.encoder.conftest import KINDS, label_samples, sample, write_dataset
 
 from freehold.training.encoder import pseudo
 from freehold.training.encoder.answers import FieldForm
@@ -30,32 +27,6 @@ def test_answers_that_heads_contradict_are_doubted():
     assert not doubted[taught.right].any(), "what is known to be right is never doubted"
     assert doubted[wrong].mean() > 0.8
     assert doubted[~wrong].mean() < 0.05
-
-
-def of_the_incumbent(one, answer):
-    return msgspec.structs.replace(one, gold=None, incumbent=answer)
-
-
-@pytest.mark.process
-@pytest.mark.timeout(300)
-def test_a_child_process_names_the_samples_that_are_doubted(tmp_path, base_weights):
-    labels = list(KINDS)
-    others = [
-        of_the_incumbent(
-            sample(500 + n, f"{list(KINDS.values())[n % 3]} {n % 7}", ""), labels[(n + (n < 6)) % 3]
-        )
-        for n in range(60)
-    ]
-    dataset = write_dataset(tmp_path / "data", [*label_samples(60), *others], [])
-    found = pseudo.judge(pseudo.AgreementJob(dataset=dataset, base=base_weights, threads=1))
-    assert (found.right_answers, found.pseudo) == (60, 60)
-    assert set(found.doubted) == {f"s{500 + n}" for n in range(6)}
-
-
-def test_too_few_say_nothing(tmp_path, base_weights):
-    dataset = write_dataset(tmp_path / "data", label_samples(60), [])
-    found = pseudo.agreement(pseudo.AgreementJob(dataset=dataset, base=base_weights))
-    assert (found.pseudo, found.doubted) == (0, ())
 
 
 def moons(count=120):

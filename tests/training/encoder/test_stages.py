@@ -1,5 +1,6 @@
 """Whole runs in this process; the exported graph is stood in for where it is not what is looked at."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.training.encoder.conftest import KINDS, json_samples, label_samples, 
 from freehold.errors import UsageError
 from freehold.training import encoder
 from freehold.training.encoder import output, stages, tuned
+from freehold.training.encoder.job import DOUBTED
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderLimits
 
@@ -24,7 +26,6 @@ def _quick(monkeypatch):
         (folder / output.TOKENIZER).write_text("{}")
 
     monkeypatch.setattr(output, "export", export)
-    monkeypatch.setattr(output, "_check", lambda *arguments: None)
     monkeypatch.setattr(tuned, "CONTRAST_STEPS", 6)
     monkeypatch.setattr(tuned, "MOST_PASSES", 3)
 
@@ -141,6 +142,31 @@ def test_texts_without_an_answer_are_learned_from(job_of):
     texts = [f"{text} lamp {n}" for n in range(6) for text in KINDS.values()]
     made, _ = ran(job_of(label_samples(24), unlabelled=texts))
     assert (made.stage, made.manifest.normalize) == ("contrastive", False)
+
+
+def test_answers_of_the_incumbent_that_heads_contradict_are_not_learned(job_of):
+    def answered(labels):
+        rows = [sample(500 + n, f"{list(KINDS.values())[n % 3]} {n % 7}", "") for n in range(60)]
+        return [
+            msgspec.structs.replace(one, gold=None, incumbent=said)
+            for one, said in zip(rows, labels, strict=True)
+        ]
+
+    labels = list(KINDS)
+    others = answered([labels[(n + (n < 6)) % 3] for n in range(60)])
+    job = job_of([*label_samples(60), *others], unlabelled=["where is the lamp"], stage="frozen")
+    made, said = ran(job)
+    assert json.loads((Path(job.run_dir) / DOUBTED).read_text()) == [f"s{500 + n}" for n in range(6)]
+    assert (made.train_samples, made.texts) == (114, 7)
+    assert made.lines[0] in said
+    assert made.lines[0].startswith(
+        "54 of 60 answers of the incumbent to messages without a right one are learned"
+    )
+    assert made.lines[1].startswith("7 messages without a trusted answer are given to it")
+    assert made.stages[0].right + made.stages[0].asked == 2 * 114, "words learn of the others no more"
+
+    made, _ = ran(job_of([*label_samples(30), *others], stage="frozen"))
+    assert (made.train_samples, made.lines) == (90, ()), "too few right answers cannot judge"
 
 
 def test_a_stage_that_is_asked_for_is_kept(job_of):

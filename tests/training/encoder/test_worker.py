@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests.training.encoder.conftest import json_samples, label_samples, sample, write_dataset
 
-from freehold.errors import TrainingError, UsageError
+from freehold.errors import UsageError
 from freehold.training import encoder
-from freehold.training.encoder.reference import TUNED, EncoderReferenceJob, answers_of, judge
+from freehold.training.encoder import reference
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
 from freehold.workflows.weights.pull import NO_WEIGHTS
@@ -74,12 +74,6 @@ def of_fields(tmp_path_factory, base_weights):
     return made(folder, base_weights, json_samples(120), json_samples(60, 300))[0]
 
 
-def job_of(model, base, samples):
-    return EncoderReferenceJob(
-        encoder=model, base=base, samples=tuple((one.id, one.messages) for one in samples), threads=1
-    )
-
-
 def test_labels(labelled, base_weights):
     model, events = labelled
     assert model is not None
@@ -96,43 +90,34 @@ def test_labels(labelled, base_weights):
     assert json.loads((Path(model.path) / "encoder.json").read_text())["version"] == 1
 
 
-def test_what_the_trainers_model_answers_is_what_its_files_and_its_child_answer(labelled, base_weights):
+def test_what_the_trainers_model_answers_is_kept_and_is_what_its_files_answer(labelled):
     model, _ = labelled
-    held = label_samples(9, 500)
-    job = job_of(model, base_weights, held)
-    found = answers_of(job)
-    manifest, logits, _ = answered(Path(model.path), [one.messages[1].content for one in held])
-    given = [manifest.fields[0].labels[at] for at in logits[0].argmax(axis=1)]
-    assert [one.answer for one in found] == given == [one.gold for one in held]
-    for one, row in zip(found, logits[0], strict=True):
+    found = reference.read(model)
+    assert [one.sample.id for one in found[:45]] == [one.id for one in label_samples(45, 100)]
+    assert len(found) == 105 and {one.right for one in found[45:]} == {None}, "what was taught judges nothing"
+    assert sum(one.right for one in found[:45]) == model.validation_right
+    manifest, logits, _ = answered(Path(model.path), [one.sample.messages[1].content for one in found[:9]])
+    assert [one.answer for one in found[:9]] == [
+        manifest.fields[0].labels[at] for at in logits[0].argmax(axis=1)
+    ]
+    for one, row in zip(found, logits[0], strict=False):
         shares = np.exp(row / manifest.fields[0].temperature)
         assert one.probability == pytest.approx(float(shares.max() / shares.sum()), abs=1e-4)
-    assert judge(job) == found
 
 
-def test_fields_lists_and_copies(of_fields, base_weights):
+def test_fields_lists_and_copies(of_fields):
     assert [field.kind for field in of_fields.manifest.fields] == ["one", "copied", "several"]
     assert of_fields.manifest.separators == (", ", ": ")
     assert of_fields.validation_right >= 50
     manifest, logits, named = answered(Path(of_fields.path), ["where is my order now number 1234"])
     assert manifest.fields[0].labels[logits[0].argmax()] == "order_status"
     assert named["token_embeddings"].shape[2] == manifest.width
-    held = json_samples(12, 500)
-    found = answers_of(job_of(of_fields, base_weights, held))
-    told, golds = [json.loads(one.answer) for one in found], [json.loads(one.gold) for one in held]
+    found = reference.read(of_fields)
+    told = [json.loads(one.answer) for one in found]
+    golds = [json.loads(one.sample.gold) for one in found]
     assert [one["intent"] for one in told] == [one["intent"] for one in golds]
     assert all(one["order"] is None or one["order"].isdigit() for one in told)
     assert all(0 < one.probability <= 1 for one in found)
-
-
-def test_tuned_weights_that_are_gone_are_told(labelled, base_weights):
-    model = msgspec.structs.replace(labelled[0], stage="tuned")
-    (Path(model.path) / "run" / TUNED).unlink(missing_ok=True)
-    job = job_of(model, base_weights, label_samples(3, 500))
-    with pytest.raises(TrainingError, match="is gone"):
-        answers_of(job)
-    with pytest.raises(TrainingError, match=r"the trainer's model could not be asked: .*is gone"):
-        judge(job)
 
 
 def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights):
@@ -146,9 +131,7 @@ def test_words_alone_are_a_student_as_any_other(tmp_path):
     assert set(model.files) == {"encoder.json", "heads.safetensors", "words.json"}
     assert model.validation_right >= 43 and model.calibration_error < 0.2
     assert any(event.message.startswith("words: ") for event in events if event.kind == "eval")
-    held = label_samples(9, 500)
-    found = answers_of(job_of(model, NO_WEIGHTS, held))
-    assert [one.answer for one in found] == [one.gold for one in held]
+    assert sum(one.right for one in reference.read(model)[:45]) == model.validation_right
 
 
 def test_words_alone_copy_nothing(tmp_path):

@@ -103,9 +103,6 @@ def test_evidence_is_held_against_what_is_in_the_store(tmp_path):
         store.put(dataset)
         store.put(PLAN)
         assert stale() == ()
-        derived = msgspec.structs.replace(dataset, id="f" * 32, derived_from=dataset.id)
-        store.put(derived)
-        assert stale() == (), "what was made of it for one candidate is no other dataset"
         assert stale(msgspec.structs.replace(TASK, margin=0.05)) == (
             "what counts as right was changed ([task])",
         )

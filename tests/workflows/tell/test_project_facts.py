@@ -74,7 +74,7 @@ def test_a_project_is_told_step_by_step_as_its_store_fills(project):
         store.add_traces([trace(1), trace(2)])
     assert facts(project).traces == 2 and journey_of(None, at=AT).stage == "imported"
     dataset = sample.report().dataset
-    put(project, dataset, msgspec.structs.replace(dataset, id="f" * 32, derived_from=dataset.id))
+    put(project, dataset)
     built = facts(project)
     assert (built.dataset_id, built.train, built.held_out) == (dataset.id, 906, 246)
     assert (built.incumbent, str(built.retires)) == ("gpt-4o", "2027-01-14")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY
+from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY, with_words_first
 from tests.workflows.train.owned import owned_encoder
 
 from freehold.encoders.answers import answer
@@ -110,6 +110,20 @@ def test_the_example_reads_words(project):
     told = answer(read_manifest(Path(made.path)), read, texts[0])
     ((label, share),) = ast.literal_eval(asked(made.path, *texts)[0].strip()).items()
     assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
+
+
+def test_the_example_lets_words_answer_first(project):
+    encoder = owned_encoder(project)
+    with_words_first(Path(encoder.path))
+    made = export_encoder(project, encoder, progress=Silent())
+    manifest = read_manifest(Path(made.path))
+    for text, by in (("where is it", "words"), ("cancel", "encoder")):
+        (read,) = load_runner(Path(made.path), threads=1, most_tokens=64).run([(text,)])
+        assert (not read.embedding.any()) == (by == "words")
+        told = answer(manifest, read, text)
+        ((label, share),) = ast.literal_eval(asked(made.path, text)[0].strip()).items()
+        assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
+        assert (label == "other") == (by == "words")
 
 
 def test_the_example_gives_the_label_for_what_is_outside_all_others(project):

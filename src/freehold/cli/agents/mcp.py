@@ -89,7 +89,7 @@ def _agent(asked: dict[str, Any]) -> AgentServer:
     from freehold.agents.mcp.tools import TOOLS
     from freehold.workflows.project import open_project
 
-    project = open_project(asked["config_path"])
+    project = open_project(asked["config_path"], looks=True)
     limits = AgentLimits(
         max_requests=asked["max_requests"], budget_usd=asked["budget_usd"], with_words=asked["with_words"]
     )
@@ -119,7 +119,7 @@ def confirm(config_path: Path | None, as_json: bool) -> None:
     from freehold.agents.mcp.calling import confirmations_of
     from freehold.workflows.project import open_project
 
-    desk = confirmations_of(open_project(config_path).root)
+    desk = confirmations_of(open_project(config_path, looks=True).root)
     waiting = desk.waiting()
     if as_json:
         print_json([_without_code(one) for one in waiting])

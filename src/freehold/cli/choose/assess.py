@@ -78,7 +78,7 @@ def command(
     from freehold.workflows.choose.assess import assess
     from freehold.workflows.project import open_project
 
-    project = open_project(config_path, must_exist=written is not None)
+    project = open_project(config_path, must_exist=written is not None, looks=True)
     found = assess(
         project,
         machine_spec=machine,

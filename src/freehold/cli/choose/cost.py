@@ -47,7 +47,7 @@ def command(config_path: Path | None, as_json: bool, **asked: Any) -> None:
 
     price = MachinePrice(asked["usd_per_hour"], asked["purchase_usd"], asked["watts"], asked["usd_per_kwh"])
     found = cost(
-        open_project(config_path),
+        open_project(config_path, looks=True),
         Hosting(asked["model"], asked["quantization"], asked["machine"], price),
         incumbent=asked["incumbent"],
         stated=StatedTraffic(asked["requests_per_month"], asked["prompt_tokens"], asked["completion_tokens"]),

@@ -130,7 +130,7 @@ def _project() -> Project | None:
     from freehold.workflows.project import open_project
 
     try:
-        return open_project(None)
+        return open_project(None, looks=True)
     except ConfigError as error:
         echo(f"measured speeds are left out, and what requests demand: {error.message}", err=True)
         return None

@@ -151,7 +151,7 @@ def comply_command(
 
     ruling, lineage, use = _ruling(model, declared, settings, config_path)
     ruling = rule_for_model(lineage.model, named_after(lineage, use), lineage=lineage)
-    marks = done_in(open_project(config_path), ruling)
+    marks = done_in(open_project(config_path, looks=True), ruling)
     due = [one for one in ruling.obligations if not (one.recommended or one.passive)]
     done = sum(duty_id(ruling.model, one) in marks for one in due)
     files = comply(ruling, out, lineage, marks)
@@ -182,7 +182,7 @@ def init_command(settings: tuple[str, ...], config_path: Path | None) -> None:
     from freehold.workflows.license.use import QUESTIONS, use_table, with_settings, write_use
     from freehold.workflows.project import open_project
 
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     use = with_settings(project.config.use, settings)
     path = config_path or project.config_path or project.root / "freehold.toml"
     if not settings:
@@ -285,7 +285,7 @@ def _ruling(
 
     if model is None:
         raise click.UsageError("give a MODEL, or the file or folder that says what it is made of")
-    use = with_settings(open_project(config_path).config.use, settings)
+    use = with_settings(open_project(config_path, looks=True).config.use, settings)
     if (path := lineage_path(model)) is None:
         lineage = lineage_of_model(model, declared=declared)
     elif declared is not None:

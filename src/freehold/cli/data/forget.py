@@ -71,7 +71,7 @@ def command(
             hint="give a reason without it: the number of the request, say",
         )
     before = None if older_than is None else traces.moment(older_than, now())
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     if trace is not None:
         with open_store(project.store_url) as store:
             if store.find_traces(trace):  # what is gone from the store may stand in files

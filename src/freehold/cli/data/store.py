@@ -52,7 +52,7 @@ def check(file: Path | None, config_path: Path | None, as_json: bool) -> None:
     from freehold.workflows.data.store_care import url_of
     from freehold.workflows.project import open_project
 
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     with progress() as shown:
         shown.step("check the store")
         found = checks.check(url_of(project, file), tell=lambda n, of: shown.update(n, of, unit="rows"))
@@ -81,7 +81,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
     from freehold.workflows.data.store_care import make_backup
     from freehold.workflows.project import open_project
 
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     with progress() as shown:
         made = make_backup(project, file, who=caller(), at=now(), progress=shown)
     if as_json:
@@ -114,7 +114,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
     from freehold.workflows.project import open_project
     from freehold.workflows.shift.keys import opened_keys
 
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     echo(_loss(loss(project.store_url, file)), err=True)
     if not yes:
         agree(f"put {file} in the store's place?")

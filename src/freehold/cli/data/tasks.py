@@ -46,7 +46,7 @@ def command(
     from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
     from freehold.workflows.project import open_project
 
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     with progress() as bar:
         if files:
             found = tasks_of_files(files, data=project.config.data, progress=bar)

@@ -23,7 +23,7 @@ def command(config_path: Path | None, as_json: bool) -> None:
     from freehold.workflows.project import open_project
     from freehold.workflows.shift import background
 
-    stopped = background.stop(open_project(config_path))
+    stopped = background.stop(open_project(config_path, looks=True))
     if as_json:
         print_json(stopped)
         return

@@ -53,7 +53,7 @@ def command(
     from freehold.workflows.tell.report import evaluations
 
     not_with("--evaluations", only_list, "report_id", "open_it", "share")
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     if only_list or (report_id is None and not workflow.has_report(project)):
         found = evaluations(project)
         if only_list or found:

@@ -44,7 +44,7 @@ def command(
 
     if head is not None and not check:
         raise click.UsageError("--head goes with --check")
-    with opened_store(open_project(config_path)) as (store, _):
+    with opened_store(open_project(config_path, looks=True)) as (store, _):
         if check:
             found = audit.checked(store, head=head)
             if as_json:

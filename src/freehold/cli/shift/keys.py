@@ -237,7 +237,7 @@ def accept(yes: bool, config_path: Path | None, as_json: bool) -> None:
     from freehold.workflows.project import open_project
     from freehold.workflows.shift import keys
 
-    project = open_project(config_path)
+    project = open_project(config_path, looks=True)
     if not yes:
         agree("keys revoked after this copy was made are good again; accept it?")
     accepted = keys.accept(project, at=now(), who=caller())
@@ -274,4 +274,4 @@ def opened_keys(config_path: Path | None) -> Any:
     from freehold.workflows.project import open_project
     from freehold.workflows.shift import keys
 
-    return keys.opened_keys(open_project(config_path))
+    return keys.opened_keys(open_project(config_path, looks=True))

@@ -269,7 +269,7 @@ def _store(config_path: Path | None, route_name: str | None) -> Any:
     from freehold.workflows.project import open_project
     from freehold.workflows.shift.rollout.project import opened
 
-    return opened(open_project(config_path), route_name)
+    return opened(open_project(config_path, looks=True), route_name)
 
 
 def _tell(rollout: Rollout, as_json: bool) -> None:
@@ -294,7 +294,9 @@ def _tell_without_user(config_path: Path | None, route_name: str) -> None:
     from freehold.gateway.telemetry.meters import totals_of
     from freehold.workflows.project import open_project
 
-    counted = totals_of(open_project(config_path).state / "spool", "freehold_requests_without_user")
+    counted = totals_of(
+        open_project(config_path, looks=True).state / "spool", "freehold_requests_without_user"
+    )
     if count := int(counted.get((route_name,), 0)):
         echo(
             f"{count:,} requests named no user, by which this route is sticky: each stays on its conversation's arm",

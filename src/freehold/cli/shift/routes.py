@@ -151,7 +151,7 @@ def _store(config_path: Path | None, *, reads: bool = False) -> Any:
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
 
-    return opened_store(open_project(config_path), reads=reads)
+    return opened_store(open_project(config_path, looks=True), reads=reads)
 
 
 def _state(route: Route) -> str:

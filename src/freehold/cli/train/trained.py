@@ -145,7 +145,7 @@ def _list_command(
     def command(name: str | None, config_path: Path | None, as_json: bool) -> None:
         from freehold.workflows.project import open_project
 
-        project, shelf = open_project(config_path), _shelf(noun)
+        project, shelf = open_project(config_path, looks=True), _shelf(noun)
         found = shelf.list(project) if name is None else [shelf.find(project, name)]
         if as_json:
             print_json(found)
@@ -172,7 +172,7 @@ def _remove_command(noun: Literal["adapter", "encoder"]) -> click.Command:
         from freehold.workflows.project import open_project
 
         shelf = _shelf(noun)
-        found = shelf.find(open_project(config_path), name)
+        found = shelf.find(open_project(config_path, looks=True), name)
         if not yes:
             agree(f"remove {found.name} ({found.path})?")
         freed = shelf.remove(found)

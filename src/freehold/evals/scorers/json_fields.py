@@ -85,7 +85,9 @@ class JsonFieldsScorer(Scorer):
         missed = [field for field, value in parts.items() if value == 0.0 and field not in invented]
         reasons = [f"wrong_fields: {', '.join(missed)}"] if missed else []
         reasons += [f"invented_fields: {', '.join(invented)}"] if invented else []
-        return Score(value=self._overall(parts), reason="; ".join(reasons) or None, parts=parts)
+        value = self._overall(parts)
+        reasons += ["weights_sum_to_nothing: no field that counts is in this answer"] if value is None else []
+        return Score(value=value, reason="; ".join(reasons) or None, parts=parts)
 
     def _invented(self, given: dict[str, Any], expected: dict[str, Any], fields: Sequence[str]) -> list[str]:
         if self.options.extra_keys == "ignore":
@@ -93,12 +95,14 @@ class JsonFieldsScorer(Scorer):
         known = {*expected, *(field.partition(".")[0] for field in (*fields, *self.options.ignore)), *fields}
         return [key for key in given if key not in known]
 
-    def _overall(self, parts: dict[str, float]) -> float:
+    def _overall(self, parts: dict[str, float]) -> float | None:
         if self.options.overall == "all":
             return 1.0 if all(value == 1.0 for value in parts.values()) else 0.0
         weights = {field: self.options.weights.get(field, 1.0) for field in parts}
         total = sum(weights.values())
-        return sum(weights[field] * value for field, value in parts.items()) / total if total else 1.0
+        if not total:
+            return None if parts else 1.0
+        return sum(weights[field] * value for field, value in parts.items()) / total
 
     def _field_right(self, field: str, given: dict[str, Any], expected: dict[str, Any]) -> bool:
         return same(

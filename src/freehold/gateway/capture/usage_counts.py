@@ -1,6 +1,6 @@
 """Tokens and dollars of what was answered, counted by the recorder: the worker need not read an answer for them.
 
-Covered: every trace that was written, by route, arm, model and key; with capture off, what is charged to a limit.
+Covered: every trace that was written, by route, arm, model and key; with capture off, what is billed to a spend cap.
 Not covered: answers that are neither captured nor charged; with capture on, those of clients that opt out. When a
 recorder is killed, what it counted since it last wrote its numbers (half a second) is lost, and traces that it had
 written and not yet told are sent again, and counted again.
@@ -65,7 +65,7 @@ class UsageCounts:
             )
 
     def count_charge(self, charge: Charge) -> None:
-        """Count what was charged to a limit, where no trace is kept of it."""
+        """Count what was billed to a spend cap, where no trace is kept of it."""
         if self._config.capture != "off":
             return
         named = dict(name.split(":", 1) for name in charge.names if ":" in name)

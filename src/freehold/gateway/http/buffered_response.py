@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from freehold.gateway.http.memory import MemoryBudget
@@ -18,6 +19,9 @@ class UpstreamTransport(Protocol):
     def resume_reading(self) -> None:
         """Read on, if reading was stopped."""
 
+    def pass_chunks(self, passing: Callable[[bytes], bool]) -> None:
+        """Offer what comes to `passing` first, at each border between chunks."""
+
     def abort(self) -> None:
         """Close at once."""
 
@@ -30,8 +34,6 @@ class BufferedResponse(UpstreamResponse):
         "_chunks",
         "_ended",
         "_exception",
-        "_sink",
-        "_sink_error",
         "_transport",
         "_waiter",
         "headers",
@@ -47,8 +49,6 @@ class BufferedResponse(UpstreamResponse):
         self._bytes = 0
         self._ended = False
         self._exception: TransportError | None = None
-        self._sink: Sink | None = None
-        self._sink_error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def wait_for_head(self) -> None:
@@ -78,25 +78,9 @@ class BufferedResponse(UpstreamResponse):
         return chunks
 
     async def relay(self, sink: Sink) -> None:
-        self._sink = sink
-        try:
-            self._flush()
-            while self._is_relaying():
-                if sink.is_full:
-                    await sink.drain()
-                elif self._chunks:
-                    # They came while the sink was full, which it was for a moment only.
-                    self._flush()
-                elif self._ended:
-                    return
-                elif self._exception is not None:
-                    raise self._exception
-                else:
-                    await self._next_event()
-            if self._sink_error is not None:
-                raise self._sink_error
-        finally:
-            self._sink = None
+        if self._transport is not None:
+            self._transport.pass_chunks(sink.pass_on)
+        await super().relay(sink)
 
     async def read_all(self) -> bytes:
         long: bytearray | None = None
@@ -150,30 +134,9 @@ class BufferedResponse(UpstreamResponse):
         self._chunks.append(data)
         self._bytes += len(data)
 
-    def _is_relaying(self) -> bool:
-        return self._sink is not None
-
     def deliver(self) -> None:
-        """Data has come: pass it on in this turn of the loop, or wake the task that waits for it."""
-        self._flush()
-        if self._chunks or self._sink is None or self._ended:
-            self.wake()
-
-    def _flush(self) -> None:
-        """Give the sink what is there, and read on where that was much; drop a sink that wants no more, or fails."""
-        sink = self._sink
-        if sink is None or not self._chunks or sink.is_full:
-            return
-        chunks, self._chunks = self._chunks, []
-        if self._bytes > _WAITING_BYTES_MAX and self._transport is not None:
-            self._transport.resume_reading()
-        self._bytes = 0
-        try:
-            wanted = sink.write(chunks)
-        except Exception as error:  # noqa: BLE001  # `relay` raises it in the task that waits
-            self._sink_error, wanted = error, False
-        if not wanted:
-            self._sink = None
+        """Data has come: wake the task that waits for it."""
+        self.wake()
 
     def feed_eof(self) -> None:
         self._ended = True
@@ -188,6 +151,11 @@ class BufferedResponse(UpstreamResponse):
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all that came was read."""
+        return not self._chunks
 
     @property
     def is_full(self) -> bool:

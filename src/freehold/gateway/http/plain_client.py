@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -29,6 +29,7 @@ _SWEEP_EVERY_S = 1.0
 _OPENING_MAX, _AGAIN_AFTER_S = 64, 30.0
 # Bodies up to this are sent in one piece with their head.
 _JOINED_BYTES_MAX = 64 * 1024
+_KEEPS = (b"connection: close\r\n", b"")
 
 
 class Address(NamedTuple):
@@ -64,6 +65,9 @@ class PlainConnection(asyncio.Protocol):
         self._framed = False
         self._in_head = True
         self._codings: list[bytes] = []
+        self._within_chunk = True
+        self._passing: Callable[[bytes], bool] | None = None
+        self._passes = False
         self._keeps = False
         self._paused = False
         self._uploading: asyncio.Task[None] | None = None
@@ -97,6 +101,16 @@ class PlainConnection(asyncio.Protocol):
     def keeps(self) -> bool:
         """Whether the endpoint that has answered takes another request."""
         return self._keeps
+
+    def pass_chunks(self, passing: Callable[[bytes], bool]) -> None:
+        """From the next border on, what comes is offered to `passing` before the parser reads it."""
+        self._passing = passing if self._codings else None
+
+    def _parse_on(self) -> None:
+        """The parser goes on at a border between chunks, behind what was passed on without it."""
+        keeps = self._parser.should_keep_alive()
+        self._parser = HttpResponseParser(self)
+        self._parser.feed_data(b"HTTP/1.1 200 OK\r\n%btransfer-encoding: chunked\r\n\r\n" % _KEEPS[keeps])
 
     def upload(self, pieces: AsyncIterator[list[bytes]], *, chunked: bool) -> None:
         """Send the body behind a head that was sent. The connection carries no other request."""
@@ -148,6 +162,7 @@ class PlainConnection(asyncio.Protocol):
     def _fail(self, error: TransportError) -> None:
         asker, self._asker = self._asker, None
         response, self._response = self._response, None
+        self._passing = None
         self._pool.busy.discard(self)
         self._stop_uploading()
         self.transport.abort()
@@ -162,6 +177,17 @@ class PlainConnection(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if (
+            self._passes
+            and self._passing is not None
+            and self._response is not None
+            and self._response.is_read
+        ):
+            self.heard_s = self._loop.time()
+            if self._passing(data):
+                return
+            self._passes = False
+            self._parse_on()
         asker, response = self._asker, self._response
         if asker is None and response is None:
             # There was no request.
@@ -194,12 +220,15 @@ class PlainConnection(asyncio.Protocol):
                 self._fail(RemoteProtocolError("headers without end"))
         else:
             response.deliver()
+            if self._passing is not None:
+                self._passes = not self._within_chunk and data.endswith(b"\r\n")
             if response.is_full and not self._paused and self._response is not None:
                 self._paused = True
                 self.transport.pause_reading()
 
     def _end_exchange(self, *, again: bool) -> None:
         """The response is whole; `again` says that the connection may carry another."""
+        self._passing = None
         self._pool.busy.discard(self)
         if again and self._uploading is None and not self.transport.is_closing():
             if self._paused:
@@ -248,6 +277,7 @@ class PlainConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._within_chunk = False
         status, version = self._parser.get_status_code(), self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise HttpParserError(f"HTTP/{version}")
@@ -255,9 +285,15 @@ class PlainConnection(asyncio.Protocol):
             # Another coding would be taken for the body itself; HTTP/1.0 knows none.
             raise HttpParserError("a transfer coding that is not decoded here")
         # Informational answers come before the real one.
-        if status >= 200 and self._response is not None:
+        if status >= 200 and self._response is not None and not self._response.status:
             self._response.headers = self._headers
             self._response.status = status
+
+    def on_chunk_header(self) -> None:
+        self._within_chunk = True
+
+    def on_chunk_complete(self) -> None:
+        self._within_chunk = False
 
     def on_body(self, data: bytes) -> None:
         if self._response is not None:

@@ -317,6 +317,11 @@ class Request(msgspec.Struct, eq=False):
             self.transport.write(data)
 
     @property
+    def takes_chunks(self) -> bool:
+        """Whether pieces may be sent as chunks that are framed already."""
+        return self._chunked
+
+    @property
     def is_full(self) -> bool:
         """The client reads more slowly than it is sent data."""
         return self.transport.writing_paused

@@ -41,6 +41,10 @@ class Sink(Protocol):
     def write(self, chunks: list[bytes]) -> bool:
         """Pass chunks on at once; False when no more are wanted."""
 
+    def pass_on(self, data: bytes) -> bool:
+        """Send chunks on as they came framed; False where any of `data` is something else, or must be looked at: then
+        nothing was done."""
+
     @property
     def is_full(self) -> bool:
         """`drain` before the next chunk."""

@@ -21,7 +21,6 @@ from freehold.gateway.messages import CapturedExchange
 from freehold.gateway.proxy.exchange import tokens_used
 from freehold.gateway.proxy.forward import count_left_candidate
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.spending import charge_of
 from freehold.types.route import RouteDecision
 from freehold.wire.errors import is_only_error
 
@@ -110,8 +109,8 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
         way = plan.way
         self._end()
         plan.breaker.record_success()
-        if way.metered:
-            self._settle(body)
+        if self.admission is not None and way.limits_tokens:
+            self.admission.settle(tokens_used(self.body, [body], len(body), plan.endpoint.api))
         if way.recorder is not None:
             way.recorder.offer(self._captured(head, body, first_s))
         mark = self.id.encode()
@@ -123,17 +122,6 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
             way.model_label, way.key_label,
         )  # fmt: skip
         state.meters.count_waits(route, name, self.asked_s - started_s, first_s - self.asked_s)
-
-    def _settle(self, body: bytes) -> None:
-        """Count the tokens that were used, and bill them where they cost something."""
-        plan, endpoint = self.plan, self.plan.endpoint
-        if self.admission is not None:
-            self.admission.settle(tokens_used(self.body, [body], len(body), endpoint.api))
-        if plan.charges:
-            model = plan.upstream_model
-            self.state.bill(
-                charge_of(plan.way.metered, endpoint.name, model, endpoint.api, self.body, [body])
-            )
 
     def _captured(self, head: AnswerHead, body: bytes, first_s: float) -> CapturedExchange:
         plan, way, decision = self.plan, self.plan.way, self.decision

@@ -105,7 +105,6 @@ class Way(msgspec.Struct, eq=False, kw_only=True):
     """None where each request is decided on."""
     limited: list[tuple[str, Limits]]
     limits_tokens: bool
-    metered: list[str]
     model_label: str
     key_label: str
     user: str | None
@@ -144,7 +143,6 @@ class Plan(msgspec.Struct, eq=False, kw_only=True):
     body_bytes_max: int
     breaker: CircuitBreaker
     last: bool
-    charges: bool
     sends_as_it_came: bool
     """Whatever is asked for."""
     answers: dict[bytes, AnswerHead] = {}
@@ -225,7 +223,6 @@ def _way_of(state: WorkerState, head: ClientHead, model: str) -> Way | None:
         decision=decision,
         limited=limited,
         limits_tokens=any(limits.tokens_per_minute is not None for _, limits in limited),
-        metered=[name for name, limits in limited if limits.counts_tokens],
         model_label=state.meters.model_label(model),
         key_label="" if key is None else state.meters.key_label(key.name),
         user=header("x-freehold-user") or None,
@@ -280,7 +277,6 @@ def _plan_of(state: WorkerState, way: Way, decision: RouteDecision) -> Plan | No
         body_bytes_max=most,
         breaker=state.breaker(endpoint.name),
         last=last,
-        charges=state.config.charges(endpoint.name),
         sends_as_it_came=how is None and decision.arm == "incumbent",
     )
 

@@ -125,15 +125,17 @@ class Limiter:
         return Admission(self, (), *self._check(limited, False, tokens, count=True))
 
     def settle(self, names: Iterable[str], second: int, held: int, tokens: int) -> None:
-        """A request that reserved `held` tokens in `second` used `tokens`."""
-        self._unsettled.extend((name, second, held, tokens) for name in names)
-        # What can't be counted now is counted with the next.
-        with contextlib.suppress(OSError), self._counting() as counted:
-            self._settle(counted, time.monotonic())
+        """A request that reserved `held` tokens in `second` used `tokens`: counted with the next request that is let in
+        here, or with the next report. Until then what was reserved is counted."""
+        for name in names:
+            self._unsettled.append((name, second, held, tokens))
 
     def take_unreported(self) -> UsageReport | None:
         """What was used since the last call of any worker, None when nothing was."""
         use = {}
+        if self._unsettled:
+            with contextlib.suppress(OSError), self._counting() as counted:
+                self._settle(counted, time.monotonic())
         # Only what was counted since the last call: all that ever were would hold up the loop, and the other workers.
         names, self._names = self._names, set()
         if names:

@@ -35,7 +35,9 @@ Counted = Callable[[str], "RateCounter"]
 """Gives the counter of a name, to look at and to change."""
 _KEPT = WINDOW_S + 1  # seconds that may hold a part of the last sixty
 _RING = 64
-_HEAD = struct.Struct("<12q")  # as the slots of `RateCounter`
+_HEAD = struct.Struct("<12q")
+# Where in it what stands. Shares are kept one higher, so that zeros are unknown.
+_AT, _SUMS, _UNREPORTED, _SHARES, _SHORT, _HELD, _HELD_AT = 0, 1, 3, 5, 7, 9, 10
 _SECOND = struct.Struct("<qq")  # requests, tokens
 _SIZE = _HEAD.size + _RING * _SECOND.size
 
@@ -44,7 +46,7 @@ class RateCounter:
     """What one key, label or route used, as this gateway knows it, in `_SIZE` bytes of a buffer. Times are monotonic
     seconds of this machine, the same for all its processes. Load, change, `store`."""
 
-    __slots__ = ("_at", "_buffer", "_held", "_held_s", "_second", "_shares", "_short", "_sums", "_unreported")
+    __slots__ = ("_at", "_buffer", "_told")
 
     def __init__(
         self, buffer: bytearray | mmap.mmap | None = None, at: int = 0, *, new: bool = False
@@ -53,115 +55,101 @@ class RateCounter:
         self._at = at
         if new or buffer is None:
             self._buffer[at : at + _SIZE] = bytes(_SIZE)
-        told: tuple[int, ...] = _HEAD.unpack_from(self._buffer, at)
-        self._second = told[0]
-        self._sums = [*told[1:3]]
-        self._unreported = [*told[3:5]]
-        # Kept one higher, so that zeros are unknown.
-        self._shares = [share - 1 for share in told[5:7]]
-        self._short = [*told[7:9]]
-        self._held, self._held_s = told[9], told[10]
+        self._told: list[int] = [*_HEAD.unpack_from(self._buffer, at)]
 
     def store(self) -> None:
         """Write back what changed."""
-        _HEAD.pack_into(
-            self._buffer,
-            self._at,
-            self._second,
-            *self._sums,
-            *self._unreported,
-            *(share + 1 for share in self._shares),
-            *self._short,
-            self._held,
-            self._held_s,
-            0,
-        )
+        _HEAD.pack_into(self._buffer, self._at, *self._told)
 
     def used(self, kind: int, now_s: float) -> int:
         """Requests or tokens in the sixty seconds before `now_s`; tokens of running requests as reserved."""
         self._advance(now_s)
-        return self._sums[kind]
+        return self._told[_SUMS + kind]
 
     def holds(self, now_s: float) -> bool:
         """Whether tokens are reserved by a request that runs, as far as known: one that began within the minute."""
         self._advance(now_s)
-        return self._held > 0
+        return self._told[_HELD] > 0
 
     def most(self, kind: int, limit: int, *, shared: bool) -> int:
         """What this gateway may use of a limit."""
-        return min(limit, max(0, self._shares[kind])) if shared else limit
+        return min(limit, max(0, self._told[_SHARES + kind] - 1)) if shared else limit
 
     def add(self, requests: int, tokens: int, now_s: float, *, held: bool = False) -> int:
         """Count; returns the second it is counted in, for `settle`. `held` says that the tokens are a reservation."""
         self._advance(now_s)
-        self._change(self._second, requests, tokens)
+        second = self._told[_AT]
+        self._change(second, requests, tokens)
         if held and tokens:
-            self._held += tokens
-            self._held_s = self._second
-        return self._second
+            self._told[_HELD] += tokens
+            self._told[_HELD_AT] = second
+        return second
 
     def settle(self, second: int, held: int, tokens: int, now_s: float) -> None:
         """A request that reserved `held` tokens in `second` used `tokens`."""
         self._advance(now_s)
-        self._held = max(0, self._held - held)
-        if self._second - second < _KEPT:
+        told = self._told
+        told[_HELD] = max(0, told[_HELD] - held)
+        if told[_AT] - second < _KEPT:
             self._change(second, 0, tokens - held)
         elif tokens > held:
-            self._change(self._second, 0, tokens - held)
+            self._change(told[_AT], 0, tokens - held)
 
     def restore(self, used: tuple[int, int], from_s: float, to_s: float, now_s: float) -> None:
         """Requests and tokens that were used between two times, as if evenly: more is not known of them."""
         self._advance(now_s)
         seconds = range(int(from_s), max(int(from_s), int(to_s)) + 1)
         for number, second in enumerate(seconds):
-            if 0 <= self._second - second < _KEPT:
+            if 0 <= self._told[_AT] - second < _KEPT:
                 part = [
                     count * (number + 1) // len(seconds) - count * number // len(seconds) for count in used
                 ]
                 self._change(second, part[0], part[1])
-        self._unreported = [0, 0]
+        self._told[_UNREPORTED : _UNREPORTED + 2] = [0, 0]
 
     def free_in_s(self, kind: int, most: int, need: int, now_s: float) -> float:
         """Seconds until `need` more fit below `most`, if nothing else comes; where they never do, until all is free."""
         self._advance(now_s)
-        left = self._sums[kind]
-        for second in range(self._second - WINDOW_S, self._second + 1):
+        left, now = self._told[_SUMS + kind], self._told[_AT]
+        for second in range(now - WINDOW_S, now + 1):
             if left + need <= most or (left < most and kind == TOKENS):
                 return max(0.0, second - 1 + _KEPT - now_s)
             left -= _SECOND.unpack_from(self._buffer, self._place(second))[kind]
-        return self._second + _KEPT - now_s
+        return now + _KEPT - now_s
 
     def note_short(self, kind: int) -> None:
         """A request was refused that the whole limit might have had room for."""
-        self._short[kind] = 1
+        self._told[_SHORT + kind] = 1
 
     def take_short(self, kind: int) -> bool:
         """Whether one was since the last call."""
-        short, self._short[kind] = self._short[kind], 0
+        short, self._told[_SHORT + kind] = self._told[_SHORT + kind], 0
         return bool(short)
 
     def share(self, kind: int) -> int:
         """What the recorder has granted; negative while that is not known."""
-        return int(self._shares[kind])
+        return self._told[_SHARES + kind] - 1
 
     def set_share(self, kind: int, share: int) -> None:
-        self._shares[kind] = share
+        self._told[_SHARES + kind] = share + 1
 
     def take_unreported(self) -> tuple[int, int]:
         """What was counted since the last call."""
-        requests, tokens = self._unreported
-        self._unreported = [0, 0]
+        requests, tokens = self._told[_UNREPORTED : _UNREPORTED + 2]
+        self._told[_UNREPORTED : _UNREPORTED + 2] = [0, 0]
         return requests, tokens
 
     def _change(self, second: int, requests: int, tokens: int) -> None:
-        place = self._place(second)
+        # `_place`, written out: a request under a limit comes through here several times.
+        place = self._at + _HEAD.size + second % _RING * _SECOND.size
         before = _SECOND.unpack_from(self._buffer, place)
         tokens = max(tokens, -before[1])
         _SECOND.pack_into(self._buffer, place, before[0] + requests, before[1] + tokens)
-        self._sums[0] += requests
-        self._sums[1] += tokens
-        self._unreported[0] += requests
-        self._unreported[1] += tokens
+        told = self._told
+        told[_SUMS] += requests
+        told[_SUMS + 1] += tokens
+        told[_UNREPORTED] += requests
+        told[_UNREPORTED + 1] += tokens
 
     def _place(self, second: int) -> int:
         return self._at + _HEAD.size + second % _RING * _SECOND.size
@@ -169,24 +157,24 @@ class RateCounter:
     def _advance(self, now_s: float) -> None:
         """Forget what lies more than sixty seconds back. A worker that read the clock just before another one counted
         does not turn it back."""
-        second = int(now_s)
-        if second <= self._second:
+        told, second = self._told, int(now_s)
+        if second <= told[_AT]:
             return
-        if second - self._second >= _KEPT:
+        if second - told[_AT] >= _KEPT:
             start = self._at + _HEAD.size
             self._buffer[start : start + _RING * _SECOND.size] = bytes(_RING * _SECOND.size)
-            self._sums = [0, 0]
+            told[_SUMS : _SUMS + 2] = [0, 0]
         else:
-            for entered in range(self._second + 1, second + 1):
+            for entered in range(told[_AT] + 1, second + 1):
                 place = self._place(entered - _KEPT)
                 requests, tokens = _SECOND.unpack_from(self._buffer, place)
-                self._sums[0] -= requests
-                self._sums[1] -= tokens
+                told[_SUMS] -= requests
+                told[_SUMS + 1] -= tokens
                 _SECOND.pack_into(self._buffer, place, 0, 0)
-        self._second = second
-        if second - self._held_s >= _KEPT:
+        told[_AT] = second
+        if second - told[_HELD_AT] >= _KEPT:
             # A worker that was killed never says what its requests used.
-            self._held = 0
+            told[_HELD] = 0
 
 
 class Rates(Protocol):

@@ -8,6 +8,7 @@ fill the model's context. What a maker runs and charges by the call has no bound
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -30,8 +31,27 @@ _TEXT = frozenset((
     "thinking", "redacted_thinking", "function", "function_call", "function_call_output", "custom",
     "custom_tool_call", "custom_tool_call_output", "tool_use", "tool_result", "tool_call",
 ))  # fmt: skip
+_MOST = 10**9
 _WITHIN = ("content", "output", "parts", "summary")
 _CONVERSATIONS = ("messages", "input", "system", "contents")
+_MORE_THAN_TEXT = re.compile(
+    rb'"(?:%b)"\s*:|"type"\s*:(?!\s*"(?:text|function)")|\\u00[4-7]' % "|".join(_STORED).encode()
+)
+"""What may stand for more than its own text, or hide the name of what does."""
+
+
+class _Counts(msgspec.Struct):
+    """What a request says in numbers."""
+
+    prompt: Any = None
+    n: Any = None
+    best_of: Any = None
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+
+
+_counts = msgspec.json.Decoder(_Counts)
 
 
 class AskedBounds(NamedTuple):
@@ -42,6 +62,32 @@ class AskedBounds(NamedTuple):
     answers: int
     answer_tokens: int | None
     charged_tool: str | None = None
+
+
+def bounds_of_text(body: bytes) -> AskedBounds | None:
+    """The same as `bounds_of`, in a fraction of its time, where a request is text alone by its looks; else None.
+    Tools that a maker charges for by the call are not looked for."""
+    if _MORE_THAN_TEXT.search(body):
+        return None
+    try:
+        said = _counts.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if said.prompt is not None and type(said.prompt) is not str:
+        return None
+    if (  # as nearly all do, and each call here is one more for a request
+        said.n is None
+        and said.best_of is None
+        and said.max_completion_tokens is said.max_output_tokens is None
+    ):
+        most = said.max_tokens
+        return AskedBounds(all_in_body=True, answers=1, answer_tokens=None if most is None else _whole(most))
+    limits = [_whole(one) for one in (said.max_tokens, said.max_completion_tokens, said.max_output_tokens)]
+    return AskedBounds(
+        all_in_body=True,
+        answers=max(1, _whole(said.n) or 1, _whole(said.best_of) or 1),
+        answer_tokens=max((one for one in limits if one is not None), default=None),
+    )
 
 
 def bounds_of(body: bytes) -> AskedBounds:
@@ -95,6 +141,6 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return max(0, min(int(float(value)), 10**9))
+        return max(0, min(int(float(value)), _MOST))
     except (ValueError, OverflowError):
         return None

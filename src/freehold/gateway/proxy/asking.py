@@ -44,7 +44,7 @@ async def upstream_request_body(
         exchange.route is not None,
         peek.stream is True,
         bytes(peek.stream_options),
-        exchange.capturing or bool(exchange.metered),
+        exchange.capturing or exchange.metered,
         asks_logprobs=asks_logprobs,
     )
     hide_usage, (body,) = await state.reader.do("upstream", how, exchange.body)

@@ -155,7 +155,8 @@ class ProxyExchange(msgspec.Struct, eq=False):
     chunk_bytes: int = 0
     response_started: bool = False
     admission: Admission | None = None
-    metered: list[str] = []
+    metered: bool = False
+    """Whether its tokens are counted: a rate of them or spending is limited."""
     capped: list[tuple[str, Limits]] = []
     reservation: Any = None
     is_kept: bool = False

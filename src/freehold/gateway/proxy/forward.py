@@ -216,7 +216,7 @@ async def _apply_limits(
     if exchange.admission is None:
         exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
     exchange.capped = [one for one in limited if one[1].caps_spending]
-    exchange.metered = [name for name, limits in limited if limits.counts_tokens]
+    exchange.metered = any(limits.counts_tokens for _, limits in limited)
 
 
 def text_or_none(value: Any) -> str | None:
@@ -337,9 +337,8 @@ def _keep(state: WorkerState, exchange: ProxyExchange) -> None:
     exchange.is_kept = True
     if exchange.metered:
         exchange.settle_tokens()
-        endpoint = exchange.answered_by
-        if state.config.charges(endpoint.name):
-            spend.bill(state, exchange, endpoint)
+    if exchange.capped and state.config.charges(exchange.answered_by.name):
+        spend.bill(state, exchange, exchange.answered_by)
     if state.recorder is None or not exchange.is_captured:
         return
     if exchange.is_too_long:

@@ -140,7 +140,7 @@ async def _may_be_asked_again(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamResponse, data: bytes
 ) -> bool:
     """Whether a spend cap lets an endpoint give a further answer; the first one has its price."""
-    if not exchange.metered:
+    if not exchange.capped:
         return True
     spend.bill_rejected(state, exchange, endpoint, response.status, data)
     try:

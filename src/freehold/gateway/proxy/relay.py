@@ -24,6 +24,8 @@ from freehold.wire.openai import begins_with_error
 from freehold.wire.sse import ModelName, NamedStream, SeparateUsage, UsageFilter, WholeEvents
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
+# A chunk's size as `Request.send` writes it.
+_FRAMED = re.compile(rb"([1-9a-f][0-9a-f]{0,6})\r\n")
 # How streams end: clients take an answer for whole when they have read this, not when the connection says so.
 _LAST_EVENTS = (
     b"data: [DONE]\n\n",
@@ -319,7 +321,8 @@ class ClientSink:
     """Takes the chunks of an upstream's response: recorded for the trace, translated, sent to the client."""
 
     __slots__ = (
-        "_exchange", "_is_response", "_last", "_length", "_recording", "_request", "_stream_filter", "drain",
+        "_exchange", "_hides", "_is_response", "_last", "_length", "_passes", "_recording", "_request",
+        "_stream_filter", "drain",
     )  # fmt: skip
 
     def __init__(
@@ -332,10 +335,12 @@ class ClientSink:
         self._exchange = exchange
         self._stream_filter = stream_filter
         self._request = request
-        self._recording = exchange.capturing or bool(exchange.metered) or exchange.repeat is not None
+        self._recording = exchange.capturing or exchange.metered or exchange.repeat is not None
         self._length = None if length is None else int(length)
         self._is_response = exchange.response_kind == "responses"
         self._last = b"\n\n"
+        self._hides = stream_filter if isinstance(stream_filter, UsageFilter) else None
+        self._passes = request.takes_chunks and not self._is_response and self._hides is stream_filter
         self.drain = request.drain
 
     @property
@@ -346,6 +351,32 @@ class ClientSink:
     def within_event(self) -> bool:
         """Whether what came last stopped before the end of an event."""
         return not self._last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+
+    def pass_on(self, data: bytes) -> bool:
+        """Nearly all of a stream is chunks that go to the client byte for byte. The last ones do not: before the end
+        of an answer its trace is kept."""
+        request, exchange = self._request, self._exchange
+        if not self._passes or request.transport.writing_paused or exchange.first_byte_s is None:
+            return False
+        hides, pieces, at = self._hides, [], 0
+        while at < len(data):
+            framed = _FRAMED.match(data, at)
+            if framed is None:
+                return False
+            begin = framed.end()
+            at = begin + int(framed[1], 16) + 2
+            piece = data[begin : at - 2]
+            if data[at - 2 : at] != b"\r\n" or piece.endswith(_LAST_EVENTS):
+                return False
+            if hides is not None and not hides.passes(piece):
+                return False
+            pieces.append(piece)
+        self._last = piece
+        if self._recording:
+            for piece in pieces:
+                exchange.add_chunk(piece)
+        request.transport.write(data)
+        return True
 
     def write(self, chunks: list[bytes]) -> bool:
         exchange = self._exchange

@@ -18,7 +18,13 @@ from freehold.costs.prices import longest_prompt
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import nano_of
 from freehold.gateway.messages import ApiKind
-from freehold.gateway.proxy.asked_bounds import LONGEST_ANSWER, LONGEST_CONTEXT, AskedBounds, bounds_of
+from freehold.gateway.proxy.asked_bounds import (
+    LONGEST_ANSWER,
+    LONGEST_CONTEXT,
+    AskedBounds,
+    bounds_of,
+    bounds_of_text,
+)
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.spending import Charge, charge_of, priced_tier, usd_of
@@ -88,7 +94,7 @@ def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> Non
         forfeit(state, exchange)
         return
     charge = charge_of(
-        exchange.metered,
+        [name for name, _ in exchange.capped],
         endpoint.name,
         exchange.upstream_model,
         endpoint.api,
@@ -124,7 +130,7 @@ def bill_rejected(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, status: int, data: bytes
 ) -> None:
     """An answer that the client does not get has its price, where its endpoint has one."""
-    if not exchange.metered or not state.config.charges(endpoint.name):
+    if not exchange.capped or not state.config.charges(endpoint.name):
         release(state, exchange)
         return
     exchange.answered_by, exchange.status = endpoint, status
@@ -167,13 +173,14 @@ def _most(
         service_tier="priority" if priced_tier(body) == "priority" else None,
     )
     return Charge(
-        list(exchange.metered), endpoint.name, model, prompt, 0, completion, estimated=True, usage=usage
-    )
+        [name for name, _ in exchange.capped], endpoint.name, model, prompt, 0, completion,
+        estimated=True, usage=usage,
+    )  # fmt: skip
 
 
 def most_tokens(kind: ApiKind, body: bytes, bounds: AskedBounds | None = None) -> int:
     """The most tokens that a request and its answer are taken to use, where a rate of them is limited."""
-    bounds = bounds or bounds_of(body)
+    bounds = bounds or bounds_of_text(body) or bounds_of(body)
     prompt = len(body) // _BYTES_PER_TOKEN
     if not bounds.all_in_body:
         prompt = max(prompt, _USUAL_CONTEXT)

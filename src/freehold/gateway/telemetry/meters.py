@@ -39,7 +39,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("route", "arm", "model", "key", "status"),
     ),
     "freehold_tokens": (
-        "Tokens of answers that were captured, or with capture off charged to a limit, as the upstream counted",
+        "Tokens of answers that were captured, or with capture off billed to a spend cap, as the upstream counted",
         ("route", "arm", "model", "key", "direction"),
     ),
     "freehold_cost_usd": (

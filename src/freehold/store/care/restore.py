@@ -145,14 +145,14 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
 
 
 def _mend_words(file: Path) -> None:
-    """The index of words is made again where SQLite's shell, which recovers a store without it, made the file."""
+    """The index is made again where SQLite's shell made the file, which recovers a store without it."""
     with closing(sqlite3.connect(file)) as raw:
         words.drop_recovered(raw)
     database = Database(file_url(file))
     try:
         with database.writing() as connection:
             if not words.exists(connection):
-                blocks.index_again(connection)
+                blocks.index_again(connection, ids=True)
     finally:
         database.close()
 

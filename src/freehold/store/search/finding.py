@@ -64,9 +64,8 @@ class _Meant:
         self._phrases = [] if query.text is None else phrases_of(query.text.casefold())
         self._since = None if query.since is None else to_micros(query.since)
         self._until = None if query.until is None else to_micros(query.until)
-        looked_for = [
-            one for one in (query.user, query.upstream_id) if one is not None and _PLAIN.fullmatch(one)
-        ]
+        named = (query.user, query.upstream_id, query.api_key, query.conversation_id)
+        looked_for = [one for one in named if one is not None and _PLAIN.fullmatch(one)]
         looked_for += [word for phrase in self._phrases for word in phrase.words if word.isascii()]
         self._bytes = [one.casefold().encode() for one in looked_for]
 

@@ -17,13 +17,18 @@ from freehold.training.encoder.heads import FittedHead, Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
 from freehold.training.encoder.words import WordHeads
-from freehold.types.encoder import EncoderStage, as_copied
+from freehold.types.encoder import EncoderStage, PseudoLabels, as_copied
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
 """Mean samples a label up to which labels' own words are taught too."""
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
 """Of a head's outputs by words, of which the best is taken where it beats none."""
+FEWEST_FIRST = 1000
+"""Samples left out by which words are let answer first: where 400 choose they cost a tenth of a point, with 1,000 none
+that was seen (docs/benchmarks.md)."""
+LEAST_FIRST = 0.1
+"""Share of samples that words must answer for it to be worth its memory."""
 FEWEST_VALIDATION = 40
 """Validation samples from which they calibrate; with fewer, folds of the training samples do."""
 
@@ -42,7 +47,13 @@ class Fitted(NamedTuple):
 
     heads: tuple[FittedHead, ...]
     hits: Flags
-    calibration_error: float | None = None
+    sure: heads.Reals | None = None
+    """How probable each of those answers is; None where none was left out."""
+
+    @property
+    def calibration_error(self) -> float | None:
+        """Of those answers; None without any."""
+        return None if self.sure is None else heads.calibration_error(self.sure, self.hits)
 
     @property
     def right(self) -> int:
@@ -193,7 +204,7 @@ def settled(
         warm.append(warm_head)
         right &= ok
         sure = np.minimum(sure, confidence)
-    return Fitted(tuple(warm), right, heads.calibration_error(sure, right))
+    return Fitted(tuple(warm), right, sure)
 
 
 def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
@@ -207,6 +218,35 @@ def by_words(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | Non
         return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
     none = np.zeros((len(held.examples), 0), dtype=np.float32)
     return settled(form, made, [none if one is None else one for one in words.logits], held)
+
+
+class WordsFirst(NamedTuple):
+    """Heads over words that answer alone what they are at least so sure of: a `share` of the samples left out."""
+
+    least: float
+    share: float
+    heads: tuple[FittedHead, ...]
+
+
+def words_first(form: TaughtForm, words: Fitted | None, after: Fitted) -> tuple[Fitted, WordsFirst | None]:
+    """Words before what was trained: on the samples left out that they are surest of, down to the first that it has
+    right and they do not. Returns how the two together do."""
+    if words is None or words.sure is None or after.sure is None or len(words.hits) != len(after.hits):
+        return after, None
+    pairs = [*zip(form.fields, words.heads, strict=True), *zip(form.fields, after.heads, strict=True)]
+    plain = all(one.kind == "one" and head.outside is None and not head.ordered for one, head in pairs)
+    if not plain or len(after.hits) < FEWEST_FIRST:
+        return after, None
+    order = np.argsort(-words.sure, kind="stable")
+    lost = np.flatnonzero(after.hits[order] & ~words.hits[order])
+    count = int(lost[0]) if len(lost) else len(order)
+    if count < LEAST_FIRST * len(order):
+        return after, None
+    least = float(words.sure[order[count - 1]]) - 1e-6  # so that rounding leaves that one out nowhere
+    by_words = words.sure >= least
+    right = np.where(by_words, words.hits, after.hits)
+    sure = np.where(by_words, words.sure, after.sure)
+    return Fitted(after.heads, right, sure), WordsFirst(least, float(by_words.mean()), words.heads)
 
 
 def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: float) -> FittedHead:
@@ -377,6 +417,9 @@ class Scene(NamedTuple):
     """By the monotonic clock, when all stages are to be done."""
     views: int = 1
     """How many of the data's views are read."""
+    texts: tuple[str, ...] = ()
+    """Messages without an answer that is trusted."""
+    pseudo_labels: PseudoLabels | None = None
     words: WordHeads | None = None
     pairs: tuple[tuple[str, str], Floats] | None = None
     """Where messages are of two texts: what stands before those, and how alike those of each sample are."""

@@ -20,9 +20,13 @@ RECORD = "encoder_model.json"
 TUNED = "tuned.safetensors"
 """In the run's folder: the encoder's weights as PyTorch has them, to compare what is served with."""
 UNLABELLED = "unlabelled.json"
+ANSWERS = "run/answers.jsonl"
+"""In the encoder's folder: what the trainer's model answers to some samples, a line each, so that one can be erased."""
+DOUBTED = "doubted.json"
+"""Ids of the training samples whose answers, the incumbent's, were not learned."""
 
 # Part of every job's id: raise it when the same job would train differently.
-_FORMAT = 2
+FORMAT = 3
 
 
 class EncoderJob(Record, frozen=True, kw_only=True):
@@ -67,7 +71,7 @@ def make(
     """
     check_name(name, "an encoder")
     texts = sorted({text for text in unlabelled if text.strip()})
-    identity = content_id([_FORMAT, config, dataset.id, base.sha256, base.model_id, texts])
+    identity = content_id([FORMAT, config, dataset.id, base.sha256, base.model_id, texts])
     folder = (out_dir / f"{name}-{identity[:8]}").resolve()
     if texts:
         with files.writing(f"cannot write to {folder}", hint="choose another folder, or free some space"):
@@ -120,7 +124,7 @@ def finished(job: EncoderJob) -> EncoderModel | None:
         (Path(made.path) / name).is_file() and sha256_of(Path(made.path) / name) == digest
         for name, digest in made.files.items()
     )
-    return made if whole else None
+    return made if whole and (Path(made.path) / ANSWERS).is_file() else None
 
 
 def stands(made: EncoderModel, limits: EncoderLimits) -> bool:

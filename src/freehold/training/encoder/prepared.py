@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from freehold.errors import UsageError
@@ -42,10 +42,10 @@ class TaughtData(NamedTuple):
     views: tuple[View, ...] = ("last",)
 
 
-def prepare(dataset: Dataset, *, copies: bool = True) -> TaughtData:
-    """Read train and validation splits; `copies` as in `form_of`. Raises `UsageError` where answers are none that an
-    encoder can give, and `InputError` for files that cannot be read."""
-    train = [sample for sample in read_samples(dataset, "train") if _is_taught(sample)]
+def prepare(dataset: Dataset, *, copies: bool = True, without: Collection[str] = ()) -> TaughtData:
+    """Read train and validation splits, the former `without` some samples (by id); `copies` as in `form_of`. Raises
+    `UsageError` where answers are none that an encoder can give, and `InputError` for files that cannot be read."""
+    train = [one for one in read_samples(dataset, "train") if _is_taught(one) and one.id not in without]
     validation = [sample for sample in read_samples(dataset, "validation") if _is_taught(sample)]
     if not train:
         raise UsageError(

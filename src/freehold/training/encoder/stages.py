@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from freehold import files
 from freehold.encoders.pairs import likeness, marks_of
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, output, tuned, words
+from freehold.training.encoder import frozen, heads, output, pseudo, tuned, words
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import (
@@ -25,7 +26,7 @@ from freehold.training.encoder.frozen import (
     embedded,
     features,
 )
-from freehold.training.encoder.job import EncoderJob, unlabelled_texts
+from freehold.training.encoder.job import DOUBTED, EncoderJob, unlabelled_texts
 from freehold.training.encoder.prepared import Examples, TaughtData, prepare
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import (
@@ -37,6 +38,7 @@ from freehold.types.encoder import (
     FieldHead,
     StageResult,
     parts_of,
+    texts_of,
 )
 from freehold.types.training import TrainingEvent
 
@@ -57,10 +59,12 @@ tuned."""
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     """Run a job; None when it was asked to stop. Raises what freehold foresees."""
     began = time.monotonic()
-    prepared = prepare(job.dataset, copies=bases.runtime_of(job.base) == "onnx")
+    prepared = prepare(job.dataset, copies=_copies(job))
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
     scene = _scene(job, prepared, emit, stop)
+    if scene is not None and bases.runtime_of(job.base) != "words":
+        scene = _trusted(scene)
     if scene is None:
         return None
     if job.limits.minutes is not None:
@@ -86,9 +90,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
         assert scene.base is not None  # `_further` names none without
         kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
         made = (
-            tuned.contrast(scene, scene.base, unlabelled_texts(job))
-            if stage == "contrastive"
-            else tuned.answer(scene, scene.base)
+            tuned.contrast(scene, scene.base) if stage == "contrastive" else tuned.answer(scene, scene.base)
         )
         if made is None:
             return None
@@ -103,24 +105,52 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             best = made
         else:
             scene.base.model.load_state_dict(kept)
+    best, first = _words_first(scene, best)
+    reads_words = scene.words is not None and (first is not None or _reads_words(best))
     record = output.write(
         job,
         output.TrainedFiles(
             base=scene.base,
-            manifest=_manifest(scene, best),
+            manifest=_manifest(scene, best, first),
             fitted=best.fitted,
-            words=scene.words.words if scene.words is not None and _reads_words(best) else None,
+            words=scene.words.words if scene.words is not None and reads_words else None,
+            first=first,
             stage=best.stage,
             stages=tuple(results),
             ended=ended,
-            train_samples=len(prepared.train),
+            pseudo_labels=scene.pseudo_labels,
+            texts=len(scene.texts),
+            train_samples=len(scene.train),
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
         ),
-        prepared.train.texts,
+        scene.form,
     )
     tuned.forget_checkpoints(job.run_dir)
     return record
+
+
+def _copies(job: EncoderJob) -> bool:
+    return bases.runtime_of(job.base) == "onnx"
+
+
+def _trusted(scene: Scene) -> Scene | None:
+    """The same without the incumbent's answers that heads contradict: those messages count as without an answer. None
+    when it was asked to stop."""
+    if (found := pseudo.judged(scene)) is None:
+        return scene
+    told, doubted = found
+    scene.emit(TrainingEvent(kind="eval", message=told.text))
+    job, lines, without = scene.job, scene.prepared.system_lines, [one.id for one in doubted]
+    files.write_json(Path(job.run_dir) / DOUBTED, without)
+    again: Scene | None = scene
+    if doubted:
+        prepared = prepare(job.dataset, copies=_copies(job), without=without)
+        again = _scene(job, prepared, scene.emit, scene.stop)
+    texts = scene.texts + tuple(
+        texts_of(one.messages, system_lines=lines)[0] for one in doubted if scene.texts
+    )
+    return again and again._replace(pseudo_labels=told, texts=texts)
 
 
 def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
@@ -211,6 +241,7 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop) -> Sce
         emit=emit,
         stop=stop,
         views=len(prepared.views),
+        texts=tuple(unlabelled_texts(job)),
         words=by_words,
         by_words=None if alone is None else Trained("words", alone, True, time.monotonic() - began),
     )
@@ -310,11 +341,11 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
             scene = scene._replace(marks=marks)
             fitted, views = of_pairs, 1
             message = f"of each message two texts are compared, behind {marks[0]!r} and {marks[1]!r}"
-            scene.emit(TrainingEvent(kind="warning", message=message))
+            scene.emit(TrainingEvent(kind="eval", message=message))
     made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
     if len(scene.prepared.views) > 1:
         read = " + ".join(scene.prepared.views[:views])
-        scene.emit(TrainingEvent(kind="warning", message=f"of each conversation is read: {read}"))
+        scene.emit(TrainingEvent(kind="eval", message=f"of each conversation is read: {read}"))
     tell(scene.emit, made)
     return scene._replace(every=frozen.seen(every, of_one * views), views=views), made
 
@@ -338,13 +369,27 @@ def told(stage: str, fitted: Fitted, seconds: float) -> TrainingEvent:
     )
 
 
+def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirst | None]:
+    """What was trained with words before it, where those answer some alone at no cost."""
+    if scene.by_words is None or best.stage == "words" or scene.marks:
+        return best, None
+    fitted, first = frozen.words_first(scene.form, scene.by_words.fitted, best.fitted)
+    if first is not None:
+        message = (
+            f"words answer {first.share:.0%} of the validation samples, at least {first.least:.1%} sure; the encoder "
+            f"reads the others: {fitted.right:,} of {fitted.asked:,} right in all"
+        )
+        scene.emit(TrainingEvent(kind="eval", message=message))
+    return best._replace(fitted=fitted), first
+
+
 def _reads_words(trained: Trained) -> bool:
     return any(head.words is not None for head in trained.fitted.heads)
 
 
-def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
+def _manifest(scene: Scene, trained: Trained, first: frozen.WordsFirst | None) -> EncoderManifest:
     job, prepared = scene.job, scene.prepared
-    base = scene.base
+    base, reads_words = scene.base, first is not None or _reads_words(trained)
     return EncoderManifest(
         base_model=job.base.model_id,
         base_sha256=job.base.sha256,
@@ -357,8 +402,9 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         system_lines=prepared.system_lines,
         question=prepared.question,
         # Heads over words were fitted to all of them.
-        views=prepared.views if _reads_words(trained) else prepared.views[: scene.views],
-        words=_reads_words(trained),
+        views=prepared.views if reads_words else prepared.views[: scene.views],
+        words=reads_words,
+        first=None if first is None else first.least,
         marks=scene.marks,
         width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,

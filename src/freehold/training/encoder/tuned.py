@@ -97,10 +97,10 @@ def passes_of(form: TaughtForm, count: int) -> int:
     return min(passes, max(FEWEST_PASSES_FOR_LABELS, SEEN_A_LABEL * labels // count))
 
 
-def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Trained | None:
+def contrast(scene: Scene, base: TorchBase) -> Trained | None:
     """Tune the encoder to tell answers apart, then fit heads by logistic regression; None when asked to stop.
 
-    With `unlabelled` texts, answers spread to them over the tuned encoder, and it is tuned once more on all.
+    With texts that have no answer, answers spread to them over the tuned encoder, and it is tuned once more on all.
     """
     began = time.monotonic()
     groups = groups_of(scene.form, scene.train.values)
@@ -127,13 +127,13 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
             every,
             scene.parts,
             names,
-            words=None if unlabelled else scene.words,  # what spreads is by likeness of embeddings
+            words=None if scene.texts else scene.words,  # what spreads is by likeness of embeddings
             strength=CONTRAST_STRENGTH,
         ),
         scene.validation,
     )
-    if unlabelled and single is not None and scene.views == 1:
-        return _taught(scene, base, every, fitted.heads[single], unlabelled, began)
+    if scene.texts and single is not None and scene.views == 1:
+        return _taught(scene, base, every, fitted.heads[single], began)
     return Trained(
         "contrastive", fitted, normalize=True, seconds=time.monotonic() - began, shortened=shortened
     )
@@ -174,12 +174,10 @@ def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
                 now[name].lerp_(before, 1 - KEPT_SHARE)
 
 
-def _taught(
-    scene: Scene, base: TorchBase, every: Features, head: FittedHead, unlabelled: Sequence[str], began: float
-) -> Trained | None:
+def _taught(scene: Scene, base: TorchBase, every: Features, head: FittedHead, began: float) -> Trained | None:
     """Tune on texts without an answer as well, by what spreads to them."""
     known = set(scene.every.examples.texts)
-    texts = [text for text in unlabelled if text not in known]
+    texts = [text for text in scene.texts if text not in known]
     rows = base.encode(texts, scene.max_tokens).ids
     train = every.pooled[: len(scene.train)]
     pooled = heads.normalized(bases.embed(base, rows, fast=True)[0]) if texts else train[:0]

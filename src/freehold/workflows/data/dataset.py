@@ -6,7 +6,7 @@ import hashlib
 import logging
 import tempfile
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ import msgspec
 
 from freehold import __version__, files
 from freehold.datasets import building
-from freehold.datasets import profile as profiles
 from freehold.datasets.apart import KnownQuestions
 from freehold.datasets.sampling import answer_of, sample_of, with_id
 from freehold.datasets.tasks import is_selected
@@ -26,7 +25,7 @@ from freehold.types.identity import question_id
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
-from freehold.workflows.data.curate import Curator, pseudonym_key, read_card, recipe_of, write_card
+from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
 from freehold.workflows.data.imports import file_traces, named_files
 from freehold.workflows.project import Project
 
@@ -182,10 +181,9 @@ def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
     begin so.
     """
     if wanted is None:
-        built = [one for one in store.records(Dataset) if one.derived_from is None]
-        if not built:
+        if (latest := store.latest(Dataset)) is None:
             raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
-        return built[-1]
+        return latest
     folder = Path(wanted)
     if (folder / "manifest.json").is_file():
         return msgspec.structs.replace(building.load(folder), path=str(folder.resolve()))
@@ -211,61 +209,6 @@ def _teaches(trace: Trace) -> bool:
         and trace.status < 400
         and (trace.arm == "incumbent" or trace.gold is not None)
     )
-
-
-SUFFIX = "taught"
-"""Ends its name, so that the dataset it is made of is found by its own."""
-
-
-def derive(
-    project: Project,
-    store: Store,
-    dataset: Dataset,
-    *,
-    without: Collection[str] = (),
-    notes: tuple[str, ...] = (),
-) -> Dataset:
-    """`dataset` without some training samples (by id); itself where nothing changes.
-
-    Raises `UsageError` where no training sample would be left, `StorageError` where it cannot be read or written.
-    """
-    if not without:
-        return dataset
-    gone = set(without)
-    made = building.Building(
-        by_split={
-            "train": [one for one in building.samples(dataset, "train") if one.id not in gone],
-            "validation": list(building.samples(dataset, "validation")),
-            "held_out": list(building.samples(dataset, "held_out")),
-        },
-        dropped=Counter(dataset.dropped),
-        derived_from=dataset.id,
-    )
-    building.require(made, ("train",))
-    derived = building.write(
-        made,
-        msgspec.convert(dataset.recipe, building.Recipe),
-        name=f"{dataset.name}-{SUFFIX}",
-        root=project.state / "datasets",
-        made_from=(*dataset.made_from, dataset.id),
-        version=__version__,
-        incumbent_model=dataset.incumbent_model,
-        notes=(*dataset.notes, *notes),
-    )
-    card = read_card(dataset)
-    if card is not None:
-        splits = {**card.splits, "train": profiles.profile(made.by_split["train"])}
-        card = msgspec.structs.replace(
-            card,
-            dataset_id=derived.id,
-            name=derived.name,
-            splits=splits,
-            targets_from=derived.targets_from,
-            taught=notes,
-        )
-        write_card(Path(derived.path), card)
-    store.put(derived, made_from=derived.made_from)
-    return derived
 
 
 PAGE_SAMPLES = 20

@@ -24,6 +24,7 @@ from freehold.types.record import Record
 from freehold.workflows.doctor import leftovers, machine, project, store
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.project import CONFIG_NAME, current_folder, open_project
+from freehold.workflows.trust import check_trusted
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ def site_of(config: Path | None, *, now: datetime) -> Site:
     read = None
     try:
         if problems and path is not None:  # opening the project would say the same of the environment again
-            read = parse(path.read_text(encoding="utf-8"), path=str(path))
+            parsed = parse(path.read_text(encoding="utf-8"), path=str(path))
+            check_trusted(parsed, path, settings)
+            read = parsed
         elif not problems:
             opened = open_project(config)
             root, path, read = opened.root, opened.config_path, opened.config

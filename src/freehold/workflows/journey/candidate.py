@@ -111,7 +111,6 @@ class CandidateRunner:
             trained=made.trained,
             encoder=made.encoder,
             parity=made.parity,
-            teaching=made.teaching,
         )
         return MadeCandidate(candidate, report, made)
 

@@ -58,6 +58,7 @@ from freehold.workflows.journey.migrate import Migration, migrate
 from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
 from freehold.workflows.prove.freeze import freeze
 from freehold.workflows.prove.results import frozen_answers
+from freehold.workflows.trust import agree, reach_of
 
 OPENAI = "https://api.openai.com/v1"
 SAMPLES = 400
@@ -260,6 +261,8 @@ def begin(request: RescueRequest, *, progress: Progress) -> tuple[Project, Rescu
         tune = _choose(request, progress) if request.api_key_env else None
         file, held_out = _files(request, tune, progress)
         _write(path, config_text(request, tune, file, held_out))
+        written = open_project(path, looks=True)
+        agree(path, reach_of(written.config, path, written.settings).all)
     project = open_project(path, must_exist=True)
     dataset = prepare(project, progress=progress)
     return project, _described(project, dataset, request, path, tune)

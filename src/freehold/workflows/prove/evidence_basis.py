@@ -106,9 +106,8 @@ def present_parts(
     """The parts as they are now: of the dataset that was built last, the `task`, what is served under the name of the
     `candidate`, and the catalog. What cannot be told is left out."""
     parts: dict[EvidencePart, str] = dict(task_parts(task))
-    built = [one for one in store.records(Dataset) if one.derived_from is None]
-    if built:
-        parts["data"] = built[-1].id
+    if (built := store.latest(Dataset)) is not None:
+        parts["data"] = built.id
     plans = [one for one in store.records(ServePlan) if candidate in names_of(one)]
     if plans:
         parts |= plan_parts(plans[-1], candidate)

@@ -270,7 +270,7 @@ def project_parity(
             model, folder = own.base_model, own.path
     if adapter is None and (encoder := encoder_meant(project, model, chosen)) is not None:
         plan = chosen if model is None else None
-        return parity_of(project, encoder, plan=plan, samples=prompts(project, count), progress=progress)
+        return parity_of(project, encoder, plan=plan, most=count, progress=progress)
     name = model or (chosen.model if chosen is not None else _first(project))
     weights = ensure_weights(name, settings, progress=progress)
     if chosen is not None and adapter is None:

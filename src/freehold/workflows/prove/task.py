@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from freehold.errors import ConfigError, UsageError
+from freehold.settings import Settings
 from freehold.types.config import TaskConfig, parse
 from freehold.types.evaluation import Task
 from freehold.workflows.project import Project
+from freehold.workflows.trust import check_trusted
 
 
 def task_of(
@@ -35,7 +37,7 @@ def task_of(
         raise UsageError(f"alpha is {alpha:g}, expected between 0 and 0.5", hint="0.025 is the usual choice")
     config = project.config.task
     if scorer is not None and scorer.endswith(".toml"):
-        config, scorer = _task_in(Path(scorer)), None
+        config, scorer = _task_in(Path(scorer), project.settings), None
     from_file = config.options if scorer in (None, config.scorer) else {}
     return Task(
         name=project.config.app.name,
@@ -49,7 +51,7 @@ def task_of(
     )
 
 
-def _task_in(path: Path) -> TaskConfig:
+def _task_in(path: Path, settings: Settings) -> TaskConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -58,4 +60,6 @@ def _task_in(path: Path) -> TaskConfig:
         raise ConfigError(f"{path}: not valid UTF-8") from None
     if not re.search(r"^\s*\[app\]", text, re.MULTILINE):
         text += '\n[app]\nname = "a task"\n'  # behind the rest, so that errors count its lines
-    return parse(text, path=str(path)).task
+    read = parse(text, path=str(path))
+    check_trusted(read, path, settings)
+    return read.task

@@ -147,7 +147,7 @@ class Observer:
 
     def _on_alarm(self) -> str:
         path = self._config.config_path
-        return "auto" if path is None else open_project(Path(path)).config.watch.on_alarm
+        return "auto" if path is None else open_project(Path(path), looks=True).config.watch.on_alarm
 
     def _send_alarm(
         self, route: str, why: str, *, kind: alerts.AlarmKind = "rolled_back", action: str = "rolled_back"
@@ -156,7 +156,8 @@ class Observer:
         path = self._config.config_path
         if path is None:
             return
-        config = open_project(Path(path)).config
+        # Of a file that was changed since, too: this process holds no variable that was not agreed to.
+        config = open_project(Path(path), looks=True).config
         alarm = alerts.Alarm(
             kind=kind,
             app=config.app.name,

@@ -49,7 +49,7 @@ def journey_of(config_path: Path | None, *, at: datetime) -> JourneyState:
     """
     here = current_folder()
     try:
-        project = open_project(config_path)
+        project = open_project(config_path, looks=True)
     except FreeholdError as error:
         if config_path is not None and not config_path.exists():
             raise
@@ -81,7 +81,7 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
     """What is known of a project with an open store. Raises `StoreError` for a record that cannot be read."""
     config = project.config
     incumbent = config.incumbent
-    dataset = _built(store)
+    dataset = store.latest(Dataset)
     freeze = None if dataset is None else _frozen(store, dataset)
     report = store.latest(Report)
     evaluation = store.latest(Evaluation)
@@ -118,14 +118,6 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
         incidents=_incidents(project, store.records(RouteAlarm)),
     )
     return facts if rollout is None else _with_watch(project, store, rollout.route, facts)
-
-
-def _built(store: Store) -> Dataset | None:
-    """The dataset that was built of traces last; those that were made of it for one candidate are not meant."""
-    latest = store.latest(Dataset)
-    if latest is None or latest.derived_from is None:
-        return latest
-    return next((one for one in reversed(store.records(Dataset)) if one.derived_from is None), None)
 
 
 def _frozen(store: Store, dataset: Dataset) -> Freeze | None:

@@ -118,6 +118,14 @@ BY_WORDS = """    if f"{number}.words" in heads:
         logits = logits + heads[f"{number}.words"] @ counted([first, *further])
 """
 
+READ = "vector, text, each = read(first)\n"
+ALONE = """asked = counted([first, *further])
+alone = [heads[f"{at}.first"] @ asked + heads[f"{at}.first_bias"] for at in range(len(encoder["fields"]))]
+enough = all(1 / np.exp(one - one.max()).sum() >= encoder["first"] for one in alone)
+"""
+FIRST = """    logits = alone[number] if enough else logits  # words alone are sure enough
+"""
+
 COPIED = r"""    if field["kind"] == "copied":  # the likeliest piece of whole words, or none
         begin, inside, end = heads[f"{number}.weight"] @ each[0][0].T + heads[f"{number}.bias"][:, None]
         on, said = inside.cumsum(), encoder["prefix"] + first
@@ -184,6 +192,8 @@ def example(manifest: EncoderManifest) -> str:
     if manifest.words or manifest.marks:
         head = head.replace("import json, sys", "import json, re, sys")
         answer = answer.replace(ODDS, BY_WORDS + ODDS, 1)
+    if manifest.first is not None:
+        answer = answer.replace(READ, ALONE + READ, 1).replace(ODDS, FIRST + ODDS, 1)
     if any(field.outside for field in manifest.fields):
         answer = answer.replace(ODDS, OUTSIDE + ODDS, 1)
     if any(field.kind == "found" for field in manifest.fields):
@@ -259,6 +269,10 @@ def export_encoder(
             plain[f"{number}.bias"] = head.bias / np.float32(head.field.temperature)
             if head.words is not None:
                 plain[f"{number}.words"] = head.words / np.float32(head.field.temperature)
+            if head.first is not None:
+                plain[f"{number}.first"], plain[f"{number}.first_bias"] = (
+                    one / np.float32(head.field.temperature) for one in head.first
+                )
         np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
         (partial / ASK).write_text(example(manifest), encoding="utf-8")
         if manifest.runs_on == "words":

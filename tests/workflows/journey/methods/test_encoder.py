@@ -10,12 +10,16 @@ from tests.workflows.journey.rehearsal import bench, candidate_of, quick_trainin
 
 from freehold.errors import UsageError
 from freehold.training.encoder.answers import form_of
+from freehold.training.encoder.job import ANSWERS
+from freehold.training.encoder.reference import values
 from freehold.types.config import MethodSettings
-from freehold.types.dataset import Sample
+from freehold.types.dataset import Message, Sample
 from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, FieldHead
 from freehold.types.evaluation import Task
 from freehold.types.model import Weights
-from freehold.workflows.journey.methods import METHODS, NotMadeError
+from freehold.types.parity import EncoderReference
+from freehold.workflows.data.dataset import UnlabelledTraffic
+from freehold.workflows.journey.methods import METHODS, NotMadeError, training
 from freehold.workflows.journey.methods import encoder as method
 
 
@@ -31,13 +35,14 @@ def asked(opened, monkeypatch):
     def train(**given):
         asked["train"].append(given)
         folder = given["out_dir"] / given["name"]
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         manifest = EncoderManifest(
             base_model="org/reader", base_sha256="b" * 64, width=4, answer="label",
             fields=(FieldHead(name="", kind="one", labels=("a", "b")),),
         )  # fmt: skip
         (folder / "encoder.json").write_bytes(msgspec.json.encode(manifest))
-        for name in ("model.onnx", "tokenizer.json", "heads.safetensors"):
+        (folder / "run").mkdir(exist_ok=True)
+        for name in ("model.onnx", "tokenizer.json", "heads.safetensors", ANSWERS):
             (folder / name).write_bytes(name.encode())
         return EncoderModel(
             id="e" * 32, name=given["name"], path=str(folder), base_model="org/reader", base_sha256="b" * 64,
@@ -52,17 +57,9 @@ def asked(opened, monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(method, "ensure_weights", lambda *arguments, **options: weights)
     monkeypatch.setattr(method, "train_encoder", train)
-    monkeypatch.setattr(
-        method, "encoder_parity", lambda project, **given: quick_parity(asked, project, given)
-    )
+    monkeypatch.setattr(method.reference, "read", lambda encoder: [])
+    monkeypatch.setattr(method, "encoder_parity", training.parity)
     return asked
-
-
-def quick_parity(asked, project, given):
-    from freehold.workflows.journey.methods import training
-
-    del given["encoder"], given["base"], given["look"]
-    return training.parity(project, **given)
 
 
 def candidate(opened, **settings):
@@ -87,6 +84,21 @@ def test_the_stage_a_candidate_names_is_trained(opened, asked):
     with bench(opened) as ready:
         METHODS["encoder"].make(candidate(opened, stage="contrastive"), ready)
     assert asked["train"][0]["config"].stage == "contrastive"
+
+
+def test_messages_without_an_answer_are_given_to_a_base_that_may_be_tuned(opened, asked, monkeypatch):
+    samples = [Sample(id=str(n), messages=(Message(role="user", content=f"text {n}"),)) for n in range(3)]
+    found = UnlabelledTraffic(samples, {"answered elsewhere": 2})
+    monkeypatch.setattr(method, "unlabelled_traffic", lambda *arguments: found)
+    with bench(opened) as ready:
+        METHODS["encoder"].make(candidate(opened), ready)
+        project = ready.project
+        data = msgspec.structs.replace(project.config.data, unlabelled=True)
+        config = msgspec.structs.replace(project.config, data=data)
+        ready = dataclasses.replace(ready, project=dataclasses.replace(project, config=config))
+        METHODS["encoder"].make(candidate(opened, stage="frozen"), ready)
+        METHODS["encoder"].make(candidate(opened), ready)
+    assert [one["unlabelled"] for one in asked["train"]] == [(), (), ("text 0", "text 1", "text 2")]
 
 
 def test_what_another_bar_ended_learns_on_and_what_went_to_its_end_stands(opened, asked, monkeypatch):
@@ -129,11 +141,20 @@ def test_answers_that_are_no_closed_set_end_this_candidate_alone(opened, asked, 
 def test_a_trainer_and_a_scorer_that_mean_different_things_by_right_end_the_run():
     targets = ['["a", "b"]', '["b"]', '["c", "a"]', "[]"] * 25
     form = form_of(targets, [f"text {n}" for n in range(100)])
-    samples = [Sample(id=str(n), messages=(), gold=target) for n, target in enumerate(targets)]
-    permuted = [json.dumps(json.loads(target)[::-1]) for target in targets]
+
+    def answered(answers):
+        return [
+            EncoderReference(
+                sample=Sample(id=str(n), messages=(), gold=target), tokens=1, answer=answer, probability=0.9,
+                right=values(form, answer) == values(form, target),
+            )
+            for n, (target, answer) in enumerate(zip(targets, answers, strict=True))
+        ]  # fmt: skip
+
+    permuted = answered([json.dumps(json.loads(target)[::-1]) for target in targets])
     task = Task(name="t", scorer="json_fields")
-    method.same_count(form, task, samples, permuted)
-    method.same_count(form, task, samples, ['["a"]'] * 100)
+    method.same_count(task, permuted)
+    method.same_count(task, answered(['["a"]'] * 100))
     ordered = msgspec.structs.replace(task, options={"ordered": ["answer"]})
     with pytest.raises(UsageError, match=r"trainer counts 100 \(100\.0%\), the scorer 50 \(50\.0%\)"):
-        method.same_count(form, ordered, samples, permuted)
+        method.same_count(ordered, permuted)

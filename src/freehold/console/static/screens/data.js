@@ -65,7 +65,7 @@ export function draw(record, view) {
   const detail = record.detail;
   if (!detail) return empty("There is no dataset yet", record.traces ? `${count(record.traces)} requests are recorded. A dataset splits them so that nothing held out is also taught.` : "It begins with recorded requests: a log, or live traffic through the gateway.", record.first_command);
   const sizes = Object.fromEntries(detail.dataset.splits.map((split) => [split.name, split]));
-  return [record.datasets.length > 1 ? filters([{ name: "dataset", label: "Dataset", kind: "select", options: record.datasets.map((one) => [one.id, `${one.name} ${one.id.slice(0, 8)}${one.derived ? ", made for one candidate" : ""}`]) }],
+  return [record.datasets.length > 1 ? filters([{ name: "dataset", label: "Dataset", kind: "select", options: record.datasets.map((one) => [one.id, `${one.name} ${one.id.slice(0, 8)}`]) }],
     { ...view, query: { dataset: detail.dataset.id }, go: ({ dataset }) => view.go({ dataset }) }) : null,
   tiles([...["train", "validation", "held_out"].map((name) => sizes[name] && { label: SPLITS[name], value: count(sizes[name].samples), record: detail.dataset.id, note: `in ${count(sizes[name].groups)} groups` }),
     { label: "Targets", value: count(detail.dataset.targets_from.gold ?? 0), record: detail.dataset.id, note: `right answers you brought; ${count(detail.dataset.targets_from.incumbent ?? 0)} are the incumbent's answers` },

@@ -239,6 +239,9 @@ class _ClientSide:
     def is_full(self) -> bool:
         return self._request.is_full
 
+    def pass_on(self, _data: bytes) -> bool:
+        return False
+
     def write(self, chunks: list[bytes]) -> bool:
         if self._passed.first_s is None:
             self._passed.first_s = time.perf_counter()

@@ -101,7 +101,7 @@ def log_identity(project: Project, store: Store) -> list[Any]:
         size = told and [told.st_size, told.st_mtime_ns]
         with suppress(ConfigError, StoreError):  # reading it will say so
             if (path / CONFIG_NAME).is_file():
-                with open_store(open_project(path / CONFIG_NAME).store_url) as other:
+                with open_store(open_project(path / CONFIG_NAME, looks=True).store_url) as other:
                     size = [other.count_traces(complete_only=False)]
         places.append([str(path), size])
     data = msgspec.to_builtins(project.config.data)
@@ -148,7 +148,7 @@ def _traces(project: Project, source: Store | Path) -> Iterator[Trace]:
     if not isinstance(source, Path):
         yield from source.traces(own_only=True)
     elif (source / CONFIG_NAME).is_file():
-        with open_store(open_project(source / CONFIG_NAME).store_url) as other:
+        with open_store(open_project(source / CONFIG_NAME, looks=True).store_url) as other:
             yield from other.traces(own_only=True)
     else:
         yield from file_traces(project, [LogFile(source, False)])

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import anyio
 
 from freehold import __version__
-from freehold.datasets import building
 from freehold.errors import UnknownModelError, UsageError, WeightsError
 from freehold.evals.scoring import scorer_of
-from freehold.training.encoder import stands
-from freehold.training.encoder.answers import TaughtForm, targets_of
-from freehold.training.encoder.prepared import prepare, taught_samples
-from freehold.types.dataset import Dataset, Sample
-from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
-from freehold.types.endpoint import ServePlan
+from freehold.training.encoder import reference, stands
+from freehold.training.encoder.job import ANSWERS, FORMAT
+from freehold.training.encoder.prepared import prepare
+from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderLimits, EncoderModel, texts_of
 from freehold.types.evaluation import Task
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
-from freehold.types.parity import ParityReport
+from freehold.types.parity import EncoderReference, ParityReport
 from freehold.types.record import content_id
 from freehold.workflows.data.curate import SCORERS_AT_ONCE
+from freehold.workflows.data.dataset import unlabelled_traffic
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.journey.methods.sufficing import enough
-from freehold.workflows.journey.methods.teaching import TeachingData, taught
-from freehold.workflows.prove.encoder_parity import MOST_MESSAGES, encoder_parity
+from freehold.workflows.prove.encoder_parity import encoder_parity
 from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.train.encoder import FOLDER, train_encoder
@@ -49,8 +44,7 @@ class TrainedEncoder:
         """Fetch, train, and compare what is served with what was trained."""
         try:
             weights = _weights(candidate, bench)
-            found = taught(candidate, bench, weights)
-            encoder = _train(candidate, bench, weights, found)
+            encoder = _train(candidate, bench, weights)
         except (UnknownModelError, WeightsError, UsageError) as error:
             if bench.only_one:
                 raise
@@ -69,74 +63,42 @@ class TrainedEncoder:
         if fit is not None and not fit.fits:
             reason = "; ".join(fit.reasons) or "it does not fit this machine"
             raise NotMadeError(reason, weights=weights, fit=fit)
+        same_count(bench.task, reference.read(encoder))
         parity = bench.steps.run(
             f"parity:{candidate.key}",
             f"{candidate.short_name}: is it served as it was trained?",
             [plan.identity, engine_part(plan), encoder.id, bench.dataset.id, bench.task.options, __version__],
             ParityReport,
-            lambda: _parity(bench, plan, encoder, weights, found.dataset),
+            lambda: encoder_parity(bench.project, plan=plan, encoder=encoder, progress=bench.progress),
         )
         if not parity.passed:
             bench.progress.say(parity.check_result().text)
-        return Made(
-            plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity, teaching=found.teaching
-        )
+        return Made(plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity)
 
 
-def _parity(
-    bench: Bench, plan: ServePlan, encoder: EncoderModel, weights: Weights, dataset: Dataset
-) -> ParityReport:
-    """Serve it and compare with the trainer's model, on validation samples where there are some, so that their served
-    answers also tell whether the trainer and the task's scorer mean the same by right."""
-    form = prepare(dataset, copies=weights.format == "safetensors").form
-    samples = taught_samples(dataset, form, "validation")[:MOST_MESSAGES]
-    enough = len(samples) >= FEWEST_VALIDATION and bench.task.scorer in SCORERS_AT_ONCE
-
-    def look(answers: Sequence[str]) -> None:
-        if enough:
-            same_count(form, bench.task, samples, answers)
-
-    return encoder_parity(
-        bench.project,
-        plan=plan,
-        encoder=encoder,
-        base=weights,
-        samples=samples
-        if enough
-        else list(islice(building.samples(bench.dataset, "held_out"), MOST_MESSAGES)),
-        progress=bench.progress,
-        look=look,
-    )
-
-
-def same_count(form: TaughtForm, task: Task, samples: Sequence[Sample], answers: Sequence[str]) -> None:
-    """Raise `UsageError` where the trainer counts other answers as right than the task's scorer does: then what is
-    proven is not what was learned. Answers that the scorer cannot score are left out of both counts."""
+def same_count(task: Task, answers: Sequence[EncoderReference]) -> None:
+    """Raise `UsageError` where the trainer counts other answers to validation samples as right than the task's scorer:
+    then what is proven is not what was learned. What the scorer cannot score is left out of both counts."""
+    held = [one for one in answers if one.right is not None]
+    if len(held) < FEWEST_VALIDATION or task.scorer not in SCORERS_AT_ONCE:
+        return
 
     async def scored() -> list[float | None]:
         async with scorer_of(task) as scorer:
-            pairs = zip(samples, answers, strict=True)
-            return [(await scorer.score(sample, answer, sample.target)).value for sample, answer in pairs]
+            return [(await scorer.score(one.sample, one.answer, one.sample.target)).value for one in held]
 
-    trainer = scorer_count = counted = 0
-    for sample, answer, value in zip(samples, answers, anyio.run(scored), strict=True):
-        if value is not None:
-            counted += 1
-            scorer_count += value == 1.0
-            trainer += _values(form, answer) == _values(form, sample.target or "")
-    if abs(trainer - scorer_count) > MOST_APART * counted:
+    counted = [(one, value) for one, value in zip(held, anyio.run(scored), strict=True) if value is not None]
+    trainer, scorer_count = (
+        sum(one.right is True for one, _ in counted),
+        sum(value == 1.0 for _, value in counted),
+    )
+    if abs(trainer - scorer_count) > MOST_APART * len(counted):
         raise UsageError(
-            f"the trainer and the scorer {task.scorer} disagree on what is right: of {counted:,} validation answers "
-            f"the trainer counts {trainer:,} ({trainer / counted:.1%}), the scorer {scorer_count:,} "
-            f"({scorer_count / counted:.1%})",
+            f"the trainer and the scorer {task.scorer} disagree on what is right: of {len(counted):,} validation "
+            f"answers the trainer counts {trainer:,} ({trainer / len(counted):.1%}), the scorer {scorer_count:,} "
+            f"({scorer_count / len(counted):.1%})",
             hint="[task] scorer and options have to say what a right answer is: docs/reference/scorers.md",
         )
-
-
-def _values(form: TaughtForm, answer: str) -> list[Any] | None:
-    """As the trainer compares them: a list of labels has no order."""
-    values = targets_of(form, answer)
-    return None if values is None else [set(one) if isinstance(one, tuple) else one for one in values]
 
 
 def _weights(candidate: Candidate, bench: Bench) -> Weights:
@@ -153,17 +115,20 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
     )
 
 
-def _train(candidate: Candidate, bench: Bench, weights: Weights, found: TeachingData) -> EncoderModel:
+def _train(candidate: Candidate, bench: Bench, weights: Weights) -> EncoderModel:
     options = encoder_options(candidate, bench)
-    texts, limits = found.texts(), EncoderLimits(enough=enough(bench), minutes=bench.limited(None))
+    texts, limits = (
+        _unlabelled(candidate, bench),
+        EncoderLimits(enough=enough(bench), minutes=bench.limited(None)),
+    )
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
-        [weights.sha256, found.dataset.id, options, content_id(list(texts))],
+        [FORMAT, weights.sha256, bench.dataset.id, options, content_id(list(texts))],
         EncoderModel,
         lambda: train_encoder(
             config=options,
-            dataset=found.dataset,
+            dataset=bench.dataset,
             base=weights,
             out_dir=bench.project.state / FOLDER,
             name=bench.project.config.app.name,
@@ -174,11 +139,26 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, found: Teaching
         ),
         still_there=lambda made: (
             (bench.minutes is None or stands(made, limits))
-            and all((Path(made.path) / file).exists() for file in made.files)
+            and all((Path(made.path) / file).exists() for file in (*made.files, ANSWERS))
         ),
     )
     bench.store.put(made, made_from=made.made_from)
     return made
+
+
+def _unlabelled(candidate: Candidate, bench: Bench) -> tuple[str, ...]:
+    """Messages without an answer, as an encoder reads them."""
+    if not bench.project.config.data.unlabelled or candidate.model == WORDS_MODEL:
+        return ()
+    if (stage := candidate.settings.stage) in ("frozen", "tuned"):
+        bench.progress.say(f"{candidate.short_name}: stage {stage} reads no unlabelled messages")
+        return ()
+    found = unlabelled_traffic(bench.project, bench.store, bench.dataset)
+    for why, count in found.left_out.items():
+        bench.progress.say(f"{count:,} messages without an answer are left out: {why}")
+    lines = prepare(bench.dataset).system_lines
+    read = (texts_of(one.messages, system_lines=lines)[0] for one in found.samples)
+    return tuple(text for text in read if text)
 
 
 def encoder_options(candidate: Candidate, bench: Bench) -> EncoderConfig:

@@ -28,7 +28,6 @@ from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
-from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
 from freehold.wire.base_url import stem
 from freehold.workflows.journey.steps import Steps
@@ -170,8 +169,6 @@ class Made(Record, frozen=True, kw_only=True):
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""
-    teaching: Teaching | None = None
-    """What it learned from besides right answers."""
 
 
 class NotMadeError(FreeholdError):

@@ -19,6 +19,7 @@ from freehold.wire.hosts import ANY_HOST, check_host_names
 from freehold.workflows.project import Project
 from freehold.workflows.shift.observer_process import named_variables
 from freehold.workflows.shift.up import Listening
+from freehold.workflows.trust import reach_of
 
 Target = Literal["systemd", "nginx", "caddy"]
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
@@ -123,6 +124,10 @@ def _environment(project: Project) -> dict[str, str]:
     for name in ("FREEHOLD_HOME", "FREEHOLD_STATE"):
         if name in found:
             found[name] = str(Path(found[name]).absolute())
+    assert project.config_path is not None
+    trusted = reach_of(project.config, project.config_path, project.settings)
+    if trusted.all:  # the service runs without a terminal, and may run as another user
+        found["FREEHOLD_TRUST"] = trusted.hash
     return {"FREEHOLD_HOME": str(project.settings.home.absolute()), **found}
 
 

@@ -33,12 +33,11 @@ class DataQuery(ScreenQuery, frozen=True, kw_only=True):
 
 
 class DatasetLine(Record, frozen=True, kw_only=True):
-    """A dataset in short. `derived` says that it was made of another for one candidate."""
+    """A dataset in short."""
 
     id: str
     name: str
     samples: dict[str, int]
-    derived: bool
 
 
 class SampleMessage(Record, frozen=True, kw_only=True):
@@ -110,8 +109,7 @@ def data(project: Project, store: Store, query: DataQuery, *, at: datetime) -> D
 
 def _chosen(known: Sequence[Dataset], wanted: str | None) -> Dataset:
     if wanted is None:
-        built = [one for one in known if one.derived_from is None]
-        return built[-1] if built else known[-1]
+        return known[-1]
     matches = [
         one for one in known if one.id.startswith(wanted)
     ]  # never a folder: the address is a visitor's
@@ -128,7 +126,6 @@ def _line(one: Dataset) -> DatasetLine:
         id=one.id,
         name=one.name,
         samples={split.name: split.samples for split in one.splits},
-        derived=one.derived_from is not None,
     )
 
 

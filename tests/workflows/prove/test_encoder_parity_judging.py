@@ -1,19 +1,22 @@
 """Two sides of the same messages: equal, or not and why."""
 
+import msgspec
 import pytest
 
+from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderManifest, FieldHead
 from freehold.types.parity import EncoderReference
-from freehold.workflows.prove.encoder_parity.judging import EncoderAnswered, compare, summarize
+from freehold.workflows.prove.encoder_parity import compare, summarize
 
 FIELDS = (FieldHead(name="a", kind="one", labels=("x", "y")), FieldHead(name="b", kind="one", labels=(1, 2)))
 MANIFEST = EncoderManifest(base_model="b", base_sha256="0", width=2, answer="json", fields=FIELDS)
-TRAINED = EncoderReference(sample_id="s", tokens=7, answer='{"a": "x", "b": 1}', probability=0.72)
+TRAINED = EncoderReference(
+    sample=Sample(id="s", messages=()), tokens=7, answer='{"a": "x", "b": 1}', probability=0.72
+)
 
 
 def item(**changes):
-    served = {"tokens": 7, "answer": TRAINED.answer, "confidence": 0.72}
-    return compare(MANIFEST, EncoderAnswered(**{**served, **changes}), TRAINED)
+    return compare(MANIFEST, msgspec.structs.replace(TRAINED, **changes), TRAINED)
 
 
 def report(*items):
@@ -21,7 +24,7 @@ def report(*items):
 
 
 def test_equal_sides_pass_and_say_how_near_they_are():
-    made = report(item(), item(confidence=0.7211))
+    made = report(item(), item(probability=0.7211))
     assert made.passed and made.token_agreement == 1 and made.tokens == 4
     assert made.probability_distance == pytest.approx(0.0011)
     result = made.check_result()
@@ -29,7 +32,7 @@ def test_equal_sides_pass_and_say_how_near_they_are():
 
 
 def test_other_tokens_are_the_root():
-    made = report(item(), item(tokens=9, confidence=0.1))
+    made = report(item(), item(tokens=9, probability=0.1))
     assert made.causes == ("template",) and "1 of 2 messages" in made.reasons[0]
     assert "7 tokens trained, 9 tokens served" in made.reasons[0]
     assert not made.check_result().ok
@@ -38,7 +41,7 @@ def test_other_tokens_are_the_root():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"confidence": 0.6},
+        {"probability": 0.6},
         {"answer": '{"a": "y", "b": 1}'},
         {"answer": "nonsense"},
         {"answer": "[1]"},
@@ -50,7 +53,7 @@ def test_other_numbers_fail(changes):
 
 
 def test_one_near_tie_in_two_hundred_is_rounding():
-    made = report(*[item() for _ in range(200)], item(answer='{"a": "y", "b": 1}', confidence=0.721))
+    made = report(*[item() for _ in range(200)], item(answer='{"a": "y", "b": 1}', probability=0.721))
     assert made.passed and made.token_agreement < 1
 
 

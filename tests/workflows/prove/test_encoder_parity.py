@@ -5,14 +5,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from safetensors.numpy import load, save
 
 pytest.importorskip("sentence_transformers")
 pytest.importorskip("sklearn")
 
 from tests.training.encoder.conftest import base_at, json_samples, write_dataset
 
+from freehold.errors import WeightsError
 from freehold.store import open_store
 from freehold.training import encoder as training
+from freehold.training.encoder.job import ANSWERS
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig
 from freehold.types.parity import ParityReport
@@ -46,16 +49,16 @@ def trained(project, base, samples):
     return training.finished(job)
 
 
-def report_of(project, encoder, base, samples):
+def report_of(project, encoder, most):
     plan = plan_encoder(Path(encoder.path), "shop", project.settings)
-    return encoder_parity(project, plan=plan, encoder=encoder, base=base, samples=samples, progress=Silent())
+    return encoder_parity(project, plan=plan, encoder=encoder, progress=Silent(), most=most)
 
 
 @pytest.mark.process
 def test_what_is_served_is_what_was_trained_and_another_prefix_is_found(project, tmp_path):
     base = base_at(tmp_path / "base")
     encoder = trained(project, base, json_samples(105))
-    report = report_of(project, encoder, base, json_samples(40, 200))
+    report = report_of(project, encoder, 40)
     assert report.passed, report.reasons
     assert report.token_agreement == 1 and report.prompts == report.prompts_equal == 40
     assert report.probability_distance < 1e-4
@@ -66,6 +69,15 @@ def test_what_is_served_is_what_was_trained_and_another_prefix_is_found(project,
     other = json.loads(manifest.read_text())
     other["prefix"] = "query: "
     manifest.write_text(json.dumps(other))
-    failed = report_of(project, encoder, base, json_samples(12, 200))
+    failed = report_of(project, encoder, 12)
     assert failed.causes == ("template",) and not failed.passed
     assert msgspec.to_builtins(failed)["engine"] == "encoder"
+
+    del other["prefix"]
+    manifest.write_text(json.dumps(other))
+    heads = Path(encoder.path) / "heads.safetensors"
+    heads.write_bytes(save({name: -one for name, one in load(heads.read_bytes()).items()}))
+    assert report_of(project, encoder, 12).causes == ("numbers",)
+    (Path(encoder.path) / ANSWERS).unlink()
+    with pytest.raises(WeightsError, match="there is nothing to compare with"):
+        report_of(project, encoder, 12)
