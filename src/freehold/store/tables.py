@@ -104,6 +104,7 @@ trace_counts = Table(
     Column("fallbacks", BigInteger, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # or SQLite keeps the key twice
 )
 """How many requests there were in each stretch of `width_s` seconds. They stay when traces are forgotten."""
 
@@ -116,6 +117,7 @@ answered_counts = Table(
     Column("requests", BigInteger, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # or SQLite keeps the key twice
 )
 """What each endpoint answered of the requests that were sent to the candidate's side, in each stretch of time."""
 

@@ -42,9 +42,7 @@ def test_several_that_write_at_once_fill_blocks_one_after_another(url):
         with ThreadPoolExecutor(3) as pool:
             for done in [pool.submit(work, base) for base in (0, 1000, 2000)]:
                 done.result(60)
-        assert (
-            len(search(store.database, TraceQuery(text="please", most=3000), read_within_s=60).traces) == 600
-        )
+        assert len(search(store.database, TraceQuery(text="please", most=3000)).traces) == 600
         with store.database.reading() as connection:
             query = select(trace_blocks.c.traces).where(trace_blocks.c.closed)
             assert set(connection.execute(query).scalars()) == {16}
@@ -79,7 +77,7 @@ def test_a_writer_that_is_killed_leaves_whole_batches_that_are_found_by_all_ways
             assert here == [f"t{number}" for number in range(len(here))]
             assert len(here) - told[-1] in (0, 7) and store.count_traces() == len(here)
             assert set(store.get_traces(here)) == set(here)
-            said = search(store.database, TraceQuery(text="paket", most=9999), read_within_s=60).traces
+            said = search(store.database, TraceQuery(text="paket", most=9999)).traces
             assert len(said) == len(here)
         assert check(url).healthy
         stored = len(here)

@@ -8,6 +8,7 @@ from tests.store.examples import NOON, trace
 
 from freehold.errors import UsageError
 from freehold.store import words
+from freehold.store.search import finding
 from freehold.store.search.finding import search
 from freehold.store.terms import is_error, text_of
 from freehold.types.trace_search import TraceQuery
@@ -82,9 +83,7 @@ def all_pages(store, query, most):
     found, pages = [], 0
     while True:
         after = found[-1].place if found else None
-        page = search(
-            store.database, msgspec.structs.replace(query, most=most, after=after), read_within_s=60
-        )
+        page = search(store.database, msgspec.structs.replace(query, most=most, after=after))
         found += page.traces
         pages += 1
         if page.next is None:
@@ -168,12 +167,14 @@ def test_a_trace_that_was_written_again_is_found_by_what_it_says_now(store):
     assert len(search(store.database, TraceQuery(text="paket")).traces) == 2
 
 
-def test_a_page_that_takes_too_long_is_cut_and_goes_on(store):
+def test_a_page_that_takes_too_long_is_cut_and_goes_on(store, monkeypatch):
+    monkeypatch.setattr(finding, "READ_BYTES", 0)
+    monkeypatch.setattr(finding, "READ_WITHIN_S", 0)
     store.add_traces(trace(number) for number in range(100))
     store.add_traces([trace(1000, request={"messages": [{"role": "user", "content": "where? paket first"}]})])
     query, found, cut = TraceQuery(text='"wo ist"'), [], 0
     while True:
-        page = search(store.database, query, read_within_s=0)
+        page = search(store.database, query)
         found += page.traces
         cut += page.cut
         if page.next is None:

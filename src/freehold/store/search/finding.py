@@ -23,21 +23,22 @@ from freehold.store.words import LONGEST
 from freehold.types.trace import Trace, Usage
 from freehold.types.trace_search import TracePage, TraceQuery, TraceSummary
 
-READ_WITHIN_S = 0.1
+READ_WITHIN_S, READ_BYTES = 0.1, 1 << 20
+"""A page that is not full ends after that time, but not before it has read that much: a busy machine reads on."""
 SHORTEST_PREFIX = 3
 """Of shorter beginnings of words the index would have to join thousands of lists."""
 _SHOWN = tuple(set(TraceSummary.__struct_fields__) & set(Trace.__struct_fields__) - {"user"})
 _PLAIN = re.compile(r"[\w.@:=-]+", re.ASCII)
 
 
-def search(database: Database, query: TraceQuery, *, read_within_s: float = READ_WITHIN_S) -> TracePage:
+def search(database: Database, query: TraceQuery) -> TracePage:
     """A page of the traces that meet all of a query. What an import replaced is left out.
 
-    The index tells which blocks of traces may hold some; these are read, newest first, for at most `read_within_s`: a
-    page that is not full by then is `cut`. Raises `UsageError` for a status or a text that cannot be looked for.
+    The index tells which blocks of traces may hold some; these are read, newest first, for `READ_WITHIN_S`: a page that
+    is not full by then is `cut`. Raises `UsageError` for a status or a text that cannot be looked for.
     """
     meant = _Meant(query)
-    deadline = time.monotonic() + read_within_s
+    deadline, read_bytes = time.monotonic() + READ_WITHIN_S, 0
     found: list[TraceSummary] = []
     with database.reading() as connection:
         replaced = blocks.replaced_places(connection)
@@ -50,7 +51,8 @@ def search(database: Database, query: TraceQuery, *, read_within_s: float = READ
                 if len(found) == query.most:
                     return TracePage(traces=tuple(found), next=found[-1].place)
                 found.append(_summary(line.place, trace))
-            if lines and time.monotonic() >= deadline:
+            read_bytes += sum(len(line.json) for line in lines)
+            if read_bytes > READ_BYTES and lines and time.monotonic() >= deadline:
                 return TracePage(traces=tuple(found), next=lines[-1].place, cut=True)
     return TracePage(traces=tuple(found), next=None)
 
