@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from freehold.report import words
-from freehold.report.selection_rows import SelectionPictureRow, decisive, proof_rows, selection_rows
+from freehold.report.selection_rows import SelectionPictureRow, proof_rows, selection_rows
 from freehold.types.evaluation import SliceResult
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
@@ -29,11 +29,11 @@ class Tile(NamedTuple):
 
 def one_sentence(report: Report, candidate: CandidateReport) -> str:
     """Outcome, difference with both ends, margin and n in one sentence."""
-    k = decisive(candidate)
+    k = candidate.proof
     if k is None or k.difference is None or k.ci_low is None or k.ci_high is None:
         return words.sentence(report, candidate)
     what = f"{words.short(candidate)} with {report.incumbent or 'the incumbent'} for the rest"
-    if candidate.mixture is None or not candidate.mixture.is_proven:
+    if not candidate.is_mixture:
         what = words.short(candidate)
     gap = f"{abs(100 * k.difference):.1f} points {'below' if k.difference < 0 else 'above'}"
     if round(abs(100 * k.difference), 1) == 0:
@@ -111,13 +111,11 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
         return Tile(
             question, f"${abs(saved):,.0f}", detail, "promote" if saved >= 0 else "hold", (mixture.id,)
         )
-    one = None if lead is None or lead.selection is None else lead.selection.cost
-    if one is not None and one.usd_per_1000 is not None and lead is not None:
-        made = report.choice and report.id
-        return Tile(
-            question, f"${one.usd_per_1000:f}", "for 1,000 requests to it", "soft", (made or report.id,),
-            "freehold cost",
-        )  # fmt: skip
+    one = None if lead is None else lead.cost
+    if one is not None and one.usd_per_1000 is not None:
+        return Tile(question, words.usd(one), "for 1,000 requests", "soft", (report.id,), "freehold cost")
+    if one is not None and mixture is not None:
+        return Tile(question, "not known", one.why.partition(";")[0], "soft", (mixture.id,), "freehold cost")
     why = "the traffic is not known" if standing is None else standing.cost_why_not or "not asked"
     command = "freehold cost" if standing is None else standing.cost_command
     return Tile(question, "not known", why, "soft", (), command)
@@ -133,7 +131,7 @@ def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
     if lead is None:
         return ()
     found: list[OtherWay] = []
-    k = decisive(lead)
+    k = lead.proof
     verdict = lead.verdict
     promoted = verdict is not None and verdict.outcome == "promote"
     if k is not None and k.ci_low is not None and k.difference is not None:
@@ -209,7 +207,7 @@ def validity(report: Report) -> str:
 
 def worst_slice(candidate: CandidateReport) -> SliceResult | None:
     """The slice that was tested and lost most; None where none was."""
-    k = decisive(candidate)
+    k = candidate.proof
     tested = [] if k is None else [one for one in k.slices if one.p_harm is not None]
     return tested[0] if tested else None
 
@@ -244,7 +242,7 @@ def baseline(candidate: CandidateReport) -> str | None:
 def ids(candidate: CandidateReport) -> list[str]:
     """The records that the risks are from."""
     records = (
-        decisive(candidate), candidate.retained, candidate.mixture, candidate.encoder, candidate.parity,
+        candidate.proof, candidate.retained, candidate.mixture, candidate.encoder, candidate.parity,
         candidate.leak, candidate.verdict,
     )  # fmt: skip
     return [one.id for one in records if one is not None]

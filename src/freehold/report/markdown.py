@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from freehold.report import first_screen, words
 from freehold.report.page import lead_of, records_of
-from freehold.report.selection_rows import decisive
 from freehold.types.evaluation import Comparison, PairedResult
 from freehold.types.report import CandidateReport, Report
 from freehold.verdict.reasons import REASONS
@@ -110,7 +109,7 @@ def _lost(lead: CandidateReport) -> list[str]:
     found = lead.regressions
     if found is None:
         return []
-    lines = ["", "## Where it lost", ""]
+    lines = ["", "## Where it lost" + (", answering everything itself" if lead.is_mixture else ""), ""]
     lines.append(f"Of {found.scored:,} pairs the candidate lost {found.lost:,} and won {found.won:,}.")
     lines += ["", *(f"- {inert(cause)}: {count:,}" for cause, count in found.by_cause.items())]
     if found.by_field:
@@ -123,7 +122,7 @@ def _lost(lead: CandidateReport) -> list[str]:
 
 
 def _slices(lead: CandidateReport) -> list[str]:
-    k = decisive(lead)
+    k = lead.proof
     if k is None or not k.slices:
         return []
     lines = ["", "## By slice, worst first", ""]
@@ -144,9 +143,9 @@ def _candidates(report: Report) -> list[str]:
         "|---|---|--:|--:|--:|",
     ]
     for one in report.candidates:
-        k = decisive(one)
+        k = one.proof
         found = one.selection
-        mean = one.measured.mean if one.measured is not None else None if found is None else found.mean
+        mean = found.mean if one.score is None and found is not None else one.score
         difference = k.difference if k is not None else None if found is None else found.difference
         n = k.n if k is not None else 0 if found is None else found.n
         lines.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from freehold.types.evaluation import Comparison
 from freehold.types.report import CandidateReport, Report
 
 NOT_EVIDENCE = "The ranking of these is not evidence: their intervals overlap."
@@ -46,23 +45,15 @@ def selection_rows(report: Report) -> list[SelectionPictureRow]:
         rows.append(
             SelectionPictureRow(one.label, kind, found.ci_low, found.difference, found.ci_high, found.needed)
         )
-    proven = [one for one in report.candidates if decisive(one) is not None]
+    proven = [one for one in report.candidates if one.proof is not None]
     for one in sorted(proven, key=lambda one: one is chosen):
         rows += proof_rows(one)
     return rows
 
 
-def decisive(candidate: CandidateReport) -> Comparison | None:
-    """The comparison that the verdict is read from: the mixture's where that is promoted."""
-    mixture = candidate.mixture
-    if mixture is not None and mixture.is_proven:
-        return mixture.comparison
-    return candidate.comparison
-
-
 def proof_rows(candidate: CandidateReport) -> list[SelectionPictureRow]:
     """The row of what was proven of it; none without."""
-    k = decisive(candidate)
+    k = candidate.proof
     if k is None or k.ci_low is None or k.difference is None or k.ci_high is None:
         return []
     return [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from freehold.types import units
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
@@ -111,8 +113,11 @@ def method(candidate: CandidateReport) -> str:
 
 
 def usd(cost: RequestCost | None) -> str:
-    """Dollars for 1,000 requests."""
-    return ABSENT if cost is None or cost.usd_per_1000 is None else f"${cost.usd_per_1000:f}"
+    """Dollars for 1,000 requests, to two digits below a dollar: the hour of a machine is assumed to no more."""
+    if cost is None or cost.usd_per_1000 is None:
+        return ABSENT
+    value = cost.usd_per_1000
+    return f"${value:,.2f}" if value >= 1 else f"${Decimal(f'{value:.2g}'):f}"
 
 
 def sentence(report: Report, candidate: CandidateReport) -> str:

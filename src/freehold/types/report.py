@@ -19,7 +19,7 @@ from freehold.types.parity import ParityReport
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
-from freehold.types.selected import CandidateChoice, SelectionResult
+from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult
 from freehold.types.standing import Regressions, Standing
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
@@ -73,6 +73,37 @@ class CandidateReport(Record, frozen=True, kw_only=True):
         if self.method is None:
             return self.model
         return candidate_label(self.model, self.method, self.endpoint, self.name)
+
+    @property
+    def proof(self) -> Comparison | None:
+        """The comparison that the verdict is read from: the mixture's where that is what traffic may move to."""
+        return self.mixture.comparison if self.is_mixture and self.mixture is not None else self.comparison
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether the incumbent, or a larger model, answers a part where this is promoted."""
+        return self.mixture is not None and self.mixture.is_proven
+
+    @property
+    def score(self) -> float | None:
+        """The mean score of what `proof` compares, or of the candidate where nothing was compared."""
+        if self.proof is not None:
+            return self.proof.candidate_mean
+        return self.measured.mean if self.measured is not None else None
+
+    @property
+    def cost(self) -> RequestCost | None:
+        """What 1,000 requests cost that come to it: in a mixture also those that it passes on."""
+        alone = None if self.selection is None else self.selection.cost
+        if self.mixture is None or not self.is_mixture:
+            return alone
+        cost = self.mixture.cost
+        usd = None if cost is None else cost.mixture_usd
+        return RequestCost(
+            usd_per_1000=usd,
+            basis="unknown" if usd is None or alone is None else alone.basis,
+            why="what the rest costs was not looked at" if cost is None else "; ".join(cost.why),
+        )
 
 
 class StepTime(Record, frozen=True, kw_only=True):

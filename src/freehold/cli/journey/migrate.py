@@ -154,8 +154,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
                 f"  training   {trained.steps} steps, {trained.train_tokens:,} tokens, "
                 f"{trained.train_seconds:.0f} s, final loss {trained.final_loss:.3f}"
             )
-        comparison = candidate.comparison
-        if comparison is not None:
+        if candidate.proof is not None:
             table = Table(box=None, padding=(0, 2), show_header=False)
             for name, value in comparison_rows(candidate):
                 table.add_row(name, value)
@@ -194,7 +193,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
                 markup=False,
             )
     elif migration.plan is not None:
-        console.print("serve it   freehold up")
+        console.print("serve it   freehold up --capture patterns")
 
 
 def _config_words(project: Project) -> str:
@@ -214,12 +213,12 @@ def comparison_rows(candidate: object) -> list[tuple[str, str]]:
     """Score lines of one candidate, for the terminal."""
 
     assert isinstance(candidate, CandidateReport)
-    comparison = candidate.comparison
+    comparison = candidate.proof
     assert comparison is not None
 
     rows = [
         ("incumbent", _percent(comparison.incumbent_mean)),
-        ("candidate", _percent(comparison.candidate_mean)),
+        ("with deferral" if candidate.is_mixture else "candidate", _percent(comparison.candidate_mean)),
     ]
     if candidate.untrained is not None:
         rows.append(

@@ -15,6 +15,7 @@ from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Machine, MeasuredSpeed, Workload
+from freehold.types.mixture import Mixture
 from freehold.types.model import Model
 from freehold.types.planning.assessment import (
     Assessment,
@@ -26,6 +27,7 @@ from freehold.types.planning.assessment import (
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import GIB, gib
+from freehold.types.verdict import Verdict
 from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, is_doubtful, known_task, needs_of, speed_reasons
 from freehold.workflows.choose.needs import seconds as seconds_of
@@ -153,7 +155,10 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
 
 def _scores(project: Project) -> dict[str, MeasuredHere]:
     with open_store(project.reading_url) as store:
-        return measured_of(store.records(Comparison))
+        verdicts = [one for one in store.records(Verdict) if one.mixture_id is not None]
+        mixtures = {one.id: one for one in store.records(Mixture)} if verdicts else {}
+        promoted = {part: mixtures[one.mixture_id or ""] for one in verdicts for part in one.made_from}
+        return measured_of(store.records(Comparison), promoted)
 
 
 def _row(

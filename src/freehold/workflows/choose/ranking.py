@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from freehold.catalog import models as catalog
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Machine
+from freehold.types.mixture import Mixture
 from freehold.types.model import Model
 from freehold.types.planning.assessment import CandidateRow, TaskKind
 
@@ -58,20 +59,26 @@ class MeasuredHere(NamedTuple):
     said: str
 
 
-def measured_of(comparisons: Iterable[Comparison]) -> dict[str, MeasuredHere]:
-    """What was measured, by model in lower case: the newest comparison of each counts, for it and against it."""
+def measured_of(
+    comparisons: Iterable[Comparison], promoted: Mapping[str, Mixture] | None = None
+) -> dict[str, MeasuredHere]:
+    """What was measured, by model in lower case: the newest comparison of each counts, for it and against it.
+    `promoted` are the mixtures that were promoted, by the id of the comparison of their candidate alone."""
     found: dict[str, MeasuredHere] = {}
-    for one in comparisons:
+    for alone in comparisons:
+        mixture = None if promoted is None else promoted.get(alone.id)
+        one = alone if mixture is None or mixture.comparison is None else mixture.comparison
         if one.candidate_mean is None:
             continue
+        rest = "" if mixture is None else f" with {mixture.upper or mixture.incumbent} for the rest"
         points = "" if one.difference is None else f" ({100 * one.difference:+.1f} points)"
         against = "" if one.incumbent_mean is None else f" against {one.incumbent_mean:.3f}"
         words = {"promote": "promoted", "hold": "not settled", "reject": "rejected"}
-        found[one.candidate.split(":")[0].lower()] = MeasuredHere(
+        found[alone.candidate.split(":")[0].lower()] = MeasuredHere(
             one.id,
             one.candidate_mean,
             one.verdict == "reject",
-            f"measured here: {words[one.verdict]}, {one.candidate_mean:.3f}{against}{points}",
+            f"measured here: {words[one.verdict]}{rest}, {one.candidate_mean:.3f}{against}{points}",
         )
     return found
 

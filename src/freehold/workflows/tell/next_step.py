@@ -185,7 +185,7 @@ def _promoted_by_verdict(facts: ProjectFacts) -> NextAction:
         command="freehold license comply --out licence",
     )
     others = (IN_DETAIL, duties) if verdict.conditions else (IN_DETAIL,)
-    what = f"{verdict.candidate} answers what it is sure of" if verdict.in_part else verdict.candidate
+    what = f"{verdict.candidate} for what it is sure of" if verdict.in_part else verdict.candidate
     if not facts.gateway_runs:
         return NextAction(
             sentence="Start the gateway, which traffic will go through",

@@ -168,7 +168,7 @@ def _migrate(call: ToolCall, asked: MigrateArguments) -> Any:
         "outcome": None if best is None or best.verdict is None else best.verdict.outcome,
         "exit_code": made.exit_code,
         "verdict": None if best is None else best.verdict,
-        "comparison": None if best is None else best.comparison,
+        "comparison": None if best is None else best.proof,
         "candidates": [
             {"name": one.label, "stopped": one.stopped, "not_chosen": one.not_chosen}
             for one in made.report.candidates

@@ -111,7 +111,11 @@ def _candidates(report: Report | None) -> tuple[CandidateCost, ...]:
     if report is None:
         return ()
     return tuple(
-        CandidateCost(label=one.label, cost=one.selection.cost, report_id=report.id)
+        CandidateCost(
+            label=f"{one.label}, with {report.incumbent} for the rest" if one.is_mixture else one.label,
+            cost=one.cost,
+            report_id=report.id,
+        )
         for one in report.candidates
-        if one.selection is not None and one.selection.cost is not None
+        if one.cost is not None
     )

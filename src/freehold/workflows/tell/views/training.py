@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +17,7 @@ from freehold.store import Store
 from freehold.training.encoder import read_record
 from freehold.types.encoder import EncoderModel
 from freehold.types.record import Record
+from freehold.types.report import Report
 from freehold.types.training import TrainingCurve, TrainingEvent, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
@@ -35,7 +36,8 @@ RECORDS: dict[RunKind, str] = {"adapter": "adapter.json", "encoder": "encoder_mo
 
 
 class TrainingQuery(ScreenQuery, frozen=True, kw_only=True):
-    """Which run (its folder's name; None: the newest), and which other is held against it."""
+    """Which run (its folder's name; None: the newest that runs, else the one that was taken), and which other is held
+    against it."""
 
     run: Annotated[str, Meta(max_length=200)] | None = None
     against: Annotated[str, Meta(max_length=200)] | None = None
@@ -93,7 +95,7 @@ def training(project: Project, store: Store, query: TrainingQuery, *, at: dateti
     """What there is to see. Raises `UsageError` for a run that is not there."""
     folders = _folders(project)
     lines = {folder.name: _line(folder, at) for folder in folders}
-    run = _detail(folders, query.run, at) if folders else None
+    run = _detail(folders, query.run or _taken(store, lines.values()), at) if folders else None
     against = _detail(folders, query.against, at) if query.against is not None else None
     differences: dict[str, tuple[Any, Any]] = {}
     if run is not None and against is not None and run.result is not None and against.result is not None:
@@ -108,6 +110,16 @@ def training(project: Project, store: Store, query: TrainingQuery, *, at: dateti
         curve=store.latest(TrainingCurve),
         command=_command(run),
     )
+
+
+def _taken(store: Store, lines: Iterable[RunLine]) -> str | None:
+    """The run that the last report's candidate came from; None where there is none, or one is under way."""
+    report = store.latest(Report)
+    if report is None or any(line.state == "running" for line in lines):
+        return None
+    lead = report.chosen or report.candidates[0]
+    made = lead.encoder or lead.trained
+    return next((line.name for line in lines if made is not None and line.record_id == made.id), None)
 
 
 def _differences(first: TrainingResult, second: TrainingResult) -> dict[str, tuple[Any, Any]]:

@@ -45,6 +45,9 @@ class WayOut(Record, frozen=True, kw_only=True):
     command: str
 
 
+MAY_MOVE = WayOut(text="Nothing: traffic may begin to move.", command="freehold rollout start")
+
+
 def ways_out(made: Evaluation, verdict: Verdict | None = None) -> tuple[WayOut, ...]:
     """What would change what an evaluation says, what decides first. `verdict` is the joined one that rests on it: what
     holds besides the comparison (licence, memory, checks) is told by its reasons."""
@@ -56,6 +59,8 @@ def ways_out(made: Evaluation, verdict: Verdict | None = None) -> tuple[WayOut, 
         for reason in (verdict.reasons if verdict is not None else ())
         if reason.effect in ("hold", "reject") and reason.record_id != comparison.id
     ]
+    if verdict is not None and verdict.outcome == "promote":
+        return (MAY_MOVE,)
     return (*blocking, *_by_comparison(comparison, bool(blocking)))
 
 
@@ -68,7 +73,7 @@ def _by_reason(reason: Reason, made: Evaluation) -> WayOut:
 def _by_comparison(found: Comparison, blocked: bool) -> Iterator[WayOut]:
     if found.verdict == "promote":
         if not blocked:
-            yield WayOut(text="Nothing: traffic may begin to move.", command="freehold rollout start")
+            yield MAY_MOVE
         return
     if found.look is not None and not found.look.may_promote and not found.look.informs:
         yield WayOut(
