@@ -23,7 +23,7 @@ def test_it_says_what_the_first_screen_says():
     assert "4\\.1" not in text and "4.1 points below rented" in text.replace("\\", "")
     for wanted in ("What next", "freehold import FILE --held-out", "What would change it", "14 January 2027"):
         assert wanted in text.replace("\\", ""), wanted
-    assert "| What does it cost? | **Less than today**" in text
+    assert "| What does it cost? | **Less than renting**" in text
     assert "Of 246 pairs the candidate lost 16 and won 6." in text
     assert "`" + "c" * 32 + "`" in text
 

@@ -135,7 +135,7 @@ def test_every_figure_has_a_record_that_stands_in_the_json(report):
 def test_the_first_screen_says_what_next_and_what_is_not_known():
     page = render(full())
     for wanted in (
-        "What next", "freehold import FILE --held-out", "Less than today", "What would change it", "Valid until",
+        "What next", "freehold import FILE --held-out", "Less than renting", "What would change it", "Valid until",
         "14 January 2027", "4 days old", "one field wrong", "order_id",
     ):  # fmt: skip
         assert wanted in page, wanted

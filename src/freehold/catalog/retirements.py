@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from freehold.types.cost import Ending
+
 Platform = Literal[
     "openai",
     "anthropic",
@@ -315,6 +317,14 @@ def retirement_of(model_id: str) -> Retirement | None:
     if model_id.strip().startswith("ft:"):
         found = tuple(row for row in found if row.fine_tunes)
     return next(iter(found), None)
+
+
+def ending_of(model_id: str) -> Ending | None:
+    """The same, under the name that was asked for."""
+    row = retirement_of(model_id)
+    if row is None:
+        return None
+    return Ending(model=model_id, shutdown=row.shutdown, replacement=row.replacement)
 
 
 def names() -> frozenset[str]:

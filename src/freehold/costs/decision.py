@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
-from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
+from freehold.types.cost import Advice, Bill, Cost, Ending, Range, SelfHost, Traffic
 
 
 def advice(bill: Bill, hosted: SelfHost) -> Advice:
@@ -45,10 +47,35 @@ HostedCopy = tuple[str, Decimal]
 """Who hosts a model, and dollars a month for the traffic."""
 
 
+class After(NamedTuple):
+    """When the rented model is shut down, and what the model that its maker names in its place would charge; None: no
+    end, no name or no price of it is known."""
+
+    ending: Ending | None = None
+    replacement: Bill | None = None
+
+
+NO_END = After()
+
+
+def today_and_after(bill: Bill, after: After, today: date) -> str:
+    """What the rented model costs; where it ends, when, and what the one named in its place would cost."""
+    now = f"{bill.model} costs {money(bill.usd_per_month)} a month for this traffic"
+    if after.ending is None:
+        return f"{now}."
+    named, then = after.ending.replacement, ""
+    if after.replacement is not None:
+        then = f", {named} would cost {money(after.replacement.usd_per_month)}"
+    elif named is not None:
+        then = f"; the price of {named} is not known"
+    return f"{after.ending.text(today)}. {now}{then}."
+
+
 def sentence(
     traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found: Advice, copy: HostedCopy | None = None
 ) -> str:
-    """The advice in one or two sentences, with the cheapest hosted copy of the same model where there is one."""
+    """The advice in one or two sentences, with the cheapest hosted copy of the same model where there is one. `bill` is
+    that of the model that would be stayed with."""
     paid, held = money(bill.usd_per_month), money(hosted.usd_per_month)
     held = f"holding {hosted.model} on {hosted.machine} costs {held}"
     both = f"{bill.model} costs {paid} a month for this traffic, {held}"
@@ -101,15 +128,29 @@ def decide(
     bill: Bill,
     hosted: SelfHost,
     *,
+    after: After = NO_END,
     sensitivity: tuple[tuple[str, Advice], ...] = (),
     hosted_open: tuple[tuple[str, Decimal], ...] = (),
     made_from: tuple[str, ...] = (),
     version: str = "",
 ) -> Cost:
-    """Join bill and self-hosting. The id is left empty; the workflow sets it."""
-    found = advice(bill, hosted)
-    meet = break_even(bill, hosted)
-    reasons = [f"bill: {bill.basis}", f"holding: {hosted.basis}", f"traffic: {traffic.how}"]
+    """Join bill and self-hosting. The id is left empty; the workflow sets it.
+
+    Of a rented model that ends, what is named in its place is weighed; where that has no known price, nothing can be
+    stayed with.
+    """
+    stay = after.replacement or bill
+    found = advice(stay, hosted)
+    meet = break_even(stay, hosted)
+    said = sentence(traffic, stay, hosted, meet, found, hosted_open[0] if hosted_open else None)
+    if after.ending is not None:
+        head = today_and_after(bill, after, datetime.now(UTC).date())
+        if after.replacement is None:
+            found = "leave" if found == "leave" else "undecided"
+            said = f"Holding {hosted.model} on {hosted.machine} costs {money(hosted.usd_per_month)} a month."
+        said = f"{head} {said}"
+    reasons = [f"bill: {bill.basis}", *([] if stay is bill else [f"replacement: {stay.basis}"])]
+    reasons += [f"holding: {hosted.basis}", f"traffic: {traffic.how}"]
     reasons += [*bill.notes, *hosted.notes]
     if traffic.estimated_share > 0:
         reasons.append(
@@ -130,7 +171,7 @@ def decide(
             f"{traffic.audio_tokens:,.0f} tokens a request are sound, billed at its price: a model that reads text "
             "alone cannot take these requests over"
         )
-    if hosted_open and hosted_open[0][1] < min(bill.usd_per_month.low, hosted.usd_per_month.low):
+    if hosted_open and hosted_open[0][1] < min(stay.usd_per_month.low, hosted.usd_per_month.low):
         reasons.append(f"with a hosted copy your requests go to {hosted_open[0][0]}: read its terms")
     if traffic.batch_share > 0:
         reasons.append(f"{traffic.batch_share:.0%} of requests billed at the batch discount")
@@ -143,7 +184,9 @@ def decide(
         self_host=hosted,
         break_even_requests_per_month=meet,
         advice=found,
-        sentence=sentence(traffic, bill, hosted, meet, found, hosted_open[0] if hosted_open else None),
+        ending=after.ending,
+        replacement=after.replacement,
+        sentence=said,
         reasons=tuple(reasons),
         sensitivity=sensitivity,
         hosted_open=hosted_open,

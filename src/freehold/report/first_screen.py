@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from freehold.costs.decision import money
 from freehold.report import words
 from freehold.report.selection_rows import SelectionPictureRow, proof_rows, selection_rows
+from freehold.types.cost import Range
 from freehold.types.evaluation import SliceResult
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
@@ -97,12 +100,20 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
     standing = report.standing
     cost = None if standing is None else standing.cost
     if cost is not None:
-        answer = {"leave": "Less than today", "stay": "More than today", "undecided": "Not decidable"}[
+        answer = {"leave": "Less than renting", "stay": "More than renting", "undecided": "Not decidable"}[
             cost.advice
         ]
         tone: Tone = "promote" if cost.advice == "leave" else "hold"
         rented, held = cost.bill.usd_per_month, cost.self_host.usd_per_month
-        detail = f"a month: rented {_dollars(rented.low, rented.high)}, held {_dollars(held.low, held.high)}"
+        detail = f"a month: rented {money(rented)}"
+        if cost.replacement is not None:
+            rented = cost.replacement.usd_per_month
+            detail += f", {cost.replacement.model} in its place {money(rented)}"
+        detail += f", held {money(held)}"
+        if lead is not None and lead.is_mixture and lead.mixture is not None:
+            rest = Decimal(str(1 - (lead.mixture.share or 0.0)))
+            both = Range(low=held.low + rest * rented.low, high=held.high + rest * rented.high)
+            detail += f", held with it for the rest {money(both)}"
         return Tile(question, answer, detail, tone, (cost.id,))
     mixture = None if lead is None else lead.mixture
     saved = None if mixture is None or mixture.cost is None else mixture.cost.saved_per_month
@@ -119,11 +130,6 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
     why = "the traffic is not known" if standing is None else standing.cost_why_not or "not asked"
     command = "freehold cost" if standing is None else standing.cost_command
     return Tile(question, "not known", why, "soft", (), command)
-
-
-def _dollars(low: object, high: object) -> str:
-    first, last = f"${low:,.0f}", f"${high:,.0f}"
-    return first if first == last else f"{first} to {last}"
 
 
 def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
@@ -15,6 +16,24 @@ class Range(Record, frozen=True, kw_only=True):
 
     low: Decimal
     high: Decimal
+
+
+class Ending(Record, frozen=True, kw_only=True):
+    """The day on which a rented model is shut down, and what its maker names in its place."""
+
+    model: str
+    shutdown: date
+    replacement: str | None = None
+
+    def text(self, today: date) -> str:
+        """A sentence without its full stop."""
+        days = (self.shutdown - today).days
+        count = f"{abs(days):,} day{'' if abs(days) == 1 else 's'}"
+        when = f"is shut down on {self.shutdown}, in {count}"
+        if days < 0:
+            when = f"was shut down on {self.shutdown}, {count} ago"
+        named = f"; its maker names {self.replacement} in its place" if self.replacement else ""
+        return f"{self.model} {when}{named}"
 
 
 class Traffic(Record, frozen=True, kw_only=True):
@@ -85,6 +104,10 @@ class Cost(Record, frozen=True, kw_only=True):
     id: str
     traffic: Traffic
     bill: Bill
+    ending: Ending | None = None
+    """When the rented model is shut down, where that is known."""
+    replacement: Bill | None = None
+    """What the model named in its place costs for the same traffic: what staying costs then."""
     self_host: SelfHost
     break_even_requests_per_month: Range
     advice: Advice

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
+from freehold.types.cost import Ending
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.evidence import EvidenceAge
 from freehold.types.record import Record
@@ -122,7 +123,8 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     """Logs that freehold.toml names."""
     incumbent: str | None = None
     can_ask_incumbent: bool = False
-    retires: date | None = None
+    ending: Ending | None = None
+    """The incumbent's."""
     traces: int = 0
     traces_until: datetime | None = None
     dataset_id: str | None = None
@@ -154,7 +156,7 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     @property
     def days_left(self) -> int | None:
         """Days until the incumbent is shut down; None where no date is known."""
-        return None if self.retires is None else (self.retires - self.at.date()).days
+        return None if self.ending is None else (self.ending.shutdown - self.at.date()).days
 
     @property
     def stale(self) -> tuple[EvidenceAge, ...]:

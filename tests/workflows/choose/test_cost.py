@@ -37,7 +37,7 @@ def test_stated_traffic(project):
     result = run(
         "Qwen/Qwen3-8B",
         "--incumbent",
-        "gpt-4o",
+        "gpt-5.4",
         "--machine",
         "L4",
         "--usd-per-hour",
@@ -47,13 +47,13 @@ def test_stated_traffic(project):
     )
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
-    assert float(record["bill"]["usd_per_month"]["low"]) == pytest.approx(6400)
+    assert float(record["bill"]["usd_per_month"]["low"]) == pytest.approx(7600)
     assert record["advice"] == "leave"
     assert len(record["id"]) == 32
     text = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "0.6-0.9", *STATED
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "0.6-0.9", *STATED
     )
-    assert text.stdout.startswith("Leave: gpt-4o costs $6,400 a month")
+    assert text.stdout.startswith("Leave: gpt-5.4 costs $7,600 a month")
 
 
 def test_traffic_from_traces(project):
@@ -64,7 +64,7 @@ def test_traffic_from_traces(project):
                 id=f"t{number}",
                 at=start + timedelta(hours=number),
                 source="import:x",
-                model="gpt-4o",
+                model="gpt-5.4",
                 request={"messages": [{"role": "user", "content": "hi"}]},
                 response={"choices": []},
                 usage=Usage(prompt_tokens=1000, completion_tokens=100),
@@ -72,11 +72,11 @@ def test_traffic_from_traces(project):
             for number in range(49)
         )
     result = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "0.7", "--json"
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "0.7", "--json"
     )
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
-    assert float(record["bill"]["usd_per_request"]["low"]) == pytest.approx(0.0035)
+    assert float(record["bill"]["usd_per_request"]["low"]) == pytest.approx(0.004)
     assert record["advice"] == "stay"
     assert record["made_from"][0].startswith("traces:")
 
@@ -90,15 +90,15 @@ def _state(project):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1"], "no traffic to price"),
+        (["--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1"], "no traffic to price"),
         (["--machine", "L4", *STATED], "no incumbent is named"),
-        (["--incumbent", "gpt-4o", "--machine", "A30", *STATED], "what A30 costs is not known"),
+        (["--incumbent", "gpt-5.4", "--machine", "A30", *STATED], "what A30 costs is not known"),
         (
             ["--incumbent", "no-such", "--machine", "L4", "--usd-per-hour", "1", *STATED],
             "no price of no-such",
         ),
-        (["--incumbent", "gpt-4o", "--machine", "64GB", "--usd-per-hour", "1", *STATED], "how fast 64GB is"),
-        (["--incumbent", "gpt-4o", "--prompt-tokens", "5", "--machine", "L4"], "stated in part"),
+        (["--incumbent", "gpt-5.4", "--machine", "64GB", "--usd-per-hour", "1", *STATED], "how fast 64GB is"),
+        (["--incumbent", "gpt-5.4", "--prompt-tokens", "5", "--machine", "L4"], "stated in part"),
     ],
 )
 def test_what_is_not_known_is_asked_for(project, arguments, says):
@@ -109,7 +109,7 @@ def test_what_is_not_known_is_asked_for(project, arguments, says):
 
 def test_what_does_not_fit_costs_nothing_and_says_what_would(project):
     result = run(
-        "Qwen/Qwen3-235B-A22B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *STATED
+        "Qwen/Qwen3-235B-A22B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1", *STATED
     )
     assert "does not fit on L4 with 1 at once: needs" in str(result.exception)
     assert "× L4 24GB hold it" in result.exception.hint
@@ -120,7 +120,7 @@ def test_a_request_longer_than_the_context_is_said(project):
     result = run(
         "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
         "--incumbent",
-        "gpt-4o",
+        "gpt-5.4",
         "--machine",
         "L4",
         "--usd-per-hour",
@@ -132,18 +132,18 @@ def test_a_request_longer_than_the_context_is_said(project):
 
 def test_a_cheaper_host_of_the_same_model_stands_in_the_headline(project):
     text = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *STATED
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1", *STATED
     ).stdout
     headline = " ".join(text.partition("\n\n")[0].split())
     assert re.search(r"^Leave: .* hosts the same model for \$[\d.]+, less than either\.$", headline)
     small = ["--requests-per-month", "20_000", "--prompt-tokens", "800", "--completion-tokens", "120"]
     text = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *small
+        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1", *small
     ).stdout
-    assert text.startswith("Do not hold it: gpt-4o costs $64.00 a month"), "nor pay gpt-4o for it"
+    assert text.startswith("Do not hold it: gpt-5.4 costs $76.00 a month"), "nor pay gpt-5.4 for it"
 
 
-OSS = ["openai/gpt-oss-120b", "--incumbent", "gpt-4o", "--machine", "2x H100 SXM", "--requests-per-month", "5_000_000",
+OSS = ["openai/gpt-oss-120b", "--incumbent", "gpt-5.4", "--machine", "2x H100 SXM", "--requests-per-month", "5_000_000",
        "--prompt-tokens", "3000", "--completion-tokens", "400"]  # fmt: skip
 
 
@@ -160,11 +160,11 @@ def test_requests_at_once_are_chosen_from_memory_and_time_and_are_in_the_list_of
 
 def test_a_machine_that_is_mine_already_costs_its_power(project):
     own = ("--machine", "L4", "--purchase-usd", "0")
-    found = json.loads(run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", *own, *STATED, "--json").stdout)
+    found = json.loads(run("Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", *own, *STATED, "--json").stdout)
     # 72 W x 1.5 for the rest of the machine, 730.5 hours, $0.25 a kilowatt-hour; by hand: 0.108 x 730.5 x 0.25
     assert float(found["self_host"]["usd_per_machine_month"]["low"]) == pytest.approx(19.7235)
     assert "owned already: its power alone, 108 W at $0.25 a kilowatt-hour" in found["self_host"]["basis"]
-    dear = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--watts", "200", "--usd-per-kwh", "0.4",
+    dear = run("Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--watts", "200", "--usd-per-kwh", "0.4",
                *STATED, "--json")  # fmt: skip
     assert float(json.loads(dear.stdout)["self_host"]["usd_per_machine_month"]["low"]) == pytest.approx(58.44)
 
@@ -200,7 +200,7 @@ def test_the_price_of_the_project_s_incumbent_is_its_own(project):
     ],
 )
 def test_amounts_that_make_no_sense_are_refused(project, arguments, says):
-    result = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", *STATED, *arguments)
+    result = run("Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", *STATED, *arguments)
     assert result.exit_code != 0
     assert says in result.output + str(result.exception)
 
@@ -211,10 +211,24 @@ def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_wri
         '[app]\nname = "shop"\n'
         f'[[candidates]]\nmodel = "{reader}"\nmethod = "encoder"\n[[candidates]]\nmodel = "{writer}"\nmethod = "lora"\n'
     )
-    asked = [*STATED, "--incumbent", "gpt-4o", "--usd-per-hour", "1", "--json"]
+    asked = [*STATED, "--incumbent", "gpt-5.4", "--usd-per-hour", "1", "--json"]
     assert json.loads(run(*asked).stdout)["self_host"]["model"] == writer
     with open_store(open_project().store_url) as store:
         store.put(ServePlan(engine="encoder", model=f"{reader}:shop", context_tokens=512, parallel=1))
     second = run(*asked)
     assert second.exit_code == 0, (second.exception, second.output)
     assert json.loads(second.stdout)["self_host"]["model"] == reader
+
+
+def test_where_the_rented_model_ends_its_replacement_is_weighed_and_what_is_known_is_told():
+    asked = ("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", *STATED)
+    found = json.loads(run(*asked, "--usd-per-hour", "0.6-0.9", "--json").stdout)
+    after = found["replacement"]
+    assert (found["ending"]["shutdown"], found["ending"]["replacement"]) == ("2027-01-14", after["model"])
+    cheaper = float(after["usd_per_month"]["high"]) < float(found["self_host"]["usd_per_month"]["low"])
+    assert found["advice"] == ("stay" if cheaper else "leave")
+    assert f" {after['model']} costs $" in found["sentence"]
+    half = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "A30", *STATED)
+    assert "what A30 costs is not known" in str(half.exception)
+    assert "gpt-4o costs $6,400 a month" in half.stdout and f"{after['model']} would cost $" in half.stdout
+    assert "2027-01-14" in half.stdout

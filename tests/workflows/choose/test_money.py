@@ -26,12 +26,12 @@ def project(tmp_path, monkeypatch):
 
 
 def test_assess_has_a_money_column_and_a_sentence(project, monkeypatch):
-    (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     start = datetime(2026, 11, 1, tzinfo=UTC)
     with open_store(f"sqlite:///{project.state}/freehold.sqlite") as store:
         store.add_traces(
             Trace(
-                id=f"t{number}", at=start + timedelta(hours=number), source="import:x", model="gpt-4o",
+                id=f"t{number}", at=start + timedelta(hours=number), source="import:x", model="gpt-5.4",
                 request={"messages": [{"role": "user", "content": "hi"}]},
                 response={"choices": [], "usage": {"completion_tokens_details": {"reasoning_tokens": 7}}},
                 usage=Usage(prompt_tokens=800, completion_tokens=120),
@@ -58,7 +58,7 @@ def test_assess_has_a_money_column_and_a_sentence(project, monkeypatch):
 def test_assess_says_what_is_missing_for_money(project):
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "not decidable by cost: no [incumbent]" in result.stdout
-    (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "no traffic to price" in result.stdout
 
@@ -66,13 +66,13 @@ def test_assess_says_what_is_missing_for_money(project):
 def test_excluded_models_cost_nothing_and_without_a_price_no_column_is_filled(project):
     rows = list(assess(project, machine_spec="L4", models=("Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3")).rows)
     assert [row.outcome for row in rows] == ["shortlisted", "excluded"]
-    config = parse('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
+    config = parse('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     paying = replace(project, config=config)
     with open_store(paying.store_url) as store:
         store.add_traces(
             Trace(
                 id=f"t{number}", at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=number), source="import:x",
-                model="gpt-4o", request={"messages": []}, response={"choices": []},
+                model="gpt-5.4", request={"messages": []}, response={"choices": []},
                 usage=Usage(prompt_tokens=800, completion_tokens=120),
             )
             for number in range(48)

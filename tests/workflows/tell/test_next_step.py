@@ -7,6 +7,7 @@ import pytest
 from tests.workflows.tell.facts import AT, SOON, STAGES, facts, rollout, verdict
 
 from freehold.cli.main import COMMANDS, cli
+from freehold.types.cost import Ending
 from freehold.types.evidence import EvidenceAge
 from freehold.verdict.reasons import REASONS
 from freehold.workflows.tell.after_verdict import WAYS, after_verdict
@@ -65,22 +66,30 @@ def test_every_command_that_is_named_exists_and_takes_its_options(stage):
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
+def ends(day):
+    return Ending(model="rented-1", shutdown=day, replacement="rented-2")
+
+
+ENDS = ends(SOON)
+NAMED = "; its maker names rented-2 in its place."
+
+
 def test_an_incumbent_that_ends_soon_is_asked_first():
-    assert state("built", retires=SOON).next.command == "freehold freeze"
-    assert "2026-12-20" in state("built", retires=SOON).next.why
-    assert state("frozen", retires=SOON).next.command == "freehold migrate"
-    assert state("built", retires=SOON, can_ask_incumbent=False).next.command == "freehold migrate"
-    assert state("built", retires=AT.date() - timedelta(days=1)).next.command == "freehold migrate"
+    assert state("built", ending=ENDS).next.command == "freehold freeze"
+    assert "2026-12-20" in state("built", ending=ENDS).next.why
+    assert state("frozen", ending=ENDS).next.command == "freehold migrate"
+    assert state("built", ending=ENDS, can_ask_incumbent=False).next.command == "freehold migrate"
+    assert state("built", ending=ends(AT.date() - timedelta(days=1))).next.command == "freehold migrate"
 
 
 def test_the_end_of_the_incumbent_is_a_warning_at_every_stage():
     for stage in STAGES:
         if stage not in ("broken", "fresh"):
-            found = state(stage, retires=SOON)
+            found = state(stage, ending=ENDS)
             assert found.days_left == 21
-            assert found.warnings[0] == "rented-1 is shut down on 2026-12-20, in 21 days."
-    gone = state("built", retires=AT.date() - timedelta(days=3))
-    assert gone.warnings == ("rented-1 was shut down on 2026-11-26.",)
+            assert found.warnings[0] == f"rented-1 is shut down on 2026-12-20, in 21 days{NAMED}"
+    gone = state("built", ending=ends(AT.date() - timedelta(days=3)))
+    assert gone.warnings == (f"rented-1 was shut down on 2026-11-26, 3 days ago{NAMED}",)
 
 
 def test_a_promoting_verdict_begins_a_rollout_once_a_gateway_runs():

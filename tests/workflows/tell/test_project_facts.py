@@ -77,7 +77,7 @@ def test_a_project_is_told_step_by_step_as_its_store_fills(project):
     put(project, dataset)
     built = facts(project)
     assert (built.dataset_id, built.train, built.held_out) == (dataset.id, 906, 246)
-    assert (built.incumbent, str(built.retires)) == ("gpt-4o", "2027-01-14")
+    assert (built.incumbent, str(built.ending.shutdown)) == ("gpt-4o", "2027-01-14")
     frozen = Freeze(
         id="1" * 32, at=AT, dataset_id=dataset.id, model="gpt-4o", split="held_out", repeats=1, samples=246,
         answered=245, failed=1, file="x",

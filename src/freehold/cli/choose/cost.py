@@ -10,6 +10,7 @@ import click
 from freehold.cli.amounts import low_high, number
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
+from freehold.errors import UsageError
 from freehold.types.cost import Bill, Cost, Range, SelfHost, Traffic
 
 
@@ -33,7 +34,8 @@ def command(config_path: Path | None, as_json: bool, **asked: Any) -> None:
     """Weigh the API's bill against holding MODEL: leave, stay, or not decidable, and why.
 
     Traffic comes from the traces in the store unless it is stated. What is not known is asked for, never
-    guessed: the traffic, the incumbent's price, what the machine costs.
+    guessed: the traffic, the incumbent's price, what the machine costs; what is known is told before. Where
+    the incumbent is shut down, what its maker names in its place is weighed.
 
     \b
     Example:
@@ -41,17 +43,21 @@ def command(config_path: Path | None, as_json: bool, **asked: Any) -> None:
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
           --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120
     """
-    from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
+    from freehold.workflows.choose.cost import Hosting, MachinePrice, cost, staying
     from freehold.workflows.choose.traffic import StatedTraffic
     from freehold.workflows.project import open_project
 
+    project = open_project(config_path, looks=True)
     price = MachinePrice(asked["usd_per_hour"], asked["purchase_usd"], asked["watts"], asked["usd_per_kwh"])
-    found = cost(
-        open_project(config_path, looks=True),
-        Hosting(asked["model"], asked["quantization"], asked["machine"], price),
-        incumbent=asked["incumbent"],
-        stated=StatedTraffic(asked["requests_per_month"], asked["prompt_tokens"], asked["completion_tokens"]),
-    )
+    hosting = Hosting(asked["model"], asked["quantization"], asked["machine"], price)
+    incumbent = asked["incumbent"]
+    stated = StatedTraffic(asked["requests_per_month"], asked["prompt_tokens"], asked["completion_tokens"])
+    try:
+        found = cost(project, hosting, incumbent=incumbent, stated=stated)
+    except UsageError:
+        if not as_json:
+            echo(hanging(staying(project, incumbent=incumbent, stated=stated), ""))
+        raise
     if as_json:
         print_json(found)
     else:
@@ -73,6 +79,9 @@ def _show(found: Cost) -> None:
     echo(
         hanging(f"{money(found.bill.usd_per_month)} a month for {found.bill.model}{dated}", "  bill         ")
     )
+    if found.replacement is not None:
+        named = f"{money(found.replacement.usd_per_month)} a month for {found.replacement.model}"
+        echo(hanging(named + _dated("prices", found.replacement), "  replacement  "))
     low, high = found.self_host.machines
     count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     held = f"{money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"

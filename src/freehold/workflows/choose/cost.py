@@ -29,7 +29,7 @@ from freehold.workflows.fit.fit import fit_sized
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.fit.sizes import SizedModel, size_model
 from freehold.workflows.fit.speeds import measured
-from freehold.workflows.project import Project
+from freehold.workflows.project import Project, now
 
 ANSWER_SECONDS = 30.0
 """How long a whole answer may take where nothing is stated: assumed, and said with every result."""
@@ -162,21 +162,33 @@ def cost(
     Traffic is taken from the project's traces unless it is stated. Raises `UsageError` for what is not known
     and may not be guessed: no traffic, no price of the incumbent, no price or speed of the machine.
     """
-    paid = incumbent or (project.config.incumbent.model if project.config.incumbent else None)
-    if paid is None:
-        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
-    priced = price_traffic(project, paid, stated, flat)
+    priced = price_traffic(project, _paid(project, incumbent), stated, flat)
     held = _held(project, hosting, priced.traffic)
     made = decision.decide(
         priced.traffic,
         priced.bill,
         held.cost(priced.traffic),
+        after=priced.after,
         sensitivity=_sensitivity(priced, held),
         hosted_open=_hosted(held.model, priced.traffic),
         made_from=priced.made_from,
         version=__version__,
     )
     return msgspec.structs.replace(made, id=content_id(made))
+
+
+def staying(project: Project, *, incumbent: str | None = None, stated: StatedTraffic = NOTHING_STATED) -> str:
+    """What is known without a machine: today's bill, when the incumbent ends, what its replacement costs. Raises
+    `UsageError` where the bill is not known."""
+    priced = price_traffic(project, _paid(project, incumbent), stated)
+    return decision.today_and_after(priced.bill, priced.after, now().date())
+
+
+def _paid(project: Project, incumbent: str | None) -> str:
+    paid = incumbent or (project.config.incumbent.model if project.config.incumbent else None)
+    if paid is None:
+        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
+    return paid
 
 
 def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
@@ -295,7 +307,7 @@ def _sum(ranges: list[Range]) -> Range:
 
 def _sensitivity(priced: PricedTraffic, held: _HostedModel) -> tuple[tuple[str, Advice], ...]:
     """What the advice would be with one assumption changed."""
-    traffic, bill = priced.traffic, priced.bill
+    traffic, bill = priced.traffic, priced.after.replacement or priced.bill
     rows: list[tuple[str, Advice]] = []
     for label, factor in (("half the traffic", Decimal("0.5")), ("twice the traffic", Decimal(2)),
                           ("ten times the traffic", Decimal(10))):  # fmt: skip

@@ -19,7 +19,7 @@ from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpe
 from freehold.workflows.choose.placing import served_bytes
 from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.project import Project
+from freehold.workflows.project import Project, now
 
 
 class CostAdvice(NamedTuple):
@@ -56,14 +56,17 @@ def with_costs(
         return rows, CostAdvice(
             None, "leave or stay is not decidable by cost: no [incumbent] in freehold.toml"
         )
+    known = ""
     try:
-        traffic, bill, _ = price_traffic(project, incumbent.model)
+        priced = price_traffic(project, incumbent.model)
+        traffic, bill = priced.traffic, priced.bill
+        known = decision.today_and_after(bill, priced.after, now().date())
         price = priced_machine(machine, LOOKED_UP).price
     except FreeholdError as error:
-        sentence = (
-            f"leave or stay is not decidable by cost: {error.message}; freehold cost takes stated figures"
+        missing = (
+            f"Leave or stay is not decidable by cost: {error.message}; freehold cost takes stated figures"
         )
-        return rows, CostAdvice(None, sentence)
+        return rows, CostAdvice(None, f"{known} {missing}".strip())
     costed, first = [], None
     for row in rows:
         if row.outcome == "excluded" or row.speed is None:
@@ -76,10 +79,10 @@ def with_costs(
             msgspec.structs.replace(row, usd_per_month=(found.usd_per_month.low, found.usd_per_month.high))
         )
         if first is None and row.outcome == "shortlisted":
-            first = decision.decide(traffic, bill, found)
-    now = bill.usd_per_month.low
+            first = decision.decide(traffic, bill, found, after=priced.after)
+    paid = bill.usd_per_month.low
     if first is None:
         return costed, CostAdvice(
-            None, "leave or stay is not decidable by cost: no model is left whose speed is known", now
+            None, "leave or stay is not decidable by cost: no model is left whose speed is known", paid
         )
-    return costed, CostAdvice(first.advice, first.sentence, now)
+    return costed, CostAdvice(first.advice, first.sentence, paid)

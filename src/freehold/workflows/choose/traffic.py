@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.catalog.retirements import ending_of
 from freehold.costs import prices
 from freehold.costs import traffic as figures
-from freehold.costs.prices import PriceBasis, TokenPrice
-from freehold.errors import UsageError
+from freehold.costs.decision import NO_END, After
+from freehold.costs.prices import TokenPrice
+from freehold.errors import MissingExtraError, UsageError
 from freehold.store import open_store
-from freehold.types.cost import Bill, Range, Traffic
+from freehold.types.cost import Bill, Ending, Range, Traffic
 from freehold.types.record import content_id
 from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.wire.usage import usage_of
@@ -38,11 +41,12 @@ NOTHING_STATED = StatedTraffic()
 
 
 class PricedTraffic(NamedTuple):
-    """A month's traffic, what the incumbent charges for it, and what both were made from."""
+    """A month's traffic, what the incumbent charges for it, what both were made from, and what comes after it."""
 
     traffic: Traffic
     bill: Bill
     made_from: tuple[str, ...] = ()
+    after: After = NO_END
 
 
 def price_traffic(
@@ -59,27 +63,36 @@ def price_traffic(
     configured = project.config.incumbent
     if flat is None and configured is not None and configured.model == incumbent:
         flat = prices.flat_price(configured.price)
-    price = _Pricing(incumbent, flat)
+    ending = ending_of(incumbent)
     if stated.prompt_tokens is not None or stated.completion_tokens is not None:
         traffic = _as_stated(stated)
         usage = Usage(
             prompt_tokens=int(traffic.prompt_tokens),
             completion_tokens=int(traffic.completion_tokens),
         )
-        basis = prices.price_basis(incumbent, flat=flat)
-        return PricedTraffic(traffic, _bill(incumbent, traffic, price.of(usage), basis))
+        bill = _bill(incumbent, traffic, [usage], flat)
+        return PricedTraffic(traffic, bill, after=After(ending, _replaced(ending, traffic, [usage])))
     with open_store(project.reading_url) as store:
         traces = [trace for trace in store.traces() if trace.parent_id is None]
     requests = list(map(logged, traces))
     traffic = _as_traced(requests, stated)
     asked = [request for request in requests if not request.is_repeat]
-    priced = list(islice(asked, 0, None, max(1, -(-len(asked) // PRICED_TRACES))))
-    total = sum((price.of(request.counted()[0]) for request in priced), Decimal(0))
-    basis = prices.price_basis(incumbent, flat=flat)
-    of_all = f", {len(priced):,} of {len(asked):,} traces priced one by one" + _others(traces, incumbent)
-    bill = _bill(incumbent, traffic, total / len(priced), basis._replace(text=basis.text + of_all))
-    bill = msgspec.structs.replace(bill, notes=bill.notes + _currencies(traces))
-    return PricedTraffic(traffic, bill, (f"traces:{content_id([trace.id for trace in traces])}",))
+    usages = [one.counted()[0] for one in islice(asked, 0, None, max(1, -(-len(asked) // PRICED_TRACES)))]
+    bill = _bill(incumbent, traffic, usages, flat)
+    of_all = f", {len(usages):,} of {len(asked):,} traces priced one by one" + _others(traces, incumbent)
+    bill = msgspec.structs.replace(bill, basis=bill.basis + of_all, notes=bill.notes + _currencies(traces))
+    made_from = (f"traces:{content_id([trace.id for trace in traces])}",)
+    return PricedTraffic(traffic, bill, made_from, After(ending, _replaced(ending, traffic, usages)))
+
+
+def _replaced(ending: Ending | None, traffic: Traffic, usages: Sequence[Usage]) -> Bill | None:
+    """The bill of what is named in the place of a model that ends."""
+    if ending is None or ending.replacement is None:
+        return None
+    try:
+        return _bill(ending.replacement, traffic, usages, None)
+    except (UsageError, MissingExtraError):
+        return None  # no price of it is known
 
 
 class _Pricing:
@@ -97,11 +110,13 @@ class _Pricing:
         return known
 
 
-def _bill(incumbent: str, traffic: Traffic, each: Decimal, basis: PriceBasis) -> Bill:
-    """The bill of a month whose requests cost `each`."""
-    month = each * traffic.requests_per_month
+def _bill(model: str, traffic: Traffic, usages: Sequence[Usage], flat: TokenPrice | None) -> Bill:
+    """The bill of a month whose requests are like these."""
+    price = _Pricing(model, flat)
+    each = sum(map(price.of, usages), Decimal(0)) / len(usages)
+    month, basis = each * traffic.requests_per_month, prices.price_basis(model, flat=flat)
     return Bill(
-        model=incumbent,
+        model=model,
         usd_per_request=Range(low=each, high=each),
         usd_per_month=Range(low=month, high=month),
         basis=basis.text,

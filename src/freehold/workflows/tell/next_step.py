@@ -40,7 +40,7 @@ def journey_state(facts: ProjectFacts) -> JourneyState:
         next=next_action(facts, stage),
         steps=() if stage == "broken" else journey_steps(facts, stage),
         incumbent=facts.incumbent,
-        retires=facts.retires,
+        retires=None if facts.ending is None else facts.ending.shutdown,
         days_left=facts.days_left,
         evidence=facts.evidence,
         warnings=_warnings(facts),
@@ -165,8 +165,8 @@ def _freeze(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
     if stage == "measured":
         why = "there are no answers of the incumbent to compare a candidate with"
     else:
-        assert facts.retires is not None
-        why = f"{facts.incumbent} cannot be asked after {facts.retires}"
+        assert facts.ending is not None
+        why = f"{facts.incumbent} cannot be asked after {facts.ending.shutdown}"
     return NextAction(
         sentence="Record the incumbent's answers while it can be asked",
         command="freehold freeze",
@@ -343,10 +343,8 @@ def _sentence(facts: ProjectFacts, stage: JourneyStage) -> str:
 def _warnings(facts: ProjectFacts) -> tuple[str, ...]:
     found: list[str] = []
     days = facts.days_left
-    if days is not None and facts.incumbent is not None and days <= SOON_DAYS:
-        when = f"was shut down on {facts.retires}" if days < 0 else f"is shut down on {facts.retires}"
-        left = "" if days < 0 else f", in {_many(days, 'day', 'days')}"
-        found.append(f"{facts.incumbent} {when}{left}.")
+    if facts.ending is not None and days is not None and days <= SOON_DAYS:
+        found.append(f"{facts.ending.text(facts.at.date())}.")
     if facts.rollout is not None and facts.rollout.trouble is not None:
         found.append(facts.rollout.trouble)
     if facts.watch_alarm is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.catalog.retirements import retirement_of
+from freehold.catalog.retirements import ending_of
 from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.telemetry import meters
 from freehold.store import Store, open_store
@@ -86,7 +86,7 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
     report = store.latest(Report)
     evaluation = store.latest(Evaluation)
     name = incumbent.model if incumbent is not None else None if dataset is None else dataset.incumbent_model
-    end = None if name is None else retirement_of(name)
+    ending = None if name is None else ending_of(name)
     judged = store.latest(Verdict)
     verdict = None if judged is None else _verdict(store, judged)
     rollout = _rollout(store, config.app.name, None if verdict is None else verdict.id, at)
@@ -97,7 +97,7 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
         files=(*config.data.files, *config.data.held_out_files),
         incumbent=name,
         can_ask_incumbent=incumbent is not None and incumbent.base_url is not None,
-        retires=None if end is None else end.shutdown,
+        ending=ending,
         traces=store.traces_state()[0],
         traces_until=_last_recorded(store),
         dataset_id=None if dataset is None else dataset.id,

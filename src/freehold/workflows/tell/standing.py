@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import date, datetime, timedelta
 
@@ -13,7 +14,7 @@ from freehold.types.cost import Cost
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
-from freehold.workflows.choose.cost import Hosting, cost
+from freehold.workflows.choose.cost import Hosting, cost, staying
 from freehold.workflows.license.duties import done_duties
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evidence_basis import ages_of
@@ -100,7 +101,10 @@ def _cost(project: Project, lead: CandidateReport | None) -> tuple[Cost | None, 
     try:
         return cost(project, Hosting(model=lead.model, quantization=quantization)), None, "freehold cost"
     except FreeholdError as error:
-        return None, error.message, _told_by(error.hint)
+        why = error.message
+        with contextlib.suppress(FreeholdError):
+            why = f"{staying(project)} Holding: {why}"
+        return None, why, _told_by(error.hint)
 
 
 def _told_by(hint: str | None) -> str:
