@@ -22,7 +22,6 @@ from benchmarks.trace_search import Generator, filled
 from freehold.evals.comparing import SideBySide, compare
 from freehold.evals.latency import summarize
 from freehold.store import Store, open_store
-from freehold.store.search import indexing
 from freehold.store.tables import from_micros
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
@@ -77,7 +76,6 @@ def _up_to_now(store: Store, generator: Generator) -> None:
         msgspec.structs.replace(one, at=now - timedelta(days=1) * (1 - (number + 1) / more))
         for number, one in enumerate(new)
     )
-    indexing.catch_up(store.database)
 
 
 def _begin(store: Store) -> None:

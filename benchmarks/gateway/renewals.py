@@ -208,7 +208,7 @@ def _wait_until_all_ask(clients: Sequence[LoadClient]) -> None:
 
 def _stored(path: Path) -> int:
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return int(connection.execute("SELECT count(*) FROM traces").fetchone()[0])
+        return int(connection.execute("SELECT sum(traces) FROM trace_blocks").fetchone()[0] or 0)
 
 
 def certificate(folder: Path) -> tuple[TlsFiles, str]:

@@ -53,7 +53,7 @@ def turn(folder: str, process: psutil.Process, port: int, options: argparse.Name
 def kept(folder: str) -> int:
     """Traces in a gateway's store."""
     with contextlib.closing(sqlite3.connect(f"{folder}/freehold.sqlite3")) as store:
-        return int(store.execute("SELECT count(*) FROM traces").fetchone()[0])
+        return int(store.execute("SELECT sum(traces) FROM trace_blocks").fetchone()[0] or 0)
 
 
 def interval(ratios: list[float]) -> tuple[float, float]:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import sqlite3
 import sys
 import tempfile
 import time
@@ -30,6 +28,7 @@ from benchmarks.soak.traffic import MODEL, Traffic
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store
+from freehold.store.urls import file_url
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits, Route, Target
 from freehold.workflows.shift import keys
@@ -152,10 +151,10 @@ async def _settle(port: int, traffic: Traffic, store: Path) -> None:
 
 
 def _stored(store: Path, answered: set[str]) -> balance.Stored:
-    with contextlib.closing(sqlite3.connect(store)) as connection:
-        rows = connection.execute("SELECT id, parent_id FROM traces").fetchall()
-    of_clients = {row[0] for row in rows if row[1] is None}
-    return balance.Stored(len(of_clients), len(rows) - len(of_clients), len(answered - of_clients))
+    with open_store(file_url(store)) as opened:
+        parents = {one.id: one.parent_id for one in opened.traces(complete_only=False, replaced=True)}
+    of_clients = {id for id, parent in parents.items() if parent is None}
+    return balance.Stored(len(of_clients), len(parents) - len(of_clients), len(answered - of_clients))
 
 
 def _result(

@@ -106,17 +106,18 @@ def test_one_flipped_bit_costs_one_row_and_the_command_says_so(freehold, tmp_pat
     (tmp_path / "log.jsonl").write_text("\n".join(lines))
     assert freehold("import", "log.jsonl").code == 0
     with sqlite3.connect(tmp_path / ".freehold" / "freehold.sqlite") as holder:
-        place, body = holder.execute("SELECT id, body FROM traces WHERE seq = 123").fetchone()
-        holder.execute("UPDATE traces SET body = ? WHERE seq = 123", (body[:-9] + b"?" + body[-8:],))
+        body = holder.execute("SELECT body FROM trace_blocks WHERE place = 113").fetchone()[0]
+        holder.execute("UPDATE trace_blocks SET body = ? WHERE place = 113", (body[:-9] + b"?" + body[-8:],))
+        lost = holder.execute("SELECT id FROM imported_traces WHERE place = 123").fetchone()[0]
     holder.close()
     for command in (("traces", "export", "all.jsonl"), ("dataset", "build"), ("traces", "list", "-n", "999")):
         done = freehold(*command)
         assert done.code == EXIT_DAMAGED, done.err
-        assert f"warning: 1 damaged row left out: traces {place}" in done.err
+        assert "warning: 1 damaged row left out: trace_blocks 113 (16 traces)" in done.err
         assert "hint: freehold store check" in done.err and "Traceback" not in done.err
-    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 399
-    alone = freehold("traces", "show", place)
-    assert alone.code == 2 and f"the row {place} of traces in the store is damaged" in alone.err
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 384
+    alone = freehold("traces", "show", lost)
+    assert alone.code == 2 and f"the trace {lost} in the store is damaged" in alone.err
 
 
 @pytest.mark.parametrize(

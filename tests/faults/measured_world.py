@@ -5,6 +5,7 @@ import http.client
 import os
 import sqlite3
 import time
+import uuid
 from contextlib import closing
 
 import psutil
@@ -126,6 +127,8 @@ class MeasuredWorld(FaultWorld):
             with closing(
                 sqlite3.connect(f"file:{self.store_file}?mode=ro", uri=True, timeout=1)
             ) as connection:
-                return {row[0] for row in connection.execute("SELECT id FROM traces")}
+                return {
+                    str(uuid.UUID(bytes=row[0])) for row in connection.execute("SELECT id FROM trace_ids")
+                }
         except sqlite3.Error:
             return None

@@ -1,29 +1,33 @@
 import random
 
+import msgspec
 import pytest
 from tests.store.examples import trace
 
-from freehold.store.bodies import pack_trace, read_json, seal, unpack_trace, unseal
+from freehold.store.bodies import pack_lines, read_json, seal, unpack_lines, unseal
 from freehold.store.damage import DamagedBody
 
 
 def test_a_trace_comes_back_and_takes_less():
     long = trace(1, request={"messages": [{"role": "user", "content": "where is my parcel? " * 500}]})
-    packed = pack_trace(long)
-    assert unpack_trace(packed) == long
+    lines = [msgspec.json.encode(one) for one in (long, trace(2))]
+    packed = pack_lines(lines, 5)
+    assert unpack_lines(packed, 5) == lines
     assert len(packed) < 1000
+    with pytest.raises(DamagedBody, match="checksum"):
+        unpack_lines(packed, 6)
 
 
 def test_ten_thousand_of_ten_thousand_flipped_bits_in_traces_are_noticed():
     chance = random.Random(3)
     words = ("refund", "my", "order")
     unnoticed = 0
-    for number in range(10_000):
+    for _ in range(10_000):
         text = " ".join(chance.choice([*words, str(chance.random())]) for _ in range(60))
-        body = bytearray(pack_trace(trace(number, request={"t": text})))
+        body = bytearray(pack_lines([text.encode()], 1))
         body[chance.randrange(len(body))] ^= 1 << chance.randrange(8)
         try:
-            unpack_trace(bytes(body))
+            unpack_lines(bytes(body), 1)
             unnoticed += 1
         except DamagedBody:
             pass
@@ -49,6 +53,6 @@ def test_a_body_of_another_row_is_not_taken():
 @pytest.mark.parametrize("stored", [b"", b"\x01\x02", b"\x28\xb5\x2f\xfd broken", "text"])
 def test_what_was_never_a_body_is_said_to_be_damaged(stored):
     with pytest.raises(DamagedBody):
-        unpack_trace(stored)
+        unpack_lines(stored, 1)
     with pytest.raises(DamagedBody):
         read_json(stored, dict, "any")

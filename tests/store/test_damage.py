@@ -1,4 +1,6 @@
-"""One damaged row costs one row: it is left out, named and counted, and the rest goes on."""
+"""One damaged row costs one row, of traces a block of them: it is left out, named and counted, and the rest goes on."""
+
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -8,8 +10,10 @@ from freehold.errors import StoreError
 from freehold.store import rollouts
 from freehold.store.damage import SEEN
 from freehold.store.rollouts import WindowRow
+from freehold.store.search.finding import search
 from freehold.store.tables import metadata
 from freehold.types.route import Route, Target
+from freehold.types.trace_search import TraceQuery
 
 
 @pytest.fixture(autouse=True)
@@ -19,14 +23,14 @@ def clean():
     SEEN.clear()
 
 
-def flip(store, name, place=-3, column="body", **where):
+def flip(store, name, at=-3, column="body", **where):
     """One bit of a stored body turns over."""
     table = metadata.tables[name]
     match = [table.c[key] == value for key, value in where.items()]
     with store.database.writing() as connection:
         for row in connection.execute(table.select().where(*match)).all():
             body = bytearray(getattr(row, column))
-            body[place] ^= 4
+            body[at] ^= 4
             same = [key == getattr(row, key.name) for key in table.primary_key]
             connection.execute(update(table).where(*same).values({column: bytes(body)}))
 
@@ -35,37 +39,49 @@ def named():
     return [(row.table, row.key) for row in SEEN.rows()]
 
 
-def test_one_flipped_bit_costs_one_trace_of_many(store):
+def test_one_flipped_bit_costs_one_block_of_many_and_says_how_many_traces(store):
     store.add_traces(trace(number, id=f"t{number:03}") for number in range(400))
-    flip(store, "traces", id="t123")
-    assert len(list(store.traces())) == 399
-    assert len(store.traces_after(0, most=400)) == 399
-    assert len(store.latest_traces(400)) == 399
-    assert list(store.get_traces(["t122", "t123"])) == ["t122"]
+    flip(store, "trace_blocks", place=113)
+    lost = {f"t{number:03}" for number in range(112, 128)}
+    assert len(list(store.traces())) == 384
+    assert len(store.traces_after(0, most=400)) == 384
+    assert len(store.latest_traces(400)) == 384
+    assert list(store.get_traces(["t111", "t112"])) == ["t111"]
     assert store.find_traces("t123") == []
-    with pytest.raises(StoreError, match="row t123 of traces in the store is damaged") as error:
+    with pytest.raises(StoreError, match="the trace t123 in the store is damaged") as error:
         store.get_trace("t123")
     assert "freehold store check" in error.value.hint
-    assert named() == [("traces", "t123")] and SEEN.count() == 1
+    assert named() == [("trace_blocks", "113 (16 traces)")] and SEEN.count() == 1
+    found = search(store.database, TraceQuery(text="paket", most=1000)).traces
+    assert {one.id for one in found} == {f"t{number:03}" for number in range(400)} - lost
 
 
-def test_a_page_of_damaged_traces_is_not_the_end(store):
-    store.add_traces(trace(number, id=f"t{number}") for number in range(9))
-    for number in range(2, 8):
-        flip(store, "traces", id=f"t{number}")
-    assert [one.id for _, one in store.traces_after(0, most=3)] == ["t0", "t1", "t8"]
+def test_blocks_of_damaged_traces_are_not_the_end(store):
+    store.add_traces(trace(number, id=f"t{number}") for number in range(20))
+    flip(store, "trace_blocks", place=1)
+    assert [one.id for _, one in store.traces_after(0, most=3)] == ["t16", "t17", "t18"]
+
+
+def test_a_damaged_block_takes_no_more_and_goes_when_all_of_it_is_too_old(store):
+    store.add_traces(trace(number, id=f"t{number}") for number in range(5))
+    flip(store, "trace_blocks", place=1)
+    store.add_traces(trace(number, id=f"t{number}") for number in range(5, 30))
+    assert [one.id for one in store.traces()] == [f"t{number}" for number in range(5, 30)]
+    assert store.delete_traces(before=NOON + timedelta(seconds=3)) == 0
+    assert store.delete_traces(before=NOON + timedelta(seconds=7)) == 7
+    assert store.get_trace("t3") is None and store.add_traces([trace(3, id="t3")]) == 1
 
 
 def test_a_body_in_another_rows_place_is_noticed(store):
-    store.add_traces([trace(1, id="a"), trace(2, id="b")])
+    store.add_traces(trace(number, id=f"t{number}") for number in range(32))
     store.put(Note(id="a", text="one"))
     store.put(Note(id="b", text="two"))
-    for name in ("traces", "records"):
+    for name, key, here, there in (("trace_blocks", "place", 1, 17), ("records", "id", "a", "b")):
         table = metadata.tables[name]
         with store.database.writing() as connection:
-            other = connection.execute(table.select().where(table.c.id == "a")).one().body
-            connection.execute(update(table).where(table.c.id == "b").values(body=other))
-    assert [one.id for one in store.traces()] == ["a"]
+            other = connection.execute(table.select().where(table.c[key] == here)).one().body
+            connection.execute(update(table).where(table.c[key] == there).values(body=other))
+    assert [one.id for one in store.traces()] == [f"t{number}" for number in range(16)]
     assert [one.id for one in store.records(Note)] == ["a"]
 
 
@@ -98,7 +114,7 @@ def test_a_damaged_route_is_read_from_its_history(store):
 def test_a_rollout_goes_on_without_a_damaged_window_and_stops_at_a_damaged_state(store):
     windows = [WindowRow("pair", unit, place, True, b"{}") for place, unit in enumerate("abc")]
     rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows)
-    flip(store, "rollout_windows", place=0, unit="b")
+    flip(store, "rollout_windows", at=0, unit="b")
     assert len(rollouts.closed_windows(store.database, "r", "pair")) == 2
     assert rollouts.state_of(store.database, "r").body == b"{}"
     flip(store, "rollout_states")

@@ -43,7 +43,8 @@ def test_a_new_store_has_exactly_the_tables_the_code_knows(store):
 
     with store.database.reading() as connection:
         inspector = inspect(connection)
-        assert set(inspector.get_table_names()) == set(metadata.tables)
+        names = {name for name in inspector.get_table_names() if not name.startswith("trace_words")}
+        assert names == set(metadata.tables)
         for table in metadata.tables.values():
             there = {column["name"]: column["nullable"] for column in inspector.get_columns(table.name)}
             assert there == {column.name: column.nullable for column in table.columns}

@@ -1,4 +1,4 @@
-"""Stored bodies: a checksum, then the content. Traces are JSON compressed with zstandard.
+"""Stored bodies: a checksum, then the content. Traces are lines of JSON, a block of them compressed with zstandard.
 
 The checksum is CRC-32 (IEEE 802.3, as `zlib.crc32`), which finds every change of one to three bits in bodies up to
 11 kB and every burst of up to 32 bits in any body; other damage passes once in 2^32. It is taken over the table's name
@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -17,12 +18,9 @@ import msgspec
 
 from freehold.late import zstandard
 from freehold.store.damage import DamagedBody
-from freehold.types.trace import Trace
 
 _LEVEL = 1
 _HEAD = struct.Struct(">I")
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Trace)
 T = TypeVar("T")
 
 
@@ -39,7 +37,7 @@ class _Codecs(threading.local):
 
 
 _codecs = _Codecs()
-_TRACES = b"traces"
+_BLOCKS = "trace_blocks"
 
 
 def _about(columns: tuple[object, ...]) -> bytes:
@@ -57,17 +55,13 @@ def seal(content: bytes, *about: object) -> bytes:
 
 def unseal(stored: bytes, *about: object) -> bytes:
     """The content that `seal` was given. Raises `DamagedBody`."""
-    return _checked(stored, _about(about))
-
-
-def _checked(stored: object, about: bytes) -> bytes:
     if not isinstance(stored, bytes):
         # SQLite keeps a value's type next to the value, where it can be damaged as well.
         raise DamagedBody(f"it is of the type {type(stored).__name__}")
     if len(stored) <= _HEAD.size:
         raise DamagedBody("it is cut short")
     content = stored[_HEAD.size :]
-    if _HEAD.unpack_from(stored)[0] != _crc(content, about):
+    if _HEAD.unpack_from(stored)[0] != _crc(content, _about(about)):
         raise DamagedBody("its checksum is wrong")
     return content
 
@@ -82,15 +76,16 @@ def read_json(stored: bytes, type: type[T], *about: object) -> T:
         raise DamagedBody(f"it is not JSON ({error})") from None
 
 
-def pack_trace(trace: Trace) -> bytes:
-    """The bytes that are stored for a trace."""
-    packed: bytes = _codecs.compressor.compress(_encoder.encode(trace))
-    return _HEAD.pack(_crc(packed, _TRACES)) + packed
+def pack_lines(lines: Sequence[bytes], place: int) -> bytes:
+    """The bytes that are stored for a block of traces, a line of JSON each, whose first has the place `place`."""
+    packed: bytes = _codecs.compressor.compress(b"\n".join(lines))
+    return seal(packed, _BLOCKS, place)
 
 
-def unpack_trace(stored: bytes) -> Trace:
-    """The trace that `pack_trace` was given. Raises `DamagedBody`."""
+def unpack_lines(stored: bytes, place: int) -> list[bytes]:
+    """The lines that `pack_lines` was given. Raises `DamagedBody`."""
     try:
-        return _decoder.decode(_codecs.decompressor.decompress(_checked(stored, _TRACES)))
-    except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError, MemoryError) as error:
+        unpacked: bytes = _codecs.decompressor.decompress(unseal(stored, _BLOCKS, place))
+    except (zstandard.ZstdError, MemoryError) as error:
         raise DamagedBody(f"it cannot be unpacked ({error})") from None
+    return unpacked.split(b"\n")

@@ -6,17 +6,18 @@ from sqlalchemy import Connection, insert, select, update
 
 from freehold.store.tables import counters
 
-ROUTES, KEYS, TRACES = "routes", "keys", "traces"
-"""`TRACES` counts changes of traces that were there: additions are told by their places."""
+ROUTES, KEYS, TRACES, PLACES = "routes", "keys", "traces", "trace_places"
+"""`TRACES` counts changes of traces that were there: additions are told by their places, of which `PLACES` counts all
+that were ever given."""
 
 
-def raised(connection: Connection, name: str) -> int:
-    """Raise a count by one; returns what it is now."""
+def raised(connection: Connection, name: str, by: int = 1) -> int:
+    """Raise a count; returns what it is now."""
     changed = connection.execute(
-        update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)
+        update(counters).where(counters.c.name == name).values(value=counters.c.value + by)
     )
     if changed.rowcount == 0:
-        connection.execute(insert(counters).values(name=name, value=1))
+        connection.execute(insert(counters).values(name=name, value=by))
     return current(connection, name)
 
 

@@ -3,14 +3,13 @@ look, from what is missing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from freehold.store.database import Database
 from freehold.store.records import KeptRecord, RecordStore, keep_within
-from freehold.store.tables import traces
 from freehold.types.evaluated import ItemLook, LookRemoval
 from freehold.types.identity import ID_BYTES, trace_key
 from freehold.types.record import event_id
@@ -22,11 +21,11 @@ def looked_traces(database: Database) -> frozenset[bytes]:
     return frozenset(packed[at : at + ID_BYTES] for at in range(0, len(packed), ID_BYTES))
 
 
-def keep_removed(connection: Connection, looked: frozenset[bytes], *where: Any) -> None:
-    """Keep which of the traces that are about to be deleted are among those `looked` at."""
+def keep_removed(connection: Connection, looked: frozenset[bytes], ids: Iterable[str]) -> None:
+    """Keep which of the traces that are deleted, by their ids, are among those `looked` at."""
     if not looked:
         return
-    gone = {trace_key(row.id) for row in connection.execute(select(traces.c.id).where(*where))} & looked
+    gone = {trace_key(id) for id in ids} & looked
     if gone:
         at = datetime.now(UTC)
         id = event_id(int(at.timestamp() * 1000))

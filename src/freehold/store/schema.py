@@ -7,7 +7,8 @@ import secrets
 from sqlalchemy import Connection, insert, inspect, select
 
 from freehold.errors import StoreError
-from freehold.store.tables import RECORDED, metadata, one_at_a_time, store_facts
+from freehold.store import words
+from freehold.store.tables import OPEN, metadata, one_at_a_time, store_facts
 from freehold.types.record import content_id
 
 SCHEMA = content_id([[str(one) for one in (t.name, *t.columns.keys())] for t in metadata.sorted_tables])[:8]
@@ -16,11 +17,8 @@ _OF_ANOTHER = "unknown"
 _ADVISORY_LOCK = 0x66726565686F6C64  # "freehold"
 # Indexes of a part are written out: SQLAlchemy's would load both dialects to begin with, in every process of a gateway.
 _INDEXES = (
-    # The newest of what a gateway recorded is asked for with every look at the console.
-    f"CREATE INDEX traces_recorded ON traces (at) WHERE {RECORDED}",
-    # Of imported traces only: what a gateway writes must not pay for them.
-    "CREATE INDEX traces_origin ON traces (origin) WHERE origin IS NOT NULL",
-    "CREATE INDEX traces_row_key ON traces (row_key) WHERE origin IS NOT NULL",
+    f"CREATE INDEX trace_blocks_open ON trace_blocks (place) WHERE {OPEN}",
+    "CREATE INDEX imported_traces_replaced ON imported_traces (place) WHERE replaced_at IS NOT NULL",
 )
 _SQLITE = (
     *_INDEXES,
@@ -32,9 +30,6 @@ _SQLITE = (
     "CREATE TRIGGER audit_only_at_the_end BEFORE INSERT ON audit "
     "WHEN NEW.number <= (SELECT coalesce(max(number), 0) FROM audit) "
     "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
-    # SQLite follows foreign keys only where each connection asks for it; a trigger cannot be forgotten.
-    "CREATE TRIGGER trace_facets_gone AFTER DELETE ON traces "
-    "BEGIN DELETE FROM trace_facets WHERE seq = old.seq; END",
 )
 _POSTGRESQL = (
     *_INDEXES,
@@ -44,7 +39,6 @@ _POSTGRESQL = (
     "FOR EACH ROW EXECUTE FUNCTION freehold_audit_refuse()",
     "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit "
     "FOR EACH STATEMENT EXECUTE FUNCTION freehold_audit_refuse()",
-    "CREATE INDEX trace_facets_words ON trace_facets USING gin (words)",
 )
 
 
@@ -62,6 +56,7 @@ def prepare(connection: Connection, where: str) -> None:
     metadata.create_all(connection)
     for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
         connection.exec_driver_sql(statement)
+    words.make(connection)
     facts = {"id": secrets.token_hex(16), "schema": SCHEMA}
     connection.execute(insert(store_facts), [{"name": name, "value": value} for name, value in facts.items()])
 

@@ -1,11 +1,12 @@
 """The tables of a store.
 
-Bodies are JSON; a trace's body is JSON compressed with zstandard. Columns next to a body exist to be
+Bodies are JSON; those of traces are compressed, a block of them together. Columns next to a body exist to be
 searched. Times are UTC, stored as microseconds since 1970: SQLite has no type for them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +15,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
-    Float,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -23,29 +22,17 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import UserDefinedType
 
 metadata = MetaData()
-
-
-class _SearchWords(UserDefinedType[str]):
-    """PostgreSQL's TSVECTOR, written and read by SQL alone. SQLAlchemy's own would bring all of that dialect."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "TSVECTOR"
-
 
 # SQLite counts rows by itself only in a column of type INTEGER.
 _Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
-RECORDED = "source = 'gateway'"
-"""What a gateway recorded. As a condition it is written out: SQLite takes an index of a part only where it sees by the
+OPEN = "NOT closed"
+"""Blocks that take more. As a condition it is written out: SQLite takes an index of a part only where it sees by the
 text that the part is meant (https://www.sqlite.org/partialindex.html, section 3)."""
 
 records = Table(
@@ -60,56 +47,49 @@ records = Table(
     sqlite_autoincrement=True,
 )
 
-traces = Table(
-    "traces",
+trace_blocks = Table(
+    "trace_blocks",
     metadata,
-    Column("seq", _Sequence, Identity(), primary_key=True),
-    Column("id", String, nullable=False, unique=True),
-    Column("at", BigInteger, nullable=False),
-    Column("source", String, nullable=False),
-    Column("model", String, nullable=False),
-    Column("route", String),
-    Column("completeness", String, nullable=False),
-    Column("parent_id", String),
+    Column("place", _Sequence, primary_key=True, autoincrement=False),
+    Column("traces", Integer, nullable=False),
+    Column("complete", Integer, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("at_min", BigInteger, nullable=False),
+    Column("at_max", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger),
+    Column("size_bytes", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("size_bytes", BigInteger),
-    Column("origin", String),
-    Column("row_key", String),
-    Column("replaced_at", BigInteger),
-    Index("traces_at", "at"),
-    Index("traces_route", "route", "seq"),
-    Index("traces_parent", "parent_id"),
-    sqlite_autoincrement=True,
+    # All but the body and `closed`: what is asked of all blocks is answered without their pages.
+    Index("trace_blocks_facts", "at_min", "at_max", "recorded_at", "traces", "complete", "size_bytes"),
 )
+"""Traces in the order they arrived, up to `blocks.MOST` in a row. `place` is that of its first line: the place of a
+trace follows from its line, and that of one which is gone is an empty line. `recorded_at` is the latest date of what a
+gateway recorded. A block that is not `closed` takes more, and is not in the index of words yet.
 
-trace_facets = Table(
-    "trace_facets",
-    metadata,
-    Column(
-        "seq", _Sequence, ForeignKey("traces.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
-    Column("at", BigInteger, nullable=False),
-    Column("endpoint", String),
-    Column("arm", String, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("error", Boolean, nullable=False),
-    Column("fallback", String),
-    Column("user_name", String),
-    Column("api_key", String),
-    Column("conversation_id", String),
-    Column("upstream_id", String),
-    Column("ttft_ms", Float),
-    Column("total_ms", Float),
-    Column("prompt_tokens", BigInteger),
-    Column("completion_tokens", BigInteger),
-    Column("words", Text().with_variant(_SearchWords(), "postgresql")),
-    Index("trace_facets_at", "at", "seq"),
-)
-"""What a search reads of a trace instead of its body, up to the place that the counter `traces_indexed` says.
-
-Words and tags are in `words` on PostgreSQL, in the FTS5 table `trace_words` next to it on SQLite, which the first batch
-makes. Rows leave with their trace, by a trigger and a foreign key.
+The index is not among these tables: `trace_words` is an FTS5 table on SQLite, a `tsvector` with GIN on PostgreSQL.
 """
+
+trace_ids = Table(
+    "trace_ids",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("place", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Where each trace is, by its id as `blocks.id_key` packs it."""
+
+imported_traces = Table(
+    "imported_traces",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("place", BigInteger, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("row_key", String, nullable=False),
+    Column("replaced_at", BigInteger),
+    Index("imported_traces_origin", "origin", "place"),
+    Index("imported_traces_row_key", "row_key"),
+)
+"""Of which row of which file a trace was imported, and when another one took its place."""
 
 trace_counts = Table(
     "trace_counts",
@@ -124,6 +104,7 @@ trace_counts = Table(
     Column("fallbacks", BigInteger, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # or SQLite keeps the key twice
 )
 """How many requests there were in each stretch of `width_s` seconds. They stay when traces are forgotten."""
 
@@ -136,6 +117,7 @@ answered_counts = Table(
     Column("requests", BigInteger, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # or SQLite keeps the key twice
 )
 """What each endpoint answered of the requests that were sent to the candidate's side, in each stretch of time."""
 
@@ -265,6 +247,21 @@ audit = Table(
     Column("hash", String, nullable=False),
     Index("audit_at", "at"),
 )
+
+
+def insert_many(
+    connection: Connection, table: Table, rows: Sequence[Sequence[Any]], conflict: str = ""
+) -> None:
+    """Insert rows, each with all columns in their order. On SQLite not through SQLAlchemy's handling of each value: a
+    gateway writes thousands of rows a second."""
+    names = list(table.columns.keys())
+    sqlite = connection.dialect.name == "sqlite"
+    marks = ", ".join("?" if sqlite else f":{name}" for name in names)
+    sql = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) {conflict}"  # noqa: S608 (names)
+    if sqlite:
+        connection.exec_driver_sql(sql, list(map(tuple, rows)))
+    else:
+        connection.execute(text(sql), [dict(zip(names, row, strict=True)) for row in rows])
 
 
 _MOST = (1 << 63) - 1

@@ -13,19 +13,17 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from freehold.late import np
-from freehold.store import counting
+from freehold.store import blocks, counting
 from freehold.store.database import Database
-from freehold.store.tables import to_micros, traces
-from freehold.store.traces import TRACE_BATCH, insert_ignoring, one_batch_at_a_time, trace_row
+from freehold.store.tables import imported_traces, to_micros
+from freehold.store.traces import TRACE_BATCH
 from freehold.types.trace import Trace
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-_LOOKUP = select(traces.c.seq, traces.c.id, traces.c.origin, traces.c.row_key, traces.c.replaced_at)
 
 
 class FileRow(NamedTuple):
@@ -54,7 +52,7 @@ def bring_in(database: Database, origin: str, rows: Iterable[FileRow], *, at: da
     stream = iter(rows)
     while batch := list(islice(stream, TRACE_BATCH)):
         with database.writing(durable=False) as connection:
-            one_batch_at_a_time(connection)
+            blocks.one_batch_at_a_time(connection)
             done.batch(connection, batch)
     done.retire()
     return BroughtIn(done.new, done.replaced, done.unchanged, done.gone)
@@ -68,14 +66,18 @@ class _Work:
 
     def batch(self, connection: Connection, batch: list[FileRow]) -> None:
         """Write one batch of rows, each together with what it replaces."""
-        # Two queries, each by an index; that of the keys is of imported traces only, which must be said.
-        same = _LOOKUP.where(traces.c.id.in_([row.trace.id for row in batch]))
+        keys = blocks.places_of(connection, [blocks.id_key(row.trace.id) for row in batch])
+        here = {row.trace.id for row in batch if blocks.id_key(row.trace.id) in keys}
+        same = select(imported_traces).where(imported_traces.c.id.in_(here))
         by_id: dict[str, Any] = {row.id: row for row in connection.execute(same)}
-        held = traces.c.row_key.in_([row.key for row in batch]) & traces.c.origin.is_not(None)
-        current = connection.execute(_LOOKUP.where(held, traces.c.replaced_at.is_(None)))
+        held = imported_traces.c.row_key.in_([row.key for row in batch])
+        current = connection.execute(
+            select(imported_traces).where(held, imported_traces.c.replaced_at.is_(None))
+        )
         holders = {row.row_key: row.id for row in current}
-        inserted: dict[str, dict[str, Any]] = {}
+        inserted: dict[str, tuple[Trace, dict[str, Any]]] = {}
         retired: list[str] = []
+        again: list[str] = []
         for key, trace in batch:
             self._seen.append(_number(key))
             known, holder = by_id.get(trace.id), holders.get(key)
@@ -84,36 +86,41 @@ class _Work:
                 retired.append(holder)
             if trace.id in inserted:
                 continue
-            place = {"origin": trace.source.partition("#")[0], "row_key": key, "replaced_at": None}
-            if known is not None and known.replaced_at is None and trace.id not in retired:
+            place = {"origin": trace.source.partition("#")[0], "row_key": key}
+            replaced = known is not None and known.replaced_at is not None
+            if trace.id in here and not replaced and trace.id not in retired:
                 self.unchanged += 1
-                if known.origin is not None and known.row_key != key and not self._mine(known.origin):
+                if known is not None and known.row_key != key and not self._mine(known.origin):
                     continue  # another file holds the same, and keeps it
-                if known.row_key != key:
-                    if holders.get(known.row_key) == trace.id:
+                if known is None or known.row_key != key:
+                    if known is not None and holders.get(known.row_key) == trace.id:
                         del holders[known.row_key]
-                    self._claim(connection, trace.id, place)
+                    self._claim(connection, trace.id, keys[blocks.id_key(trace.id)], place)
             else:
-                if known is not None:  # it comes back: as the newest
-                    connection.execute(delete(traces).where(traces.c.id == trace.id))
+                if trace.id in here:  # it comes back: as the newest
+                    again.append(trace.id)
                     if trace.id in retired:
                         retired.remove(trace.id)
-                inserted[trace.id] = {**trace_row(trace), **place}
+                inserted[trace.id] = trace, place
                 self.new += not displaces
                 self.replaced += displaces
             holders[key] = trace.id
         if retired:
             self._retire(connection, retired)
-        if inserted:
-            insert_ignoring(connection, list(inserted.values()))
+        if again:
+            blocks.erase(connection, again)
+        placed = blocks.add(connection, [trace for trace, _ in inserted.values()])
+        if placed:
+            rows = [{"id": one.id, "place": at, **inserted[one.id][1]} for at, one in placed]
+            connection.execute(insert(imported_traces), rows)
         if retired or inserted:
             counting.raised(connection, counting.TRACES)
 
     def retire(self) -> None:
         """Mark what the file does not hold any more."""
         seen = np.unique(np.frombuffer(self._seen, dtype=np.uint64)) if self._seen else np.empty(0, np.uint64)
-        inside = traces.c.origin.startswith(f"{self._origin}/", autoescape=True)
-        of_file = or_(traces.c.origin == self._origin, inside)
+        inside = imported_traces.c.origin.startswith(f"{self._origin}/", autoescape=True)
+        of_file = or_(imported_traces.c.origin == self._origin, inside)
         for rows in self._pages(of_file):
             keys = np.fromiter((_number(row.row_key) for row in rows), np.uint64, len(rows))
             lost = [row.id for row, held in zip(rows, _are_among(keys, seen), strict=True) if not held]
@@ -121,14 +128,17 @@ class _Work:
 
     def _pages(self, where: Any) -> Iterator[list[Any]]:
         last = 0
+        place = imported_traces.c.place
         while True:
-            query = _LOOKUP.where(where, traces.c.replaced_at.is_(None), traces.c.seq > last)
+            query = select(imported_traces).where(
+                where, imported_traces.c.replaced_at.is_(None), place > last
+            )
             with self._database.reading() as connection:
-                rows = list(connection.execute(query.order_by(traces.c.seq).limit(TRACE_BATCH)).all())
+                rows = list(connection.execute(query.order_by(place).limit(TRACE_BATCH)).all())
             if not rows:
                 return
             yield rows
-            last = rows[-1].seq
+            last = rows[-1].place
 
     def _mark(self, ids: list[str]) -> int:
         if not ids:
@@ -138,11 +148,12 @@ class _Work:
             return self._retire(connection, ids)
 
     def _retire(self, connection: Connection, ids: list[str]) -> int:
-        change = update(traces).where(traces.c.id.in_(ids)).values(replaced_at=self._at)
+        change = update(imported_traces).where(imported_traces.c.id.in_(ids)).values(replaced_at=self._at)
         return connection.execute(change).rowcount
 
-    def _claim(self, connection: Connection, id: str, place: dict[str, Any]) -> None:
-        connection.execute(update(traces).where(traces.c.id == id).values(place))
+    def _claim(self, connection: Connection, id: str, place: int, row: dict[str, Any]) -> None:
+        connection.execute(delete(imported_traces).where(imported_traces.c.id == id))
+        connection.execute(insert(imported_traces).values(id=id, place=place, **row))
 
     def _mine(self, origin: str) -> bool:
         return origin == self._origin or origin.startswith(f"{self._origin}/")

@@ -68,14 +68,13 @@ class TraceSummary(Record, frozen=True, kw_only=True):
 class TracePage(Record, frozen=True, kw_only=True):
     """One page of what a search found. `next` goes into the next query as `after`; None after the last page.
 
-    `unindexed` traces, the newest, could not be looked at yet. A `cut` page ended for the time it took, before it was
+    A `cut` page ended for the time it took, before it was
     full: the next one goes on where it ended.
     """
 
     traces: tuple[TraceSummary, ...]
     next: int | None
     cut: bool = False
-    unindexed: int = 0
 
 
 class TrafficBucket(Record, frozen=True, kw_only=True):
@@ -112,4 +111,3 @@ class RecordedTraffic(Record, frozen=True, kw_only=True):
     incumbent: ArmTraffic
     candidate: ArmTraffic
     mirrored: ArmTraffic
-    unindexed: int = 0

@@ -16,7 +16,7 @@ def store(project):
 
 def spoil(path):
     with sqlite3.connect(path) as holder:
-        holder.execute("UPDATE traces SET body = x'0102' WHERE id = 't003'")
+        holder.execute("UPDATE trace_blocks SET body = x'0102' WHERE place = 1")
     holder.close()
 
 
@@ -25,9 +25,15 @@ def test_check_tells_people_and_monitors(freehold, store):
     assert ran.code == 0 and "40 traces" in ran.out and ran.out.endswith("all is well\n")
     spoil(store)
     ran = freehold("store", "check")
-    assert ran.code == 1 and "damaged: traces t003: it is cut short" in ran.out and "hint: " in ran.err
+    assert (
+        ran.code == 1
+        and "damaged: trace_blocks 1 (16 traces): it is cut short" in ran.out
+        and "hint: " in ran.err
+    )
     found = freehold("store", "check", "--json").json
-    assert found["damaged"] == [{"table": "traces", "key": "t003", "reason": "it is cut short"}]
+    assert found["damaged"] == [
+        {"table": "trace_blocks", "key": "1 (16 traces)", "reason": "it is cut short"}
+    ]
 
 
 def test_check_of_a_project_without_a_store(refused, project):

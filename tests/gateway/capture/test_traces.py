@@ -10,7 +10,12 @@ from tests.gateway.loopback import ANSWER
 
 from freehold.gateway.capture.redaction import redact, redact_text
 from freehold.gateway.capture.traces import to_trace
-from freehold.store.bodies import pack_trace, unpack_trace
+from freehold.types.trace import Trace
+
+
+def kept(trace):
+    """A trace as the store gives it back."""
+    return msgspec.json.decode(msgspec.json.encode(trace), type=Trace)
 
 
 def changed(**changes):
@@ -89,14 +94,14 @@ def test_a_number_that_is_none_keeps_no_request_from_being_kept(number):
     body = f'{{"model": "m", "messages": [{{"role": "user", "content": "ada@example.com"}}], "x": {number}}}'
     trace = to_trace(changed(request=body.encode()), redactor=redact)
     assert trace.request["messages"] == [{"role": "user", "content": "<EMAIL>"}]
-    assert unpack_trace(pack_trace(trace)).request["messages"] == trace.request["messages"]
+    assert kept(trace).request["messages"] == trace.request["messages"]
 
 
 def test_half_of_a_surrogate_pair_is_kept_as_a_question_mark():
     body = rb'{"model": "m", "messages": [{"role": "user", "content": "a\ud800b \ud83d\ude00"}], "\udfff": 1}'
     trace = to_trace(changed(request=body), redactor=None)
     assert trace.request["messages"] == [{"role": "user", "content": "a?b \U0001f600"}]
-    assert unpack_trace(pack_trace(trace)) == trace
+    assert kept(trace) == trace
 
 
 @pytest.mark.parametrize(

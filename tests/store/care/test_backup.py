@@ -12,7 +12,7 @@ from freehold.store import open_store
 from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
 from freehold.store.care.check import check
 from freehold.store.database import Database
-from freehold.store.tables import metadata, store_facts, traces
+from freehold.store.tables import metadata, store_facts, trace_blocks
 
 
 def test_a_backup_is_one_whole_private_file_that_reads_the_same(url, tmp_path):
@@ -66,8 +66,8 @@ def test_damage_in_the_store_is_told_with_the_backup(url, tmp_path):
     from sqlalchemy import update
 
     fill(url)
-    change(url, update(traces).where(traces.c.id == "t003").values(body=b"\x01broken"))
-    assert backup(url, tmp_path / "b").check.damaged[0].key == "t003"
+    change(url, update(trace_blocks).where(trace_blocks.c.place == 1).values(body=b"\x01broken"))
+    assert backup(url, tmp_path / "b").check.damaged[0].key == "1 (16 traces)"
 
 
 def test_a_file_that_is_no_backup_is_refused(tmp_path):
@@ -84,7 +84,7 @@ def test_rows_go_from_one_database_to_another(url, tmp_path):
     backup(url, copy_file_of)
     copy_file(copy_file_of, tmp_path / "d.sqlite", lambda done, total: None)
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
-        assert connection.execute("SELECT count(*) FROM traces").fetchone() == (40,)
+        assert connection.execute("SELECT sum(traces) FROM trace_blocks").fetchone() == (40,)
     connection.close()
     source, target = Database(url), Database(f"sqlite:///{tmp_path}/e.sqlite")
     with source.reading() as read, target.writing() as write:

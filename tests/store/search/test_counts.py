@@ -1,8 +1,6 @@
 """Terms, counts and traffic over time."""
 
-import contextlib
 import re
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,23 +15,21 @@ from tests.workflows.shift.shifting import trace as later
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.store.care.erase import erase_traces
-from freehold.store.search import indexing
-from freehold.store.search.counts import (
+from freehold.store.counts import (
     MIDDLE_S,
     MOST_TOKENS,
     SHORT_S,
     add_answered,
     add_counts,
 )
-from freehold.store.search.indexing import catch_up
-from freehold.store.search.terms import (
+from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
+from freehold.store.tables import answered_counts, trace_counts
+from freehold.store.terms import (
     Phrase,
     phrases_of,
     wanted_tags,
     words_in,
 )
-from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
-from freehold.store.tables import answered_counts, trace_counts
 from freehold.types.trace import Usage
 from freehold.types.trace_search import TraceQuery
 
@@ -71,13 +67,11 @@ def test_what_a_clock_that_is_ahead_wrote_takes_nothing_of_the_last_day_away(sto
             assert connection.execute(query).scalar() == 2
 
 
-def test_what_a_broken_upstream_counts_does_not_stop_the_index(store):
-    """More than a database keeps, once added up: every search after it would fail."""
+def test_what_a_broken_upstream_counts_does_not_stop_the_counts(store):
+    """More than a database keeps, once added up: no trace after it would be written."""
     many = Usage(prompt_tokens=(1 << 63) - 1, completion_tokens=(1 << 63) - 1)
     store.add_traces(trace(one, source="gateway", arm="candidate", usage=many) for one in range(3))
-    assert catch_up(store.database)
     store.add_traces([trace(9, source="gateway", arm="candidate", usage=many)])
-    assert catch_up(store.database)
     with store.database.reading() as connection:
         for table in (trace_counts, answered_counts):
             query = select(func.sum(table.c.requests), func.sum(table.c.prompt_tokens))
@@ -99,7 +93,7 @@ def test_requests_are_counted_by_stretch_and_arm(store):
     store.add_traces(seen(number, route="other") for number in range(150, 160))
     store.add_traces([trace(170), seen(171, route=None)])
     found = traffic(store.database, since=NOON, until=NOON + timedelta(seconds=480), route="r")
-    assert (found.bucket_s, len(found.buckets), found.unindexed) == (10, 49, 0)
+    assert (found.bucket_s, len(found.buckets)) == (10, 49)
     assert found.buckets[0].at == NOON.replace(microsecond=0)
     assert [one.incumbent for one in found.buckets[:11]] == [10] * 10 + [0]
     assert [(one.candidate, one.errors) for one in found.buckets[10:13]] == [(10, 10)] * 3
@@ -137,7 +131,6 @@ def test_a_window_of_any_length_holds_each_request_once(store, window, width):
 
 def test_counts_stay_when_traces_are_forgotten(store):
     store.add_traces(seen(number) for number in range(5))
-    traffic(store.database, since=NOON, until=NOON + timedelta(minutes=1))
     store.delete_traces(before=NOON + timedelta(days=1))
     assert traffic(store.database, since=NOON, until=NOON + timedelta(minutes=1)).incumbent.requests == 5
 
@@ -195,7 +188,6 @@ def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
                 later(-40 * 86_400, **counted, endpoint="local"),
             ]
         )
-        indexing.catch_up(store.database)
         # In stretches of five minutes, and of hours.
         for since, local in ((START - timedelta(hours=1), 3), (START - timedelta(days=3), 4)):
             found = answered_by_candidate(store.database, since=since, until=START + timedelta(minutes=1))
@@ -205,23 +197,17 @@ def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
             ]
 
 
-@pytest.mark.parametrize("how", ["backup", "restored", "words lost"])
+@pytest.mark.parametrize("how", ["backup", "restored"])
 def test_what_was_counted_is_not_counted_again(store, url, tmp_path, how):
-    """Each of these makes the index again; and a trace that is written twice, erased or corrected stays one request."""
+    """By a copy; and a trace that is written twice, erased or corrected stays one request."""
     usage = Usage(prompt_tokens=10, completion_tokens=3)
     kept = [later(number, arm="candidate", usage=usage, endpoint="local") for number in range(1, 6)]
     store.add_traces(kept)
-    indexing.catch_up(store.database)
     store.add_traces(kept[:2])
     store.replace_trace(kept[0])
     erase_traces(store.database, [kept[4].id])
-    indexing.catch_up(store.database)
     address = copied(store, url, tmp_path, how)
-    if how == "words lost":
-        with contextlib.closing(sqlite3.connect(tmp_path / "copy.sqlite")) as raw, raw:
-            raw.executescript("DROP TABLE IF EXISTS trace_words; DROP TRIGGER IF EXISTS trace_words_gone")
     with open_store(address) as other:
-        assert indexing.catch_up(other.database)
         for days in (0, 3, 30):
             since, until = START - timedelta(days=days), START + timedelta(hours=1)
             found = answered_by_candidate(other.database, since=since, until=until)

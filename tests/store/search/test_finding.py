@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from tests.store.examples import NOON, trace
 
-from freehold.errors import StorageError, UsageError
-from freehold.store.search import finding, indexing
+from freehold.errors import UsageError
+from freehold.store import words
+from freehold.store.search import finding
 from freehold.store.search.finding import search
-from freehold.store.search.terms import is_error, text_of
+from freehold.store.terms import is_error, text_of
 from freehold.types.trace_search import TraceQuery
 
 WORDS = ("refund", "order", "parcel", "invoice", "Müller", "late")
@@ -90,15 +91,15 @@ def all_pages(store, query, most):
         assert page.next == page.traces[-1].place and len(page.traces) == most and pages < 1000
 
 
-@pytest.mark.parametrize(("walked", "most"), [(7, 0), (7, 30), (finding.WALKED, finding.WALKED_MOST)])
-def test_a_search_finds_what_each_trace_says_of_itself(store, monkeypatch, walked, most):
-    """Walked over, walked and then taken from the words' lists, and either as it comes."""
-    monkeypatch.setattr(finding, "WALKED", walked)
-    monkeypatch.setattr(finding, "WALKED_MOST", most)
+@pytest.mark.parametrize("batch", [400, 7])
+@pytest.mark.parametrize("index", [True, False])
+def test_a_search_finds_what_each_trace_says_of_itself(store, monkeypatch, batch, index):
+    """In blocks that are full at once or filled bit by bit, and where SQLite is too old to keep an index."""
+    monkeypatch.setattr(words, "exists", (lambda connection: False) if not index else words.exists)
     draw = random.Random(20261129)
     kept = [varied(number, draw) for number in range(400)]
-    store.add_traces(kept)
-    assert indexing.catch_up(store.database)
+    for start in range(0, 400, batch):
+        store.add_traces(kept[start : start + batch])
     hits = 0
     for _ in range(80):
         query = any_query(draw)
@@ -166,18 +167,17 @@ def test_a_trace_that_was_written_again_is_found_by_what_it_says_now(store):
     assert len(search(store.database, TraceQuery(text="paket")).traces) == 2
 
 
-def test_a_store_that_takes_no_index_says_what_was_not_looked_at(store, caplog, monkeypatch):
-    """On a full disk every search ended with nothing found, and not a word."""
-    store.add_traces([trace(1), trace(2)])
-
-    def full(*rest, **more):
-        raise StorageError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(indexing, "index_traces", full)
-        page = search(store.database, TraceQuery(text="paket"), index_within_s=None)
-    assert page.traces == () and page.unindexed == 2
-    assert "the newest 2 traces are not looked at: the disk is full" in caplog.text
-    caplog.clear()
-    assert len(search(store.database, TraceQuery(text="paket"), index_within_s=None).traces) == 2
-    assert not caplog.text
+def test_a_page_that_takes_too_long_is_cut_and_goes_on(store, monkeypatch):
+    monkeypatch.setattr(finding, "READ_BYTES", 0)
+    monkeypatch.setattr(finding, "READ_WITHIN_S", 0)
+    store.add_traces(trace(number) for number in range(100))
+    store.add_traces([trace(1000, request={"messages": [{"role": "user", "content": "where? paket first"}]})])
+    query, found, cut = TraceQuery(text='"wo ist"'), [], 0
+    while True:
+        page = search(store.database, query)
+        found += page.traces
+        cut += page.cut
+        if page.next is None:
+            break
+        query = msgspec.structs.replace(query, after=page.next)
+    assert len(found) == 100 and cut > 1

@@ -239,7 +239,7 @@ def test_a_deletion_that_could_not_overwrite_all_is_finished_by_the_next_run(pro
     file = project.state / "freehold.sqlite"
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as reader:
         reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM traces").fetchone()
+        reader.execute("SELECT count(*) FROM trace_blocks").fetchone()
         with pytest.raises(StorageError, match="a reader keeps their bytes"):
             run(project, Whom(user="user-4711"))
     receipt = run(project, Whom(user="user-4711"))

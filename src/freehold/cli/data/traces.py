@@ -74,7 +74,6 @@ def list_command(
       freehold traces list --user u-4711 --text 'refund "order 88"'
       freehold traces list --upstream-id req_011CSH --json
     """
-    from freehold.cli.progress import progress
     from freehold.types.trace_search import TraceQuery
     from freehold.workflows.data import traces
 
@@ -85,10 +84,7 @@ def list_command(
         traces.check_names(store, route=route, model=model)
         if searches:
             query = TraceQuery(route=route, model=model, since=wanted.get("since"), **sought)
-            with progress() as shown:
-                found = traces.search(
-                    store, query, most, say=lambda done: shown.update(done, None, unit="traces indexed")
-                )
+            found = traces.search(store, query, most)
         else:
             found = store.latest_traces(most, **wanted)
     if as_json:

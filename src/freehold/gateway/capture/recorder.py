@@ -46,16 +46,11 @@ from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
 from freehold.store import Store
 from freehold.store.faults import may_blame_the_data
-from freehold.store.search.indexing import catch_up
 from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.gateway.recorder")
 
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
-INDEX_WITHIN_S = 0.1
-INDEX_EVERY, INDEX_EVERY_S = 500, 1.0
-"""Traces are taken into the index together, since a transaction of its own costs more than a trace: when that many
-wait, or the oldest has waited so long. A search takes in what waits by itself."""
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
 _STORED, _STORE, _REDACTION, _UNREADABLE = range(len(OUTCOMES))
 
@@ -109,8 +104,6 @@ class Recorder:
         self.accounts = LimitAccounts(config, run_folder, self.billing)
         self._redactor: Redactor | None = None
         self._config_changed_ns = 0
-        # Traces that may not be in the index yet, and since when: what an earlier recorder left counts as enough.
-        self._unindexed, self._unindexed_since_s = INDEX_EVERY, time.monotonic()
         self._retention = Retention(config.retention_days, config.retention_bytes)
         self._loop = asyncio.get_running_loop()
 
@@ -158,7 +151,6 @@ class Recorder:
             learn_limits=self._learn_limits,
             drain_leftovers=self._drains_leftovers,
             apply_retention=self._retention.sweep,
-            index_traces=self._index,
             tell=lambda table: self._soon(self._broadcast_table, table),
             drop_excess=self._drop_excess,
             resume=lambda: self._soon(self._resume) if self._paused else None,
@@ -269,18 +261,8 @@ class Recorder:
             self._meters.count("freehold_recorder_failures", "refused")
             outcomes, written = [_STORE], []
         self._usage.count(written)
-        if not self._unindexed:
-            self._unindexed_since_s = time.monotonic()
-        self._unindexed += len(outcomes)
         # Only now are they safe; had the store refused, they would still be in the queue.
         self._dequeue(outcomes)
-
-    def _index(self, store: Store) -> None:
-        """An index that is behind catches up, unless traces wait to be written."""
-        due_s = self._unindexed_since_s + (0.0 if self._unindexed >= INDEX_EVERY else INDEX_EVERY_S)
-        due = self._unindexed and not self._queue and time.monotonic() >= due_s
-        if due and catch_up(store.database, within_s=INDEX_WITHIN_S):
-            self._unindexed = 0
 
     def _dequeue(self, outcomes: list[int]) -> None:
         """Done with the oldest of the queue: their workers may forget them, and count what became of them."""

@@ -31,7 +31,6 @@ POLL_EVERY_S = 0.14
 NUMBERS_EVERY_S = 0.5
 LEFTOVERS_EVERY_S = 1.0
 RETENTION_EVERY_S = 60.0
-INDEX_AGAIN_AFTER_S = 60.0
 GIVE_UP_AFTER_S = 10.0
 
 
@@ -45,8 +44,6 @@ class RecorderDuties(NamedTuple):
     drain_leftovers: Callable[[Store], bool]
     """Take over what workers that are gone have left; says whether there may be more."""
     apply_retention: Callable[[Store], None]
-    index_traces: Callable[[Store], None]
-    """Take what was written into the index that traces are searched by, when nothing else waits."""
     tell: Callable[[bytes], None]
     """Routes and keys have changed."""
     drop_excess: Callable[[StorageError], None]
@@ -77,7 +74,6 @@ class Rounds:
         self._store: Store | None = None
         self._watch: ChangeWatch | None = None
         self._next_poll_s = self._next_sweep_s = self._next_numbers_s = self._next_look_s = 0.0
-        self._next_index_s = 0.0
         self._untold: bytes | None = None
         self._failing_since_s: float | None = None
         self._complained = ""
@@ -147,19 +143,6 @@ class Rounds:
         if now >= self._next_sweep_s:
             self._next_sweep_s = now + RETENTION_EVERY_S
             self._sweep(store)
-        if not stopping and now >= self._next_index_s:
-            self._index(store)
-
-    def _index(self, store: Store) -> None:
-        try:
-            self._duties.index_traces(store)
-        except Exception as error:
-            # A search that finds less must not keep traces from being written. One that has to wait will be back.
-            if isinstance(error, StorageError) and error.retryable:
-                return
-            log.exception("traces could not be indexed for the search, which is tried again in a minute")
-            self._meters.count("freehold_recorder_failures", "index")
-            self._next_index_s = time.monotonic() + INDEX_AGAIN_AFTER_S
 
     def _sweep(self, store: Store) -> None:
         try:

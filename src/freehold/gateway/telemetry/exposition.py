@@ -61,7 +61,7 @@ LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
 # Counted from 0 on: of a counter that first appears as 1, Prometheus sees no increase, and one is what an alert is for.
 _FROM_ZERO: dict[str, tuple[Labels, ...]] = {
     "freehold_config_reloads": (("in_force",), ("refused",), ("waits",)),
-    "freehold_recorder_failures": (("index",), ("refused",), ("retention",), ("unexpected",)),
+    "freehold_recorder_failures": (("refused",), ("retention",), ("unexpected",)),
     "freehold_restarts": tuple(
         (process, why)
         for process in ("recorder", "worker")

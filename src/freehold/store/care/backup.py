@@ -11,17 +11,18 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, text
 
 from freehold import files
 from freehold.errors import StoreError, UsageError
+from freehold.store import blocks
 from freehold.store.care.check import StoreCheck, check
 from freehold.store.care.rows import pages
 from freehold.store.damage import way_back
 from freehold.store.database import Database, frozen_uri, is_frozen
 from freehold.store.faults import translated
-from freehold.store.search.indexing import INDEXED
-from freehold.store.tables import counters, metadata, searchable, store_facts, trace_facets
+from freehold.store.tables import metadata, searchable, store_facts
 from freehold.store.urls import file_url
 from freehold.types.record import Record
 
@@ -57,18 +58,12 @@ def backup(url: str, target: Path, *, tell: Tell = lambda done, total: None) -> 
                 copy_file(database.file, partial, tell)
             else:
                 _copy_rows(database, partial, tell)
-            found = check(file_url(partial))
+            found = msgspec.structs.replace(check(file_url(partial)), store=str(target))
             for left in (partial.with_name(f"{partial.name}{end}") for end in ("-wal", "-shm")):
                 left.unlink(missing_ok=True)
     finally:
         database.close()
-    return Backup(file=str(target), size_bytes=target.stat().st_size, check=_renamed(found, target))
-
-
-def _renamed(found: StoreCheck, target: Path) -> StoreCheck:
-    from msgspec.structs import replace
-
-    return replace(found, store=str(target))
+    return Backup(file=str(target), size_bytes=target.stat().st_size, check=found)
 
 
 def copy_file(source: Path, target: Path, tell: Tell) -> None:
@@ -114,8 +109,6 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
     """Copy the rows of all tables into empty ones. Returns how many there were."""
     done = 0
     for table in metadata.sorted_tables:
-        if table is trace_facets:
-            continue  # another database keeps words in another way: the index is made again
         if table is store_facts:
             target.execute(delete(table))  # which store it is comes from the source
         for rows in pages(source, table):
@@ -135,7 +128,7 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
                     )
                 )
             )
-    target.execute(delete(counters).where(counters.c.name == INDEXED))
+    blocks.index_again(target)  # each database keeps words in its own way
     return done
 
 

@@ -11,11 +11,7 @@ from freehold.errors import StorageError
 from freehold.store import schema
 from freehold.store.care.rows import SEALED, Sealed, key_of, pages
 from freehold.store.database import Database
-from freehold.store.tables import (
-    from_micros,
-    metadata,
-    traces,
-)
+from freehold.store.tables import from_micros, metadata, trace_blocks
 from freehold.types.record import Record
 
 MOST_NAMED = 1_000
@@ -78,6 +74,8 @@ def _check(database: Database, tell: Callable[[int, int | None], None]) -> Store
                 rows[str(table.name)] = connection.execute(
                     select(func.count()).select_from(table)
                 ).scalar_one()
+                if table is trace_blocks:
+                    rows["traces"] = int(connection.execute(select(func.sum(table.c.traces))).scalar() or 0)
         except StorageError as error:
             problems.append(f"{table.name} cannot be counted: {error.message}")
     reader = _Rows(database, sum(rows.get(kind.name, 0) for kind in SEALED), tell)
@@ -147,7 +145,7 @@ def _integrity(database: Database) -> list[str]:
 def _newest_trace(database: Database) -> datetime | None:
     try:
         with database.reading() as connection:
-            at = connection.execute(select(func.max(traces.c.at))).scalar()
+            at = connection.execute(select(func.max(trace_blocks.c.at_max))).scalar()
     except StorageError:
         return None
     try:

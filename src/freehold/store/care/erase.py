@@ -13,13 +13,12 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 
-from freehold.store import bodies
+from freehold.store import blocks, bodies, words
 from freehold.store.care.rows import BATCH, SEALED, key_of, pages
 from freehold.store.damage import SEEN, DamagedBody
 from freehold.store.database import Database
 from freehold.store.looked import keep_removed, looked_traces
-from freehold.store.search.indexing import drop_deleted_words
-from freehold.store.tables import records, store_facts, traces
+from freehold.store.tables import records, store_facts
 
 Mentions = Callable[[bytes], bool]
 KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock", "look", "look_removal")
@@ -37,17 +36,16 @@ def erase_traces(database: Database, ids: Iterable[str], *, dry_run: bool = Fals
     """Delete traces and what was mirrored from them. Returns how many there were; with `dry_run` they stay."""
     names, gone, looked = list(ids), 0, looked_traces(database)
     for start in range(0, len(names), BATCH):
-        some = names[start : start + BATCH]
-        where = traces.c.id.in_(some) | traces.c.parent_id.in_(some)
-        if dry_run:
-            with database.reading() as connection:
-                gone += len(
-                    connection.execute(traces.select().with_only_columns(traces.c.seq).where(where)).all()
-                )
-        else:
-            with database.writing() as connection:
-                keep_removed(connection, looked, where)
-                gone += connection.execute(delete(traces).where(where)).rowcount
+        some = set(names[start : start + BATCH])
+        with database.reading() if dry_run else database.writing() as connection:
+            mirrors = blocks.mirrored_from(connection, some)
+            both = some | {head.id for head in mirrors}
+            if dry_run:
+                gone += len(blocks.places_of(connection, [blocks.id_key(id) for id in both]))
+                continue
+            went = blocks.erase(connection, both)
+            keep_removed(connection, looked, went)
+            gone += len(went)
     return gone
 
 
@@ -128,7 +126,7 @@ def _scrubbed(database: Database) -> bool:
         return True
     with database.raw_sqlite() as raw:
         raw.execute("PRAGMA secure_delete=ON")
-        drop_deleted_words(raw)
+        words.drop_deleted(raw)
         raw.execute("VACUUM")
         deadline = time.monotonic() + _CHECKPOINT_WITHIN_S
         while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:

@@ -16,10 +16,10 @@ from sqlalchemy import delete, func, select, text
 
 from freehold import files
 from freehold.errors import StorageError, StoreError
+from freehold.store import blocks, words
 from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
 from freehold.store.database import Database
-from freehold.store.search.indexing import drop_recovered_words
-from freehold.store.tables import metadata, traces
+from freehold.store.tables import metadata, trace_ids
 from freehold.store.urls import file_url, parsed
 from freehold.types.record import Record
 
@@ -29,9 +29,10 @@ _NOT_LOST = (
     "limit_shares",
     "usage_windows",
     "counters",
-    "trace_facets",
+    "trace_blocks",
     "trace_counts",
     "answered_counts",
+    "imported_traces",
 )
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
@@ -79,11 +80,11 @@ def _lost_rows(live: Database, copy: Database) -> dict[str, int]:
         for table in metadata.sorted_tables:
             if table.name in _NOT_LOST:
                 continue
-            if table.name == "traces":
+            if table is trace_ids:
                 # Places grow with each trace: no list of millions of ids is needed.
-                last = theirs.execute(select(func.max(traces.c.seq))).scalar() or 0
-                count = select(func.count()).select_from(traces).where(traces.c.seq > last)
-                lost[table.name] = ours.execute(count).scalar_one()
+                last = theirs.execute(select(func.max(trace_ids.c.place))).scalar() or 0
+                count = select(func.count()).select_from(trace_ids).where(trace_ids.c.place > last)
+                lost["traces"] = ours.execute(count).scalar_one()
                 continue
             key = [column for column in table.columns if column.name in ("kind", "id")]
             key = key if len(key) == 2 else list(table.primary_key)
@@ -131,8 +132,7 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
             copy_file(file, new, tell)
         ready = store.with_name(f"{store.name}.restoring")
         try:
-            with closing(sqlite3.connect(ready)) as connection:
-                drop_recovered_words(connection)
+            _mend_words(ready)
             if store.exists():
                 refuse_while_in_use(store)
                 replaced = str(kept)
@@ -142,6 +142,19 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
             for end in ("", *_SIDE_FILES):
                 ready.with_name(f"{ready.name}{end}").unlink(missing_ok=True)
     return replaced
+
+
+def _mend_words(file: Path) -> None:
+    """The index is made again where SQLite's shell made the file, which recovers a store without it."""
+    with closing(sqlite3.connect(file)) as raw:
+        words.drop_recovered(raw)
+    database = Database(file_url(file))
+    try:
+        with database.writing() as connection:
+            if not words.exists(connection):
+                blocks.index_again(connection, ids=True)
+    finally:
+        database.close()
 
 
 def _keep(store: Path, kept: Path) -> None:

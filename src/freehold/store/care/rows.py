@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Table, select, tuple_
 
-from freehold.store import bodies, tables
+from freehold.store import blocks, bodies, tables
 from freehold.store.damage import DamagedBody
 from freehold.store.rollouts import about_window
 from freehold.store.routes import about_change
 from freehold.types.route import Route
-from freehold.types.trace import Trace
 
 BATCH = 500
 
@@ -32,8 +31,8 @@ class Sealed(NamedTuple):
 
     def key(self, row: Any) -> str:
         """A row's name, as messages say it."""
-        if self.name == "traces":
-            return str(row.id)
+        if self.name == "trace_blocks":
+            return blocks.name_of(row)
         if self.name == "records":
             return f"{row.kind}/{row.id}"
         return "/".join(str(getattr(row, column.name)) for column in self.table.primary_key)
@@ -41,9 +40,9 @@ class Sealed(NamedTuple):
     def problem(self, row: Any) -> str | None:
         """Why a row is not what was written; None where nothing is wrong with it."""
         try:
-            if self.name == "traces":
-                trace = bodies.unpack_trace(row.body)
-                return None if trace.id == row.id else f"its body is that of {trace.id}"
+            if self.name == "trace_blocks":
+                bodies.unpack_lines(row.body, row.place)
+                return None
             for column, about in self.about(row).items():
                 stored = getattr(row, column)
                 if stored is not None:
@@ -60,7 +59,7 @@ def _record(row: Any) -> dict[str, tuple[object, ...]]:
 
 SEALED = (
     Sealed(tables.records, _record),
-    Sealed(tables.traces, lambda row: {"body": ("traces",)}, Trace),
+    Sealed(tables.trace_blocks, lambda row: {"body": ("trace_blocks", row.place)}),
     Sealed(tables.routes, lambda row: {"body": ("routes", row.name, row.revision)}, Route),
     Sealed(tables.route_history, lambda row: {"body": about_change(row)}, Route),
     Sealed(

@@ -1,8 +1,7 @@
-"""How much traffic there was, read from what was counted as traces were indexed: right at any rate."""
+"""How much traffic there was, read from what was counted as traces came: right at any rate."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,10 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
-from freehold.errors import StorageError
-from freehold.store.database import Database
-from freehold.store.search import indexing
-from freehold.store.search.counts import (
+from freehold.store.counts import (
     COUNTS,
     DAY_S,
     LONG_S,
@@ -24,10 +20,10 @@ from freehold.store.search.counts import (
     SHORT_KEPT_S,
     SHORT_S,
 )
+from freehold.store.database import Database
 from freehold.store.tables import answered_counts, trace_counts
 from freehold.types.trace_search import ArmTraffic, RecordedTraffic, TrafficBucket
 
-INDEX_WITHIN_S = 0.1
 HOURS_MOST_S = 8 * DAY_S
 """How long a window is read in hours: each hour of each route has as many rows as classes of time."""
 
@@ -39,18 +35,13 @@ def traffic(
     until: datetime,
     route: str | None = None,
     most_buckets: int = 48,
-    index_within_s: float = INDEX_WITHIN_S,
 ) -> RecordedTraffic:
-    """All traffic that gateways recorded and that is indexed, in at most `most_buckets` + 1 stretches of time.
+    """All traffic that gateways recorded, in at most `most_buckets` + 1 stretches of time.
 
     The stretches begin at whole multiples of their length: a multiple of ten seconds or of five minutes, of hours for
     what began more than a day before `until`, of days (UTC) for what is longer than `HOURS_MOST_S`. The first begins at
-    or before `since`, the last one holds `until`. What is not indexed yet is taken in first, for at most
-    `index_within_s` seconds.
+    or before `since`, the last one holds `until`.
     """
-    with contextlib.suppress(StorageError):  # a file that may only be read: what is counted can be told
-        indexing.catch_up(database, within_s=index_within_s)
-    left = indexing.unindexed(database)
     begin, end = int(since.timestamp()), int(until.timestamp())
     wanted_s = (end - begin) / most_buckets
     base = MIDDLE_S if wanted_s >= MIDDLE_S else SHORT_S
@@ -72,10 +63,10 @@ def traffic(
     query = select(*by, *(func.sum(table.c[name]).label(name) for name in COUNTS))
     with database.reading() as connection:
         rows = connection.execute(query.where(*where).group_by(*by)).all()
-    return _traffic(rows, edges, width, left)
+    return _traffic(rows, edges, width)
 
 
-def _traffic(rows: Sequence[Any], edges: range, width: int, left: int) -> RecordedTraffic:
+def _traffic(rows: Sequence[Any], edges: range, width: int) -> RecordedTraffic:
     series = [{"incumbent": 0, "candidate": 0, "mirrored": 0, "errors": 0} for _ in edges]
     arms: dict[str, list[Any]] = {"incumbent": [], "candidate": [], "mirrored": []}
     for row in rows:
@@ -93,7 +84,6 @@ def _traffic(rows: Sequence[Any], edges: range, width: int, left: int) -> Record
         incumbent=_arm(arms["incumbent"]),
         candidate=_arm(arms["candidate"]),
         mirrored=_arm(arms["mirrored"]),
-        unindexed=left,
     )
 
 
@@ -133,18 +123,14 @@ class AnsweredTokens(NamedTuple):
     completion_tokens: int
 
 
-def answered_by_candidate(
-    database: Database, *, since: datetime, until: datetime, index_within_s: float = INDEX_WITHIN_S
-) -> list[AnsweredTokens]:
+def answered_by_candidate(database: Database, *, since: datetime, until: datetime) -> list[AnsweredTokens]:
     """What each endpoint answered of requests that were sent to the candidate's side, most first.
 
-    It is read from what was counted as traces were indexed, in stretches of five minutes, of hours for more than a day:
+    It is read from what was counted as traces came, in stretches of five minutes, of hours for more than a day:
     from the beginning of the one that holds `since` to the end of the one that holds `until`. Mirrored copies are left
     out, and so are errors and requests that another endpoint stood in for: nothing was spared by those. An incumbent
     that answered by a rule of deferral stands there under its own name.
     """
-    with contextlib.suppress(StorageError):  # a file that may only be read: what is in the index can be told
-        indexing.catch_up(database, within_s=index_within_s)
     begin, end = int(since.timestamp()), int(until.timestamp())
     width = MIDDLE_S if end - begin <= SHORT_KEPT_S - LONG_S else LONG_S
     counted = answered_counts.c

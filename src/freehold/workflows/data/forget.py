@@ -18,7 +18,7 @@ from freehold.preparing.index import EXAMPLES
 from freehold.store import Store, audit, look_ledger, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, expect_scrub, scrub, scrub_is_due
 from freehold.store.look_ledger import LedgerLine
-from freehold.store.search.terms import users_of
+from freehold.store.terms import users_of
 from freehold.store.urls import file_url
 from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
@@ -260,7 +260,7 @@ def _folders(project: Project) -> list[Path]:
 def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
     found = _Found(names={name for name in (whom.user, whom.trace, whom.conversation) if name})
     meant: set[str] = set()
-    for count, trace in enumerate(store.traces(complete_only=False, replaced=True)):
+    for count, trace in enumerate(_looked_through(store, whom)):
         if count % 1000 == 0:
             progress.update(count, None, unit="traces")
         if whom.means(trace) or trace.parent_id in found.ids:
@@ -275,6 +275,23 @@ def _find(store: Store, whom: Whom, progress: Progress) -> _Found:
                 meant.difference_update(_texts(trace))
     found.texts = meant
     return found
+
+
+def _looked_through(store: Store, whom: Whom) -> Iterator[Trace]:
+    """Traces among which are all that are meant, each before what was mirrored from it; found by the index where one
+    person or one trace is."""
+    if whom.many:
+        yield from store.traces(complete_only=False, replaced=True)
+        return
+    if whom.trace is not None:
+        near = [one for one in (store.get_trace(whom.trace),) if one is not None]
+        near += store.traces_near(f"p{whom.trace}")
+    else:
+        near = store.traces_near(f"u{whom.user}" if whom.conversation is None else f"c{whom.conversation}")
+    yield from near
+    for one in near:
+        if whom.means(one):
+            yield from store.traces_near(f"p{one.id}")
 
 
 def _texts(trace: Trace) -> Iterator[str]:

@@ -69,15 +69,13 @@ def trace_filter(
     return found
 
 
-def search(
-    store: Store, query: TraceQuery, most: int, *, say: Callable[[int], None] = lambda done: None
-) -> list[Trace]:
-    """The newest traces that meet a query, at most `most`. What is not indexed yet is taken in first, all of it; `say`
-    gets how many. Raises `UsageError` for a status or a text that cannot be looked for."""
+def search(store: Store, query: TraceQuery, most: int) -> list[Trace]:
+    """The newest traces that meet a query, at most `most`. Raises `UsageError` for a status or a text that cannot be
+    looked for."""
     found: list[Trace] = []
     while len(found) < most:
         query = msgspec.structs.replace(query, most=min(most - len(found), SEARCH_PAGE))
-        page = finding.search(store.database, query, index_within_s=None, tell=say)
+        page = finding.search(store.database, query)
         whole = store.get_traces(one.id for one in page.traces)
         found.extend(whole[one.id] for one in page.traces if one.id in whole)
         if page.next is None:

@@ -62,7 +62,7 @@ def look_at_store(site: Site) -> StoreFacts:
             if found is None:
                 return StoreFacts(where=where, is_file=False, exists=False)
             size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar() or 0
-            newest = connection.execute(text("SELECT max(at) FROM traces")).scalar()
+            newest = connection.execute(text("SELECT max(at_max) FROM trace_blocks")).scalar()
         engine.dispose()
     except ImportError:
         return StoreFacts(where=where, is_file=False, error="the extra 'postgres' is not installed")
@@ -81,7 +81,7 @@ def _look_at_file(path: Path) -> StoreFacts:
     try:
         with closing(open_file(path)) as connection:
             facts["schema"] = _one(connection, "SELECT value FROM store_facts WHERE name = 'schema'")
-            facts["newest_trace"] = _time(_one(connection, "SELECT max(at) FROM traces"))
+            facts["newest_trace"] = _time(_one(connection, "SELECT max(at_max) FROM trace_blocks"))
             deadline = time.monotonic() + CHECK_SECONDS
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _CHECK_STEPS)
             try:

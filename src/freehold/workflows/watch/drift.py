@@ -17,7 +17,7 @@ import msgspec
 from freehold.datasets.building import answer_of
 from freehold.stats.drift import THRESHOLD, MeanDetector, share_limits
 from freehold.stats.sequential import one_value_per_unit
-from freehold.store.search.terms import is_error
+from freehold.store.terms import is_error
 from freehold.types.record import Record
 from freehold.types.serving.rollout import Drift, Side
 from freehold.types.trace import Trace

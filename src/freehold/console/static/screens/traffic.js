@@ -54,6 +54,5 @@ function found(record, view) {
 export function draw(record, view) {
   if (!record.has_traces) return empty("No traffic yet", "Point your application at the gateway: one address changes, and each request is kept as a trace, after redaction.", "freehold up --capture patterns");
   return [filters(fields(record, view), view),
-    record.page.unindexed ? note("warn", `${count(record.page.unindexed)} traces, the newest, are being taken into the index.`) : null,
     numbers(record.traffic), el("div", { class: "panel" }, chart(record.traffic)), found(record, view)];
 }

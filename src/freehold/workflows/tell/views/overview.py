@@ -109,10 +109,7 @@ def overview(project: Project, store: Store, query: OverviewQuery, *, at: dateti
         if verdict is None
         else VerdictLine(id=verdict.id, candidate=verdict.candidate, outcome=verdict.outcome),
         traffic=traffic(store.database, since=since, until=at),
-        # What was just taken into the index is enough for both.
-        savings=savings(
-            project, answered_by_candidate(store.database, since=since, until=at, index_within_s=0)
-        ),
+        savings=savings(project, answered_by_candidate(store.database, since=since, until=at)),
         routes=tuple(map(_line, store.routes())),
         reports=_reports(project.state / "reports"),
         others=others(project.state / "spool"),

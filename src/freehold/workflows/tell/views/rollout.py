@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from freehold.errors import UsageError
 from freehold.store import Store
-from freehold.store.search.traffic import INDEX_WITHIN_S, traffic
+from freehold.store.search.traffic import traffic
 from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange
 from freehold.types.trace_search import RecordedTraffic
@@ -46,8 +46,7 @@ def rollout(project: Project, store: Store, query: WindowQuery, *, at: datetime)
     """What there is to see at a time, as far back as the query says."""
     since = at - timedelta(seconds=query.window_s)
     routes = store.routes()
-    # The index is brought on once, with the first of them.
-    views = [_view(store, route, since=since, at=at, first=route is routes[0]) for route in routes]
+    views = [_view(store, route, since=since, at=at) for route in routes]
     return RolloutScreen(
         at=at,
         window_s=query.window_s,
@@ -60,7 +59,7 @@ def _is_live(view: RouteView) -> bool:
     return view.status is not None and view.status.rollout.is_live
 
 
-def _view(store: Store, route: Route, *, since: datetime, at: datetime, first: bool) -> RouteView:
+def _view(store: Store, route: Route, *, since: datetime, at: datetime) -> RouteView:
     status = _status(store, route.name, at)
     return RouteView(
         route=route,
@@ -71,7 +70,6 @@ def _view(store: Store, route: Route, *, since: datetime, at: datetime, first: b
             since=since,
             until=at,
             route=route.name,
-            index_within_s=INDEX_WITHIN_S if first else 0,
         ),
         history=tuple(reversed(store.route_history(route.name)[-HISTORY_SHOWN:])),
     )

@@ -76,7 +76,7 @@ def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime
         most=query.most,
     )
     routes = store.routes()
-    page = search(store.database, wanted)  # brings the index on, for what is counted too
+    page = search(store.database, wanted)
     return TrafficScreen(
         at=at,
         traffic=counted.traffic(
@@ -84,7 +84,6 @@ def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime
             since=since or at - timedelta(seconds=CHART_MOST_S),
             until=at,
             route=query.route or None,
-            index_within_s=0,
         ),
         page=page,
         routes=tuple(sorted(route.name for route in routes)),

@@ -1,15 +1,13 @@
 """What a trace is found by: its words and its tags, and what a search for words means.
 
-A tag stands for one value of one field, as a short hash: tags are looked up in the same inverted index as words, where
-the longest lists are walked side by side. Pure. A change of what words or tags a trace has is another schema
-(`freehold.store.schema`).
+A tag is one value of one field, behind a letter that names the field: tags are looked up in the same index as words.
+Pure.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import re
+import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -22,7 +20,6 @@ MOST_CHARACTERS = 20_000
 SLOW_MS = (100, 300, 1_000, 3_000, 10_000, 30_000)
 _INSTRUCTIONS = ("system", "developer")
 _USER_FIELDS = ("user", "user_id", "end_user", "customer", "customer_id")
-_KNOWN_LENGTH_MAX = 256
 _STATUS = re.compile(r"[1-9]\d\d")
 _STATUS_CLASS = re.compile(r"[1-9]xx")
 _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
@@ -144,18 +141,17 @@ def is_error(trace: Trace) -> bool:
     )
 
 
-def tag(kind: str, value: str) -> str:
-    """The tag for a value of a field: 64 bits of its BLAKE2b hash (RFC 7693) behind a letter."""
-    # A request may name a user of megabytes: thousands of those are not kept.
-    return _known_tag(kind, value) if len(value) <= _KNOWN_LENGTH_MAX else _tag(kind, value)
+def term_of(tag: str) -> str:
+    """The term that stands for a tag in the index: no word begins with an equals sign. Others may have the same one, so
+    what is found by it is compared."""
+    return f"={tag[0]}{zlib.crc32(tag.encode(errors='replace')):x}"
 
 
-def _tag(kind: str, value: str) -> str:
-    return kind + hashlib.blake2b(value.encode(errors="replace"), digest_size=8).hexdigest()
-
-
-_known_tag = functools.lru_cache(4096)(_tag)
-"""Most traces have their key, route, model and endpoint in common with others."""
+def terms_of(trace: Trace) -> Iterator[str]:
+    """What a trace is found by in the index. Case is folded and words are parted here, so that no database's locale
+    matters, nor what its parser takes for one word: an address, a number with a point, a file's path."""
+    yield from words_in(text_of(trace).casefold())
+    yield from map(term_of, tags_of(trace))
 
 
 def tags_of(trace: Trace) -> list[str]:
@@ -166,11 +162,12 @@ def tags_of(trace: Trace) -> list[str]:
         ("m", trace.model),
         ("e", trace.endpoint),
         ("c", trace.conversation_id),
+        ("p", trace.parent_id),
         ("x", trace.upstream_id),
         ("x", answer_id_of(trace)),
         *(("u", user) for user in users_of(trace)),
     ]
-    tags = [tag(kind, value) for kind, value in named if value]
+    tags = [kind + value for kind, value in named if value]
     tags += [f"a{trace.arm}", f"s{trace.status}", f"s{trace.status // 100}xx"]
     if is_error(trace):
         tags.append("serror")
@@ -179,7 +176,7 @@ def tags_of(trace: Trace) -> list[str]:
     if trace.completeness == "complete":
         tags.append("whole")
     tags += [f"t{slow}" for slow in SLOW_MS if trace.total_ms is not None and trace.total_ms > slow]
-    return list(dict.fromkeys(tags))
+    return tags
 
 
 def wanted_tags(query: TraceQuery) -> list[str]:
@@ -193,7 +190,7 @@ def wanted_tags(query: TraceQuery) -> list[str]:
         ("x", query.upstream_id),
         ("u", query.user),
     ]
-    tags = [tag(kind, value) for kind, value in named if value is not None]
+    tags = [kind + value for kind, value in named if value is not None]
     if query.arm is not None:
         tags.append(f"a{query.arm}")
     if query.status is not None:

@@ -1,4 +1,4 @@
-"""Traffic counted as traces are indexed: how many requests in each stretch of time, by route, arm and outcome.
+"""Traffic counted as traces come: how many requests in each stretch of time, by route, arm and outcome.
 
 Stretches of ten seconds and of five minutes are kept for a little more than a day, hours and days for ever.
 Times are counted in classes of a twentieth of a decade, 12 % wide. What is counted stays when a trace is forgotten: it
@@ -13,10 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, text
+from sqlalchemy import Connection, Table, delete
 
-from freehold.store.search.terms import is_error
-from freehold.store.tables import answered_counts, searchable, trace_counts
+from freehold.store.tables import answered_counts, insert_many, searchable, trace_counts
+from freehold.store.terms import is_error
 from freehold.types.trace import Trace
 
 SHORT_S, MIDDLE_S, LONG_S, DAY_S = 10, 300, 3600, 86_400
@@ -88,14 +88,12 @@ def _add(
     if not rows:
         return
     names, key = list(table.columns.keys()), ", ".join(table.primary_key.columns.keys())
-    marks = ", ".join(f":{name}" for name in names)
     sums = ", ".join(
         f"{name} = {table.name}.{name} + excluded.{name}" for name in names[len(table.primary_key) :]
     )
-    upsert = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {sums}"  # noqa: S608 (names of columns)
     # In the order of the key: two that count at once wait for each other, and not both.
-    values = [dict(zip(names, (*one, *row), strict=True)) for one, row in sorted(rows.items())]
-    connection.execute(text(upsert), values)
+    values = [(*one, *row) for one, row in sorted(rows.items())]
+    insert_many(connection, table, values, f"ON CONFLICT ({key}) DO UPDATE SET {sums}")
     now = time.time()
     newest = max((begins_s for _, begins_s, *_ in rows if begins_s <= now), default=0)
     old = table.c.width_s.in_(short) & (table.c.begins_s < newest - SHORT_KEPT_S)
