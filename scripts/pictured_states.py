@@ -18,7 +18,6 @@ from tests.console.states import ROUTE
 from tests.workflows.tell.views import evidence
 
 from freehold.store import Store, open_store
-from freehold.store.search import indexing
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import EvalResult
 from freehold.types.route import Route, Target
@@ -58,19 +57,13 @@ def _tests_canary(store: Store) -> None:
     rollout.advance(store, ROUTE, who="ada", at=now, without=skipped, why="the team agreed")
     states.traffic(store, requests=300, minutes=1, seed=5, candidate=CANARY_SHARE)
     rollout.step(store, ROUTE)
-    indexing.catch_up(store.database)
 
 
 def finished_demo(demo: Path, folder: Path) -> Project:
     """A copy of a demo that ran to its end, with a rollout of what it proved."""
     shutil.copytree(demo, folder / "demo", ignore=shutil.ignore_patterns("*.safetensors", "*.gguf", "*.onnx"))
     project = open_project(folder / "demo" / "freehold.toml", must_exist=True)
-
-    def fill(store: Store) -> None:
-        _canary(project, store)
-        indexing.catch_up(store.database)  # the gateway's recorder does so
-
-    return _in_a_thread(project, fill)
+    return _in_a_thread(project, lambda store: _canary(project, store))
 
 
 def service(folder: Path) -> Project:

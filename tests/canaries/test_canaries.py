@@ -239,7 +239,7 @@ def test_no_secret_is_found_outside_its_place(tmp_path, upstream):
 def test_no_secret_is_found_in_a_database_server_or_outside_its_place(tmp_path, upstream, postgres):
     world = World(tmp_path, upstream, "patterns", postgres)
     _look_everywhere(world, tmp_path)
-    assert any(name.startswith("traces ") and b"messages" in row for name, row in list(world.rows()))
+    assert any(name.startswith("trace_blocks ") and b"messages" in row for name, row in list(world.rows()))
 
 
 def _look_everywhere(world, tmp_path):

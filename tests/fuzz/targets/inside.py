@@ -30,14 +30,14 @@ from freehold.errors import ConfigError, StorageError
 from freehold.gateway.capture import frames
 from freehold.gateway.capture.redaction import redact
 from freehold.gateway.capture.traces import to_trace
-from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
+from freehold.gateway.messages import CapturedExchange, TableMessage, UsageTotals
 from freehold.licensing.identify import identify
-from freehold.store.bodies import pack_trace, unpack_trace
+from freehold.store.bodies import pack_lines, seal, unpack_lines
 from freehold.store.damage import DamagedBody
 from freehold.types.config import ProjectConfig, parse
 from freehold.types.trace import Trace
 
-_MESSAGES = (CapturedExchange, UsageReport, UsageTotals, TableMessage)
+_MESSAGES = (CapturedExchange, UsageTotals, TableMessage)
 _decoders = [msgspec.msgpack.Decoder(kind) for kind in _MESSAGES]
 _KINDS: tuple[tuple[str, str, Any, Any, list[Any]], ...] = (
     ("chat", "openai", CHAT, COMPLETION, CHAT_STREAM),
@@ -81,7 +81,7 @@ def traces(data: bytes) -> None:
         user=draw.one_of((None, "u")),
     )  # fmt: skip
     made = to_trace(captured, redactor=draw.one_of((None, redact)))
-    if made is not None and unpack_trace(pack_trace(made)) != made:
+    if made is not None and msgspec.json.decode(msgspec.json.encode(made), type=Trace) != made:
         raise AssertionError("the store gives back another trace")
 
 
@@ -97,16 +97,17 @@ def stored(data: bytes) -> None:
     draw = Draw(data)
     text = text_of(draw, _TRACE)
     with contextlib.suppress(*_BODY_ERRORS):
-        unpack_trace(zstandard.compress(text, 1))
+        unpack_lines(seal(zstandard.compress(text, 1), "trace_blocks", 7), 7)
     try:
         trace = msgspec.json.decode(text, type=Trace)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
-    packed = pack_trace(trace)
-    if unpack_trace(packed) != trace:
+    lines = [msgspec.json.encode(trace), b""]
+    packed = pack_lines(lines, 7)
+    if unpack_lines(packed, 7) != lines:
         raise AssertionError("a sound body is not read as it was")
     with contextlib.suppress(*_BODY_ERRORS):
-        unpack_trace(flipped(draw, packed))
+        unpack_lines(flipped(draw, packed), 7)
 
 
 _SENTENCES = (
