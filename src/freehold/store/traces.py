@@ -223,6 +223,8 @@ class TraceStore:
     def shrink_traces(self, keep_bytes: int) -> int:
         """Forget the oldest blocks of traces until the others take at most `keep_bytes`. Returns how many traces there
         were. SQLite's file does not become smaller by this: `give_back` of `store.care.erase` does that."""
+        if self.traces_bytes() <= keep_bytes:
+            return 0
         with self.database.reading() as connection:
             sizes = select(trace_blocks.c.place, trace_blocks.c.size_bytes).order_by(
                 trace_blocks.c.place.desc()
