@@ -29,7 +29,7 @@ from freehold.workflows.fit.fit import fit_sized
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.fit.sizes import SizedModel, size_model
 from freehold.workflows.fit.speeds import measured
-from freehold.workflows.project import Project, now
+from freehold.workflows.project import Project
 
 ANSWER_SECONDS = 30.0
 """How long a whole answer may take where nothing is stated: assumed, and said with every result."""
@@ -162,7 +162,24 @@ def cost(
     Traffic is taken from the project's traces unless it is stated. Raises `UsageError` for what is not known
     and may not be guessed: no traffic, no price of the incumbent, no price or speed of the machine.
     """
-    priced = price_traffic(project, _paid(project, incumbent), stated, flat)
+    return weigh(project, priced_incumbent(project, incumbent, stated, flat), hosting)
+
+
+def priced_incumbent(
+    project: Project,
+    incumbent: str | None = None,
+    stated: StatedTraffic = NOTHING_STATED,
+    flat: TokenPrice | None = None,
+) -> PricedTraffic:
+    """The half of `cost` that needs no machine. Raises `UsageError` without traffic, an incumbent or its price."""
+    paid = incumbent or (project.config.incumbent.model if project.config.incumbent else None)
+    if paid is None:
+        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
+    return price_traffic(project, paid, stated, flat)
+
+
+def weigh(project: Project, priced: PricedTraffic, hosting: Hosting) -> Cost:
+    """The other half. Raises `UsageError` without a price or speed of the machine."""
     held = _held(project, hosting, priced.traffic)
     made = decision.decide(
         priced.traffic,
@@ -175,20 +192,6 @@ def cost(
         version=__version__,
     )
     return msgspec.structs.replace(made, id=content_id(made))
-
-
-def staying(project: Project, *, incumbent: str | None = None, stated: StatedTraffic = NOTHING_STATED) -> str:
-    """What is known without a machine: today's bill, when the incumbent ends, what its replacement costs. Raises
-    `UsageError` where the bill is not known."""
-    priced = price_traffic(project, _paid(project, incumbent), stated)
-    return decision.today_and_after(priced.bill, priced.after, now().date())
-
-
-def _paid(project: Project, incumbent: str | None) -> str:
-    paid = incumbent or (project.config.incumbent.model if project.config.incumbent else None)
-    if paid is None:
-        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
-    return paid
 
 
 def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:

@@ -19,7 +19,7 @@ from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpe
 from freehold.workflows.choose.placing import served_bytes
 from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.project import Project, now
+from freehold.workflows.project import Project
 
 
 class CostAdvice(NamedTuple):
@@ -60,7 +60,7 @@ def with_costs(
     try:
         priced = price_traffic(project, incumbent.model)
         traffic, bill = priced.traffic, priced.bill
-        known = decision.today_and_after(bill, priced.after, now().date())
+        known = priced.sentence
         price = priced_machine(machine, LOOKED_UP).price
     except FreeholdError as error:
         missing = (

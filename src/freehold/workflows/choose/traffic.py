@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.catalog.retirements import ending_of
-from freehold.costs import prices
+from freehold.costs import decision, prices
 from freehold.costs import traffic as figures
 from freehold.costs.decision import NO_END, After
 from freehold.costs.prices import TokenPrice
@@ -22,7 +22,7 @@ from freehold.types.cost import Bill, Ending, Range, Traffic
 from freehold.types.record import content_id
 from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.wire.usage import usage_of
-from freehold.workflows.project import Project
+from freehold.workflows.project import Project, now
 
 PRICED_TRACES = 20_000
 """Traces priced one by one; of more, this many evenly spread ones are."""
@@ -47,6 +47,11 @@ class PricedTraffic(NamedTuple):
     bill: Bill
     made_from: tuple[str, ...] = ()
     after: After = NO_END
+
+    @property
+    def sentence(self) -> str:
+        """What the incumbent costs; where it ends, when, and what its replacement would cost."""
+        return decision.today_and_after(self.bill, self.after, now().date())
 
 
 def price_traffic(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from datetime import date, datetime, timedelta
 
@@ -14,7 +13,7 @@ from freehold.types.cost import Cost
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
-from freehold.workflows.choose.cost import Hosting, cost, staying
+from freehold.workflows.choose.cost import Hosting, priced_incumbent, weigh
 from freehold.workflows.license.duties import done_duties
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evidence_basis import ages_of
@@ -98,13 +97,14 @@ def _cost(project: Project, lead: CandidateReport | None) -> tuple[Cost | None, 
     if lead.endpoint is not None:
         return None, f"the candidate runs behind the endpoint {lead.endpoint}", "freehold cost"
     quantization = None if lead.weights is None else lead.weights.quantization
+    known = ""
     try:
-        return cost(project, Hosting(model=lead.model, quantization=quantization)), None, "freehold cost"
+        priced = priced_incumbent(project)
+        known = f"{priced.sentence} Holding: "
+        found = weigh(project, priced, Hosting(model=lead.model, quantization=quantization))
     except FreeholdError as error:
-        why = error.message
-        with contextlib.suppress(FreeholdError):
-            why = f"{staying(project)} Holding: {why}"
-        return None, why, _told_by(error.hint)
+        return None, f"{known}{error.message}", _told_by(error.hint)
+    return found, None, "freehold cost"
 
 
 def _told_by(hint: str | None) -> str:
