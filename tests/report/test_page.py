@@ -139,9 +139,9 @@ def test_the_first_screen_says_what_next_and_what_is_not_known():
         "14 January 2027", "4 days old", "one field wrong", "order_id",
     ):  # fmt: skip
         assert wanted in page, wanted
-    assert "freehold cost --purchase-usd N" in render(
-        full(standing=standing(cost=None, cost_why_not="x", cost_command="freehold cost --purchase-usd N"))
-    )
+    unknown = {"cost": None, "cost_why_not": "x", "cost_command": "freehold cost --purchase-usd N"}
+    page = render(full(standing=standing(rented="rented-1 ends soon.", **unknown)))
+    assert "freehold cost --purchase-usd N" in page and "rented-1 ends soon. Holding: x" in page
 
 
 def test_words_of_strangers_are_inert():

@@ -122,14 +122,16 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
         return Tile(
             question, f"${abs(saved):,.0f}", detail, "promote" if saved >= 0 else "hold", (mixture.id,)
         )
-    one = None if lead is None else lead.cost
+    one, today = None if lead is None else lead.cost, "" if standing is None else standing.rented or ""
     if one is not None and one.usd_per_1000 is not None:
-        return Tile(question, words.usd(one), "for 1,000 requests", "soft", (report.id,), "freehold cost")
+        detail = f"for 1,000 requests. {today}" if today else "for 1,000 requests"
+        return Tile(question, words.usd(one), detail, "soft", (report.id,), "freehold cost")
     if one is not None and mixture is not None:
-        return Tile(question, "not known", one.why.partition(";")[0], "soft", (mixture.id,), "freehold cost")
+        why = today or one.why.partition(";")[0]
+        return Tile(question, "not known", why, "soft", (mixture.id,), "freehold cost")
     why = "the traffic is not known" if standing is None else standing.cost_why_not or "not asked"
     command = "freehold cost" if standing is None else standing.cost_command
-    return Tile(question, "not known", why, "soft", (), command)
+    return Tile(question, "not known", f"{today} Holding: {why}" if today else why, "soft", (), command)
 
 
 def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:

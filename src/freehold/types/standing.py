@@ -29,6 +29,8 @@ class Standing(Record, frozen=True, kw_only=True):
     valid_why: str = ""
     invalid: tuple[str, ...] = ()
     cost: Cost | None = None
+    rented: str | None = None
+    """What the incumbent costs, when it ends and what its replacement would cost; None: its price is not known."""
     cost_why_not: str | None = None
     cost_command: str = "freehold cost"
     duties: tuple[DutyMark, ...] = ()

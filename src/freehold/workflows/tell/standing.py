@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import msgspec
 
 from freehold.errors import FreeholdError
 from freehold.store import Store
-from freehold.types.cost import Cost
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
@@ -27,7 +27,6 @@ def with_standing(project: Project, store: Store, report: Report, *, at: datetim
     state = journey_state(project_facts(project, store, at=at))
     lead = _lead(report)
     evidence = () if lead is None else _evidence(project, store, lead, at)
-    found, why_not, command = _cost(project, lead)
     latest = store.latest(Report)
     standing = Standing(
         at=at,
@@ -37,9 +36,7 @@ def with_standing(project: Project, store: Store, report: Report, *, at: datetim
         retires=state.retires,
         days_left=state.days_left,
         invalid=tuple(f"{one.gate}: {why}" for one in evidence for why in one.stale),
-        cost=found,
-        cost_why_not=why_not,
-        cost_command=command,
+        **_money(project, lead),
         duties=tuple(
             mark
             for one in report.candidates
@@ -90,21 +87,25 @@ def _evidence(project: Project, store: Store, lead: CandidateReport, at: datetim
     )
 
 
-def _cost(project: Project, lead: CandidateReport | None) -> tuple[Cost | None, str | None, str]:
-    """What holding the candidate costs beside the bill; where that is not known, why, and the command that tells it."""
+def _money(project: Project, lead: CandidateReport | None) -> dict[str, Any]:
+    """What holding the candidate costs beside the bill, as fields of a `Standing`; where that is not known, why, and
+    the command that tells it."""
     if lead is None:
-        return None, "there is no candidate", "freehold cost"
-    if lead.endpoint is not None:
-        return None, f"the candidate runs behind the endpoint {lead.endpoint}", "freehold cost"
-    quantization = None if lead.weights is None else lead.weights.quantization
-    known = ""
+        return {"cost_why_not": "there is no candidate"}
+    rented = None
     try:
         priced = priced_incumbent(project)
-        known = f"{priced.sentence} Holding: "
-        found = weigh(project, priced, Hosting(model=lead.model, quantization=quantization))
+        rented = priced.sentence
+        if lead.endpoint is not None:
+            return {
+                "rented": rented,
+                "cost_why_not": f"the candidate runs behind the endpoint {lead.endpoint}",
+            }
+        quantization = None if lead.weights is None else lead.weights.quantization
+        weighed = weigh(project, priced, Hosting(model=lead.model, quantization=quantization))
     except FreeholdError as error:
-        return None, f"{known}{error.message}", _told_by(error.hint)
-    return found, None, "freehold cost"
+        return {"rented": rented, "cost_why_not": error.message, "cost_command": _told_by(error.hint)}
+    return {"rented": rented, "cost": weighed}
 
 
 def _told_by(hint: str | None) -> str:
