@@ -141,7 +141,7 @@ def test_the_first_screen_says_what_next_and_what_is_not_known():
         assert wanted in page, wanted
     unknown = {"cost": None, "cost_why_not": "x", "cost_command": "freehold cost --purchase-usd N"}
     page = render(full(standing=standing(rented="rented-1 ends soon.", **unknown)))
-    assert "freehold cost --purchase-usd N" in page and "rented-1 ends soon. Holding: x" in page
+    assert "freehold cost --purchase-usd N" in page and "x. rented-1 ends soon." in page
 
 
 def test_words_of_strangers_are_inert():

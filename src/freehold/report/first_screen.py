@@ -115,23 +115,24 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
             both = Range(low=held.low + rest * rented.low, high=held.high + rest * rented.high)
             detail += f", held with it for the rest {money(both)}"
         return Tile(question, answer, detail, tone, (cost.id,))
+    today = "" if standing is None or standing.rented is None else f". {standing.rented}"
     mixture = None if lead is None else lead.mixture
     saved = None if mixture is None or mixture.cost is None else mixture.cost.saved_per_month
     if mixture is not None and mixture.is_proven and saved is not None:
-        detail = "saved a month" if saved >= 0 else "more a month"
+        detail = f"{'saved' if saved >= 0 else 'more'} a month{today}"
         return Tile(
             question, f"${abs(saved):,.0f}", detail, "promote" if saved >= 0 else "hold", (mixture.id,)
         )
-    one, today = None if lead is None else lead.cost, "" if standing is None else standing.rented or ""
+    one = None if lead is None else lead.cost
     if one is not None and one.usd_per_1000 is not None:
-        detail = f"for 1,000 requests. {today}" if today else "for 1,000 requests"
+        detail = f"for 1,000 requests{today}"
         return Tile(question, words.usd(one), detail, "soft", (report.id,), "freehold cost")
     if one is not None and mixture is not None:
-        why = today or one.why.partition(";")[0]
+        why = f"{one.why.partition(';')[0]}{today}"
         return Tile(question, "not known", why, "soft", (mixture.id,), "freehold cost")
     why = "the traffic is not known" if standing is None else standing.cost_why_not or "not asked"
     command = "freehold cost" if standing is None else standing.cost_command
-    return Tile(question, "not known", f"{today} Holding: {why}" if today else why, "soft", (), command)
+    return Tile(question, "not known", f"{why}{today}", "soft", (), command)
 
 
 def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:

@@ -56,9 +56,8 @@ def proof_rows(candidate: CandidateReport) -> list[SelectionPictureRow]:
     k = candidate.proof
     if k is None or k.ci_low is None or k.difference is None or k.ci_high is None:
         return []
-    return [
-        SelectionPictureRow(candidate.label, "proof", k.ci_low, k.difference, k.ci_high, verdict=k.verdict)
-    ]
+    label = f"{candidate.label} + {k.incumbent}" if candidate.is_mixture else candidate.label
+    return [SelectionPictureRow(label, "proof", k.ci_low, k.difference, k.ci_high, verdict=k.verdict)]
 
 
 def by_cost(report: Report) -> list[CandidateReport]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.report.selection_rows import NO_INCUMBENT, NOT_EVIDENCE, against_right, by_cost, not_measured
+from freehold.report.words import usd
 from freehold.types.report import CandidateReport, Report
 
 
@@ -51,6 +52,8 @@ def _figures(one: CandidateReport) -> str:
     if found.latency is not None and found.latency.total_p50_ms is not None:
         parts.append(f"half under {found.latency.total_p50_ms:,.0f} ms")
     if found.cost is not None:
-        usd = found.cost.usd_per_1000
-        parts.append(f"cost not known ({found.cost.why})" if usd is None else f"${usd:f} per 1,000 requests")
+        known = found.cost.usd_per_1000 is not None
+        parts.append(
+            f"{usd(found.cost)} per 1,000 requests" if known else f"cost not known ({found.cost.why})"
+        )
     return ", ".join(parts)
