@@ -1,5 +1,7 @@
 """The budget of bytes: who gets room, who loses it, and that a real worker returns what it held."""
 
+import asyncio
+import concurrent.futures
 import json
 import select
 import socket
@@ -65,20 +67,34 @@ def test_many_uploads_at_once_stay_within_the_budget_and_leave_nothing(tight, up
 
 
 def test_an_upload_that_finds_no_room_is_told_so_in_the_words_of_its_api(tight, upstream):
-    upstream.answer = lambda seen: plain(ANSWER, delay=1.0)
-    holders = [upload(tight.config.port, 10 * MIB, 9 * MIB) for _ in range(2)]
-    eventually(lambda: metric(tight, "freehold_held_bytes") >= 20 * MIB)
+    answered = threading.Event()
+
+    def answer_late(seen):
+        async def respond(request):
+            await asyncio.to_thread(answered.wait, 60)
+            return await plain(ANSWER)(request)
+
+        return respond
+
+    upstream.answer = answer_late
+    # Whole, and so not to be evicted while they are answered.
+    large = json.dumps({**QUESTION, "more": "x" * (10 * MIB)}).encode()
     body = json.dumps({**QUESTION, "more": "x" * (5 * MIB)}).encode()
-    answers = {}
-    for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
-        status, headers, said = post(tight, body, path=path)
-        answers[path] = json.loads(said)
-        assert status == 503 and int(headers["retry-after"]) >= 1
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        try:
+            holders = [pool.submit(post, tight, large, timeout=60) for _ in range(2)]
+            eventually(lambda: len(upstream.seen) == 2)
+            answers = {}
+            for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
+                status, headers, said = post(tight, body, path=path)
+                answers[path] = json.loads(said)
+                assert status == 503 and int(headers["retry-after"]) >= 1
+        finally:
+            answered.set()
+        assert [holder.result()[0] for holder in holders] == [200, 200]
     assert answers["/v1/chat/completions"]["error"]["code"] == "over_capacity"
     assert answers["/v1/messages"]["error"]["type"] == "overloaded_error"
     assert "no room" in answers["/api/chat"]["error"]
-    for holder in holders:
-        holder.close()
     eventually(lambda: post(tight, body)[0] == 200)
 
 
