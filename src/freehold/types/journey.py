@@ -125,6 +125,8 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     can_ask_incumbent: bool = False
     ending: Ending | None = None
     """The incumbent's."""
+    rented: str | None = None
+    """What the incumbent costs, when it ends and what its replacement would cost; None: not looked up, or not known."""
     traces: int = 0
     traces_until: datetime | None = None
     dataset_id: str | None = None
@@ -177,6 +179,8 @@ class JourneyState(Record, frozen=True, kw_only=True):
     incumbent: str | None
     retires: date | None
     days_left: int | None
+    rented: str | None = None
+    """As in `ProjectFacts`; where the end is near, the first of the warnings as well."""
     evidence: tuple[EvidenceAge, ...] = ()
     warnings: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()

@@ -162,24 +162,11 @@ def cost(
     Traffic is taken from the project's traces unless it is stated. Raises `UsageError` for what is not known
     and may not be guessed: no traffic, no price of the incumbent, no price or speed of the machine.
     """
-    return weigh(project, priced_incumbent(project, incumbent, stated, flat), hosting)
-
-
-def priced_incumbent(
-    project: Project,
-    incumbent: str | None = None,
-    stated: StatedTraffic = NOTHING_STATED,
-    flat: TokenPrice | None = None,
-) -> PricedTraffic:
-    """The half of `cost` that needs no machine. Raises `UsageError` without traffic, an incumbent or its price."""
-    paid = incumbent or (project.config.incumbent.model if project.config.incumbent else None)
-    if paid is None:
-        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
-    return price_traffic(project, paid, stated, flat)
+    return weigh(project, price_traffic(project, incumbent, stated, flat), hosting)
 
 
 def weigh(project: Project, priced: PricedTraffic, hosting: Hosting) -> Cost:
-    """The other half. Raises `UsageError` without a price or speed of the machine."""
+    """The half of `cost` that needs a machine. Raises `UsageError` without a price or speed of it."""
     held = _held(project, hosting, priced.traffic)
     made = decision.decide(
         priced.traffic,

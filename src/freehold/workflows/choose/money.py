@@ -51,14 +51,9 @@ def with_costs(
     Nothing is guessed: without traffic, a price of the incumbent or a price of the machine the column stays empty
     and the sentence says which of them is missing.
     """
-    incumbent = project.config.incumbent
-    if incumbent is None:
-        return rows, CostAdvice(
-            None, "leave or stay is not decidable by cost: no [incumbent] in freehold.toml"
-        )
     known = ""
     try:
-        priced = price_traffic(project, incumbent.model)
+        priced = price_traffic(project)
         traffic, bill = priced.traffic, priced.bill
         known = priced.sentence
         price = priced_machine(machine, LOOKED_UP).price

@@ -42,6 +42,7 @@ def journey_state(facts: ProjectFacts) -> JourneyState:
         incumbent=facts.incumbent,
         retires=None if facts.ending is None else facts.ending.shutdown,
         days_left=facts.days_left,
+        rented=facts.rented,
         evidence=facts.evidence,
         warnings=_warnings(facts),
         incidents=facts.incidents,
@@ -344,7 +345,7 @@ def _warnings(facts: ProjectFacts) -> tuple[str, ...]:
     found: list[str] = []
     days = facts.days_left
     if facts.ending is not None and days is not None and days <= SOON_DAYS:
-        found.append(f"{facts.ending.text(facts.at.date())}.")
+        found.append(facts.rented or f"{facts.ending.text(facts.at.date())}.")
     if facts.rollout is not None and facts.rollout.trouble is not None:
         found.append(facts.rollout.trouble)
     if facts.watch_alarm is not None:

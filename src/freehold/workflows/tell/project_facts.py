@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from freehold.types.ruling import Ruling
 from freehold.types.serving.rollout import Check, Rollout, RouteAlarm
 from freehold.types.training import Adapter, WholeModel
 from freehold.types.verdict import SEVERITY, Verdict
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.project import Project, current_folder, open_project
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
@@ -37,6 +39,9 @@ from freehold.workflows.watch import watch
 
 BUSY_MS = 1000
 """How long a store that another process writes is waited for: who asks where they are does not want to wait."""
+
+QUICKLY_PRICED = 2_000
+"""Traces whose price is known in a fraction of a second."""
 
 MADE: tuple[type[StoredRecord], ...] = (Adapter, WholeModel, EncoderModel)
 """What training leaves."""
@@ -62,7 +67,8 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
     """Where a project is, also where its store cannot be read."""
     try:
         with open_store(project.reading_url, busy_timeout_ms=BUSY_MS) as store:
-            return journey_state(project_facts(project, store, at=at))
+            facts = project_facts(project, store, at=at)
+        return journey_state(msgspec.structs.replace(facts, rented=_rented(project, facts)))
     except FreeholdError as error:
         name = project.config.app.name
         return journey_state(
@@ -75,6 +81,14 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
                 incidents=_incidents(project, ()),
             )
         )
+
+
+def _rented(project: Project, facts: ProjectFacts) -> str | None:
+    """What `freehold cost` says of the rented model, where that is quickly known."""
+    if facts.traces <= QUICKLY_PRICED:
+        with suppress(FreeholdError):
+            return price_traffic(project).sentence
+    return None
 
 
 def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFacts:

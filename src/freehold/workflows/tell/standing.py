@@ -13,7 +13,8 @@ from freehold.store import Store
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
-from freehold.workflows.choose.cost import Hosting, priced_incumbent, weigh
+from freehold.workflows.choose.cost import Hosting, weigh
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.license.duties import done_duties
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evidence_basis import ages_of
@@ -94,7 +95,7 @@ def _money(project: Project, lead: CandidateReport | None) -> dict[str, Any]:
         return {"cost_why_not": "there is no candidate"}
     rented = None
     try:
-        priced = priced_incumbent(project)
+        priced = price_traffic(project)
         rented = priced.sentence
         if lead.endpoint is not None:
             return {
