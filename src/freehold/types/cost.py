@@ -109,6 +109,9 @@ class Cost(Record, frozen=True, kw_only=True):
     replacement: Bill | None = None
     """What the model named in its place costs for the same traffic: what staying costs then."""
     self_host: SelfHost
+    with_fallback: Range | None = None
+    """What a month costs where the rented model, or the one named in its place, answers what was not promoted; None: it
+    answers nothing, or its price is not known."""
     break_even_requests_per_month: Range
     advice: Advice
     sentence: str

@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
+from tests.report import sample_mixture
+from tests.report import sample_report as sample
 
 from freehold.cli.main import cli
 from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.endpoint import ServePlan
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose.cost import (
     LOOKED_UP,
@@ -205,7 +206,7 @@ def test_amounts_that_make_no_sense_are_refused(project, arguments, says):
     assert says in result.output + str(result.exception)
 
 
-def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_writes(project):
+def test_where_no_model_is_named_that_of_the_report_is_meant_else_the_first_that_writes(project):
     writer, reader = "HuggingFaceTB/SmolLM2-135M-Instruct", "sentence-transformers/all-MiniLM-L6-v2"
     (project / "freehold.toml").write_text(
         '[app]\nname = "shop"\n'
@@ -214,10 +215,23 @@ def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_wri
     asked = [*STATED, "--incumbent", "gpt-5.4", "--usd-per-hour", "1", "--json"]
     assert json.loads(run(*asked).stdout)["self_host"]["model"] == writer
     with open_store(open_project().store_url) as store:
-        store.put(ServePlan(engine="encoder", model=f"{reader}:shop", context_tokens=512, parallel=1))
+        one = sample.candidate(model=reader, method="encoder", weights=None, mixture=sample_mixture.mixture())
+        store.put(sample.report(one))
     second = run(*asked)
     assert second.exit_code == 0, (second.exception, second.output)
-    assert json.loads(second.stdout)["self_host"]["model"] == reader
+    found = json.loads(second.stdout)
+    assert found["self_host"]["model"] == reader
+    # What the incumbent goes on answering is paid on top, and leaving spares the rest of its bill alone.
+    rest = 1 - sample_mixture.mixture().share
+    alone, both, paid = (found[name] for name in ("self_host", "with_fallback", "bill"))
+    for end in ("low", "high"):
+        added = float(both[end]) - float(alone["usd_per_month"][end])
+        assert added == pytest.approx(rest * float(paid["usd_per_month"][end]))
+    machine = float(alone["usd_per_machine_month"]["low"])
+    meet = machine / ((1 - rest) * float(paid["usd_per_request"]["low"]))
+    assert float(found["break_even_requests_per_month"]["low"]) == pytest.approx(meet)
+    assert ", with gpt-5.4 for the rest $" in found["sentence"]
+    assert json.loads(run(writer, *asked).stdout)["with_fallback"] is None
 
 
 def test_where_the_rented_model_ends_its_replacement_is_weighed_and_what_is_known_is_told():

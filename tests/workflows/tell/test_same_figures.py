@@ -1,19 +1,25 @@
 """What was promoted is what is shown: a figure is the same in the report, the console, the terminal, Python and MCP."""
 
 import re
+from datetime import timedelta
 
 import msgspec
 import pytest
 from tests.report import choosing, sample_mixture
+from tests.report import sample_full as full
 from tests.workflows.tell.views import evidence
 
 from freehold.agents.mcp.calling import document
 from freehold.api.project import FreeholdProject
 from freehold.cli.journey.migrate import comparison_rows
 from freehold.console.screens import SCREENS
+from freehold.costs.decision import money
 from freehold.report import render, render_markdown, words
+from freehold.report.first_screen import tiles
 from freehold.store import open_store
+from freehold.types.trace import Usage
 from freehold.workflows.choose.assess import assess
+from freehold.workflows.tell.project_facts import journey_of_project
 
 MODEL = "Qwen/Qwen3-0.6B"
 
@@ -93,6 +99,36 @@ def test_every_surface_has_the_figures_of_what_was_promoted(told):
     (found,) = [one for one in FreeholdProject(project).report().candidates if one.label == lead.label]
     assert (found.proof, found.score) == (proof, proof.candidate_mean)
     assert document(lead.proof)["candidate_mean"] == proof.candidate_mean
+
+
+def test_a_month_costs_the_same_wherever_it_is_told(told):
+    """Bill, end, replacement, holding, and holding with a fallback: terminal, console, Python, MCP and the report."""
+    pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
+    project, report, _ = told
+    with open_store(project.store_url) as store:
+        store.add_traces(
+            msgspec.structs.replace(
+                evidence.trace(number, f"where is parcel {number}"),
+                at=evidence.AT - timedelta(hours=number),
+                usage=Usage(prompt_tokens=400, completion_tokens=5),
+            )
+            for number in range(48)
+        )
+        view = SCREENS["cost"].view
+        shown = view(project, store, SCREENS["cost"].query(machine="l4"), at=evidence.AT)
+        unpriced = view(project, store, SCREENS["cost"].query(machine="a30"), at=evidence.AT)
+    cost = FreeholdProject(project).cost(machine="l4")
+    assert shown.weighed == cost and cost.self_host.model == MODEL
+    assert (cost.with_fallback is not None) == report.chosen.is_mixture
+    assert shown.rented == unpriced.rented == journey_of_project(project, at=evidence.AT).rented
+    assert cost.sentence.startswith(shown.rented) and cost.ending.replacement in shown.rented
+    standing = msgspec.structs.replace(full.standing(), cost=cost)
+    tile = tiles(msgspec.structs.replace(report, standing=standing), report.chosen)[2]
+    for one in (cost.bill.usd_per_month, cost.replacement.usd_per_month, cost.self_host.usd_per_month):
+        assert money(one) in tile.detail and money(one) in cost.sentence
+    if cost.with_fallback is not None:
+        assert tile.detail.endswith(f"held with it for the rest {money(cost.with_fallback)}")
+        assert f"for the rest {money(cost.with_fallback)}" in cost.sentence
 
 
 def test_dollars_are_those_of_all_requests(told):

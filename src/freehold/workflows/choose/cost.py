@@ -20,9 +20,9 @@ from freehold.hardware.speed import estimate
 from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
-from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
+from freehold.types.report import CandidateReport, Report
 from freehold.types.trace import Usage
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
 from freehold.workflows.fit.fit import fit_sized
@@ -119,13 +119,21 @@ REST_OF_A_MACHINE = 1.5
 
 
 class Hosting(NamedTuple):
-    """What would be held: a model (None: the first candidate) on a machine (None: this one) at a price. It answers as
-    many requests at once as fit in its memory and are answered within `ANSWER_SECONDS`."""
+    """What would be held: a model (None: that of the last report, else the first candidate) on a machine (None: this
+    one) at a price. It answers as many requests at once as fit in its memory and are answered within
+    `ANSWER_SECONDS`."""
 
     model: str | None = None
     quantization: str | None = None
     machine: str | None = None
     price: MachinePrice = LOOKED_UP
+    rest: float | None = None
+    """Share of the requests that the incumbent goes on answering (None: of the last report's model as that has it)."""
+
+    def of(self, lead: CandidateReport) -> Hosting:
+        """The same for what a report is about."""
+        held = self.quantization or (None if lead.weights is None else lead.weights.quantization)
+        return self._replace(model=lead.model, quantization=held, rest=lead.rest)
 
 
 class _HostedModel(NamedTuple):
@@ -167,17 +175,19 @@ def cost(
 
 def weigh(project: Project, priced: PricedTraffic, hosting: Hosting) -> Cost:
     """The half of `cost` that needs a machine. Raises `UsageError` without a price or speed of it."""
+    hosting = _meant(project, hosting)
+    rest = Decimal(str(hosting.rest or 0))
     held = _held(project, hosting, priced.traffic)
     made = decision.decide(
         priced.traffic,
         priced.bill,
         held.cost(priced.traffic),
         after=priced.after,
-        sensitivity=_sensitivity(priced, held),
+        rest=rest,
+        sensitivity=_sensitivity(priced, held, rest),
         hosted_open=_hosted(held.model, priced.traffic),
-        made_from=priced.made_from,
-        version=__version__,
     )
+    made = msgspec.structs.replace(made, made_from=priced.made_from, version=__version__)
     return msgspec.structs.replace(made, id=content_id(made))
 
 
@@ -186,7 +196,7 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     here = hosting.machine is None
     machine = find_machine(hosting.machine, project.settings, measure=here)
     sized = size_model(
-        hosting.model or _meant(project),
+        hosting.model or "",
         settings=project.settings,
         quantization=hosting.quantization,
     )
@@ -209,17 +219,17 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
 
 
-def _meant(project: Project) -> str:
-    """Where no model is named: the candidate that was chosen last, else the first that writes text here."""
-    config = project.config
-    if project.config_path is not None:
+def _meant(project: Project, hosting: Hosting) -> Hosting:
+    """Where no model is named, or the one of the last report: as that has it; else the first that writes text here."""
+    if hosting.rest is None:
         with open_store(project.reading_url) as store:
-            chosen = store.latest(ServePlan)
-        served = "" if chosen is None else chosen.model
-        for model in config.models:
-            if served == model or served.startswith(f"{model}:"):
-                return model
-    return config.models[0] if config.writer is None else config.writer.model
+            report = store.latest(Report)
+        lead = None if report is None else report.lead
+        if lead is not None and lead.endpoint is None and hosting.model in (None, lead.model):
+            return hosting.of(lead)
+    config = project.config
+    first = config.models[0] if config.writer is None else config.writer.model
+    return hosting if hosting.model else hosting._replace(model=first)
 
 
 def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, project: Project) -> None:
@@ -295,9 +305,9 @@ def _sum(ranges: list[Range]) -> Range:
     return Range(low=low, high=high)
 
 
-def _sensitivity(priced: PricedTraffic, held: _HostedModel) -> tuple[tuple[str, Advice], ...]:
+def _sensitivity(priced: PricedTraffic, held: _HostedModel, rest: Decimal) -> tuple[tuple[str, Advice], ...]:
     """What the advice would be with one assumption changed."""
-    traffic, bill = priced.traffic, priced.after.replacement or priced.bill
+    traffic, bill = priced.traffic, decision.part_of(priced.after.replacement or priced.bill, 1 - rest)
     rows: list[tuple[str, Advice]] = []
     for label, factor in (("half the traffic", Decimal("0.5")), ("twice the traffic", Decimal(2)),
                           ("ten times the traffic", Decimal(10))):  # fmt: skip

@@ -26,7 +26,7 @@ from freehold.workflows.tell.project_facts import project_facts
 def with_standing(project: Project, store: Store, report: Report, *, at: datetime) -> Report:
     """The report with how things stand at a time. Nothing that was measured is changed."""
     state = journey_state(project_facts(project, store, at=at))
-    lead = _lead(report)
+    lead = report.lead
     evidence = () if lead is None else _evidence(project, store, lead, at)
     latest = store.latest(Report)
     standing = Standing(
@@ -70,11 +70,6 @@ def valid_until(
     return min(ends) if ends else (None, "")
 
 
-def _lead(report: Report) -> CandidateReport | None:
-    """The candidate that was proven, or came farthest."""
-    return report.chosen or next((one for one in report.candidates if one.verdict is not None), None)
-
-
 def _evidence(project: Project, store: Store, lead: CandidateReport, at: datetime) -> tuple[EvidenceAge, ...]:
     if lead.verdict is None:
         return ()
@@ -102,8 +97,7 @@ def _money(project: Project, lead: CandidateReport | None) -> dict[str, Any]:
                 "rented": rented,
                 "cost_why_not": f"the candidate runs behind the endpoint {lead.endpoint}",
             }
-        quantization = None if lead.weights is None else lead.weights.quantization
-        weighed = weigh(project, priced, Hosting(model=lead.model, quantization=quantization))
+        weighed = weigh(project, priced, Hosting().of(lead))
     except FreeholdError as error:
         return {"rented": rented, "cost_why_not": error.message, "cost_command": _told_by(error.hint)}
     return {"rented": rented, "cost": weighed}
