@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from tests.report import choosing, sample_mixture
 from tests.report import sample_full as full
+from tests.workflows.tell.test_project_facts import ROUTE, TERMS
 from tests.workflows.tell.views import evidence
 
 from freehold.agents.mcp.calling import document
@@ -18,15 +19,23 @@ from freehold.report import render, render_markdown, words
 from freehold.report.first_screen import tiles
 from freehold.store import open_store
 from freehold.types.trace import Usage
+from freehold.types.verdict import Reason
 from freehold.workflows.choose.assess import assess
+from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.tell.project_facts import journey_of_project
+from freehold.workflows.tell.standing import with_standing
 
 MODEL = "Qwen/Qwen3-0.6B"
 
+UNCLEAR = Reason(
+    code="license_unclear", text="The licence leaves it open.", record_id="a" * 32, effect="hold"
+)
 
-@pytest.fixture(params=["mixture", "alone"])
+
+@pytest.fixture(params=["mixture", "alone", "rolled back", "held"])
 def told(request, tmp_path):
-    """A project whose report promotes, its report, and the comparison that the verdict rests on."""
+    """A project with a verdict, its report, and the comparison that the verdict rests on."""
+    held = request.param == "held"
     (tmp_path / "freehold.toml").write_text(evidence.TOML)
     project = evidence.project_of(tmp_path, evidence.TOML)
     with open_store(project.store_url) as store:
@@ -35,13 +44,16 @@ def told(request, tmp_path):
         mixture = sample_mixture.mixture(candidate=made.candidate)
         if request.param == "alone":
             mixture = msgspec.structs.replace(mixture, rule=None, alone=True)
+        elif held:
+            mixture = sample_mixture.refused()
         else:
             store.put(mixture)
         report = choosing.report()
         chosen = report.candidates[1]
         verdict = msgspec.structs.replace(
             chosen.verdict,
-            outcome="promote",
+            outcome="hold" if held else "promote",
+            reasons=(UNCLEAR,) if held else chosen.verdict.reasons,
             made_from=(made.comparison.id, mixture.id),
             mixture_id=mixture.id if mixture.is_proven else None,
         )
@@ -55,6 +67,9 @@ def told(request, tmp_path):
         )
         store.put(verdict)
         store.put(report)
+        if request.param == "rolled back":
+            rollout.start(store, ROUTE, TERMS, who="t", at=evidence.AT)
+            rollout.rollback(store, "helpdesk", who="t", at=evidence.AT, why="complaints")
     return project, report, (mixture.comparison if mixture.is_proven else made.comparison)
 
 
@@ -89,13 +104,15 @@ def test_every_surface_has_the_figures_of_what_was_promoted(told):
             for name in ("proof", "cost", "overview")
         }
     assert screens["proof"].detail.verdict.mixture_id == lead.verdict.mixture_id
-    assert [one.command for one in screens["proof"].detail.ways_out] == ["freehold rollout start"]
-    shown = {one.kind: one.middle for one in screens["proof"].intervals if one.verdict == "promote"}
+    outcome = lead.verdict.outcome
+    assert ("freehold rollout start" in str(screens["proof"].detail.ways_out)) == (outcome == "promote")
+    shown = {one.kind: one.middle for one in screens["proof"].intervals if one.verdict == proof.verdict}
     assert shown["mixture" if lead.is_mixture else "proof"] == proof.difference
     (row,) = assess(project, machine_spec="l4", models=(MODEL,)).rows
     rest = f" with {lead.mixture.incumbent} for the rest" if lead.is_mixture else ""
     assert row.measured_score == proof.candidate_mean
-    assert row.measured.startswith(f"measured here: promoted{rest}, {proof.candidate_mean:.3f} against")
+    word = {"promote": "promoted", "hold": "not promoted"}[outcome]
+    assert row.measured.startswith(f"measured here: {word}{rest}, {proof.candidate_mean:.3f} against")
     (found,) = [one for one in FreeholdProject(project).report().candidates if one.label == lead.label]
     assert (found.proof, found.score) == (proof, proof.candidate_mean)
     assert document(lead.proof)["candidate_mean"] == proof.candidate_mean
@@ -129,6 +146,18 @@ def test_a_month_costs_the_same_wherever_it_is_told(told):
     if cost.with_fallback is not None:
         assert tile.detail.endswith(f"held with it for the rest {money(cost.with_fallback)}")
         assert f"for the rest {money(cost.with_fallback)}" in cost.sentence
+
+
+def test_the_next_step_is_the_same_wherever_it_is_told(told):
+    project, report, _ = told
+    state = journey_of_project(project, at=evidence.AT)
+    with open_store(project.store_url) as store:
+        standing = with_standing(project, store, report, at=evidence.AT).standing
+        shown = SCREENS["overview"].view(project, store, SCREENS["overview"].query(), at=evidence.AT).journey
+    for one in (standing, shown):
+        assert (one.stage, one.next, one.retires, one.days_left) == (
+            state.stage, state.next, state.retires, state.days_left,
+        )  # fmt: skip
 
 
 def test_dollars_are_those_of_all_requests(told):

@@ -155,10 +155,7 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
 
 def _scores(project: Project) -> dict[str, MeasuredHere]:
     with open_store(project.reading_url) as store:
-        verdicts = [one for one in store.records(Verdict) if one.mixture_id is not None]
-        mixtures = {one.id: one for one in store.records(Mixture)} if verdicts else {}
-        promoted = {part: mixtures[one.mixture_id or ""] for one in verdicts for part in one.made_from}
-        return measured_of(store.records(Comparison), promoted)
+        return measured_of(store.records(Comparison), store.records(Verdict), store.records(Mixture))
 
 
 def _row(
