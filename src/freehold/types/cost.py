@@ -35,6 +35,17 @@ class Ending(Record, frozen=True, kw_only=True):
         named = f"; its maker names {self.replacement} in its place" if self.replacement else ""
         return f"{self.model} {when}{named}"
 
+    @property
+    def of_fallback(self) -> str:
+        """What a promotion that leaves a part to this model has to know: the day, what answers that part then, and the
+        ways out."""
+        named = "" if self.replacement is None else f" such as {self.replacement},"
+        return (
+            f"{self.model} answers the rest until {self.shutdown}; after that those requests fail, unless [incumbent] "
+            f"names another model,{named} of which nothing is proven, or a larger model of your own takes them "
+            "([defer] upper)."
+        )
+
 
 class Traffic(Record, frozen=True, kw_only=True):
     """What an application asks of a model in a month.

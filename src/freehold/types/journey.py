@@ -81,7 +81,8 @@ class VerdictFacts(Record, frozen=True, kw_only=True):
     """As it is served."""
     model: str
     """The model it was made of, by its name in the catalog."""
-    in_part: bool
+    fallback: str | None
+    """Who answers what it is not sure of, where a mixture was promoted."""
     codes: tuple[str, ...]
     texts: tuple[str, ...]
     conditions: int
@@ -159,6 +160,14 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     def days_left(self) -> int | None:
         """Days until the incumbent is shut down; None where no date is known."""
         return None if self.ending is None else (self.ending.shutdown - self.at.date()).days
+
+    @property
+    def of_fallback(self) -> str | None:
+        """What is to be known of the incumbent that answers a part of what was promoted, where it ends."""
+        back = self.rollout is not None and self.rollout.state == "rolled_back"
+        if self.ending is None or self.verdict is None or self.verdict.fallback != self.incumbent or back:
+            return None
+        return self.ending.of_fallback
 
     @property
     def stale(self) -> tuple[EvidenceAge, ...]:

@@ -41,7 +41,7 @@ def told(request, tmp_path):
     with open_store(project.store_url) as store:
         found = evidence.results(400, losses=0.0)._replace(candidate_name=MODEL)
         made = evidence.evaluated(project, store, found)
-        mixture = sample_mixture.mixture(candidate=made.candidate)
+        mixture = sample_mixture.mixture(candidate=made.candidate, incumbent="gpt-4o-2024-08-06")
         if request.param == "alone":
             mixture = msgspec.structs.replace(mixture, rule=None, alone=True)
         elif held:
@@ -154,6 +154,11 @@ def test_the_next_step_is_the_same_wherever_it_is_told(told):
     with open_store(project.store_url) as store:
         standing = with_standing(project, store, report, at=evidence.AT).standing
         shown = SCREENS["overview"].view(project, store, SCREENS["overview"].query(), at=evidence.AT).journey
+    part = [one for one in state.warnings if "the rest" in one]
+    assert part == ([] if standing.of_fallback is None else [standing.of_fallback])
+    page = render(msgspec.structs.replace(report, standing=standing))
+    assert bool(part) == (report.chosen.is_mixture and state.stage != "rolled_back")
+    assert all(one in page for one in part)
     for one in (standing, shown):
         assert (one.stage, one.next, one.retires, one.days_left) == (
             state.stage, state.next, state.retires, state.days_left,

@@ -21,6 +21,7 @@ from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
 from freehold.types.evaluation import Comparison
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.journey import JourneyState, ProjectFacts, RolloutFacts, VerdictFacts
+from freehold.types.mixture import Mixture
 from freehold.types.record import StoredRecord
 from freehold.types.report import Report
 from freehold.types.ruling import Ruling
@@ -160,6 +161,7 @@ def _verdict(store: Store, verdict: Verdict) -> VerdictFacts:
     ruling = next(
         (one for one in (store.get(Ruling, id) for id in verdict.made_from) if one is not None), None
     )
+    mixture = None if verdict.mixture_id is None else store.get(Mixture, verdict.mixture_id)
     report = store.latest(Report)
     reported = report is not None and any(
         one.verdict is not None and one.verdict.id == verdict.id for one in report.candidates
@@ -171,7 +173,7 @@ def _verdict(store: Store, verdict: Verdict) -> VerdictFacts:
         outcome=verdict.outcome,
         candidate=verdict.candidate,
         model=verdict.candidate if ruling is None else ruling.model,
-        in_part=verdict.mixture_id is not None,
+        fallback=None if mixture is None else mixture.upper or mixture.incumbent,
         codes=tuple(one.code for one in worst),
         texts=tuple(one.text for one in worst),
         conditions=len(verdict.conditions),

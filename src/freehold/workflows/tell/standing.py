@@ -25,7 +25,8 @@ from freehold.workflows.tell.project_facts import project_facts
 
 def with_standing(project: Project, store: Store, report: Report, *, at: datetime) -> Report:
     """The report with how things stand at a time. Nothing that was measured is changed."""
-    state = journey_state(project_facts(project, store, at=at))
+    facts = project_facts(project, store, at=at)
+    state = journey_state(facts)
     lead = report.lead
     evidence = () if lead is None else _evidence(project, store, lead, at)
     latest = store.latest(Report)
@@ -36,6 +37,7 @@ def with_standing(project: Project, store: Store, report: Report, *, at: datetim
         evidence=evidence,
         retires=state.retires,
         days_left=state.days_left,
+        of_fallback=facts.of_fallback,
         invalid=tuple(f"{one.gate}: {why}" for one in evidence for why in one.stale),
         **_money(project, lead),
         duties=tuple(
