@@ -94,7 +94,7 @@ def sentence(
     """The advice in one or two sentences, with the cheapest hosted copy of the same model where there is one. `bill` is
     that of the model that would be stayed with, `fallback` what holding costs with it for the rest."""
     paid, held = money(bill.usd_per_month), money(hosted.usd_per_month)
-    held = f"holding {hosted.model} on {hosted.machine} costs {held}"
+    held = f"holding {named(hosted)} costs {held}"
     if fallback is not None:
         held += f", with {bill.model} for the rest {money(fallback)}"
     both = f"{bill.model} costs {paid} a month for this traffic, {held}"
@@ -114,6 +114,12 @@ def sentence(
         )
         return f"Stay on the API as far as money goes: {both}.{tail}{other}"
     return f"Not decidable by cost: {both}; the ranges overlap. Measure the speed or fix the machine's price.{other}"
+
+
+def named(hosted: SelfHost) -> str:
+    """The model, in which form, and where."""
+    form = f" as {hosted.served_as}" if hosted.served_as else ""
+    return f"{hosted.model}{form} on {hosted.machine}"
 
 
 def _copy(bill: Bill, hosted: SelfHost, copy: HostedCopy | None) -> str:
@@ -171,7 +177,7 @@ def decide(
         head = today_and_after(bill, after, datetime.now(UTC).date())
         if after.replacement is None:
             found = "leave" if found == "leave" else "undecided"
-            said = f"Holding {hosted.model} on {hosted.machine} costs {money(hosted.usd_per_month)} a month."
+            said = f"Holding {named(hosted)} costs {money(hosted.usd_per_month)} a month."
         said = f"{head} {said}"
     reasons = [f"bill: {bill.basis}", *([] if stay is bill else [f"replacement: {stay.basis}"])]
     reasons += [f"holding: {hosted.basis}", f"traffic: {traffic.how}"]

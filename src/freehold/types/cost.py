@@ -95,6 +95,8 @@ class SelfHost(Record, frozen=True, kw_only=True):
     """What holding a model costs a month: `machines` of them, sized for the peak."""
 
     model: str
+    served_as: str = ""
+    """Quantization and engine."""
     machine: str
     machines: tuple[int, int]
     usd_per_month: Range

@@ -16,6 +16,7 @@ from freehold.costs import decision, prices
 from freehold.costs.prices import TokenPrice
 from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.errors import UsageError
+from freehold.hardware.memory import Engine
 from freehold.hardware.speed import estimate
 from freehold.settings import Settings
 from freehold.store import open_store
@@ -24,10 +25,12 @@ from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.trace import Usage
+from freehold.workflows.choose.needs import needs_in
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
-from freehold.workflows.fit.fit import fit_sized
+from freehold.workflows.fit.fit import fit_sized, served_by
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.sizes import SizedModel, size_model
+from freehold.workflows.fit.placing import form_of, served_as, sized_in
+from freehold.workflows.fit.sizes import SizedModel
 from freehold.workflows.fit.speeds import measured
 from freehold.workflows.project import Project
 
@@ -46,13 +49,18 @@ class Batch(NamedTuple):
 class MachineSpeeds:
     """The speeds of one model on one machine, by requests at once, for requests like those of `traffic`."""
 
-    def __init__(self, sized: SizedModel, traffic: Traffic, machine: Machine, settings: Settings) -> None:
+    def __init__(
+        self, sized: SizedModel, traffic: Traffic, machine: Machine, settings: Settings, engine: Engine
+    ) -> None:
         self._sized, self._machine, self._traffic = sized, machine, traffic
         self._build = engine_build(settings)
         self.context_tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
         one = Workload(context_tokens=self.context_tokens, concurrency=1)
         self.most = (
-            fit_sized(sized, workload=one, machine=machine, settings=settings).largest_concurrency or 1
+            fit_sized(
+                sized, workload=one, machine=machine, settings=settings, options=served_by(engine)
+            ).largest_concurrency
+            or 1
         )
 
     def at(self, concurrency: int) -> Speed:
@@ -141,6 +149,7 @@ class _HostedModel(NamedTuple):
     batch is the one it was measured with."""
 
     model: str
+    served_as: str
     machine: str
     speed: Speed
     price: PricedMachine
@@ -151,6 +160,7 @@ class _HostedModel(NamedTuple):
         found = self_host(self.model, self.machine, traffic, self.speed, self.price.price, **changes)
         return msgspec.structs.replace(
             found,
+            served_as=self.served_as,
             basis=f"{found.basis} ({self.why})",
             prices_of=None if self.price.newest is None else self.price.newest.isoformat(),
             notes=self.price.notes,
@@ -195,17 +205,18 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     """Size the model, check that it fits, and find out how fast it is there and what the machine costs."""
     here = hosting.machine is None
     machine = find_machine(hosting.machine, project.settings, measure=here)
-    sized = size_model(
-        hosting.model or "",
-        settings=project.settings,
-        quantization=hosting.quantization,
-    )
+    needs, name = needs_in(project), hosting.model or ""
+    work = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
+    form = form_of(name, work, machine, project.settings, (None, hosting.quantization))
+    known, sized = model_catalog.find(name), sized_in(name, form, project.settings)
+    reads = known is not None and known.encoder
+    served = served_as(sized.quantization, "encoder" if reads else form.engine)
+    name = sized.name if known is None else known.id
     price = priced_machine(machine, hosting.price)
-    speed = measured(project, sized.name, sized.quantization) if here else None
+    speed = measured(project, name, sized.quantization) if here else None
     if speed is not None:
-        return _HostedModel(sized.name, machine.name, speed, price, "as it was measured")
-    known = model_catalog.find(sized.name)
-    if known is not None and known.encoder:  # it reads a longer message up to there
+        return _HostedModel(name, served, machine.name, speed, price, "as it was measured")
+    if reads:  # it reads a longer message up to there
         most = Decimal(max(sized.shape.context_tokens - int(traffic.completion_tokens) - 1, 1))
         traffic = msgspec.structs.replace(
             traffic,
@@ -213,10 +224,10 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
             cached_prompt_tokens=min(traffic.cached_prompt_tokens, most),
         )
     tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
-    _require_fit(sized, Workload(context_tokens=tokens, concurrency=1), machine, project)
-    speeds = MachineSpeeds(sized, traffic, machine, project.settings)
+    _require_fit(sized, Workload(context_tokens=tokens, concurrency=1), machine, project, form.engine)
+    speeds = MachineSpeeds(sized, traffic, machine, project.settings, form.engine)
     _, speed, why = speeds.within(ANSWER_SECONDS)
-    return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
+    return _HostedModel(name, served, machine.name, speed, price, why, speeds)
 
 
 def _meant(project: Project, hosting: Hosting) -> Hosting:
@@ -232,7 +243,9 @@ def _meant(project: Project, hosting: Hosting) -> Hosting:
     return hosting if hosting.model else hosting._replace(model=first)
 
 
-def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, project: Project) -> None:
+def _require_fit(
+    sized: SizedModel, workload: Workload, machine: Machine, project: Project, engine: Engine
+) -> None:
     """Raise `UsageError` when the model cannot run on the machine, or not such requests: there is nothing to price."""
     if workload.context_tokens > sized.shape.context_tokens:
         raise UsageError(
@@ -240,7 +253,9 @@ def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, projec
             f"takes {workload.context_tokens:,}",
             hint="weigh a model with a longer context: freehold assess",
         )
-    found = fit_sized(sized, workload=workload, machine=machine, settings=project.settings)
+    found = fit_sized(
+        sized, workload=workload, machine=machine, settings=project.settings, options=served_by(engine)
+    )
     if not found.fits:
         raise UsageError(
             f"{sized.name} {sized.quantization} does not fit on {machine.name} with {workload.concurrency} at once: "

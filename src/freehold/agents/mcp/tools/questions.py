@@ -70,7 +70,7 @@ class FitArguments(Arguments, frozen=True, kw_only=True):
     concurrency: Annotated[int, Meta(ge=1, le=4096)] = 1
     machine: Machine = None
     quantization: Annotated[str, Meta(max_length=40, description="Such as Q4_K_M.")] | None = None
-    engine: Literal["llamacpp", "vllm"] = "llamacpp"
+    engine: Literal["llamacpp", "vllm"] | None = None
     train: (
         Annotated[
             Literal["lora", "qlora", "full"], Meta(description="Count a training run instead of serving.")
