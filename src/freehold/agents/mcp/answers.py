@@ -155,7 +155,7 @@ def _part(value: Any, path: str) -> Any:
         elif index and index[1] and value[int(index[1]) :]:
             step, value = index[0], value[int(index[1])]
         else:
-            hint = f"there are: {', '.join(known)}" if known else "of a list: [0], [1:5] …"
+            hint = f"there are: {', '.join(list(known)[:40])}" if known else "of a list: [0], [1:5] …"
             raise UsageError(f"{path}: there is nothing at {rest}", hint=hint)
         rest = rest[len(step) :].removeprefix(".")
     return value
