@@ -15,7 +15,7 @@ from freehold.agents.mcp.limits import AgentBudget, CallRate, Places
 from freehold.agents.mcp.tool import Tool, ToolCall
 from freehold.agents.mcp.wording import Wording
 from freehold.errors import UsageError, did_you_mean
-from freehold.types.progress import Progress
+from freehold.types.progress import Progress, Silent
 
 
 class AgentLimits(NamedTuple):
@@ -80,8 +80,6 @@ class AgentServer:
     def question(self, asked: AskedCall) -> str:
         """What the user has to agree to, in words. Raises where the call would be refused anyway."""
         assert asked.tool.asks is not None
-        from freehold.types.progress import Silent
-
         return asked.tool.asks(self._call(Silent()), asked.arguments)
 
     def run(self, asked: AskedCall, progress: Progress) -> dict[str, Any]:

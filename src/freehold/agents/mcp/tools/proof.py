@@ -58,12 +58,9 @@ def _compare(call: ToolCall, asked: CompareArguments) -> Any:
 
     if (asked.file is None) == (asked.pairs is None):
         raise UsageError("give a file or pairs, one of the two")
-    if asked.pairs is not None:
-        return compare([(one, other) for one, other in asked.pairs], margin=asked.margin, looks=asked.looks)
-    assert asked.file is not None
-    return compare(
-        call.places.inside(asked.file), margin=asked.margin, slices=tuple(asked.slices), looks=asked.looks
-    )
+    pairs = None if asked.pairs is None else [(one, other) for one, other in asked.pairs]
+    scores = pairs if pairs is not None else call.places.inside(asked.file or "")
+    return compare(scores, margin=asked.margin, slices=tuple(asked.slices), looks=asked.looks)
 
 
 def _evaluate_files(call: ToolCall, asked: EvaluateFilesArguments) -> Any:

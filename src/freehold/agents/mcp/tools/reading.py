@@ -81,11 +81,11 @@ READ = ToolKinds(
 TOOLS = (
     Tool(
         "read", "Read what is kept",
-        "Changes nothing. status: steps done, stale and next. diagnosis: what is wrong here. retirements: when rented "
-        "models are shut down, else the incumbent. dataset: what one of the traces would hold. report: what "
-        "the last migration came to. evaluations: all of them. mixture: the last "
-        "planned. rollout: where traffic goes, what the next step needs. checks: of the promoted model. audit: who "
-        "changed what. store: is it what was written. deletion: what forget would take. answer: one that was cut.",
+        "Changes nothing. status: steps done, stale and next. diagnosis: what is wrong here. retirements: when a "
+        "rented model is shut down, by default the incumbent. dataset: what one of the traces would hold. report: what "
+        "the last migration came to. evaluations: all. mixture: the last planned. rollout: where traffic goes, what is "
+        "missing for the next step. checks: of the promoted model. audit: who changed what. store: is it what was "
+        "written. deletion: what forget would take. answer: one that was cut.",
         ReadArguments, _read,
     ),
 )  # fmt: skip
