@@ -7,7 +7,7 @@ import pytest
 from tests.report import choosing, sample_mixture
 from tests.workflows.tell.views import evidence
 
-from freehold.agents.mcp.calling import document
+from freehold.agents.mcp.answers import Answers
 from freehold.api.project import FreeholdProject
 from freehold.cli.journey.migrate import comparison_rows
 from freehold.console.screens import SCREENS
@@ -92,7 +92,7 @@ def test_every_surface_has_the_figures_of_what_was_promoted(told):
     assert row.measured.startswith(f"measured here: promoted{rest}, {proof.candidate_mean:.3f} against")
     (found,) = [one for one in FreeholdProject(project).report().candidates if one.label == lead.label]
     assert (found.proof, found.score) == (proof, proof.candidate_mean)
-    assert document(lead.proof)["candidate_mean"] == proof.candidate_mean
+    assert Answers().document(lead.proof)["candidate_mean"] == float(f"{proof.candidate_mean:.6g}")
 
 
 def test_dollars_are_those_of_all_requests(told):
