@@ -31,6 +31,13 @@ settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.register_profile("freehold", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile(os.environ.get("FREEHOLD_TEST_HYPOTHESIS", "freehold"))
 
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Bytes that aren't text by their length: packed ones may hold the second in which they were packed, and the
+    processes that share the tests must name all of them alike."""
+    return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) and not val.isascii() else None
+
+
 # What is made once for several tests has no test's own ledger of looks.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tests-of-freehold-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)

@@ -154,7 +154,7 @@ class World:
     def freehold(self, *words, **more):
         done = subprocess.run(
             [sys.executable, "-m", "freehold", *words], cwd=self.project, env={**self.environment, **more},
-            capture_output=True, timeout=120, check=False,
+            capture_output=True, timeout=300, check=False,
         )  # fmt: skip
         self.said.append((f"freehold {' '.join(words)}", done.stdout + done.stderr))
         return done.stdout.decode()

@@ -30,7 +30,7 @@ FOR_OTHERS = {
 def run(folder, *words, code=0):
     done = subprocess.run(
         [sys.executable, "-m", "freehold", *words], cwd=folder / "project", env=environment(folder), umask=UMASK,
-        capture_output=True, timeout=120, check=False, text=True,
+        capture_output=True, timeout=300, check=False, text=True,
     )  # fmt: skip
     assert done.returncode == code, (words, done.stderr)
     return done.stdout

@@ -10,7 +10,7 @@ from tests.faults.measured_world import MeasuredWorld
 from tests.faults.table import FAULTS
 from tests.gateway.loopback import eventually
 
-SETTINGS = {"workers": 2, "read_timeout_s": 1.0, "connect_timeout_s": 1.0, "breaker_pause_s": 1.0}
+SETTINGS = {"workers": 2, "read_timeout_s": 3.0, "connect_timeout_s": 1.0, "breaker_pause_s": 1.0}
 """Of the gateways that are measured. Times are shorter than by default, so that a fault takes seconds."""
 GIVEN_UP_S = 90.0
 _SLOW_S = 1.0

@@ -190,7 +190,12 @@ FAULTS = {
         hold_s=6.0,
         settings={"retention_days": 30.0},
     ),
-    "upstream hangs": _upstream("no answer for 4 s; the gateway waits for 1 s", upstream.hanging, hold_s=4.0),
+    "upstream hangs": _upstream(
+        "no answer for 4 s; the gateway waits for 1 s",
+        upstream.hanging,
+        hold_s=4.0,
+        settings={"read_timeout_s": 1.0},
+    ),
     "upstream resets": _upstream("before an answer, for 2 s", upstream.reset),
     "upstream breaks off": _upstream("within an answer, for 2 s", upstream.cut),
     "upstream sends garbage": Fault(

@@ -190,7 +190,8 @@ def test_a_key_in_the_query_of_a_model_call_reaches_the_incumbent_only(running, 
 
 def remembering(queries):
     async def respond(request):
-        queries.append((request.url.port, request.query_string))
+        if request.method == "POST":  # a probe of the gateway's own has none
+            queries.append((request.url.port, request.query_string))
         return await plain(ANSWER)(request)
 
     return respond

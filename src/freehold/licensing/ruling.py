@@ -52,6 +52,8 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
             outcome = reason.outcome
     if situation.mode_assumed:
         changes = [*_other_modes(situation, outcome), *changes]
+    if outcome == "unclear":
+        changes += _letters(situation, reasons)
     blocked = SEVERITY[outcome] >= SEVERITY["needs_separate_license"]
     if violations:
         outcome = "not_allowed"
@@ -72,6 +74,18 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
             "mendable": bool(violations) and not blocked,
         },
     )
+
+
+def _letters(situation: Situation, reasons: list[RulingReason]) -> list[str]:
+    """Who could say what the texts leave open."""
+    licensors = {layer.license.id: layer.license.licensor for layer in situation.layers}
+    return [
+        f"an answer in writing from {licensors[one.license_id]} on {one.section}"
+        if one.license_id in licensors
+        else f"the licence of {one.model}, stated by an id or its text"
+        for one in reasons
+        if one.outcome == "unclear"
+    ]
 
 
 _MODES: dict[Mode, str] = {

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from freehold.types.config import Mode, UseProfile
+from freehold.types.encoder import WORDS_MODEL
 from freehold.types.license import Clause, Event, License, OutputsClause, Purpose, Release
 from freehold.types.ruling import EdgeKind, Lineage, LineageEdge
 
@@ -67,6 +68,11 @@ class Ancestor(NamedTuple):
     """The user's own artefact, which has no licence of another party."""
     note: str | None = None
     confidence: str = "text"
+
+    @property
+    def only_classifies(self) -> bool:
+        """An encoder, or heads over words: whatever is trained on it writes nothing."""
+        return self.edge.model == WORDS_MODEL or (self.release is not None and self.release.kind == "encoder")
 
 
 class LicenseLayer(NamedTuple):
@@ -178,16 +184,21 @@ class Situation:
             return False
         return not any(kind in _FULL_WEIGHTS for kind in kinds[kinds.index("adapter") + 1 :])
 
+    @property
+    def bases(self) -> list[Ancestor]:
+        """What training starts from."""
+        return [one for one in self.ancestors if one.edge.kind == "base"]
+
     @cached_property
     def student_kind(self) -> Literal["classifier", "assistant", "unknown"]:
-        """What the trained model is for, from `purpose` or from an encoder as its base."""
+        """What the trained model is for, from `purpose` or from what it stands on."""
         purpose = (self.use.purpose or "").lower().replace("_", " ")
         if self.use.competes_with_licensor:
             return "assistant"
         if any(word in purpose for word in CLASSIFIER_WORDS):
             return "classifier"
-        bases = [one.release for one in self.ancestors if one.edge.kind == "base" and one.release is not None]
-        if bases and all(release.kind == "encoder" for release in bases):
+        known = [one for one in self.bases if one.release is not None or one.only_classifies]
+        if known and all(one.only_classifies for one in known):
             return "classifier"
         if any(word in purpose for word in COMPETING_WORDS):
             return "assistant"

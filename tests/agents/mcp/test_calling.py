@@ -4,11 +4,13 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import click
 import jsonschema
 import msgspec
 import pytest
 
-from freehold.agents.mcp.calling import MOST_CHARACTERS, MOST_ITEMS, AgentLimits, AgentServer, document
+from freehold.agents.mcp.answers import FULL_BYTES, MOST_BYTES, Answers
+from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.limits import (
     AgentBudget,
     CallRate,
@@ -19,6 +21,9 @@ from freehold.agents.mcp.limits import (
 )
 from freehold.agents.mcp.server import AgentProgress
 from freehold.agents.mcp.tools import TOOLS
+from freehold.agents.mcp.wording import COMMANDS
+from freehold.cli.main import COMMANDS as CLI
+from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.types.audit import change_source
 from freehold.types.progress import Silent
@@ -52,9 +57,9 @@ def test_changes_carry_the_tool_they_came_through(folder, monkeypatch):
 
 def test_the_project_is_read_again_for_each_call(folder, agent, use):
     path = folder / "freehold.toml"
-    assert use("list_retirements")["list"] == []
+    assert use("read", kind="retirements")["list"] == []
     path.write_text(path.read_text().replace("rented-1", "gpt-4-0613"))
-    assert use("list_retirements")["list"][0]["model"] == "gpt-4-0613"
+    assert use("read", kind="retirements")["list"][0]["model"] == "gpt-4-0613"
 
 
 def test_calls_are_taken_at_a_rate():
@@ -156,7 +161,7 @@ def test_machines_are_words_or_files_inside(places):
 
 
 def test_work_that_is_not_waited_for_ends_at_its_next_sign_of_life():
-    progress = AgentProgress(lambda number, text: None)
+    progress = AgentProgress(lambda *said: None)
     progress.close()
     for told in (lambda: progress.step("x"), lambda: progress.update(1, 2), lambda: progress.say("x")):
         with pytest.raises(KeyboardInterrupt):
@@ -170,26 +175,139 @@ class Seen(Record, frozen=True, kw_only=True):
     rows: tuple[int, ...] = ()
 
 
+def size(made):
+    return len(msgspec.json.encode(made))
+
+
+def id_in(made):
+    return made["more"].split('"')[3]
+
+
 def test_records_lists_and_values_are_objects():
     seen = Seen(at=datetime(2026, 11, 29, tzinfo=UTC), usd=Decimal("1.50"))
+    document = Answers().document
     assert document(seen) == {"at": "2026-11-29T00:00:00Z", "usd": "1.50", "disagreements": [], "rows": []}
     assert document([seen])["list"][0]["usd"] == "1.50"
-    assert document(None) == {"value": None}
+    assert document(
+        {"a": None, "b": [None, 0.5206284223141956, 1764631516.25, 1.23456789e-7, float("nan")]}
+    ) == {"b": [None, 0.520628, 1764631516.0, 1.23457e-7, None]}
 
 
 def test_words_of_traffic_are_left_out_unless_the_user_allows_them():
     seen = Seen(at=datetime(2026, 11, 29, tzinfo=UTC), usd=Decimal(1), disagreements=("my number is 4711",))
-    made = document({"candidates": [seen]})
+    made = Answers().document({"candidates": [seen]})
     assert "4711" not in str(made)
-    assert "--with-words" in made["left_out"]["candidates[0].disagreements"]
-    assert document(seen, with_words=True)["disagreements"] == ["my number is 4711"]
+    assert "--with-words" in made["left_out"]["candidates[].disagreements"] and "more" not in made
+    assert Answers(with_words=True).document(seen)["disagreements"] == ["my number is 4711"]
+    long = {"candidates": [seen], "rows": ["x" * 100] * 100}
+    answers = Answers()
+    assert "4711" not in str(answers.kept(id_in(answers.document(long)))), "nor in what is kept"
 
 
-def test_what_is_long_is_cut_and_said():
-    seen = Seen(at=datetime(2026, 11, 29, tzinfo=UTC), usd=Decimal(1), rows=tuple(range(100)))
-    made = document(seen)
-    assert made["rows"] == list(range(MOST_ITEMS)) and made["left_out"] == {"rows": "60 of 100"}
-    assert len(document({"text": "x" * 10_000})["text"]) == MOST_CHARACTERS
+def test_what_is_long_is_cut_from_the_largest_on_and_read_on_by_its_path():
+    rows = [{"name": f"row {n}", "text": "x" * 80} for n in range(100)]
+    record = {
+        "sentence": "short",
+        "rows": rows,
+        "page": "y" * 9_000,
+        "deep": {"verdict": "hold", "notes": ["z" * 50] * 99},
+    }
+    answers = Answers()
+    made = answers.document(record)
+    assert size(made) <= MOST_BYTES < size(record)
+    assert made["sentence"] == "short" and made["deep"]["verdict"] == "hold", "what is small stays whole"
+    assert made["rows"] == rows[: len(made["rows"])], "entries are whole"
+    shown = len(made["rows"])
+    assert made["left_out"]["rows"] == f"{100 - shown} of 100"
+    assert set(made["left_out"]) == {"rows", "page", "deep.notes"}
+    assert made["more"].startswith('read(kind="answer", id="')
+    kept = answers.kept(id_in(made))
+    assert answers.document(kept, part="rows[40:43]") == {"list": rows[40:43]}
+    assert answers.document(kept, part="rows[-1].name") == {"value": "row 99"}
+    assert answers.document(kept, full=True) == record
+    assert answers.document(kept, part="rows")["more"] == made["more"], "the same answer is kept once"
+    with pytest.raises(UsageError, match=r"rows\[100\]") as caught:
+        answers.document(kept, part="rows[100]")
+    with pytest.raises(UsageError, match="nothing at verdict") as caught:
+        answers.document(kept, part="verdict")
+    assert caught.value.hint == "there are: sentence, rows, page, deep"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["x" * 300_000],
+        {"é" * n: "ü" * 3_000 for n in range(1, 60)},
+        [[{"a": "b" * n} for n in range(400)] for _ in range(9)],
+        {f"name {n}": n / 7 for n in range(30_000)},
+    ],
+    ids=["text", "letters of two bytes", "nested", "many names"],
+)
+def test_no_answer_is_longer_than_asked_for(value):
+    assert size(Answers().document(value)) <= MOST_BYTES
+    assert size(Answers().document(value, full=True)) <= FULL_BYTES
+
+
+def test_an_answer_speaks_of_tools_and_of_commands_only_where_there_is_none(agent):
+    for told, said in {
+        "freehold rollout start begins one": 'move_traffic(kind="begin") begins one',
+        "name it: --incumbent gpt-4o, or --license ID": "name it: incumbent gpt-4o, or declared ID",
+        "`freehold migrate --dry-run` tells": "`check_migration` tells",
+        "freehold fit PATH --quant Q4_K_M": "check_fit PATH quantization Q4_K_M",
+        "wait for it, or stop it: kill 4711": "wait for it, or cancel it there",
+        "freehold license init asks": "freehold license init asks",
+        "freehold evaluate --endpoint URL --model NAME": "freehold evaluate --endpoint URL --model NAME",
+        "freehold train --max-minutes 5": 'run_step(kind="train") max_minutes 5',
+        "`freehold report --open`": '`read(kind="report")`',
+        "freehold mcp --with-words --max-requests 5": "freehold mcp --with-words --max-requests 5",
+        "freehold import-config FILE": "freehold import-config FILE",
+    }.items():
+        assert agent.say(told) == said
+    looks = AgentServer(agent.root, {"read": TOOLS["read"]}, AgentLimits())
+    assert looks.say("freehold status, freehold migrate") == 'read(kind="status"), freehold migrate'
+
+
+def test_the_words_are_of_commands_and_tools_that_there_are():
+    for command, said in COMMANDS.items():
+        found, *rest = command.split()
+        assert found in CLI, command
+        group = cli.get_command(click.Context(cli), found)
+        if rest and not rest[0].startswith("--"):
+            assert rest[0] in group.commands, command
+        name, _, kind = said.partition("(")
+        argument, _, value = kind.rstrip(")").partition("=")
+        given = {argument: json.loads(value)} if kind else {}
+        assert set(given) <= set(TOOLS[name].arguments.__struct_fields__), said
+        if argument == "kind":
+            msgspec.convert(given, TOOLS[name].arguments)
+
+
+def test_an_argument_of_another_kind_is_refused(use):
+    with pytest.raises(UsageError, match="status takes no id"):
+        use("read", kind="status", id="x")
+    with pytest.raises(UsageError, match="freeze takes no max_minutes"):
+        use("run_step", kind="freeze", max_minutes=3)
+
+
+def test_progress_goes_up_and_has_a_total_where_the_work_knows_one():
+    told, clock = [], iter(range(100))
+    progress = AgentProgress(lambda *said: told.append(said), lambda: next(clock))
+    progress.step("[1] read")
+    progress.update(10, 40, unit="rows")
+    progress.update(40, 40, unit="rows")
+    progress.update(5, None, unit="texts")
+    progress.say("half of it")
+    progress.step("[2] train")
+    progress.update(3, 200, unit="steps")
+    assert told == [
+        (1, None, "[1] read"),
+        (11, 41, "[1] read: 10 of 40 rows"),
+        (41, 41, "[1] read: 40 of 40 rows"),
+        (46, None, "[1] read: 5 texts"),
+        (47, None, "half of it"),
+        (48, None, "[2] train"),
+        (51, 248, "[2] train: 3 of 200 steps"),
+    ]
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -10,7 +10,7 @@ from freehold.agents.mcp.confirming import LASTS, TRIES, Confirmations, call_id
 from freehold.errors import UsageError
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-CALL = call_id("rollout_promote", {"route": None, "why": "", "confirmation": None})
+CALL = call_id("move_traffic", {"kind": "promote", "route": None, "why": "", "confirmation": None})
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def desk(tmp_path):
 
 
 def asked(desk):
-    return desk.ask("rollout_promote", CALL, "move all traffic", at=NOW)
+    return desk.ask("move_traffic", CALL, "move all traffic", at=NOW)
 
 
 def test_a_code_lets_the_same_call_through_once(desk):
@@ -32,8 +32,12 @@ def test_a_code_lets_the_same_call_through_once(desk):
 
 def test_a_code_is_for_one_tool_with_one_set_of_arguments(desk):
     code = desk.approve(asked(desk))
-    other = call_id("rollout_promote", {"route": "other", "why": ""})
-    assert other != CALL == call_id("rollout_promote", {"route": None, "why": "", "confirmation": "X"})
+    other = call_id("move_traffic", {"kind": "promote", "route": "other", "why": ""})
+    assert (
+        other
+        != CALL
+        == call_id("move_traffic", {"kind": "promote", "route": None, "why": "", "confirmation": "X"})
+    )
     with pytest.raises(UsageError, match="the arguments differ"):
         desk.redeem(other, code, at=NOW)
     desk.redeem(CALL, code, at=NOW)

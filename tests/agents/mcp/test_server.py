@@ -6,6 +6,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
+from freehold.agents.mcp.answers import MOST_BYTES
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.limits import CallRate
 from freehold.agents.mcp.tools import TOOLS
@@ -43,7 +44,14 @@ def talk(root, script, *, user=None, mode="legacy", limits=None, **options):
 
 
 def text(result):
-    return result.content[0].text
+    (one,) = result.content
+    assert result.structured_content is None, "not said twice"
+    return one.text
+
+
+def told(result):
+    """What the client's model reads, as an object: an error's is its last line."""
+    return json.loads(text(result).rpartition("\n")[2])
 
 
 def test_every_tool_says_what_it_does_to_the_world():
@@ -52,24 +60,36 @@ def test_every_tool_says_what_it_does_to_the_world():
         hints = listed.annotations
         assert len(listed.description) > 40 and listed.title
         assert hints.read_only_hint == (tool.effect == "reads")
+        assert (hints.destructive_hint is None) == hints.read_only_hint, "left out it counts as the worst"
         assert (tool.asks is not None) == (tool.effect == "acts"), tool.name
-        assert ("asks the user" in listed.description.lower() or "asks the\nuser" in listed.description) == (
-            tool.effect == "acts"
-        ), tool.name
+        assert ("asks the user first" in listed.description.lower()) == (tool.effect == "acts"), tool.name
         assert listed.input_schema["type"] == "object" and not listed.input_schema["additionalProperties"]
         assert ("confirmation" in listed.input_schema["properties"]) == (tool.effect == "acts"), tool.name
         if tool.destructive:
             assert tool.effect == "acts", tool.name
 
 
+MOST_TOOLS, MOST_LISTED_BYTES, MOST_READ_TOKENS = 22, 18_000, 8_000
+"""What an agent reads: the listing before its first word, and all of it from a log to a verdict, four characters each.
+With answers of the most bytes each it would be 11,600."""
+
+
+def listing(tools):
+    return json.dumps(
+        [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools],
+        separators=(",", ":"),
+    )
+
+
 def test_from_a_log_to_a_verdict_by_the_descriptions_alone(folder):
     """A scripted client that knows of no tool: it searches the descriptions for what it wants next, takes the names of
     arguments from the schemas, and follows what the server tells."""
     (folder / "freehold.toml").rename(folder / "engine.txt")
-    user, told = User(True), []
+    user, steps, read = User(True), [], []
 
     async def script(client):
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+        read.extend([client.instructions, listing(listed.values())])
 
         def find(*words):
             found = [
@@ -84,10 +104,11 @@ def test_from_a_log_to_a_verdict_by_the_descriptions_alone(folder):
             assert set(arguments) <= set(tool.input_schema["properties"]), tool.name
             made = await client.call_tool(tool.name, arguments, progress_callback=progress)
             assert not made.is_error, text(made)
-            return made.structured_content
+            read.append(text(made))
+            return told(made)
 
         async def progress(done, total, message):
-            told.append((done, message))
+            steps.append((len(read), done, message))
 
         tasks = await use(
             find("which tasks are in a log"), files=["traffic.jsonl"], input="message", label="gold"
@@ -105,17 +126,41 @@ def test_from_a_log_to_a_verdict_by_the_descriptions_alone(folder):
         ready = await use(find("what stands in the way"))
         assert all(one["outcome"] != "fail" for one in ready["preflight"]["findings"])
         made = await use(find("whole journey", "verdict"))
-        report = await use(listed["show_report"], report_id=made["report_id"])
-        return made, report
+        report = await use(find("report: "), kind="report", id=made["report_id"])
+        whole = json.loads(text(await client.call_tool("read", {"kind": "report", "full": True})))
+        return made, report, whole
 
-    (made, report), _ = talk(folder, script, user=user, mode="auto")
+    (made, report, whole), _ = talk(folder, script, user=user, mode="auto")
     assert made["outcome"] == "promote" and made["comparison"]["verdict"] == "promote"
-    assert report["candidates"][0]["verdict"]["outcome"] == "promote"
+    assert (
+        report["outcome"] == "promote"
+        and report["candidates"][0]["score"] == report["comparison"]["candidate_mean"]
+    )
     assert len(user.asked) == 1 and "run the whole journey of inbox here" in user.asked[0]
-    numbers = [done for done, _ in told]
-    assert numbers and any("dataset" in message for _, message in told)
-    assert "left_out" in report, "questions and answers of traffic stay here"
-    assert "refund" not in json.dumps(report["candidates"][0].get("disagreements", []))
+    assert steps == sorted(steps) and len({step[:2] for step in steps}) == len(steps), (
+        "it goes up in each call"
+    )
+    assert any("dataset" in message for *_, message in steps)
+    assert "candidates[].disagreements" in whole["left_out"], "questions and answers of traffic stay here"
+    assert "refund" not in json.dumps(whole["candidates"][0].get("disagreements", []))
+    assert all(len(one.encode()) <= MOST_BYTES for one in read[2:])
+    assert sum(map(len, read)) / 4 <= MOST_READ_TOKENS, [len(one) for one in read]
+
+
+def test_the_listing_is_short_and_an_agent_that_is_to_look_only_gets_what_reads(folder):
+    async def script(client):
+        return (await client.list_tools()).tools
+
+    tools, _ = talk(folder, script)
+    assert len(tools) <= MOST_TOOLS and len(listing(tools).encode()) <= MOST_LISTED_BYTES
+
+    async def look(client):
+        return await script(client), await client.call_tool("migrate", {})
+
+    (few, refused), _ = talk(folder, look, limits=AgentLimits(read_only=True))
+    assert {tool.name for tool in few} == {name for name, one in TOOLS.items() if one.effect == "reads"}
+    assert all(tool.annotations.read_only_hint for tool in few)
+    assert refused.is_error and "there is no tool migrate" in text(refused)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -154,11 +199,11 @@ def test_without_a_client_that_asks_it_takes_a_code_from_the_users_terminal(fold
 
     first, guessed, other, right, again = anyio.run(run)
     assert first.is_error and "freehold mcp confirm" in text(first) and "confirmation=CODE" in text(first)
-    assert first.structured_content["error"]["code"] == "confirmation_needed"
+    assert told(first)["code"] == "confirmation_needed"
     assert said and "run the whole journey of inbox" in said[0]
     assert guessed.is_error and "not the code" in text(guessed)
     assert other.is_error and "the arguments differ" in text(other)
-    assert not right.is_error and right.structured_content["outcome"] == "promote"
+    assert not right.is_error and told(right)["outcome"] == "promote"
     assert again.is_error and "it was used" in text(again)
 
 
@@ -203,25 +248,25 @@ def test_a_promotion_without_evidence_is_refused_by_the_rollout_and_the_user_is_
     user = User(True, True, True)
 
     async def script(client):
-        before = await client.call_tool("rollout_promote", {})
-        began = await client.call_tool("rollout_begin", {"candidate": "local-model"})
+        before = await client.call_tool("move_traffic", {"kind": "promote"})
+        began = await client.call_tool("move_traffic", {"kind": "begin", "candidate": "local-model"})
         assert not began.is_error, text(began)
-        refused = await client.call_tool("rollout_promote", {"why": "it looks good"})
-        advanced = await client.call_tool("rollout_advance", {})
-        status = await client.call_tool("rollout_status", {})
-        back = await client.call_tool("rollout_roll_back", {"why": "enough"})
-        audit = await client.call_tool("read_audit", {"action": "rollout"})
+        refused = await client.call_tool("move_traffic", {"kind": "promote", "why": "it looks good"})
+        advanced = await client.call_tool("move_traffic", {"kind": "advance"})
+        status = await client.call_tool("read", {"kind": "rollout"})
+        back = await client.call_tool("move_traffic", {"kind": "roll_back", "why": "enough"})
+        audit = await client.call_tool("read", {"kind": "audit", "id": "rollout"})
         return before, refused, advanced, status, back, audit
 
     (before, refused, advanced, status, back, audit), _ = talk(folder, script, user=user, mode=mode)
     assert before.is_error and "no rollout" in text(before)
     assert refused.is_error and "not yet: " in text(refused) and "users seen" in text(refused)
     assert advanced.is_error and "not yet: " in text(advanced)
-    assert status.structured_content["rollout"]["state"] == "shadow", "nothing has moved"
-    assert not back.is_error and back.structured_content["state"] == "rolled_back"
+    assert told(status)["rollout"]["state"] == "shadow", "nothing has moved"
+    assert not back.is_error and told(back)["state"] == "rolled_back"
     assert len(user.asked) == 2, "asked to begin and to roll back, not for what is refused anyway"
-    sources = {entry["source"].partition(": ")[2] for entry in audit.structured_content["list"]}
-    assert sources == {"mcp rollout_begin", "mcp rollout_roll_back"}
+    sources = {entry["source"].partition(": ")[2] for entry in told(audit)["list"]}
+    assert sources == {"mcp move_traffic begin", "mcp move_traffic roll_back"}
 
 
 @pytest.mark.parametrize(
@@ -247,11 +292,11 @@ def test_a_promotion_without_evidence_is_refused_by_the_rollout_and_the_user_is_
         ),
         ("draft_project", {"files": ["~/.ssh/id_rsa"]}, "outside the project's folder"),
         ("migrate", {"anyway": True}, "anyway"),
-        ("rollout_promote", {"force": True}, "force"),
+        ("move_traffic", {"kind": "promote", "force": True}, "force"),
         ("plan_power", {"margin": 7}, "margin"),
         ("plan_power", {}, "margin"),
         ("promote_now", {}, "there is no tool promote_now"),
-        ("forget", {}, "say whom or what to forget"),
+        ("forget", {"id": "everyone"}, "not whom or what to forget"),
         ("compare_scores", {"margin": 0.1}, "one of the two"),
     ],
 )
@@ -265,7 +310,7 @@ def test_bad_calls_are_errors_with_a_message_and_nothing_is_done(folder, tool, a
     made, _ = talk(folder, script, user=user)
     assert made.is_error and message in text(made) and text(made).startswith("error: ")
     assert "4711" not in text(made) and user.asked == []
-    assert made.structured_content["error"]["message"] in text(made)
+    assert told(made)["code"] and told(made)["retryable"] is False
 
 
 def test_a_flood_is_refused_and_told_when_to_come_again(folder, monkeypatch):
@@ -276,9 +321,7 @@ def test_a_flood_is_refused_and_told_when_to_come_again(folder, monkeypatch):
 
     made, _ = talk(folder, script, limits=AgentLimits(calls_per_minute=4))
     assert [one.is_error for one in made] == [False] * 4 + [True] * 2
-    assert (
-        "more than 4 calls a minute" in text(made[-1]) and made[-1].structured_content["error"]["retryable"]
-    )
+    assert "more than 4 calls a minute" in text(made[-1]) and told(made[-1])["retryable"]
 
 
 def test_a_user_who_is_slow_to_answer_keeps_no_other_call_waiting(folder):

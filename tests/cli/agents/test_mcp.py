@@ -27,6 +27,17 @@ def test_it_does_not_speak_to_people(refused, monkeypatch):
     refused("mcp", message="not to people", hint="claude mcp add")
 
 
+def test_a_server_that_only_reads_has_no_other_tool(freehold, project, monkeypatch):
+    servers = []
+    monkeypatch.setattr("freehold.agents.mcp.opening.serve_stdio", lambda build: servers.append(build()))
+    monkeypatch.setattr("freehold.agents.mcp.server.build", lambda agent, **options: agent)
+    for options in ([], ["--read-only"]):
+        freehold("mcp", *options)
+    every, reading = servers
+    assert reading.tools == {name: tool for name, tool in every.tools.items() if tool.effect == "reads"}
+    assert "migrate" in every.tools and "read" in reading.tools
+
+
 def test_a_program_cannot_confirm(refused, project, freehold):
     desk, request = asked(project)
     refused("mcp", "confirm", message="a confirmation needs a terminal")

@@ -168,6 +168,7 @@ def test_what_bars_training_leaves_showing_unsettled_and_names_the_way_out():
     assert reason.code == "L105" and "is not settled" in reason.text
     assert ruling.would_change == (
         "examples whose answers people gave, instead of those of gpt-4o-2024-08-06",
+        "an answer in writing from OpenAI on 3.3(e)",
     )
     assert ask(base("Qwen/Qwen3-8B"), mode="internal").outcome == "allowed", (
         "without examples it is not concerned"
@@ -308,3 +309,24 @@ def test_what_would_change_it_has_no_placeholder_and_the_deciding_reason_is_firs
     barred = ask(base("meta-llama/Llama-4-Scout-17B-16E"), mode="internal", seat="DE")
     assert barred.reasons[0].outcome == "not_allowed" and "EU" in barred.reasons[0].text
     assert "USE_POLICY" in barred.reasons[0].source
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        (base("Qwen/Qwen3-8B"), teacher("gpt-4o-2024-08-06")),
+        (base("Qwen/Qwen3-8B"), shown("claude-sonnet-4-5")),
+        (base("Qwen/Qwen3-8B"), shown("gpt-4o-2024-08-06")),
+        (base("Qwen/Qwen3-8B"), teacher("a-model-nobody-knows")),
+        (base("a-model-nobody-knows"),),
+    ],
+)
+def test_unclear_always_has_ways_out(edges):
+    ruling = ask(*edges, mode="internal", purpose=None if len(edges) == 1 else "extraction")
+    assert ruling.outcome == "unclear" and ruling.would_change
+
+
+def test_heads_over_words_are_a_classifier_as_an_encoder_is():
+    words = LineageEdge(kind="base", model="words", license_id="CC0-1.0")
+    assert ask(words, teacher("gpt-4o-2024-08-06"), mode="internal").outcome == "allowed"
+    assert ask(words, teacher("gpt-4o-2024-08-06"), mode="distribute_weights").outcome == "not_allowed"

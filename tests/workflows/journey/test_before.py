@@ -26,14 +26,16 @@ def outcomes(found):
 
 def test_a_model_that_is_asked_as_it_is_needs_no_template_and_teaches_no_labels(tmp_path):
     found = look(project(tmp_path))
-    assert outcomes(found) == {"candidates": "ok", "scorer": "ok", "margin": "ok", "looks": "ok"}
+    said = {"candidates": "ok", "licence": "ok", "scorer": "ok", "margin": "ok", "looks": "ok"}
+    assert outcomes(found) == said
     assert found.seconds < 10
 
 
 def test_a_base_that_is_trained_is_looked_at_with_its_lengths_and_labels(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
     found = outcomes(look(opened))
-    assert set(found) == {"candidates", "scorer", "template", "lengths", "labels", "margin", "looks"}
+    said = {"candidates", "licence", "fit", "scorer", "template", "lengths", "labels", "margin", "looks"}
+    assert set(found) == said
     assert found["margin"] == "fail", "20 items"
 
 

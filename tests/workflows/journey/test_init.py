@@ -43,6 +43,8 @@ def test_what_the_log_tells_is_written(tmp_path):
     assert '# slices = ["language"]' in text  # a ticket's number is no slice
     assert drafted.seen[0].records == 60 and drafted.seen[0].whole
     assert any("no record says what is right" in line for line in drafted.open)
+    (told,) = [line for line in drafted.open if "answers of gpt-4o would be learned" in line]
+    assert "allowed for" in told and "3.3(e)) for SmolLM2-135M-Instruct" in told
 
 
 @pytest.mark.parametrize(("a_class", "held_out", "samples"), [(10, 320, 160), (30, 0, 384)])

@@ -10,7 +10,7 @@ from tests.report import sample_full as full
 from tests.workflows.tell.test_project_facts import ROUTE, TERMS
 from tests.workflows.tell.views import evidence
 
-from freehold.agents.mcp.calling import document
+from freehold.agents.mcp.answers import Answers
 from freehold.api.project import FreeholdProject
 from freehold.cli.journey.migrate import comparison_rows
 from freehold.console.screens import SCREENS
@@ -115,7 +115,7 @@ def test_every_surface_has_the_figures_of_what_was_promoted(told):
     assert row.measured.startswith(f"measured here: {word}{rest}, {proof.candidate_mean:.3f} against")
     (found,) = [one for one in FreeholdProject(project).report().candidates if one.label == lead.label]
     assert (found.proof, found.score) == (proof, proof.candidate_mean)
-    assert document(lead.proof)["candidate_mean"] == proof.candidate_mean
+    assert Answers().document(lead.proof)["candidate_mean"] == float(f"{proof.candidate_mean:.6g}")
 
 
 def test_a_month_costs_the_same_wherever_it_is_told(told):

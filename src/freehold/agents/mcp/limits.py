@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -88,7 +89,7 @@ class CallRate:
                 wait = (1 - self._tokens) * 60 / self._size
                 raise FloodError(
                     f"more than {self._size} calls a minute",
-                    hint=f"wait {wait:.0f} s, and ask for less at once",
+                    hint=f"wait {math.ceil(wait)} s, and ask for less at once",
                 )
             self._tokens -= 1
 

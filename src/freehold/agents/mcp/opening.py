@@ -20,11 +20,12 @@ INSTRUCTIONS = (
     "freehold moves an application off a rented model API onto an open-weight model its owner holds, and proves that "
     "the move is safe, or says to stay. The usual way from a log to a verdict: find_tasks, draft_project, then ask the "
     "user about what `open` lists (the use, the margin), check_license, check_fit, estimate_cost, plan_power, "
-    "check_migration, migrate, show_report. With scores or answers at hand: compare_scores, evaluate_answers. "
+    "check_migration, migrate, read(report). With scores or answers at hand: compare_scores, evaluate_answers. In the "
+    "middle of it: read(status). "
     "A verdict is promote, hold or reject; hold means that it is not proven either way, never that it is nearly good. "
     "Do not look at the same held-out items again and again: looks are counted. Tools that act ask the user; if you "
     "are told that a confirmation is needed, tell the user what for, and do not look for a way around it. Errors come "
-    "with a hint: follow it."
+    "with a hint: follow it; a command `freehold …` is for your user. Long answers are cut, and say how to read on."
 )
 SERVED_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Versions of the protocol that begin with `initialize`, oldest first; a client of another one is offered the last."""

@@ -21,51 +21,56 @@ from mcp.server.lowlevel import Server
 from mcp_types.version import is_version_at_least
 
 from freehold import __version__
-from freehold.agents.mcp.calling import AgentServer, AskedCall, told
+from freehold.agents.mcp.calling import AgentServer, AskedCall
 from freehold.agents.mcp.confirming import LASTS, ConfirmationNeededError
 from freehold.agents.mcp.opening import INSTRUCTIONS, NAME, TITLE
 from freehold.agents.mcp.tool import Tool
 from freehold.api.loops import interrupt
 from freehold.errors import FreeholdError, UsageError
-from freehold.progress_lines import amount
+from freehold.progress_lines import StepWork, amount
 
 TELL_SECONDS = 0.5
 
 
 class AgentProgress:
-    """A `freehold.types.progress.Progress` that hands (number, text) to `tell`. After `close` it raises
-    KeyboardInterrupt: the work is no longer waited for, and ends at its next sign of life."""
+    """A `freehold.types.progress.Progress` that hands (number, total, text) to `tell`: the total is what is known to be
+    done so far, None where the work does not know. After `close` it raises KeyboardInterrupt: the work is no longer
+    waited for, and ends at its next sign of life."""
 
     def __init__(
-        self, tell: Callable[[float, str], None], clock: Callable[[], float] = time.monotonic
+        self, tell: Callable[[float, float | None, str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._tell, self._clock = tell, clock
-        self._step, self._number, self._at = "", 0, -TELL_SECONDS
+        self._step, self._at = "", -TELL_SECONDS
+        self._before = self._number = 0.0
+        self._work = StepWork()
         self._closed = False
 
     def step(self, name: str, *, note: str = "") -> None:
-        self._step = name
-        self._send(name + (f" — {note}" if note else ""))
+        self._step, self._work = name, StepWork()
+        self.say(name + (f" — {note}" if note else ""))
 
     def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
-        if self._closed:
-            raise KeyboardInterrupt
-        if self._clock() - self._at >= TELL_SECONDS:
+        if self._work.is_another(done, total, unit):
+            self._before = self._number
+        if self._closed or self._clock() - self._at >= TELL_SECONDS:
             said = f"{self._step}: {amount(done, total, unit)}" if self._step else amount(done, total, unit)
-            self._send(said + (f" — {note}" if note else ""))
+            known = None if total is None else self._before + total
+            self._send(self._before + done, known, said + (f" — {note}" if note else ""))
 
     def say(self, text: str) -> None:
-        self._send(text)
+        self._before = self._number + 1
+        self._send(self._before, None, text)
 
     def close(self) -> None:
         self._closed = True
 
-    def _send(self, text: str) -> None:
+    def _send(self, number: float, total: float | None, text: str) -> None:
         if self._closed:
             raise KeyboardInterrupt
-        self._number += 1
-        self._at = self._clock()
-        self._tell(float(self._number), text)
+        if number > self._number:  # the protocol's rule
+            self._number, self._at = number, self._clock()
+            self._tell(number, total, text)
 
 
 MANY_ROUNDS = "2026-07-28"
@@ -93,17 +98,17 @@ def build(
 
 
 def tool_of(tool: Tool) -> types.Tool:
-    """A tool as clients list it. What is not said of a hint counts as the worst, so each is said."""
+    """A tool as clients list it. A hint that is left out counts as the worst, where the tool does more than read."""
+    acts = tool.effect != "reads"
     return types.Tool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
         input_schema=tool.input_schema(),
         annotations=types.ToolAnnotations(
-            title=tool.title,
-            read_only_hint=tool.effect == "reads",
-            destructive_hint=tool.destructive,
-            idempotent_hint=tool.idempotent or tool.effect == "reads",
+            read_only_hint=not acts,
+            destructive_hint=tool.destructive if acts else None,
+            idempotent_hint=tool.idempotent if acts else None,
             open_world_hint=tool.open_world,
         ),
     )
@@ -137,8 +142,8 @@ class _Desk:
             async with self._turn:
                 made = await self._run(context, asked)
         except FreeholdError as error:
-            return _failed(error)
-        return _done(made)
+            return _failed(error, self._agent)
+        return types.CallToolResult(content=[_text(msgspec.json.encode(made).decode())])
 
     async def _agree(
         self, context: Context, params: types.CallToolRequestParams, asked: AskedCall
@@ -195,7 +200,7 @@ class _Desk:
     async def _run(self, context: Context, asked: AskedCall) -> dict[str, Any]:
         """The tool in a thread, which a cancelled call interrupts."""
         thread: list[threading.Thread] = []
-        progress = AgentProgress(lambda done, text: anyio.from_thread.run(self._report, context, done, text))
+        progress = AgentProgress(lambda *said: anyio.from_thread.run(context.session.report_progress, *said))
 
         def work() -> dict[str, Any]:
             thread.append(threading.current_thread())
@@ -213,9 +218,6 @@ class _Desk:
             for one in thread:
                 interrupt(one)
             raise
-
-    async def _report(self, context: Context, done: float, text: str) -> None:
-        await context.session.report_progress(done, None, text)
 
 
 def _form(tool: Tool) -> dict[str, Any]:
@@ -235,13 +237,15 @@ def _check_agreed(answer: types.ElicitResult) -> None:
         )
 
 
-def _done(made: dict[str, Any]) -> types.CallToolResult:
-    text = msgspec.json.encode(made).decode()
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=made)
+def _failed(error: FreeholdError, agent: AgentServer) -> types.CallToolResult:
+    """Words for a model, and on the last line what a program reads of it."""
+    said = f"error: {agent.say(error.message)}" + (f"\nhint: {agent.say(error.hint)}" if error.hint else "")
+    more = {"code": error.code(), "retryable": error.retryable, **msgspec.to_builtins(error.told())}
+    last = msgspec.json.encode(agent.answers.document(more)).decode()
+    return types.CallToolResult(content=[_text(f"{said}\n{last}")], is_error=True)
 
 
-def _failed(error: FreeholdError) -> types.CallToolResult:
-    text = f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else "")
-    return types.CallToolResult(
-        content=[types.TextContent(type="text", text=text)], structured_content=told(error), is_error=True
-    )
+def _text(text: str) -> types.TextContent:
+    """The only form of an answer: every client hands its model text, some hand it the structure as well, and one that
+    reads the structure alone does so only where there is one."""
+    return types.TextContent(type="text", text=text)

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let the agent see words of traffic: questions, answers, rejected lines.",
 )
+@click.option("--read-only", is_flag=True, help="Only the tools that change nothing.")
 @config_option
 @click.pass_context
 def command(context: click.Context, /, **asked: Any) -> None:
@@ -66,6 +67,7 @@ def command(context: click.Context, /, **asked: Any) -> None:
     Examples:
       claude mcp add freehold -- freehold mcp
       freehold mcp --confirm terminal --budget-usd 0
+      freehold mcp --read-only
       freehold mcp confirm
     """
     if context.invoked_subcommand is not None:
@@ -91,7 +93,7 @@ def _agent(asked: dict[str, Any]) -> AgentServer:
 
     project = open_project(asked["config_path"], looks=True)
     limits = AgentLimits(
-        max_requests=asked["max_requests"], budget_usd=asked["budget_usd"], with_words=asked["with_words"]
+        **{name: asked[name] for name in ("max_requests", "budget_usd", "with_words", "read_only")}
     )
     return AgentServer(project.root, TOOLS, limits, allowed=asked["allowed"])
 

@@ -98,12 +98,14 @@ class OutputTraining:
                 if situation.trains and clause is not None and not layer.license.permissive:
                     yield reason(self, layer, clause, f"{clause.text}; it says nothing on what goes in")
                 continue
-            if clause is None:
-                if layer.license.permissive:
-                    continue
-                yield self._plain(layer, f"{layer.license.name} is silent on training with outputs")
-                continue
-            yield from self._judge(clause, layer, situation)
+            found: list[RuleFinding] = []
+            if clause is not None:
+                found += self._judge(clause, layer, situation)
+            elif not layer.license.permissive:
+                found.append(self._plain(layer, f"{layer.license.name} is silent on training with outputs"))
+            yield from found
+            if any(isinstance(one, RulingReason) and one.outcome is not None for one in found):
+                yield from _ways_out(clause, layer, situation)
 
     def _judge_shown(self, layer: LicenseLayer, situation: Situation) -> Iterator[RuleFinding]:
         clause = next((c for c in layer.license.clauses if isinstance(c, OutputsClause)), None)
@@ -192,9 +194,30 @@ _STUDENTS = {
 }
 
 
+def _ways_out(
+    clause: OutputsClause | None, layer: LicenseLayer, situation: Situation
+) -> Iterator[Contingency]:
+    """What would decide whether a model may learn from these outputs."""
+    if clause is not None and situation.student_kind == "unknown":
+        if clause.classifier in ("free", "undistributed") and not clause.llm_only:
+            yield Contingency(
+                'the trained model only classifies, and is neither sold nor passed on ([use] purpose = "classifier")'
+            )
+        if clause.assistant == "not_allowed" and situation.use.competes_with_licensor is None:
+            yield Contingency(
+                f"the trained model competes with nothing of {layer.license.licensor} "
+                "([use] competes_with_licensor = false)"
+            )
+    yield Contingency(f"right answers that people gave, in place of those of {layer.model}")
+    yield Contingency("answers of an open model under Apache-2.0 or MIT as the teacher")
+    if clause is not None and layer.license.scope == "service":
+        yield Contingency(
+            "nothing is trained: a model as it is, with a prompt, or with examples that people answered"
+        )
+
+
 def _base_is_llm(situation: Situation) -> bool:
-    bases = [ancestor.release for ancestor in situation.ancestors if ancestor.edge.kind == "base"]
-    return any(release is None or release.kind != "encoder" for release in bases)
+    return any(not base.only_classifies for base in situation.bases)
 
 
 class Profile:

@@ -7,17 +7,19 @@ from collections.abc import Iterator, Sequence
 import anyio
 
 from freehold.datasets import building
+from freehold.hardware.probes.machine import probe_machine
 from freehold.stats.looks import LookPlan
 from freehold.store import Store
 from freehold.training.encoder.answers import untaught
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset, Sample
-from freehold.types.finding import Finding, Preflight, fail, warn
+from freehold.types.finding import Finding, Preflight, ok, warn
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
-from freehold.workflows.journey.ladder import stand_in
+from freehold.workflows.journey.candidate_findings import candidate_findings
 from freehold.workflows.journey.methods import Candidate, candidates
 from freehold.workflows.journey.methods.method import behind, endpoint_of, engine_of, fetches
+from freehold.workflows.journey.selection import search_minutes
 from freehold.workflows.journey.suits import TaskFacts, Unsuited, suit_findings
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
@@ -26,7 +28,6 @@ from freehold.workflows.prove.preflight.template import template_findings, tool_
 from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.plan import ServeRequest
-from freehold.workflows.weights.pull import why_not_here
 
 _SHOWN = 5
 
@@ -59,7 +60,11 @@ def look_first(
         )
     facts = TaskFacts(config, dataset)
     more: list[Finding] = list(suit_findings(known, facts))
-    more += _weights_findings(project, dataset, known)
+    more += candidate_findings(project, dataset, known)
+    minutes = search_minutes(config.selection, probe_machine(project.state))
+    if len(known) > 1 and minutes is not None:
+        said = f"making and measuring candidates ends after {minutes:g} minutes, with the best so far"
+        more.append(ok("time", f"{said} ([selection] within_minutes)"))
     for one in writers:
         more += template_findings(one.model, project.settings)
     held_out = list(building.samples(dataset, "held_out"))
@@ -101,20 +106,6 @@ def _untaught_findings(facts: TaskFacts, held_out: Sequence[Sample]) -> Iterator
             f"{len(missing):,} values of the held-out part are never taught: {shown}; an item with one is lost",
             "add training samples of those values, or expect these items to be lost",
         )
-
-
-def _weights_findings(project: Project, dataset: Dataset, known: Sequence[Candidate]) -> Iterator[Finding]:
-    """Candidates whose weights cannot be had, each with the first that can stand in its place."""
-    missing = {
-        one.label: (one, why)
-        for one in known
-        if fetches(one, project.config) and (why := why_not_here(one.model, project.settings)) is not None
-    }
-    tell = fail if len(missing) == len(known) else warn
-    for label, (one, why) in missing.items():
-        instead = stand_in(project, dataset, one.method)
-        fix = f'model = "{instead}" can stand in its place (freehold pull {instead})'
-        yield tell("weights", f"{label}: its weights cannot be had: {why}", fix)
 
 
 def _learns_to_write(candidate: Candidate) -> bool:

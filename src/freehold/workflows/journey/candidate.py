@@ -26,16 +26,17 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceGate
 from freehold.types.leak import LeakReport
-from freehold.types.method import METHOD_KINDS
 from freehold.types.mixture import Mixture
 from freehold.types.report import CandidateReport
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult, Verdict
+from freehold.workflows.journey.candidate_findings import BARRED
 from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
 from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, method_named
+from freehold.workflows.journey.methods.method import lineage_behind
 from freehold.workflows.journey.mixing.mixer import Mixer
-from freehold.workflows.license.rule import lineage_of, rule_for_model
+from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import now
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, answers_file, evaluate
 from freehold.workflows.prove.evidence_basis import answers_folder, basis_of, catalog_part, engine_part
@@ -89,9 +90,9 @@ class CandidateRunner:
     def make(self, candidate: Candidate) -> MadeCandidate:
         """Rule on it and make it."""
         method = method_named(candidate.method)
-        ruling = self._rule(candidate, trains=method.trains)
+        ruling = self._rule(candidate)
         report = CandidateReport(**candidate.as_reported(), ruling=ruling)
-        if ruling.outcome in {"not_allowed", "needs_separate_license"}:
+        if ruling.outcome in BARRED:
             outcome = ruling.outcome.replace("_", " ")
             return _stopped(candidate, report, f"the licence does not permit this use ({outcome})")
         try:
@@ -149,10 +150,9 @@ class CandidateRunner:
         )
         return CandidateOutcome(report, made.plan)
 
-    def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
+    def _rule(self, candidate: Candidate) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
-        shown = METHOD_KINDS[candidate.method].shows_answers
-        lineage = lineage_of(candidate.model, bench.dataset, shown=shown) if trains or shown else None
+        lineage = lineage_behind(candidate, bench.dataset)
         named = [candidate.model, *(() if lineage is None else (edge.model for edge in lineage.edges))]
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",

@@ -25,6 +25,7 @@ from freehold.types.planning.assessment import Needs
 from freehold.types.record import Record
 from freehold.workflows.choose.traffic import logged, price_requests
 from freehold.workflows.data.curate import held_out_share, validation_share
+from freehold.workflows.journey.candidate_findings import teacher_sentence
 from freehold.workflows.journey.drafting import (
     WANTED,
     DraftedMargin,
@@ -44,6 +45,7 @@ from freehold.workflows.journey.drafting import (
     tokens_in,
 )
 from freehold.workflows.journey.ladder import QuestionLanguages, as_toml, picked_for, proposed, task_kind
+from freehold.workflows.journey.methods import candidates
 from freehold.workflows.project import CONFIG_NAME, now
 
 LOOKED_AT = 20_000
@@ -183,7 +185,7 @@ def draft(request: DraftRequest) -> Draft:
     incumbent = request.incumbent or next(iter(dict(told.models.most_common(1))), None)
     guess = guess_scorer(told.answers) if told.answers else None
     text = _text(request, told, incumbent, guess)
-    parse(text, path=str(target))
+    config = parse(text, path=str(target))
     with (
         files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"),
         files.shared(target),
@@ -197,7 +199,7 @@ def draft(request: DraftRequest) -> Draft:
         scorer=guess.scorer if guess else None,
         scorer_why=guess.why if guess else None,
         rented=_rented(told, incumbent, whole=all(one.whole for one in seen)),
-        open=tuple(_open(request, told, incumbent)),
+        open=tuple(_open(request, told, incumbent, config)),
     )
 
 
@@ -252,7 +254,7 @@ def _is_wanted(one: RecordOutcome, data: DataConfig) -> bool:
     return any_fits(data.match, asked_task(one.request, model=str(model or "")), own_system=data.system)
 
 
-def _open(request: DraftRequest, told: _Told, incumbent: str | None) -> list[str]:
+def _open(request: DraftRequest, told: _Told, incumbent: str | None, config: ProjectConfig) -> list[str]:
     """What is left to say, in words."""
     left = []
     if incumbent is None:
@@ -269,6 +271,9 @@ def _open(request: DraftRequest, told: _Told, incumbent: str | None) -> list[str
         )
     if request.files and not told.instructed and request.data.system is None:
         left.append("[data] system: the records carry no instruction; add the one your application sends")
+    if incumbent is not None and told.said and len(told.gold) < told.records and config.candidates:
+        sentence = teacher_sentence(candidates(config), incumbent, config.use)
+        left += [] if sentence is None else [f"[use]: {sentence}"]
     left.append("[use]: who you are decides what a licence allows; freehold license init asks")
     left.append("[task] margin: the largest drop you accept; decide it before you look")
     return left

@@ -35,6 +35,7 @@ from freehold.stats.selection import (
 from freehold.stats.selection.halving import WRONG_STOP
 from freehold.types.config import DEFAULT_MODEL, ProjectConfig, SelectionConfig
 from freehold.types.encoder import WORDS_MODEL
+from freehold.types.machine import Machine
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
@@ -136,6 +137,13 @@ class Selected(NamedTuple):
     choice: CandidateChoice
 
 
+def search_minutes(config: SelectionConfig, machine: Machine) -> float | None:
+    """That making and measuring candidates may take; None where nothing ends it."""
+    if config.within_minutes is not None or config.stop == "all" or machine.accelerators:
+        return config.within_minutes
+    return USUAL_MINUTES
+
+
 def trying_all(project: Project) -> Project:
     """The project with every candidate made and measured, each to its end."""
     config = project.config
@@ -182,10 +190,7 @@ class Selector:
     @property
     def minutes(self) -> float | None:
         """That the search is given."""
-        stated = self._config.within_minutes
-        if stated is not None or self._config.stop == "all" or self.bench.machine.accelerators:
-            return stated
-        return USUAL_MINUTES
+        return search_minutes(self._config, self.bench.machine)
 
     @property
     def items(self) -> int:

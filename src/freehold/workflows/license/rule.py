@@ -22,7 +22,7 @@ from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.endpoint import ServePlan
-from freehold.types.ruling import DutyMark, Lineage, LineageEdge, Ruling
+from freehold.types.ruling import DutyMark, EdgeKind, Lineage, LineageEdge, Ruling
 
 _LONGEST = 1_000_000
 """Characters of a file that may be a licence; the GPL 3 has 35,149."""
@@ -49,29 +49,26 @@ def similar_models(model_id: str) -> tuple[str, ...]:
     return () if releases_of(model_id) else models.meant_by(model_id)[:3]
 
 
-def lineage_of(
-    model: str,
-    dataset: Dataset,
-    *,
-    shown: bool = False,
-) -> Lineage:
+def lineage_of(model: str, dataset: Dataset, *, shown: bool = False) -> Lineage:
     """What the candidate will be made of: the base, and the incumbent's answers where they are training targets.
 
     `shown`: no weights learn from them, they are shown to the model as examples.
     """
-    edges = [_base(model)]
     learned = dataset.targets_from.get("incumbent", 0)
-    if learned and dataset.incumbent_model:
-        edges.append(
-            LineageEdge(
-                kind="prompted_with" if shown else "distilled_from",
-                model=dataset.incumbent_model,
-                note=f"{learned:,} samples that may be shown as examples carry its answers"
-                if shown
-                else f"{learned:,} training targets are its answers",
-            )
-        )
-    return Lineage(model=model, edges=tuple(edges))
+    if not learned or not dataset.incumbent_model:
+        return Lineage(model=model, edges=(_base(model),))
+    what = (
+        "samples that may be shown as examples carry its answers"
+        if shown
+        else "training targets are its answers"
+    )
+    return taught_by(model, dataset.incumbent_model, shown=shown, note=f"{learned:,} {what}")
+
+
+def taught_by(model: str, teacher: str, *, shown: bool = False, note: str | None = None) -> Lineage:
+    """A model that learns answers of a teacher, or is shown them."""
+    kind: EdgeKind = "prompted_with" if shown else "distilled_from"
+    return Lineage(model=model, edges=(_base(model), LineageEdge(kind=kind, model=teacher, note=note)))
 
 
 def lineage_of_model(model_id: str, *, declared: str | None = None) -> Lineage:

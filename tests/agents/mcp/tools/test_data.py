@@ -11,10 +11,10 @@ def test_from_a_log_to_a_dataset(use):
     (read,) = use("import_traffic")["list"]
     assert read["new"] == 400
     assert use("import_traffic", files=["traffic.jsonl"])["list"][0]["new"] == 0
-    assert use("check_dataset")["splits"]
-    built = use("build_dataset")
+    assert use("read", kind="dataset")["splits"]
+    built = use("make", kind="dataset")
     assert sum(split["samples"] for split in built["splits"]) == 400
-    assert use("build_dataset")["id"] == built["id"]
+    assert use("make", kind="dataset")["id"] == built["id"]
 
 
 def test_a_draft_never_takes_the_place_of_a_file_that_is_there(folder, use):
@@ -48,4 +48,4 @@ def test_a_fine_tuning_file_becomes_a_project_and_no_api_is_asked(folder, use):
     ]
     (folder / "tuning.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     made = use("prepare_rescue", file="tuning.jsonl", model="ft:gpt-4o-mini-2024-07-18:acme::abc123")
-    assert made["samples"]["held_out"] and made["asking"] is None
+    assert made["samples"]["held_out"] and "asking" not in made

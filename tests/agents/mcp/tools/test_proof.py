@@ -36,26 +36,28 @@ def test_two_files_of_answers_and_the_look_is_counted(folder, use):
     )
     assert made["comparison"]["verdict"] == "promote" and made["comparison"]["look"]["number"] == 1
     assert made.get("disagreements", []) == [] and made["left_out"]["disagreements"]
-    assert use("list_evaluations")["list"][0]["verdict"] == "promote"
+    assert use("read", kind="evaluations")["list"][0]["verdict"] == "promote"
 
 
 def test_the_journey_says_what_it_will_do_and_ends_with_a_verdict(use, question):
     assert "make ready or train HuggingFaceTB/SmolLM2-135M-Instruct" in question("migrate")
     assert use("check_migration")["preflight"]["findings"]
     made = use("migrate")
-    assert made["exit_code"] == 0 and made["candidates"][0]["stopped"] is None
-    assert use("show_report")["id"] == use("show_report", report_id=made["report_id"][:12])["id"]
+    assert made["exit_code"] == 0 and "stopped" not in made["candidates"][0]
+    assert made["outcome"] == "promote" and made["report_id"] == use("read", kind="report")["report_id"]
+    ruling = use("read", kind="report", id=made["report_id"][:12], part="candidates[0].ruling")
+    assert ruling["outcome"] == "allowed"
     with pytest.raises(UsageError, match="mixture"):
-        use("show_mixture")
+        use("read", kind="mixture")
 
 
 def test_questions_say_how_much_and_where_to(folder, use, question):
     path = folder / "freehold.toml"
     path.write_text(path.read_text().replace('"rented-1"', '"gpt-4o"\nbase_url = "http://127.0.0.1:1"'))
     with pytest.raises(FreeholdError):
-        question("freeze_incumbent")  # there is no dataset yet: the user is not asked
+        question("run_step", kind="freeze")  # there is no dataset yet: the user is not asked
     use("check_migration")
-    said = question("freeze_incumbent", repeats=2)
+    said = question("run_step", kind="freeze", repeats=2)
     assert "requests to gpt-4o at http://127.0.0.1:1, about $" in said
     assert question("evaluate_served", url="http://127.0.0.1:8420", model="m", max_requests=20).startswith(
         "send up to 20 held-out samples to m"
@@ -63,7 +65,7 @@ def test_questions_say_how_much_and_where_to(folder, use, question):
     for url in ("https://example.com", "ftp://127.0.0.1/", "http://localhost.evil.example/"):
         with pytest.raises(OutsideError):
             question("evaluate_served", url=url, model="m")
-    assert question("train_adapter") and question("check_parity") and question("plan_mixture")
+    assert all(question("run_step", kind=kind) for kind in ("train", "parity", "mixture"))
 
 
 def test_what_reached_nothing_is_not_taken_out_of_the_budget(agent, use):
@@ -121,7 +123,7 @@ def test_a_user_is_asked_about_what_is_left_which_is_never_below_nothing(agent, 
 def test_what_migrate_spends_is_taken_out_of_the_budget(agent, use, question, rented):
     assert "at most 1,000 to rented models and for $5.00 at most" in question("migrate")
     made = use("migrate")
-    assert made["comparison"]["candidate_mean"] == 1.0 and made["candidates"][0]["stopped"] is None
+    assert made["comparison"]["candidate_mean"] == 1.0 and "stopped" not in made["candidates"][0]
     asked = len(rented.seen)
     assert asked > 100
     assert agent.budget.requests == 1_000 - asked

@@ -4,42 +4,40 @@ import contextlib
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from freehold.agents.mcp.tools import TOOLS
+from freehold.agents.mcp.tools.reading import READ, Kind
 
 pytestmark = pytest.mark.process
 
 README = Path(__file__).parents[4] / "README.md"
 ANSWERED_BY = {
-    "Where am I, and what next?": {"what_next"},
-    "Where does my code use rented models, and until when?": {"scan_code", "list_retirements"},
-    "My fine-tuned GPT stops on a date: what now?": {"prepare_rescue", "freeze_incumbent"},
+    "Where am I, and what next?": {"read"},
+    "Where does my code use rented models, and until when?": {"scan_code", "read"},
+    "My fine-tuned GPT stops on a date: what now?": {"prepare_rescue", "run_step"},
     "What does my application really ask?": {"import_traffic"},
     "Which tasks are in my log, and which one to move first?": {"find_tasks", "draft_project"},
-    "What is my task, as data?": {"check_dataset", "build_dataset"},
+    "What is my task, as data?": {"read", "make"},
     "May I use this model for this, and what must I do?": {"check_license"},
     "Which models may I use, can I run, and do what I need?": {"assess_models"},
-    "Does it fit this machine, in which quantization, how fast?": {"check_fit", "list_quantizations"},
+    "Does it fit this machine, in which quantization, how fast?": {"check_fit"},
     "Leave or stay, as far as money goes?": {"estimate_cost"},
-    "Can a small one learn my task?": {"check_migration", "migrate", "train_adapter"},
-    "Serve it, as fast as this machine can": {"start_gateway", "stop_gateway"},
-    "Is what is served what was trained?": {"check_parity"},
-    "Is it good enough, against the model I pay for?": {
-        "evaluate_answers", "evaluate_served", "compare_scores", "list_evaluations",
-    },
+    "Can a small one learn my task?": {"check_migration", "migrate", "run_step"},
+    "Serve it, as fast as this machine can": {"gateway"},
+    "Is what is served what was trained?": {"run_step"},
+    "Is it good enough, against the model I pay for?": {"evaluate_answers", "evaluate_served", "compare_scores"},
     "How many items does a proof need?": {"plan_power"},
-    "Not good enough for everything: what may it answer?": {"plan_mixture", "show_mixture"},
-    "Move the traffic, and back": {
-        "rollout_status", "rollout_begin", "rollout_advance", "rollout_promote", "rollout_pause", "rollout_roll_back",
-    },
-    "Is it still good?": {"watch_promoted", "list_checks"},
-    "Can others read it?": {"show_report"},
-    "What is wrong here, or soon will be?": {"diagnose"},
-    "Who may ask, and who changed what?": {"read_audit"},
-    "Keep it safe, and get it back": {"check_store", "back_up_store"},
-    "Delete a person's words, wherever they are": {"preview_forget", "forget"},
+    "Not good enough for everything: what may it answer?": {"run_step", "read"},
+    "Move the traffic, and back": {"read", "move_traffic"},
+    "Is it still good?": {"watch_promoted", "read"},
+    "Can others read it?": {"read"},
+    "What is wrong here, or soon will be?": {"read"},
+    "Who may ask, and who changed what?": {"read"},
+    "Keep it safe, and get it back": {"read", "make"},
+    "Delete a person's words, wherever they are": {"read", "forget"},
 }  # fmt: skip
 """Each question, and the tools for it."""
 
@@ -54,16 +52,16 @@ def test_code_and_logs(folder, use):
     (folder / "app.py").write_text('client.chat(model="gpt-4-0613")\n')
     assert use("scan_code")["models"][0]["model"] == "gpt-4-0613"
     assert use("scan_code", paths=["app.py"])["files"] == 1
-    assert use("list_retirements", models=["gpt-4-0613"])["list"]
+    assert use("read", kind="retirements", id="gpt-4-0613")["list"]
     tasks = use("find_tasks", files=["traffic.jsonl"], input="message", label="gold")
     assert tasks["requests"] == 400 and not (folder / ".freehold").exists()
 
 
 def test_the_next_step_is_told_before_and_after_there_is_traffic(use):
-    assert use("what_next")["stage"] == "named"
+    assert use("read", kind="status")["stage"] == "named"
     use("import_traffic")
-    told = use("what_next")
-    assert told["stage"] == "imported" and told["next"]["command"].startswith("freehold ")
+    told = use("read", kind="status")
+    assert told["stage"] == "imported" and told["next"]["command"].partition("(")[0] in TOOLS
 
 
 def test_models_machines_and_money(use):
@@ -73,7 +71,7 @@ def test_models_machines_and_money(use):
     )
     fit = use("check_fit", model="google/gemma-3-270m", machine="L4")
     assert fit["fits"] and fit["parts"]
-    quants = use("list_quantizations", model="google/gemma-3-270m", machine="L4")
+    quants = use("check_fit", model="google/gemma-3-270m", machine="L4", quantization="all")
     assert quants["take"] and quants["rows"]
     assessed = use("assess_models", models=["google/gemma-3-270m"], machine="L4")
     assert json.dumps(assessed).count("google/gemma-3-270m")
@@ -84,31 +82,44 @@ def test_models_machines_and_money(use):
     assert cost["sentence"] and cost["advice"]
 
 
-@pytest.mark.parametrize("name", [name for name, tool in TOOLS.items() if tool.effect == "reads"])
-def test_what_says_that_it_reads_changes_no_file(folder, agent, name):
+READING = [
+    ("scan_code", {}),
+    ("find_tasks", {"files": ["traffic.jsonl"]}),
+    ("check_license", {"model": "google/gemma-3-270m"}),
+    ("assess_models", {"models": ["google/gemma-3-270m"], "machine": "L4"}),
+    ("check_fit", {"model": "google/gemma-3-270m", "machine": "L4"}),
+    ("check_fit", {"model": "google/gemma-3-270m", "machine": "L4", "quantization": "all"}),
+    ("estimate_cost", {}),
+    ("plan_power", {"margin": 0.1}),
+    ("compare_scores", {"pairs": [[1, 1]] * 40, "margin": 0.1}),
+    *(
+        ("read", {"kind": kind, **({"id": "user:u"} if kind == "deletion" else {})})
+        for kind in get_args(Kind)
+    ),
+]
+
+
+def test_each_tool_that_reads_is_tried():
+    assert {name for name, _ in READING} == {name for name, tool in TOOLS.items() if tool.effect == "reads"}
+    assert get_args(Kind) == tuple(READ)
+
+
+@pytest.mark.parametrize(("name", "arguments"), READING, ids=str)
+def test_what_says_that_it_reads_changes_no_file(folder, agent, name, arguments):
     """Whatever comes out, also an error: on a project without a store nothing is left behind."""
     from freehold.errors import FreeholdError
     from freehold.types.progress import Silent
 
-    arguments = {
-        "find_tasks": {"files": ["traffic.jsonl"]},
-        "check_license": {"model": "google/gemma-3-270m"},
-        "check_fit": {"model": "google/gemma-3-270m", "machine": "L4"},
-        "list_quantizations": {"model": "google/gemma-3-270m", "machine": "L4"},
-        "plan_power": {"margin": 0.1},
-        "compare_scores": {"pairs": [[1, 1]] * 40, "margin": 0.1},
-        "assess_models": {"models": ["google/gemma-3-270m"], "machine": "L4"},
-        "preview_forget": {"user": "u"},
-    }
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     with contextlib.suppress(FreeholdError):
-        agent.run(agent.understand(name, arguments.get(name, {})), Silent())
+        agent.run(agent.understand(name, arguments), Silent())
     after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     made = {path.relative_to(folder).as_posix() for path in after.keys() - before.keys()}
+    opens = arguments.get("kind") in OPENS_THE_STORE and all(one.startswith(EMPTY_STORE) for one in made)
     assert {path: after.get(path) for path in before} == before
-    assert not made or (name in OPENS_THE_STORE and all(one.startswith(EMPTY_STORE) for one in made)), made
+    assert not made or opens, made
 
 
-OPENS_THE_STORE = {"check_dataset", "show_mixture", "check_store", "preview_forget"}
+OPENS_THE_STORE = {"dataset", "mixture", "store", "deletion"}
 """As their commands do: an empty store, and the key of pseudonyms, appear in the state folder where there was none."""
 EMPTY_STORE = (".freehold/.gitignore", ".freehold/freehold.sqlite", ".freehold/pseudonyms.key")

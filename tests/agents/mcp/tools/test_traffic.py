@@ -16,24 +16,33 @@ def routed(folder):
 
 
 def test_a_rollout_step_by_step(routed, use, question):
-    assert "mirror the traffic of route inbox" in question("rollout_begin", candidate="local-model")
-    assert use("rollout_begin", candidate="local-model")["state"] == "shadow"
-    assert use("rollout_status")["missing"]
-    for name in ("rollout_advance", "rollout_promote"):
-        with pytest.raises(UsageError, match="not yet: "):
-            question(name)
-        with pytest.raises(UsageError, match="not yet: "):
-            use(name)
-    assert use("rollout_pause", why="lunch")["state"] == "paused"
-    assert "next larger share of route inbox" in question("rollout_advance"), "mirroring is taken up again"
-    assert use("rollout_advance")["rollout"]["state"] == "shadow"
-    assert "roll back" in question("rollout_roll_back") and use("rollout_roll_back")["state"] == "rolled_back"
+    assert "mirror the traffic of route inbox" in question(
+        "move_traffic", kind="begin", candidate="local-model"
+    )
+    assert use("move_traffic", kind="begin", candidate="local-model")["state"] == "shadow"
+    assert use("read", kind="rollout")["missing"]
+    for kind in ("advance", "promote"):
+        for asked in (question, use):
+            with pytest.raises(UsageError, match="not yet: "):
+                asked("move_traffic", kind=kind)
+    assert use("move_traffic", kind="pause", why="lunch")["state"] == "paused"
+    assert "next larger share of route inbox" in question("move_traffic", kind="advance"), (
+        "mirroring is taken up again"
+    )
+    assert use("move_traffic", kind="advance")["rollout"]["state"] == "shadow"
+    assert "roll back" in question("move_traffic", kind="roll_back")
+    assert use("move_traffic", kind="roll_back")["state"] == "rolled_back"
     with pytest.raises(UsageError, match="is over"):
-        question("rollout_advance")
-    assert {entry["source"].split()[-1] for entry in use("read_audit", action="rollout")["list"]} == {
-        "rollout_begin", "rollout_pause", "rollout_advance", "rollout_roll_back",
-    }  # fmt: skip
-    assert use("list_checks") == {"list": []}
+        question("move_traffic", kind="advance")
+    entries = use("read", kind="audit", id="rollout")["list"]
+    assert {entry["source"].partition(": ")[2] for entry in entries} == {
+        f"mcp move_traffic {kind}" for kind in ("begin", "pause", "advance", "roll_back")
+    }
+    assert entries[0]["source"].endswith("roll_back") and entries[-1]["source"].endswith("begin"), (
+        "newest first"
+    )
+    assert use("read", kind="audit", id="rollout", limit=1)["list"] == entries[:1]
+    assert use("read", kind="checks") == {"list": []}
 
 
 def test_no_tool_has_a_way_around_what_is_missing():
@@ -50,11 +59,10 @@ def test_what_is_spent_on_a_check_is_within_the_budget(routed, agent, use, quest
 
 
 def test_a_gateway_that_does_not_run_is_not_stopped(use, question):
-    assert "applications get no answers" in question("stop_gateway") and "in the background" in question(
-        "start_gateway"
-    )
+    assert "applications get no answers" in question("gateway", kind="stop")
+    assert "in the background" in question("gateway", kind="start")
     with pytest.raises(UsageError):
-        use("stop_gateway")
+        use("gateway", kind="stop")
 
 
 def test_a_deletion_is_told_before_it_is_asked_for(folder, use, question):
@@ -74,18 +82,18 @@ def test_a_deletion_is_told_before_it_is_asked_for(folder, use, question):
     path = folder / "freehold.toml"
     path.write_text(path.read_text().replace('format = "columns"\n', "").replace('input = "message"\n', ""))
     use("import_traffic", files=["people.jsonl"])
-    foreseen = use("preview_forget", conversation="c3")
+    foreseen = use("read", kind="deletion", id="conversation:c3")
     assert foreseen["traces"] == 1
-    assert question("forget", conversation="c3").startswith("delete for good: 1 traces")
-    assert use("forget", conversation="c3")["traces"] == 1
+    assert question("forget", id="conversation:c3").startswith("delete for good: 1 traces")
+    assert use("forget", id="conversation:c3")["traces"] == 1
     with pytest.raises(UsageError, match="nothing here is of that conversation"):
-        use("preview_forget", conversation="c3")
-    for wrong in ({}, {"user": "a", "trace": "b"}):
-        with pytest.raises(UsageError, match="in one way"):
-            use("forget", **wrong)
+        use("read", kind="deletion", id="conversation:c3")
+    for wrong in ("c3", "user:", "everyone:all", ""):
+        with pytest.raises(UsageError):
+            use("forget", id=wrong)
 
 
 def test_the_store_is_checked_and_backed_up(folder, use):
     use("import_traffic")
-    assert use("check_store")["problems"] == []
-    assert use("back_up_store")["file"].startswith(str(folder / ".freehold" / "backups"))
+    assert use("read", kind="store")["problems"] == []
+    assert use("make", kind="backup")["file"].startswith(str(folder / ".freehold" / "backups"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from freehold.agents.mcp.tool import Tool
-from freehold.agents.mcp.tools import data, proof, questions, traffic
+from freehold.agents.mcp.tools import data, proof, questions, reading, traffic
 
 TOOLS: dict[str, Tool] = {
-    tool.name: tool for part in (questions, data, proof, traffic) for tool in part.TOOLS
+    tool.name: tool for part in (questions, data, proof, reading, traffic) for tool in part.TOOLS
 }

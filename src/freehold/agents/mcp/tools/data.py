@@ -2,77 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from freehold.agents.mcp.tool import Arguments, FileName, FileNames, Tool, ToolCall
-from freehold.agents.mcp.tools.questions import NoArguments
+from freehold.agents.mcp.tool import Arguments, FileName, FileNames, Name, Tool, ToolCall, ToolKinds, about
 
 
 class DraftArguments(Arguments, frozen=True, kw_only=True):
     files: FileNames
-    held_out: Annotated[FileName, Meta(description="A file kept for the proof, never trained on.")] | None = (
-        None
-    )
-    incumbent: (
-        Annotated[str, Meta(max_length=200, description="The rented model; None: as the log names it.")]
-        | None
-    ) = None
+    held_out: Annotated[FileName | None, about("A file kept for the proof, never trained on.")] = None
+    incumbent: Annotated[Name | None, about("The rented model, where the log does not name it.")] = None
 
 
 class ImportArguments(Arguments, frozen=True, kw_only=True):
-    files: Annotated[
-        list[FileName], Meta(max_length=100, description="Empty: those that freehold.toml names.")
-    ] = []
-    held_out: Annotated[bool, Meta(description="Keep all of it for the proof.")] = False
+    files: Annotated[list[FileName], Meta(max_length=100), about("Without them those of freehold.toml.")] = []
+    held_out: Annotated[bool, about("Keep all of it for the proof.")] = False
 
 
 class RescueArguments(Arguments, frozen=True, kw_only=True):
     file: FileName
-    model: (
-        Annotated[
-            str, Meta(max_length=300, description="The fine-tune: ft:gpt-4o-mini-2024-07-18:acme::abc123.")
-        ]
-        | None
-    ) = None
+    model: Annotated[Name | None, about("The fine-tune: ft:gpt-4o-mini-2024-07-18:acme::abc123.")] = None
+
+
+class MakeArguments(Arguments, frozen=True, kw_only=True):
+    kind: Literal["dataset", "backup"]
+
+
+MAKE = ToolKinds(
+    dataset=(lambda call, asked: call.project.build_dataset(progress=call.progress),),
+    backup=(lambda call, asked: call.project.care.back_up(progress=call.progress),),
+)
 
 
 def _draft(call: ToolCall, asked: DraftArguments) -> Any:
-    files = call.places.all_inside(asked.files)
-    return call.project.draft(
-        *files,
-        folder=call.root,
-        held_out=None if asked.held_out is None else call.places.inside(asked.held_out),
-        incumbent=asked.incumbent,
+    files, held_out = (
+        call.places.all_inside(asked.files),
+        asked.held_out and call.places.inside(asked.held_out),
     )
+    return call.project.draft(*files, folder=call.root, held_out=held_out, incumbent=asked.incumbent)
 
 
 def _import(call: ToolCall, asked: ImportArguments) -> Any:
     files = call.places.all_inside(asked.files)
-    return list(call.project.import_traffic(*files, held_out=asked.held_out, progress=call.progress))
-
-
-def _rescue(call: ToolCall, asked: RescueArguments) -> Any:
-    file = call.places.inside(asked.file)
-    return call.project.prepare_rescue(file, model=asked.model, folder=call.root, progress=call.progress)
+    return call.project.import_traffic(*files, held_out=asked.held_out, progress=call.progress)
 
 
 TOOLS = (
     Tool(
         "draft_project", "Write a first freehold.toml",
-        "Writes freehold.toml into the project's folder from what log files tell: format, model, "
-        "scorer, candidates. An existing one is left. `open` in the answer lists what the files could"
-        " not tell: ask the user about these, above all the use ([use]) and the margin ([task]). Then"
-        " check_migration.",
+        "Writes freehold.toml from what log files tell: format, model, scorer, candidates. One that is there is left. "
+        "`open` lists what the files could not tell: ask the user about these, above all the use ([use]) and the "
+        "margin ([task]). Then check_migration.",
         DraftArguments, _draft, "writes",
     ),
     Tool(
         "prepare_rescue", "Make a project of a fine-tuning file",
         "For a fine-tuned GPT that stops on a date: makes a project of its fine-tuning file, builds "
         "the dataset, and says when it ends and what freezing its answers would cost. Asks no API. "
-        "Then check_migration, freeze_incumbent, migrate.",
-        RescueArguments, _rescue, "writes", idempotent=True,
+        "Then check_migration, run_step(freeze), migrate.",
+        RescueArguments,
+        lambda call, asked: call.project.prepare_rescue(**call.within(asked), folder=call.root, progress=call.progress),
+        "writes", idempotent=True,
     ),
     Tool(
         "import_traffic", "Bring logged traffic in",
@@ -81,16 +72,9 @@ TOOLS = (
         ImportArguments, _import, "writes", idempotent=True,
     ),
     Tool(
-        "check_dataset", "What a dataset would hold",
-        "What building a dataset would find and do: personal data, repeats, leaks, doubtful labels. "
-        "Keeps nothing.",
-        NoArguments, lambda call, asked: call.project.check_dataset(progress=call.progress),
-    ),
-    Tool(
-        "build_dataset", "Build the dataset",
-        "Makes an immutable dataset of the traces: personal data replaced, repeats gone, nothing held"
-        " out is also taught.",
-        NoArguments, lambda call, asked: call.project.build_dataset(progress=call.progress),
-            "writes", idempotent=True,
+        "make", "Build the dataset, or back the store up",
+        "dataset: an immutable one of the traces, personal data replaced, repeats gone, nothing held out also taught. "
+        "backup: a copy of the store in the project's state folder.",
+        MakeArguments, MAKE.call, "writes",
     ),
 )  # fmt: skip

@@ -23,14 +23,16 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.evaluation import Task
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import MethodName, candidate_label
+from freehold.types.method import METHOD_KINDS, MethodName, candidate_label
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
+from freehold.types.ruling import Lineage
 from freehold.types.training import TrainingResult
 from freehold.wire.base_url import stem
 from freehold.workflows.journey.steps import Steps
+from freehold.workflows.license.rule import lineage_of
 from freehold.workflows.project import Project
 from freehold.workflows.serve.plan import ServeRequest, names_its_models, of_config
 
@@ -135,6 +137,14 @@ def engine_of(config: ProjectConfig) -> EngineKind:
 def fetches(candidate: Candidate, config: ProjectConfig) -> bool:
     """Whether a candidate's weights are fetched and served here; otherwise an engine is asked for it by name."""
     return candidate.endpoint is None and not names_its_models(candidate.model, engine_of(config).name)
+
+
+def lineage_behind(candidate: Candidate, dataset: Dataset) -> Lineage | None:
+    """What it would be made of; None where it learns from nothing and is shown nothing."""
+    kind = METHOD_KINDS[candidate.method]
+    if not (kind.trains or kind.shows_answers):
+        return None
+    return lineage_of(candidate.model, dataset, shown=kind.shows_answers)
 
 
 def endpoint_of(config: ProjectConfig, name: str) -> EndpointConfig:
