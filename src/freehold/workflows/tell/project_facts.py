@@ -41,7 +41,7 @@ from freehold.workflows.watch import watch
 BUSY_MS = 1000
 """How long a store that another process writes is waited for: who asks where they are does not want to wait."""
 
-QUICKLY_PRICED = 2_000
+QUICKLY_PRICED = 500
 """Traces whose price is known in a fraction of a second."""
 
 MADE: tuple[type[StoredRecord], ...] = (Adapter, WholeModel, EncoderModel)
