@@ -72,13 +72,14 @@ def fit(
     machine: str | None = None,
     quantization: str | None = None,
     kv_type: str = "f16",
-    engine: Literal["llamacpp", "vllm"] = "llamacpp",
+    engine: Literal["llamacpp", "vllm"] | None = None,
     train: Literal["lora", "qlora", "full"] | None = None,
 ) -> Fit:
     """Does a model fit a machine, part by part?
 
     `model` is a catalog id or a path; `machine` words like ``"2x L4"`` or a file
-    (default: this one). `context_tokens` is 4096 unless said. With `train` the memory of a training run is counted.
+    (default: this one). `context_tokens` is 4096 unless said; engine and quantization are those that `assess` takes.
+    With `train` the memory of a training run is counted.
     Raises `UnknownModelError`, `InputError`.
     """
     from freehold.settings import load
@@ -86,6 +87,7 @@ def fit(
     from freehold.types.machine import Workload
     from freehold.workflows.fit.fit import ServingOptions, fit_model
     from freehold.workflows.fit.machine import find_machine
+    from freehold.workflows.fit.placing import form_of
     from freehold.workflows.fit.training import SampleLengths, training_fit
 
     settings = load()
@@ -96,12 +98,14 @@ def fit(
             model, config=config, lengths=SampleLengths(context_tokens), settings=settings, machine=found
         )
     tokens = 4096 if context_tokens is None else context_tokens
+    workload = Workload(context_tokens=tokens, concurrency=concurrency)
+    form = form_of(model, workload, found, settings, (engine, quantization))
     return fit_model(
         model,
-        workload=Workload(context_tokens=tokens, concurrency=concurrency),
+        workload=workload,
         settings=settings,
         machine=found,
-        options=ServingOptions(quantization, kv_type, engine),
+        options=ServingOptions(form.quantization, kv_type, form.engine),
     )
 
 

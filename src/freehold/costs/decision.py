@@ -6,7 +6,18 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from freehold.types.cost import Advice, Bill, Cost, Ending, Range, SelfHost, Traffic
+
+
+def part_of(bill: Bill, share: Decimal) -> Bill:
+    """The bill where only a share of the requests is sent: a month's, and one request's on average."""
+    month, request = (
+        Range(low=one.low * share, high=one.high * share)
+        for one in (bill.usd_per_month, bill.usd_per_request)
+    )
+    return msgspec.structs.replace(bill, usd_per_month=month, usd_per_request=request)
 
 
 def advice(bill: Bill, hosted: SelfHost) -> Advice:
@@ -72,12 +83,20 @@ def today_and_after(bill: Bill, after: After, today: date) -> str:
 
 
 def sentence(
-    traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found: Advice, copy: HostedCopy | None = None
+    traffic: Traffic,
+    bill: Bill,
+    hosted: SelfHost,
+    meet: Range,
+    found: Advice,
+    copy: HostedCopy | None = None,
+    fallback: Range | None = None,
 ) -> str:
     """The advice in one or two sentences, with the cheapest hosted copy of the same model where there is one. `bill` is
-    that of the model that would be stayed with."""
+    that of the model that would be stayed with, `fallback` what holding costs with it for the rest."""
     paid, held = money(bill.usd_per_month), money(hosted.usd_per_month)
-    held = f"holding {hosted.model} on {hosted.machine} costs {held}"
+    held = f"holding {named(hosted)} costs {held}"
+    if fallback is not None:
+        held += f", with {bill.model} for the rest {money(fallback)}"
     both = f"{bill.model} costs {paid} a month for this traffic, {held}"
     other = _copy(bill, hosted, copy)
     if found == "leave":
@@ -95,6 +114,12 @@ def sentence(
         )
         return f"Stay on the API as far as money goes: {both}.{tail}{other}"
     return f"Not decidable by cost: {both}; the ranges overlap. Measure the speed or fix the machine's price.{other}"
+
+
+def named(hosted: SelfHost) -> str:
+    """The model, in which form, and where."""
+    form = f" as {hosted.served_as}" if hosted.served_as else ""
+    return f"{hosted.model}{form} on {hosted.machine}"
 
 
 def _copy(bill: Bill, hosted: SelfHost, copy: HostedCopy | None) -> str:
@@ -129,25 +154,30 @@ def decide(
     hosted: SelfHost,
     *,
     after: After = NO_END,
+    rest: Decimal = Decimal(0),
     sensitivity: tuple[tuple[str, Advice], ...] = (),
     hosted_open: tuple[tuple[str, Decimal], ...] = (),
-    made_from: tuple[str, ...] = (),
-    version: str = "",
 ) -> Cost:
-    """Join bill and self-hosting. The id is left empty; the workflow sets it.
+    """Join bill and self-hosting. Its id and what it was made from are left empty; the workflow sets them.
 
-    Of a rented model that ends, what is named in its place is weighed; where that has no known price, nothing can be
-    stayed with.
+    `rest` is the share of the requests that the rented model goes on answering: holding spares the others' bill. Of a
+    rented model that ends, what is named in its place is weighed; where that has no known price, nothing can be stayed
+    with.
     """
     stay = after.replacement or bill
-    found = advice(stay, hosted)
-    meet = break_even(stay, hosted)
-    said = sentence(traffic, stay, hosted, meet, found, hosted_open[0] if hosted_open else None)
+    spared, kept = part_of(stay, 1 - rest), part_of(stay, rest).usd_per_month
+    found = advice(spared, hosted)
+    meet = break_even(spared, hosted)
+    fallback = None
+    if rest and (after.ending is None or after.replacement is not None):
+        held = hosted.usd_per_month
+        fallback = Range(low=held.low + kept.low, high=held.high + kept.high)
+    said = sentence(traffic, stay, hosted, meet, found, hosted_open[0] if hosted_open else None, fallback)
     if after.ending is not None:
         head = today_and_after(bill, after, datetime.now(UTC).date())
         if after.replacement is None:
             found = "leave" if found == "leave" else "undecided"
-            said = f"Holding {hosted.model} on {hosted.machine} costs {money(hosted.usd_per_month)} a month."
+            said = f"Holding {named(hosted)} costs {money(hosted.usd_per_month)} a month."
         said = f"{head} {said}"
     reasons = [f"bill: {bill.basis}", *([] if stay is bill else [f"replacement: {stay.basis}"])]
     reasons += [f"holding: {hosted.basis}", f"traffic: {traffic.how}"]
@@ -182,6 +212,7 @@ def decide(
         traffic=traffic,
         bill=bill,
         self_host=hosted,
+        with_fallback=fallback,
         break_even_requests_per_month=meet,
         advice=found,
         ending=after.ending,
@@ -190,6 +221,4 @@ def decide(
         reasons=tuple(reasons),
         sensitivity=sensitivity,
         hosted_open=hosted_open,
-        made_from=made_from,
-        version=version,
     )

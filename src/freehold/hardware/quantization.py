@@ -130,10 +130,15 @@ def known(quantization: str) -> str:
     """The recipe's usual spelling. Raises `UsageError` for one nothing here knows."""
     name = quantization.upper().replace("-", "_")
     name = OTHER_NAMES.get(name, name)
-    bare = name.removesuffix(FIRST_YEAR)
-    if bare not in BASE_TYPES and bare not in LARGE_HEADS:
+    if not is_known(name):
         raise UsageError(f"quantization {quantization} is not known", hint=f"known: {', '.join(BASE_TYPES)}")
     return name
+
+
+def is_known(name: str) -> bool:
+    """Whether a recipe is known by its usual spelling."""
+    bare = name.removesuffix(FIRST_YEAR)
+    return bare in BASE_TYPES or bare in LARGE_HEADS
 
 
 def row_bytes(type_name: str, values: int) -> int:

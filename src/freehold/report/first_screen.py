@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from freehold.costs.decision import money
 from freehold.report import words
 from freehold.report.selection_rows import SelectionPictureRow, proof_rows, selection_rows
-from freehold.types.cost import Range
 from freehold.types.evaluation import SliceResult
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
@@ -104,16 +102,13 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
             cost.advice
         ]
         tone: Tone = "promote" if cost.advice == "leave" else "hold"
-        rented, held = cost.bill.usd_per_month, cost.self_host.usd_per_month
-        detail = f"a month: rented {money(rented)}"
+        detail = f"a month: rented {money(cost.bill.usd_per_month)}"
         if cost.replacement is not None:
-            rented = cost.replacement.usd_per_month
-            detail += f", {cost.replacement.model} in its place {money(rented)}"
-        detail += f", held {money(held)}"
-        if lead is not None and lead.is_mixture and lead.mixture is not None:
-            rest = Decimal(str(1 - (lead.mixture.share or 0.0)))
-            both = Range(low=held.low + rest * rented.low, high=held.high + rest * rented.high)
-            detail += f", held with it for the rest {money(both)}"
+            named = cost.replacement
+            detail += f", {named.model} in its place {money(named.usd_per_month)}"
+        detail += f", held {money(cost.self_host.usd_per_month)}"
+        if cost.with_fallback is not None:
+            detail += f", held with it for the rest {money(cost.with_fallback)}"
         return Tile(question, answer, detail, tone, (cost.id,))
     today = "" if standing is None or standing.rented is None else f". {standing.rented}"
     mixture = None if lead is None else lead.mixture

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from freehold.report import first_screen, words
-from freehold.report.page import lead_of, records_of
+from freehold.report.page import records_of
 from freehold.types.evaluation import Comparison, PairedResult
 from freehold.types.report import CandidateReport, Report
 from freehold.verdict.reasons import REASONS
@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$@:-])")
 
 def render_markdown(report: Report) -> str:
     """The report in Markdown (CommonMark with tables)."""
-    lead = lead_of(report)
+    lead = report.lead
     lines = [f"# {inert(report.app)}: {words.headline(lead) if lead else 'no candidate was tried'}", ""]
     if lead is not None:
         lines += [f"**{inert(first_screen.one_sentence(report, lead))}**", ""]

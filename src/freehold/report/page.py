@@ -15,7 +15,7 @@ from freehold.report import selection_rows as choosing
 from freehold.report.mixture_parts import risk_over_share
 from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import duty_id
-from freehold.types.verdict import SEVERITY, Reason, Verdict
+from freehold.types.verdict import Reason, Verdict
 from freehold.visible import visible
 
 KINDS = (
@@ -36,7 +36,7 @@ KINDS = (
 def render(report: Report) -> str:
     """The report as one self-contained HTML page. Everything that comes from models or people is escaped, and what
     hides or turns letters in it is made visible."""
-    lead = lead_of(report)
+    lead = report.lead
     return _template().render(
         report=report,
         standing=report.standing,
@@ -59,15 +59,6 @@ def render(report: Report) -> str:
         risk_picture=lambda mixture, curve: markupsafe.Markup(risk_over_share(mixture, curve)),
         ids_of=lambda candidate: [record.id for _, record in records_of(candidate)] or [report.id],
         records=_records(report),
-    )
-
-
-def lead_of(report: Report) -> CandidateReport | None:
-    """The candidate the headline speaks of: the chosen one; else promoted before held, rejected and stopped ones."""
-    return report.chosen or min(
-        report.candidates,
-        key=lambda c: SEVERITY[c.verdict.outcome] if c.verdict is not None else 3,
-        default=None,
     )
 
 

@@ -35,6 +35,17 @@ class Ending(Record, frozen=True, kw_only=True):
         named = f"; its maker names {self.replacement} in its place" if self.replacement else ""
         return f"{self.model} {when}{named}"
 
+    @property
+    def of_fallback(self) -> str:
+        """What a promotion that leaves a part to this model has to know: the day, what answers that part then, and the
+        ways out."""
+        named = "" if self.replacement is None else f" such as {self.replacement},"
+        return (
+            f"{self.model} answers the rest until {self.shutdown}; after that those requests fail, unless [incumbent] "
+            f"names another model,{named} of which nothing is proven, or a larger model of your own takes them "
+            "([defer] upper)."
+        )
+
 
 class Traffic(Record, frozen=True, kw_only=True):
     """What an application asks of a model in a month.
@@ -84,6 +95,8 @@ class SelfHost(Record, frozen=True, kw_only=True):
     """What holding a model costs a month: `machines` of them, sized for the peak."""
 
     model: str
+    served_as: str = ""
+    """Quantization and engine."""
     machine: str
     machines: tuple[int, int]
     usd_per_month: Range
@@ -109,6 +122,9 @@ class Cost(Record, frozen=True, kw_only=True):
     replacement: Bill | None = None
     """What the model named in its place costs for the same traffic: what staying costs then."""
     self_host: SelfHost
+    with_fallback: Range | None = None
+    """What a month costs where the rented model, or the one named in its place, answers what was not promoted; None: it
+    answers nothing, or its price is not known."""
     break_even_requests_per_month: Range
     advice: Advice
     sentence: str

@@ -81,7 +81,8 @@ class VerdictFacts(Record, frozen=True, kw_only=True):
     """As it is served."""
     model: str
     """The model it was made of, by its name in the catalog."""
-    in_part: bool
+    fallback: str | None
+    """Who answers what it is not sure of, where a mixture was promoted."""
     codes: tuple[str, ...]
     texts: tuple[str, ...]
     conditions: int
@@ -125,6 +126,8 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     can_ask_incumbent: bool = False
     ending: Ending | None = None
     """The incumbent's."""
+    rented: str | None = None
+    """What the incumbent costs, when it ends and what its replacement would cost; None: not looked up, or not known."""
     traces: int = 0
     traces_until: datetime | None = None
     dataset_id: str | None = None
@@ -159,6 +162,14 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
         return None if self.ending is None else (self.ending.shutdown - self.at.date()).days
 
     @property
+    def of_fallback(self) -> str | None:
+        """What is to be known of the incumbent that answers a part of what was promoted, where it ends."""
+        back = self.rollout is not None and self.rollout.state == "rolled_back"
+        if self.ending is None or self.verdict is None or self.verdict.fallback != self.incumbent or back:
+            return None
+        return self.ending.of_fallback
+
+    @property
     def stale(self) -> tuple[EvidenceAge, ...]:
         """The evidence that no longer holds."""
         return tuple(one for one in self.evidence if one.stale)
@@ -177,6 +188,8 @@ class JourneyState(Record, frozen=True, kw_only=True):
     incumbent: str | None
     retires: date | None
     days_left: int | None
+    rented: str | None = None
+    """As in `ProjectFacts`; where the end is near, the first of the warnings as well."""
     evidence: tuple[EvidenceAge, ...] = ()
     warnings: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()

@@ -179,7 +179,3 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
         return (
             f"That the mixture stays within {points} of the incumbent was not proven on the held-out samples."
         )
-
-    def days_left(self, today: date) -> int | None:
-        """Days until the incumbent is shut down; None where no date is known."""
-        return None if self.incumbent_until is None else (self.incumbent_until - today).days

@@ -22,7 +22,7 @@ from freehold.types.ruling import Ruling
 from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult
 from freehold.types.standing import Regressions, Standing
 from freehold.types.training import TrainingResult
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import SEVERITY, Verdict
 
 
 class CandidateReport(Record, frozen=True, kw_only=True):
@@ -83,6 +83,12 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     def is_mixture(self) -> bool:
         """Whether the incumbent, or a larger model, answers a part where this is promoted."""
         return self.mixture is not None and self.mixture.is_proven
+
+    @property
+    def rest(self) -> float:
+        """Share of the requests that the incumbent goes on answering where this is promoted."""
+        mixture = self.mixture if self.is_mixture else None
+        return 0.0 if mixture is None or mixture.upper is not None else 1 - (mixture.share or 0.0)
 
     @property
     def score(self) -> float | None:
@@ -148,3 +154,12 @@ class Report(StoredRecord, frozen=True, kw_only=True):
         if self.choice is None:
             return None
         return next((one for one in self.candidates if one.label == self.choice.chosen), None)
+
+    @property
+    def lead(self) -> CandidateReport | None:
+        """The candidate that the report is about: the chosen one; else promoted before held, rejected and stopped."""
+        return self.chosen or min(
+            self.candidates,
+            key=lambda one: SEVERITY[one.verdict.outcome] if one.verdict is not None else 3,
+            default=None,
+        )

@@ -25,6 +25,8 @@ class Standing(Record, frozen=True, kw_only=True):
     evidence: tuple[EvidenceAge, ...] = ()
     retires: date | None = None
     days_left: int | None = None
+    of_fallback: str | None = None
+    """Where the incumbent answers a part of what was promoted and ends: the day, and what answers that part then."""
     valid_until: date | None = None
     valid_why: str = ""
     invalid: tuple[str, ...] = ()

@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
+from tests.report import sample_mixture
+from tests.report import sample_report as sample
 
 from freehold.cli.main import cli
 from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.endpoint import ServePlan
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose.cost import (
     LOOKED_UP,
@@ -150,9 +151,12 @@ OSS = ["openai/gpt-oss-120b", "--incumbent", "gpt-5.4", "--machine", "2x H100 SX
 def test_requests_at_once_are_chosen_from_memory_and_time_and_are_in_the_list_of_what_would_change(project):
     found = json.loads(run(*OSS, "--json").stdout)
     assert found["advice"] == "leave"
-    # Published by GPUStack's lab for this model on 2x H100 with vLLM: 34,000 tokens a second: a machine or few.
-    assert found["self_host"]["machines"] == [1, 3]
+    # Published by GPUStack's lab for this model on 2x H100 with vLLM: 34,000 tokens a second, which at 60 % in an hour
+    # four times as busy are 3.9 million such requests a month: two machines.
+    assert found["self_host"]["machines"] == [2, 3]
     assert found["self_host"]["concurrency"] > 100
+    assert "the most that fit in its memory" in found["self_host"]["basis"]
+    found = json.loads(run(*OSS, "--quant", "MXFP4_MOE", "--json").stdout)
     assert "the most that are answered within 30 s each" in found["self_host"]["basis"]
     others = [what for what, _ in found["sensitivity"] if "at once" in what]
     assert len(others) == 2 and others[0].startswith("answers within 15 s (")
@@ -205,7 +209,7 @@ def test_amounts_that_make_no_sense_are_refused(project, arguments, says):
     assert says in result.output + str(result.exception)
 
 
-def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_writes(project):
+def test_where_no_model_is_named_that_of_the_report_is_meant_else_the_first_that_writes(project):
     writer, reader = "HuggingFaceTB/SmolLM2-135M-Instruct", "sentence-transformers/all-MiniLM-L6-v2"
     (project / "freehold.toml").write_text(
         '[app]\nname = "shop"\n'
@@ -214,10 +218,23 @@ def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_wri
     asked = [*STATED, "--incumbent", "gpt-5.4", "--usd-per-hour", "1", "--json"]
     assert json.loads(run(*asked).stdout)["self_host"]["model"] == writer
     with open_store(open_project().store_url) as store:
-        store.put(ServePlan(engine="encoder", model=f"{reader}:shop", context_tokens=512, parallel=1))
+        one = sample.candidate(model=reader, method="encoder", weights=None, mixture=sample_mixture.mixture())
+        store.put(sample.report(one))
     second = run(*asked)
     assert second.exit_code == 0, (second.exception, second.output)
-    assert json.loads(second.stdout)["self_host"]["model"] == reader
+    found = json.loads(second.stdout)
+    assert found["self_host"]["model"] == reader
+    # What the incumbent goes on answering is paid on top, and leaving spares the rest of its bill alone.
+    rest = 1 - sample_mixture.mixture().share
+    alone, both, paid = (found[name] for name in ("self_host", "with_fallback", "bill"))
+    for end in ("low", "high"):
+        added = float(both[end]) - float(alone["usd_per_month"][end])
+        assert added == pytest.approx(rest * float(paid["usd_per_month"][end]))
+    machine = float(alone["usd_per_machine_month"]["low"])
+    meet = machine / ((1 - rest) * float(paid["usd_per_request"]["low"]))
+    assert float(found["break_even_requests_per_month"]["low"]) == pytest.approx(meet)
+    assert ", with gpt-5.4 for the rest $" in found["sentence"]
+    assert json.loads(run(writer, *asked).stdout)["with_fallback"] is None
 
 
 def test_where_the_rented_model_ends_its_replacement_is_weighed_and_what_is_known_is_told():

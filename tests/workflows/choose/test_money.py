@@ -57,7 +57,7 @@ def test_assess_has_a_money_column_and_a_sentence(project, monkeypatch):
 
 def test_assess_says_what_is_missing_for_money(project):
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
-    assert "not decidable by cost: no [incumbent]" in result.stdout
+    assert "not decidable by cost: no incumbent is named" in result.stdout
     (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "no traffic to price" in result.stdout

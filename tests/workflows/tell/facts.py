@@ -21,7 +21,7 @@ MEASURED = {**FROZEN, "trained": 1, "evaluations": 1, "compared": True}
 def verdict(outcome="promote", **changed):
     return VerdictFacts(
         **{
-            "id": "8" * 32, "outcome": outcome, "candidate": "base:helpdesk", "model": "pub/base", "in_part": False,
+            "id": "8" * 32, "outcome": outcome, "candidate": "base:helpdesk", "model": "pub/base", "fallback": None,
             "codes": (), "texts": (), "conditions": 0, "n": 246, "at": AT, **changed,
         }
     )  # fmt: skip
@@ -47,7 +47,7 @@ STAGES = {
     "frozen": FROZEN,
     "measured": MEASURED,
     "promote": PROMOTED_BY_VERDICT,
-    "promote_in_part": {**PROMOTED_BY_VERDICT, "verdict": verdict(in_part=True)},
+    "promote_in_part": {**PROMOTED_BY_VERDICT, "verdict": verdict(fallback="rented-1")},
     "hold": {
         **MEASURED,
         "verdict": verdict("hold", codes=("interval_spans_margin",), texts=("…",), needed_n=1400),

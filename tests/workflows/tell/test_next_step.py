@@ -74,6 +74,20 @@ ENDS = ends(SOON)
 NAMED = "; its maker names rented-2 in its place."
 
 
+def test_a_promotion_whose_fallback_ends_says_the_day_and_what_comes_then():
+    late = ends(SOON + timedelta(days=365))
+    promoted = {"verdict": verdict(fallback="rented-1"), "ending": late}
+    for stage in ("promote_in_part", "promoted", "canary"):
+        (line,) = [one for one in state(stage, **promoted).warnings if "the rest" in one]
+        assert (
+            line.startswith(f"rented-1 answers the rest until {late.shutdown}; after that")
+            and "rented-2" in line
+        )
+    assert not state("rolled_back", **promoted).warnings
+    assert not state("promote", ending=late).warnings
+    assert not state("promote_in_part", **promoted | {"verdict": verdict(fallback="own-70b")}).warnings
+
+
 def test_an_incumbent_that_ends_soon_is_asked_first():
     assert state("built", ending=ENDS).next.command == "freehold freeze"
     assert "2026-12-20" in state("built", ending=ENDS).next.why

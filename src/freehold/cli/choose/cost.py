@@ -43,15 +43,15 @@ def command(config_path: Path | None, as_json: bool, **asked: Any) -> None:
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
           --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120
     """
-    from freehold.workflows.choose.cost import Hosting, MachinePrice, priced_incumbent, weigh
-    from freehold.workflows.choose.traffic import StatedTraffic
+    from freehold.workflows.choose.cost import Hosting, MachinePrice, weigh
+    from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
     from freehold.workflows.project import open_project
 
     project = open_project(config_path, looks=True)
     price = MachinePrice(asked["usd_per_hour"], asked["purchase_usd"], asked["watts"], asked["usd_per_kwh"])
     hosting = Hosting(asked["model"], asked["quantization"], asked["machine"], price)
     stated = StatedTraffic(asked["requests_per_month"], asked["prompt_tokens"], asked["completion_tokens"])
-    priced = priced_incumbent(project, asked["incumbent"], stated)
+    priced = price_traffic(project, asked["incumbent"], stated)
     try:
         found = weigh(project, priced, hosting)
     except UsageError:

@@ -33,7 +33,8 @@ BAR_WIDTH = 40
 @click.option(
     "--quant",
     "quantization",
-    help="Quantization, for example Q4_K_M (default with vllm: as the makers publish the weights).",
+    help="Quantization, for example Q4_K_M (default: as is here, else the largest that fits; with --engine vllm, "
+    "as the makers publish the weights).",
 )
 @click.option(
     "--kv-type",
@@ -49,9 +50,7 @@ BAR_WIDTH = 40
 @click.option(
     "--engine",
     type=click.Choice(["llamacpp", "vllm"]),
-    default="llamacpp",
-    show_default=True,
-    help="Whose overhead to count.",
+    help="What serves it (default: vllm on a GPU server, else llamacpp, as freehold assess takes it).",
 )
 @click.option(
     "--train", "method", type=click.Choice(["lora", "qlora", "full"]), help="Fit training, not serving."
@@ -64,7 +63,7 @@ def command(  # click passes each option
     quantization: str | None,
     kv_type: str,
     machine_spec: str | None,
-    engine: Literal["llamacpp", "vllm"],
+    engine: Literal["llamacpp", "vllm"] | None,
     method: Literal["lora", "qlora", "full"] | None,
     as_json: bool,
 ) -> None:
@@ -91,23 +90,26 @@ def command(  # click passes each option
     from freehold.types.machine import Workload
     from freehold.workflows.fit.fit import ServingOptions, fit_model
     from freehold.workflows.fit.machine import find_machine
+    from freehold.workflows.fit.placing import form_of
     from freehold.workflows.fit.training import SampleLengths, training_fit
 
-    if method is not None and engine != "llamacpp":
+    if method is not None and engine is not None:
         raise UsageError("--engine is of serving, --train counts a training run: ask one by one")
     settings = load()
     machine = find_machine(machine_spec, settings, measure=method is None)
     project = _project()
     if method is None:
+        workload = Workload(context_tokens=4096 if context is None else context, concurrency=concurrency)
+        form = form_of(model, workload, machine, settings, (engine, quantization))
         found = fit_model(
             model,
-            workload=Workload(context_tokens=4096 if context is None else context, concurrency=concurrency),
+            workload=workload,
             settings=settings,
             machine=machine,
-            options=ServingOptions(quantization, kv_type, engine),
-            speeds=_measured(project) if machine_spec is None and engine == "llamacpp" else (),
+            options=ServingOptions(form.quantization, kv_type, form.engine),
+            speeds=_measured(project) if machine_spec is None and form.engine == "llamacpp" else (),
         )
-        found = _with_unmet_calls(found, project, model, engine)
+        found = _with_unmet_calls(found, project, model, form.engine)
     else:
         found = training_fit(
             model,
@@ -162,7 +164,11 @@ def _with_unmet_calls(
 
 def show(found: Fit) -> None:
     """The memory picture: a bar a part, then the answer with its reasons."""
-    doing = f" trained ({found.training})" if found.training else f" {found.quantization}"
+    from freehold.workflows.fit.placing import served_as
+
+    doing = f" trained ({found.training})"
+    if not found.training:
+        doing = f" as {served_as(found.quantization, found.engine)}"
     echo(f"{found.model}{doing} on {found.machine}")
     scale = max(found.total_bytes, found.available_bytes, 1)
     for part in found.parts:

@@ -106,9 +106,6 @@ def _init_tasks(wanted: DraftRequest, task: str | None, *, every: bool, as_json:
 
 
 def _show(drafted: Draft) -> None:
-    from freehold.catalog.retirements import ending_of
-    from freehold.workflows.project import now
-
     for seen in drafted.seen:
         count = f"{seen.records:,} records" + ("" if seen.whole else " looked at, there are more")
         echo(f"{seen.file}: {seen.format}, {count}, {seen.rejected:,} rejected")
@@ -121,9 +118,8 @@ def _show(drafted: Draft) -> None:
         echo(f"  model   {drafted.incumbent or 'not named in the files'}")
         echo(f"  scorer  {drafted.scorer}: {drafted.scorer_why}" if drafted.scorer else "  scorer  not known")
     echo(click.style(f"\nwritten: {drafted.path}", bold=True))
-    ending = None if drafted.incumbent is None else ending_of(drafted.incumbent)
-    if ending is not None:
-        echo(hanging(f"{ending.text(now().date())}.", ""))
+    if drafted.rented is not None:
+        echo(hanging(drafted.rented, ""))
     echo("Still up to you:")
     for line in drafted.open:
         echo(hanging(line, "  · "))

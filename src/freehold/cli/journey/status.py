@@ -53,6 +53,8 @@ def show_state(state: JourneyState) -> None:
     leaves = "" if state.incumbent is None else f", which leaves {state.incumbent}"
     echo(f"{name}{leaves}")
     echo(hanging(state.sentence, "where  "))
+    if state.rented is not None and state.rented not in state.warnings:
+        echo(hanging(state.rented, "money  "))
     for line in state.warnings:
         if not any(one.startswith(line) for one in state.incidents):
             echo(hanging(line, "note   "))

@@ -29,9 +29,8 @@ from freehold.types.ruling import Ruling
 from freehold.types.units import GIB, gib
 from freehold.types.verdict import Verdict
 from freehold.workflows.choose.money import with_costs
-from freehold.workflows.choose.needs import SEEN_TRACES, is_doubtful, known_task, needs_of, speed_reasons
+from freehold.workflows.choose.needs import is_doubtful, needs_in, speed_reasons
 from freehold.workflows.choose.needs import seconds as seconds_of
-from freehold.workflows.choose.placing import Placed, place, trained
 from freehold.workflows.choose.ranking import (
     MOST_SECONDS,
     RANKED_BY,
@@ -43,6 +42,7 @@ from freehold.workflows.choose.ranking import (
 )
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
+from freehold.workflows.fit.placing import Placed, place, trained
 from freehold.workflows.fit.speeds import all_measured, narrowed
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
@@ -81,7 +81,7 @@ def assess(
     its reason. Nothing is downloaded. Raises `UnknownModelError` for an id in `models` that is not in the catalog.
     """
     machine = find_machine(machine_spec, project.settings, measure=machine_spec is None)
-    needs = _needs(project, stated)
+    needs = needs_in(project, stated)
     asked = _Asked(
         project=project,
         machine=machine,
@@ -127,27 +127,6 @@ def _assumptions(needs: Needs) -> Iterator[str]:
     yield "quantizations below four bits are left out: measure them first"
 
 
-def _needs(project: Project, stated: Needs | None) -> Needs:
-    with open_store(project.reading_url) as store:
-        traces = list(store.latest_traces(SEEN_TRACES))
-    needs = needs_of(traces)
-    if stated is not None:
-        needs = msgspec.structs.replace(
-            needs,
-            tools=needs.tools or stated.tools,
-            json_schema=needs.json_schema or stated.json_schema,
-            vision=needs.vision or stated.vision,
-            languages=stated.languages or needs.languages,
-            context_tokens=max(needs.context_tokens if needs.traces else 0, stated.context_tokens)
-            or Needs().context_tokens,
-            concurrency=max(needs.concurrency, stated.concurrency),
-        )
-    task = known_task(project.config, traces, stated.task if stated is not None else None)
-    how = needs.how if task.how is None else (f"task: {task.how}", *needs.how)
-    calls = task.kind in ("tools", "agent")
-    return msgspec.structs.replace(needs, task=task.kind, tools=needs.tools or calls, how=how)
-
-
 def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
     """Measured speeds on this machine by model, the newest each."""
     return {one.model.lower(): one for one in all_measured(project) if one.machine == machine.name}
@@ -155,10 +134,7 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
 
 def _scores(project: Project) -> dict[str, MeasuredHere]:
     with open_store(project.reading_url) as store:
-        verdicts = [one for one in store.records(Verdict) if one.mixture_id is not None]
-        mixtures = {one.id: one for one in store.records(Mixture)} if verdicts else {}
-        promoted = {part: mixtures[one.mixture_id or ""] for one in verdicts for part in one.made_from}
-        return measured_of(store.records(Comparison), promoted)
+        return measured_of(store.records(Comparison), store.records(Verdict), store.records(Mixture))
 
 
 def _row(

@@ -16,18 +16,21 @@ from freehold.costs import decision, prices
 from freehold.costs.prices import TokenPrice
 from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.errors import UsageError
+from freehold.hardware.memory import Engine
 from freehold.hardware.speed import estimate
 from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.types.cost import Advice, Bill, Cost, Range, SelfHost, Traffic
-from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.record import content_id
+from freehold.types.report import CandidateReport, Report
 from freehold.types.trace import Usage
+from freehold.workflows.choose.needs import needs_in
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
-from freehold.workflows.fit.fit import fit_sized
+from freehold.workflows.fit.fit import fit_sized, served_by
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.sizes import SizedModel, size_model
+from freehold.workflows.fit.placing import form_of, served_as, sized_in
+from freehold.workflows.fit.sizes import SizedModel
 from freehold.workflows.fit.speeds import measured
 from freehold.workflows.project import Project
 
@@ -46,13 +49,18 @@ class Batch(NamedTuple):
 class MachineSpeeds:
     """The speeds of one model on one machine, by requests at once, for requests like those of `traffic`."""
 
-    def __init__(self, sized: SizedModel, traffic: Traffic, machine: Machine, settings: Settings) -> None:
+    def __init__(
+        self, sized: SizedModel, traffic: Traffic, machine: Machine, settings: Settings, engine: Engine
+    ) -> None:
         self._sized, self._machine, self._traffic = sized, machine, traffic
         self._build = engine_build(settings)
         self.context_tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
         one = Workload(context_tokens=self.context_tokens, concurrency=1)
         self.most = (
-            fit_sized(sized, workload=one, machine=machine, settings=settings).largest_concurrency or 1
+            fit_sized(
+                sized, workload=one, machine=machine, settings=settings, options=served_by(engine)
+            ).largest_concurrency
+            or 1
         )
 
     def at(self, concurrency: int) -> Speed:
@@ -119,13 +127,21 @@ REST_OF_A_MACHINE = 1.5
 
 
 class Hosting(NamedTuple):
-    """What would be held: a model (None: the first candidate) on a machine (None: this one) at a price. It answers as
-    many requests at once as fit in its memory and are answered within `ANSWER_SECONDS`."""
+    """What would be held: a model (None: that of the last report, else the first candidate) on a machine (None: this
+    one) at a price. It answers as many requests at once as fit in its memory and are answered within
+    `ANSWER_SECONDS`."""
 
     model: str | None = None
     quantization: str | None = None
     machine: str | None = None
     price: MachinePrice = LOOKED_UP
+    rest: float | None = None
+    """Share of the requests that the incumbent goes on answering (None: of the last report's model as that has it)."""
+
+    def of(self, lead: CandidateReport) -> Hosting:
+        """The same for what a report is about."""
+        held = self.quantization or (None if lead.weights is None else lead.weights.quantization)
+        return self._replace(model=lead.model, quantization=held, rest=lead.rest)
 
 
 class _HostedModel(NamedTuple):
@@ -133,6 +149,7 @@ class _HostedModel(NamedTuple):
     batch is the one it was measured with."""
 
     model: str
+    served_as: str
     machine: str
     speed: Speed
     price: PricedMachine
@@ -143,6 +160,7 @@ class _HostedModel(NamedTuple):
         found = self_host(self.model, self.machine, traffic, self.speed, self.price.price, **changes)
         return msgspec.structs.replace(
             found,
+            served_as=self.served_as,
             basis=f"{found.basis} ({self.why})",
             prices_of=None if self.price.newest is None else self.price.newest.isoformat(),
             notes=self.price.notes,
@@ -162,35 +180,24 @@ def cost(
     Traffic is taken from the project's traces unless it is stated. Raises `UsageError` for what is not known
     and may not be guessed: no traffic, no price of the incumbent, no price or speed of the machine.
     """
-    return weigh(project, priced_incumbent(project, incumbent, stated, flat), hosting)
-
-
-def priced_incumbent(
-    project: Project,
-    incumbent: str | None = None,
-    stated: StatedTraffic = NOTHING_STATED,
-    flat: TokenPrice | None = None,
-) -> PricedTraffic:
-    """The half of `cost` that needs no machine. Raises `UsageError` without traffic, an incumbent or its price."""
-    paid = incumbent or (project.config.incumbent.model if project.config.incumbent else None)
-    if paid is None:
-        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
-    return price_traffic(project, paid, stated, flat)
+    return weigh(project, price_traffic(project, incumbent, stated, flat), hosting)
 
 
 def weigh(project: Project, priced: PricedTraffic, hosting: Hosting) -> Cost:
-    """The other half. Raises `UsageError` without a price or speed of the machine."""
+    """The half of `cost` that needs a machine. Raises `UsageError` without a price or speed of it."""
+    hosting = _meant(project, hosting)
+    rest = Decimal(str(hosting.rest or 0))
     held = _held(project, hosting, priced.traffic)
     made = decision.decide(
         priced.traffic,
         priced.bill,
         held.cost(priced.traffic),
         after=priced.after,
-        sensitivity=_sensitivity(priced, held),
+        rest=rest,
+        sensitivity=_sensitivity(priced, held, rest),
         hosted_open=_hosted(held.model, priced.traffic),
-        made_from=priced.made_from,
-        version=__version__,
     )
+    made = msgspec.structs.replace(made, made_from=priced.made_from, version=__version__)
     return msgspec.structs.replace(made, id=content_id(made))
 
 
@@ -198,17 +205,18 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     """Size the model, check that it fits, and find out how fast it is there and what the machine costs."""
     here = hosting.machine is None
     machine = find_machine(hosting.machine, project.settings, measure=here)
-    sized = size_model(
-        hosting.model or _meant(project),
-        settings=project.settings,
-        quantization=hosting.quantization,
-    )
+    needs, name = needs_in(project), hosting.model or ""
+    work = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
+    form = form_of(name, work, machine, project.settings, (None, hosting.quantization))
+    known, sized = model_catalog.find(name), sized_in(name, form, project.settings)
+    reads = known is not None and known.encoder
+    served = served_as(sized.quantization, "encoder" if reads else form.engine)
+    name = sized.name if known is None else known.id
     price = priced_machine(machine, hosting.price)
-    speed = measured(project, sized.name, sized.quantization) if here else None
+    speed = measured(project, name, sized.quantization) if here else None
     if speed is not None:
-        return _HostedModel(sized.name, machine.name, speed, price, "as it was measured")
-    known = model_catalog.find(sized.name)
-    if known is not None and known.encoder:  # it reads a longer message up to there
+        return _HostedModel(name, served, machine.name, speed, price, "as it was measured")
+    if reads:  # it reads a longer message up to there
         most = Decimal(max(sized.shape.context_tokens - int(traffic.completion_tokens) - 1, 1))
         traffic = msgspec.structs.replace(
             traffic,
@@ -216,26 +224,28 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
             cached_prompt_tokens=min(traffic.cached_prompt_tokens, most),
         )
     tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
-    _require_fit(sized, Workload(context_tokens=tokens, concurrency=1), machine, project)
-    speeds = MachineSpeeds(sized, traffic, machine, project.settings)
+    _require_fit(sized, Workload(context_tokens=tokens, concurrency=1), machine, project, form.engine)
+    speeds = MachineSpeeds(sized, traffic, machine, project.settings, form.engine)
     _, speed, why = speeds.within(ANSWER_SECONDS)
-    return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
+    return _HostedModel(name, served, machine.name, speed, price, why, speeds)
 
 
-def _meant(project: Project) -> str:
-    """Where no model is named: the candidate that was chosen last, else the first that writes text here."""
-    config = project.config
-    if project.config_path is not None:
+def _meant(project: Project, hosting: Hosting) -> Hosting:
+    """Where no model is named, or the one of the last report: as that has it; else the first that writes text here."""
+    if hosting.rest is None:
         with open_store(project.reading_url) as store:
-            chosen = store.latest(ServePlan)
-        served = "" if chosen is None else chosen.model
-        for model in config.models:
-            if served == model or served.startswith(f"{model}:"):
-                return model
-    return config.models[0] if config.writer is None else config.writer.model
+            report = store.latest(Report)
+        lead = None if report is None else report.lead
+        if lead is not None and lead.endpoint is None and hosting.model in (None, lead.model):
+            return hosting.of(lead)
+    config = project.config
+    first = config.models[0] if config.writer is None else config.writer.model
+    return hosting if hosting.model else hosting._replace(model=first)
 
 
-def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, project: Project) -> None:
+def _require_fit(
+    sized: SizedModel, workload: Workload, machine: Machine, project: Project, engine: Engine
+) -> None:
     """Raise `UsageError` when the model cannot run on the machine, or not such requests: there is nothing to price."""
     if workload.context_tokens > sized.shape.context_tokens:
         raise UsageError(
@@ -243,7 +253,9 @@ def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, projec
             f"takes {workload.context_tokens:,}",
             hint="weigh a model with a longer context: freehold assess",
         )
-    found = fit_sized(sized, workload=workload, machine=machine, settings=project.settings)
+    found = fit_sized(
+        sized, workload=workload, machine=machine, settings=project.settings, options=served_by(engine)
+    )
     if not found.fits:
         raise UsageError(
             f"{sized.name} {sized.quantization} does not fit on {machine.name} with {workload.concurrency} at once: "
@@ -308,9 +320,9 @@ def _sum(ranges: list[Range]) -> Range:
     return Range(low=low, high=high)
 
 
-def _sensitivity(priced: PricedTraffic, held: _HostedModel) -> tuple[tuple[str, Advice], ...]:
+def _sensitivity(priced: PricedTraffic, held: _HostedModel, rest: Decimal) -> tuple[tuple[str, Advice], ...]:
     """What the advice would be with one assumption changed."""
-    traffic, bill = priced.traffic, priced.after.replacement or priced.bill
+    traffic, bill = priced.traffic, decision.part_of(priced.after.replacement or priced.bill, 1 - rest)
     rows: list[tuple[str, Advice]] = []
     for label, factor in (("half the traffic", Decimal("0.5")), ("twice the traffic", Decimal(2)),
                           ("ten times the traffic", Decimal(10))):  # fmt: skip

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold.catalog import models as catalog
 from freehold.costs import decision
 from freehold.costs.self_host import self_host
 from freehold.errors import FreeholdError
@@ -16,9 +15,8 @@ from freehold.types.cost import Advice, Traffic
 from freehold.types.machine import Machine, Speed
 from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpeeds, priced_machine
-from freehold.workflows.choose.placing import served_bytes
 from freehold.workflows.choose.traffic import price_traffic
-from freehold.workflows.fit.sizes import size_model
+from freehold.workflows.fit.placing import ServingForm, served_as, sized_in
 from freehold.workflows.project import Project
 
 
@@ -35,12 +33,9 @@ def _batched(row: CandidateRow, machine: Machine, traffic: Traffic, settings: Se
     assert row.speed is not None
     if row.speed.how == "measured" or row.quantization is None:
         return row.speed
-    if row.engine == "vllm":
-        sized = size_model(row.model, settings=settings)
-        sized = sized._replace(bytes=served_bytes(catalog.get(row.model), row.quantization, row.engine))
-    else:
-        sized = size_model(row.model, settings=settings, quantization=row.quantization)
-    return MachineSpeeds(sized, traffic, machine, settings).within(ANSWER_SECONDS).speed
+    form = ServingForm("vllm" if row.engine == "vllm" else "llamacpp", row.quantization)
+    sized = sized_in(row.model, form, settings)
+    return MachineSpeeds(sized, traffic, machine, settings, form.engine).within(ANSWER_SECONDS).speed
 
 
 def with_costs(
@@ -51,14 +46,9 @@ def with_costs(
     Nothing is guessed: without traffic, a price of the incumbent or a price of the machine the column stays empty
     and the sentence says which of them is missing.
     """
-    incumbent = project.config.incumbent
-    if incumbent is None:
-        return rows, CostAdvice(
-            None, "leave or stay is not decidable by cost: no [incumbent] in freehold.toml"
-        )
     known = ""
     try:
-        priced = price_traffic(project, incumbent.model)
+        priced = price_traffic(project)
         traffic, bill = priced.traffic, priced.bill
         known = priced.sentence
         price = priced_machine(machine, LOOKED_UP).price
@@ -79,6 +69,8 @@ def with_costs(
             msgspec.structs.replace(row, usd_per_month=(found.usd_per_month.low, found.usd_per_month.high))
         )
         if first is None and row.outcome == "shortlisted":
+            if row.quantization is not None:
+                found = msgspec.structs.replace(found, served_as=served_as(row.quantization, row.engine))
             first = decision.decide(traffic, bill, found, after=priced.after)
     paid = bill.usd_per_month.low
     if first is None:

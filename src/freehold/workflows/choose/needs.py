@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.datasets.messages import message_text, response_message
 from freehold.errors import UsageError
+from freehold.store import open_store
 from freehold.training.encoder.answers import form_of
 from freehold.types.asking import demands_a_call
 from freehold.types.config import ProjectConfig
@@ -22,6 +23,7 @@ from freehold.types.config.project import TaskConfig
 from freehold.types.machine import Speed
 from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.types.trace import Trace
+from freehold.workflows.project import Project
 
 LEAST_LETTERS = 20
 LEAST_WORDS = 4
@@ -126,6 +128,28 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
         traces=len(originals),
         how=tuple(how),
     )
+
+
+def needs_in(project: Project, stated: Needs | None = None) -> Needs:
+    """What the traces of a project ask of a model, joined with what is stated."""
+    with open_store(project.reading_url) as store:
+        traces = list(store.latest_traces(SEEN_TRACES))
+    needs = needs_of(traces)
+    if stated is not None:
+        needs = msgspec.structs.replace(
+            needs,
+            tools=needs.tools or stated.tools,
+            json_schema=needs.json_schema or stated.json_schema,
+            vision=needs.vision or stated.vision,
+            languages=stated.languages or needs.languages,
+            context_tokens=max(needs.context_tokens if needs.traces else 0, stated.context_tokens)
+            or Needs().context_tokens,
+            concurrency=max(needs.concurrency, stated.concurrency),
+        )
+    task = known_task(project.config, traces, stated.task if stated is not None else None)
+    how = needs.how if task.how is None else (f"task: {task.how}", *needs.how)
+    calls = task.kind in ("tools", "agent")
+    return msgspec.structs.replace(needs, task=task.kind, tools=needs.tools or calls, how=how)
 
 
 def _share_under(values: list[int], share: float) -> int:

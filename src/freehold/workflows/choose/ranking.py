@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from freehold.types.machine import Machine
 from freehold.types.mixture import Mixture
 from freehold.types.model import Model
 from freehold.types.planning.assessment import CandidateRow, TaskKind
+from freehold.types.verdict import Verdict
 
 MONTHS_TO_HALVE = 12
 """A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
@@ -60,25 +61,29 @@ class MeasuredHere(NamedTuple):
 
 
 def measured_of(
-    comparisons: Iterable[Comparison], promoted: Mapping[str, Mixture] | None = None
+    comparisons: Iterable[Comparison], verdicts: Iterable[Verdict] = (), mixtures: Iterable[Mixture] = ()
 ) -> dict[str, MeasuredHere]:
-    """What was measured, by model in lower case: the newest comparison of each counts, for it and against it.
-    `promoted` are the mixtures that were promoted, by the id of the comparison of their candidate alone."""
+    """What was measured, by model in lower case: the newest comparison of each counts, for it and against it, by the
+    verdict that rests on it where there is one; of a mixture that was promoted its own."""
+    joined = {part: one for one in verdicts for part in one.made_from}
+    by_id = {one.id: one for one in mixtures}
     found: dict[str, MeasuredHere] = {}
     for alone in comparisons:
-        mixture = None if promoted is None else promoted.get(alone.id)
+        verdict = joined.get(alone.id)
+        mixture = None if verdict is None else by_id.get(verdict.mixture_id or "")
         one = alone if mixture is None or mixture.comparison is None else mixture.comparison
         if one.candidate_mean is None:
             continue
         rest = "" if mixture is None else f" with {mixture.upper or mixture.incumbent} for the rest"
         points = "" if one.difference is None else f" ({100 * one.difference:+.1f} points)"
         against = "" if one.incumbent_mean is None else f" against {one.incumbent_mean:.3f}"
-        words = {"promote": "promoted", "hold": "not settled", "reject": "rejected"}
+        outcome = one.verdict if verdict is None else verdict.outcome
+        words = {"promote": "promoted", "hold": "not promoted", "reject": "rejected"}
         found[alone.candidate.split(":")[0].lower()] = MeasuredHere(
             one.id,
             one.candidate_mean,
-            one.verdict == "reject",
-            f"measured here: {words[one.verdict]}{rest}, {one.candidate_mean:.3f}{against}{points}",
+            outcome == "reject",
+            f"measured here: {words[outcome]}{rest}, {one.candidate_mean:.3f}{against}{points}",
         )
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,9 +18,10 @@ from freehold.costs import decision, prices
 from freehold.costs import traffic as figures
 from freehold.costs.decision import NO_END, After
 from freehold.costs.prices import TokenPrice
+from freehold.datasets.importing import Imported
 from freehold.errors import MissingExtraError, UsageError
 from freehold.store import open_store
-from freehold.types.cost import Bill, Ending, Range, Traffic
+from freehold.types.cost import Bill, Range, Traffic
 from freehold.types.record import content_id
 from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.wire.usage import usage_of
@@ -56,48 +59,69 @@ class PricedTraffic(NamedTuple):
 
 def price_traffic(
     project: Project,
-    incumbent: str,
+    incumbent: str | None = None,
     stated: StatedTraffic = NOTHING_STATED,
     flat: TokenPrice | None = None,
 ) -> PricedTraffic:
-    """The traffic, as stated or else from the project's traces, and what `incumbent` costs for it.
+    """The traffic, as stated or else from the project's traces, and what `incumbent` (default: the project's) costs for
+    it.
 
     `flat` is a price for each token instead of the price list's; without it, what `[incumbent] price` says of this
-    model. Raises `UsageError` for no traffic and no known price, `MissingExtraError` without the price list.
+    model. Raises `UsageError` for no incumbent, no traffic and no known price, `MissingExtraError` without the price
+    list.
     """
     configured = project.config.incumbent
+    if incumbent is None and configured is not None:
+        incumbent = configured.model
+    if not incumbent:
+        raise UsageError("no incumbent is named", hint="--incumbent gpt-4o, or [incumbent] in freehold.toml")
     if flat is None and configured is not None and configured.model == incumbent:
         flat = prices.flat_price(configured.price)
-    ending = ending_of(incumbent)
     if stated.prompt_tokens is not None or stated.completion_tokens is not None:
         traffic = _as_stated(stated)
         usage = Usage(
             prompt_tokens=int(traffic.prompt_tokens),
             completion_tokens=int(traffic.completion_tokens),
         )
-        bill = _bill(incumbent, traffic, [usage], flat)
-        return PricedTraffic(traffic, bill, after=After(ending, _replaced(ending, traffic, [usage])))
+        return _priced(incumbent, traffic, [usage], flat)
     with open_store(project.reading_url) as store:
         traces = [trace for trace in store.traces() if trace.parent_id is None]
-    requests = list(map(logged, traces))
-    traffic = _as_traced(requests, stated)
+    priced = price_requests(
+        [logged(trace, trace.at) for trace in traces], incumbent, stated.requests_per_month, flat
+    )
+    bill = msgspec.structs.replace(
+        priced.bill,
+        basis=priced.bill.basis + _others(traces, incumbent),
+        notes=priced.bill.notes + _currencies(traces),
+    )
+    return priced._replace(bill=bill, made_from=(f"traces:{content_id([trace.id for trace in traces])}",))
+
+
+def price_requests(
+    requests: Sequence[figures.LoggedRequest],
+    incumbent: str,
+    requests_per_month: Decimal | None = None,
+    flat: TokenPrice | None = None,
+) -> PricedTraffic:
+    """The traffic of logged requests, and what `incumbent` costs for it. Raises as `price_traffic`."""
+    traffic = figures.from_requests(requests, requests_per_month=requests_per_month)
     asked = [request for request in requests if not request.is_repeat]
     usages = [one.counted()[0] for one in islice(asked, 0, None, max(1, -(-len(asked) // PRICED_TRACES)))]
-    bill = _bill(incumbent, traffic, usages, flat)
-    of_all = f", {len(usages):,} of {len(asked):,} traces priced one by one" + _others(traces, incumbent)
-    bill = msgspec.structs.replace(bill, basis=bill.basis + of_all, notes=bill.notes + _currencies(traces))
-    made_from = (f"traces:{content_id([trace.id for trace in traces])}",)
-    return PricedTraffic(traffic, bill, made_from, After(ending, _replaced(ending, traffic, usages)))
+    priced = _priced(incumbent, traffic, usages, flat)
+    of_all = f", {len(usages):,} of {len(asked):,} traces priced one by one"
+    return priced._replace(bill=msgspec.structs.replace(priced.bill, basis=priced.bill.basis + of_all))
 
 
-def _replaced(ending: Ending | None, traffic: Traffic, usages: Sequence[Usage]) -> Bill | None:
-    """The bill of what is named in the place of a model that ends."""
-    if ending is None or ending.replacement is None:
-        return None
-    try:
-        return _bill(ending.replacement, traffic, usages, None)
-    except (UsageError, MissingExtraError):
-        return None  # no price of it is known
+def _priced(
+    incumbent: str, traffic: Traffic, usages: Sequence[Usage], flat: TokenPrice | None
+) -> PricedTraffic:
+    """Of a month whose requests are like these. What is named in the place of a model that ends is priced as well,
+    where its price is known."""
+    bill, ending, replacement = _bill(incumbent, traffic, usages, flat), ending_of(incumbent), None
+    if ending is not None and ending.replacement is not None:
+        with suppress(UsageError, MissingExtraError):
+            replacement = _bill(ending.replacement, traffic, usages, None)
+    return PricedTraffic(traffic, bill, after=After(ending, replacement))
 
 
 class _Pricing:
@@ -143,10 +167,6 @@ def _as_stated(stated: StatedTraffic) -> Traffic:
     )
 
 
-def _as_traced(requests: list[figures.LoggedRequest], stated: StatedTraffic) -> Traffic:
-    return figures.from_requests(requests, requests_per_month=stated.requests_per_month)
-
-
 def _others(traces: list[Trace], incumbent: str) -> str:
     """What to know when not all traces are of the model paid for: a snapshot and its alias count as one."""
     name = _without_snapshot(incumbent)
@@ -180,20 +200,22 @@ def _currencies(traces: list[Trace]) -> tuple[str, ...]:
     )
 
 
-def logged(trace: Trace) -> figures.LoggedRequest:
-    """What a trace tells about cost."""
+def logged(found: Trace | Imported, at: datetime) -> figures.LoggedRequest:
+    """What a request that was asked at a time tells about cost. Characters are counted where tokens are not known."""
+    usage = _usage(found)
+    is_counted = usage is not None and None not in (usage.prompt_tokens, usage.completion_tokens)
     return figures.LoggedRequest(
-        at=trace.at,
-        usage=_usage(trace),
-        prompt_characters=_characters(trace.request.get("messages")),
-        completion_characters=_characters((trace.response or {}).get("choices")),
-        is_repeat=trace.decision == REPEATED,
+        at=at,
+        usage=usage,
+        prompt_characters=0 if is_counted else _characters(found.request.get("messages")),
+        completion_characters=0 if is_counted else _characters((found.response or {}).get("choices")),
+        is_repeat=isinstance(found, Trace) and found.decision == REPEATED,
     )
 
 
-def _usage(trace: Trace) -> Usage | None:
-    """The trace's counts. What they lack the answer's body may have."""
-    usage, told = trace.usage, usage_of(trace.response)
+def _usage(found: Trace | Imported) -> Usage | None:
+    """Its counts. What they lack the answer's body may have."""
+    usage, told = found.usage, usage_of(found.response)
     if usage is None or told is None or told.prompt_tokens != usage.prompt_tokens:
         return usage or told
     lacking = {name: getattr(told, name) for name in _FIELDS if getattr(usage, name) is None}

@@ -48,6 +48,11 @@ class ServingOptions(NamedTuple):
 USUAL = ServingOptions()
 
 
+def served_by(engine: Engine) -> ServingOptions:
+    """What an engine's memory depends on where nothing else is stated."""
+    return ServingOptions(kv_type="auto" if engine == "vllm" else "f16", engine=engine)
+
+
 def fit_model(
     model_id: str,
     *,

@@ -16,7 +16,8 @@ from freehold.workflows.fit.sizes import SizedModel
 
 
 def as_served(sized: SizedModel, model_id: str, quantization: str | None) -> SizedModel:
-    """The weights as vLLM holds them: as they are published, unless another form is asked for.
+    """The weights as vLLM holds them: as they are published, unless another form is asked for, in which the makers' own
+    release counts where there is one.
 
     What lies here is as its files are; of a catalog model the release that `model_id` names decides, and without one
     16 bits are taken. Raises `UsageError` for a quantization vLLM does not have.
@@ -24,8 +25,11 @@ def as_served(sized: SizedModel, model_id: str, quantization: str | None) -> Siz
     if sized.quantized and quantization is None:
         note = "vLLM serves GGUF files slowly: it is made for safetensors"
         return sized._replace(notes=(*sized.notes, note))
+    named = None if quantization is None else release_in(model_id, quantization.upper())
     known = catalog.find(model_id)
-    release = catalog.published(known, model_id) if known is not None else None
+    release = catalog.published(known, named or model_id) if known is not None else None
+    if release is not None and quantization is not None and quantization.upper() == release.form:
+        return _released(sized, release)
     if quantization is None and sized.stored:
         return sized._replace(quantization=sized.form or "BF16")
     if quantization is None and release is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -11,15 +12,18 @@ from typing import NamedTuple
 import msgspec
 
 from freehold import files
+from freehold.catalog.retirements import ending_of
+from freehold.costs.traffic import LoggedRequest
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
 from freehold.datasets.importing.importer import holds, present
 from freehold.datasets.tasks import any_fits, asked_task
-from freehold.errors import FreeholdError, InputError, UsageError
+from freehold.errors import FreeholdError, InputError, MissingExtraError, UsageError
 from freehold.evals.scorers import make
 from freehold.types.config import AppConfig, DataConfig, ProjectConfig, TaskConfig, parse
 from freehold.types.planning.assessment import Needs
 from freehold.types.record import Record
+from freehold.workflows.choose.traffic import logged, price_requests
 from freehold.workflows.data.curate import held_out_share, validation_share
 from freehold.workflows.journey.candidate_findings import teacher_sentence
 from freehold.workflows.journey.drafting import (
@@ -42,7 +46,7 @@ from freehold.workflows.journey.drafting import (
 )
 from freehold.workflows.journey.ladder import QuestionLanguages, as_toml, picked_for, proposed, task_kind
 from freehold.workflows.journey.methods import candidates
-from freehold.workflows.project import CONFIG_NAME
+from freehold.workflows.project import CONFIG_NAME, now
 
 LOOKED_AT = 20_000
 """Records that are read of each file: enough to see what there is, a few seconds at most."""
@@ -84,6 +88,8 @@ class Draft(Record, frozen=True, kw_only=True):
     incumbent: str | None
     scorer: str | None
     scorer_why: str | None
+    rented: str | None = None
+    """When the incumbent is shut down and, where all of the files was read and its price is known, what it costs."""
     open: tuple[str, ...]
 
 
@@ -91,6 +97,7 @@ class _Told:
     """What all files together tell."""
 
     def __init__(self) -> None:
+        self.at = now()
         self.records = self.held_out = 0
         self.units: list[int] = []
         self.models: Counter[str] = Counter()
@@ -104,9 +111,13 @@ class _Told:
         self.conversations = self.users = self.instructed = 0
         self.kinds: dict[str, Counter[str]] = {}
         self.languages = QuestionLanguages()
+        self.requests: dict[int, LoggedRequest] = {}
+        """By what makes them one: an import keeps records that are alike once."""
 
     def add(self, found: Imported) -> None:
         self.records += 1
+        alike = found.id, found.request, found.response, found.gold, found.conversation_id, found.metadata
+        self.requests.setdefault(hash(msgspec.json.encode(alike)), logged(found, found.at or self.at))
         self.units.append(_unit(found))
         if model := found.request.get("model") or (found.response or {}).get("model"):
             self.models[str(model)] += 1
@@ -187,8 +198,20 @@ def draft(request: DraftRequest) -> Draft:
         incumbent=incumbent,
         scorer=guess.scorer if guess else None,
         scorer_why=guess.why if guess else None,
+        rented=_rented(told, incumbent, whole=all(one.whole for one in seen)),
         open=tuple(_open(request, told, incumbent, config)),
     )
+
+
+def _rented(told: _Told, incumbent: str | None, *, whole: bool) -> str | None:
+    """What `freehold cost` will say of the rented model, or its end alone."""
+    if incumbent is None:
+        return None
+    if whole:
+        with suppress(UsageError, MissingExtraError):
+            return price_requests(list(told.requests.values()), incumbent).sentence
+    ending = ending_of(incumbent)
+    return None if ending is None else f"{ending.text(told.at.date())}."
 
 
 def _look(path: Path, data: DataConfig, told: _Told) -> Seen:

@@ -101,7 +101,7 @@ def _step(name: JourneyStepName, facts: ProjectFacts, state: JourneyStepState) -
     if name == "decide":
         if verdict is None:
             return _made(name, "The verdict", state, "none yet", "freehold report")
-        word = "promote, with the incumbent for the rest" if verdict.in_part else verdict.outcome
+        word = f"promote, with {verdict.fallback} for the rest" if verdict.fallback else verdict.outcome
         return _made(
             name, "The verdict", state, word, "freehold report --open", at=verdict.at, record_id=verdict.id
         )

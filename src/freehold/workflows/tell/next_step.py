@@ -42,6 +42,7 @@ def journey_state(facts: ProjectFacts) -> JourneyState:
         incumbent=facts.incumbent,
         retires=None if facts.ending is None else facts.ending.shutdown,
         days_left=facts.days_left,
+        rented=facts.rented,
         evidence=facts.evidence,
         warnings=_warnings(facts),
         incidents=facts.incidents,
@@ -58,7 +59,7 @@ def stage_of(facts: ProjectFacts) -> JourneyStage:
         return rollout.state
     verdict = facts.verdict
     if verdict is not None:
-        return "promote_in_part" if verdict.outcome == "promote" and verdict.in_part else verdict.outcome
+        return "promote_in_part" if verdict.outcome == "promote" and verdict.fallback else verdict.outcome
     if facts.trained or facts.evaluations or facts.report_id is not None:
         return "measured"
     if facts.dataset_id is not None:
@@ -185,7 +186,7 @@ def _promoted_by_verdict(facts: ProjectFacts) -> NextAction:
         command="freehold license comply --out licence",
     )
     others = (IN_DETAIL, duties) if verdict.conditions else (IN_DETAIL,)
-    what = f"{verdict.candidate} for what it is sure of" if verdict.in_part else verdict.candidate
+    what = f"{verdict.candidate} for what it is sure of" if verdict.fallback else verdict.candidate
     if not facts.gateway_runs:
         return NextAction(
             sentence="Start the gateway, which traffic will go through",
@@ -326,7 +327,7 @@ def _sentence(facts: ProjectFacts, stage: JourneyStage) -> str:
     if verdict is not None:
         return {
             "promote": f"{verdict.candidate} may be promoted.",
-            "promote_in_part": f"{verdict.candidate} may answer what it is sure of, the incumbent the rest.",
+            "promote_in_part": f"{verdict.candidate} may answer what it is sure of, {verdict.fallback} the rest.",
             "hold": f"That {verdict.candidate} is good enough is not proven.",
             "reject": f"{verdict.candidate} is rejected: stay on the incumbent.",
         }[stage]
@@ -344,7 +345,9 @@ def _warnings(facts: ProjectFacts) -> tuple[str, ...]:
     found: list[str] = []
     days = facts.days_left
     if facts.ending is not None and days is not None and days <= SOON_DAYS:
-        found.append(f"{facts.ending.text(facts.at.date())}.")
+        found.append(facts.rented or f"{facts.ending.text(facts.at.date())}.")
+    if facts.of_fallback is not None:
+        found.append(facts.of_fallback)
     if facts.rollout is not None and facts.rollout.trouble is not None:
         found.append(facts.rollout.trouble)
     if facts.watch_alarm is not None:

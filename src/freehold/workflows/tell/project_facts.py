@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
 from freehold.types.evaluation import Comparison
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.journey import JourneyState, ProjectFacts, RolloutFacts, VerdictFacts
+from freehold.types.mixture import Mixture
 from freehold.types.record import StoredRecord
 from freehold.types.report import Report
 from freehold.types.ruling import Ruling
 from freehold.types.serving.rollout import Check, Rollout, RouteAlarm
 from freehold.types.training import Adapter, WholeModel
 from freehold.types.verdict import SEVERITY, Verdict
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.project import Project, current_folder, open_project
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
@@ -37,6 +40,9 @@ from freehold.workflows.watch import watch
 
 BUSY_MS = 1000
 """How long a store that another process writes is waited for: who asks where they are does not want to wait."""
+
+QUICKLY_PRICED = 2_000
+"""Traces whose price is known in a fraction of a second."""
 
 MADE: tuple[type[StoredRecord], ...] = (Adapter, WholeModel, EncoderModel)
 """What training leaves."""
@@ -62,7 +68,8 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
     """Where a project is, also where its store cannot be read."""
     try:
         with open_store(project.reading_url, busy_timeout_ms=BUSY_MS) as store:
-            return journey_state(project_facts(project, store, at=at))
+            facts = project_facts(project, store, at=at)
+        return journey_state(msgspec.structs.replace(facts, rented=_rented(project, facts)))
     except FreeholdError as error:
         name = project.config.app.name
         return journey_state(
@@ -75,6 +82,14 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
                 incidents=_incidents(project, ()),
             )
         )
+
+
+def _rented(project: Project, facts: ProjectFacts) -> str | None:
+    """What `freehold cost` says of the rented model, where that is quickly known."""
+    if facts.traces <= QUICKLY_PRICED:
+        with suppress(FreeholdError):
+            return price_traffic(project).sentence
+    return None
 
 
 def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFacts:
@@ -146,6 +161,7 @@ def _verdict(store: Store, verdict: Verdict) -> VerdictFacts:
     ruling = next(
         (one for one in (store.get(Ruling, id) for id in verdict.made_from) if one is not None), None
     )
+    mixture = None if verdict.mixture_id is None else store.get(Mixture, verdict.mixture_id)
     report = store.latest(Report)
     reported = report is not None and any(
         one.verdict is not None and one.verdict.id == verdict.id for one in report.candidates
@@ -157,7 +173,7 @@ def _verdict(store: Store, verdict: Verdict) -> VerdictFacts:
         outcome=verdict.outcome,
         candidate=verdict.candidate,
         model=verdict.candidate if ruling is None else ruling.model,
-        in_part=verdict.mixture_id is not None,
+        fallback=None if mixture is None else mixture.upper or mixture.incumbent,
         codes=tuple(one.code for one in worst),
         texts=tuple(one.text for one in worst),
         conditions=len(verdict.conditions),

@@ -13,7 +13,8 @@ from freehold.store import Store
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
-from freehold.workflows.choose.cost import Hosting, priced_incumbent, weigh
+from freehold.workflows.choose.cost import Hosting, weigh
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.license.duties import done_duties
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evidence_basis import ages_of
@@ -24,8 +25,9 @@ from freehold.workflows.tell.project_facts import project_facts
 
 def with_standing(project: Project, store: Store, report: Report, *, at: datetime) -> Report:
     """The report with how things stand at a time. Nothing that was measured is changed."""
-    state = journey_state(project_facts(project, store, at=at))
-    lead = _lead(report)
+    facts = project_facts(project, store, at=at)
+    state = journey_state(facts)
+    lead = report.lead
     evidence = () if lead is None else _evidence(project, store, lead, at)
     latest = store.latest(Report)
     standing = Standing(
@@ -35,6 +37,7 @@ def with_standing(project: Project, store: Store, report: Report, *, at: datetim
         evidence=evidence,
         retires=state.retires,
         days_left=state.days_left,
+        of_fallback=facts.of_fallback,
         invalid=tuple(f"{one.gate}: {why}" for one in evidence for why in one.stale),
         **_money(project, lead),
         duties=tuple(
@@ -69,11 +72,6 @@ def valid_until(
     return min(ends) if ends else (None, "")
 
 
-def _lead(report: Report) -> CandidateReport | None:
-    """The candidate that was proven, or came farthest."""
-    return report.chosen or next((one for one in report.candidates if one.verdict is not None), None)
-
-
 def _evidence(project: Project, store: Store, lead: CandidateReport, at: datetime) -> tuple[EvidenceAge, ...]:
     if lead.verdict is None:
         return ()
@@ -94,15 +92,14 @@ def _money(project: Project, lead: CandidateReport | None) -> dict[str, Any]:
         return {"cost_why_not": "there is no candidate"}
     rented = None
     try:
-        priced = priced_incumbent(project)
+        priced = price_traffic(project)
         rented = priced.sentence
         if lead.endpoint is not None:
             return {
                 "rented": rented,
                 "cost_why_not": f"the candidate runs behind the endpoint {lead.endpoint}",
             }
-        quantization = None if lead.weights is None else lead.weights.quantization
-        weighed = weigh(project, priced, Hosting(model=lead.model, quantization=quantization))
+        weighed = weigh(project, priced, Hosting().of(lead))
     except FreeholdError as error:
         return {"rented": rented, "cost_why_not": error.message, "cost_command": _told_by(error.hint)}
     return {"rented": rented, "cost": weighed}

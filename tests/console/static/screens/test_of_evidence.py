@@ -1,6 +1,7 @@
 """The screens of evidence in a real browser: data, runs, costs, licences, labels."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -41,7 +42,9 @@ def test_a_month_with_what_it_rests_on(visiting, project):
         visit = visiting(address)
         page = visit.open("cost?model=Qwen/Qwen3-8B&machine=L4&usd_per_hour=0.8", waits="[data-key=month]")
         assert page.locator(".tile b").first.inner_text() == "stay"
-        assert page.locator("[data-key=month] .frequencies li").count() >= 2
+        spans = page.locator("[data-key=month] .frequencies li span").all_inner_texts()
+        assert [one.rpartition(", ")[2] for one in spans] == ["as today", "in its place", "held"]
+        assert re.search(r"until \d{4}-", page.locator(".tile").nth(1).inner_text())
         assert "twice the traffic" in page.locator("[data-key=sensitivity]").inner_text()
         visit.clean()
 

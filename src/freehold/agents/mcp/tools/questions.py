@@ -47,7 +47,7 @@ class FitArguments(Arguments, frozen=True, kw_only=True):
     concurrency: Annotated[int, Meta(ge=1, le=4096)] = 1
     machine: Machine = None
     quantization: Annotated[Name | None, about("Such as Q4_K_M; all: a table, and which one to take.")] = None
-    engine: Literal["llamacpp", "vllm"] = "llamacpp"
+    engine: Literal["llamacpp", "vllm"] | None = None
     train: Annotated[Literal["lora", "qlora", "full"] | None, about("A training run, not serving.")] = None
 
 

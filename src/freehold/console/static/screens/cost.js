@@ -18,10 +18,11 @@ function spans(rows) {
 }
 
 function weighed(found) {
-  const { bill, self_host: held, traffic } = found;
-  const rows = [{ name: `${bill.model}, as today`, range: bill.usd_per_month, class: "incumbent" }, { name: `${held.model}, held`, range: held.usd_per_month, class: "candidate" }];
+  const { bill, replacement, self_host: held, traffic, with_fallback: both } = found;
+  const rows = [{ name: `${bill.model}, as today`, range: bill.usd_per_month, class: "incumbent" }, replacement ? { name: `${replacement.model}, in its place`, range: replacement.usd_per_month, class: "incumbent" } : null,
+    { name: `${held.model}, held`, range: held.usd_per_month, class: "candidate" }, both ? { name: `with ${(replacement ?? bill).model} for the rest`, range: both, class: "candidate" } : null].filter(Boolean);
   const [words, mark] = ADVICE[found.advice];
-  return [tiles([{ label: "As far as money goes", value: words, mark }, { label: "The bill today", value: `${range(bill.usd_per_month)}`, note: "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
+  return [tiles([{ label: "As far as money goes", value: words, mark }, { label: "The bill today", value: range(bill.usd_per_month), note: found.ending ? `a month, until ${found.ending.shutdown}` : "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
     { label: "They meet at", value: meets(found.break_even_requests_per_month.low), note: `to ${meets(found.break_even_requests_per_month.high)} requests a month; now ${count(Math.round(traffic.requests_per_month))}` }]),
   el("p", { class: "lead" }, found.sentence),
   panel("A month", { "data-key": "month" }, spans(rows), el("p", { class: "small soft" }, "Dark: the low end of what is plausible; light: the high end."), el("ul", {}, found.reasons.map((text) => el("li", {}, text)))),
@@ -35,7 +36,7 @@ export function draw(record, view) {
   const fields = [{ name: "model", label: "Model", placeholder: "of the catalog" }, { name: "machine", label: "On", placeholder: "this machine" }, { name: "usd_per_hour", label: "Dollars an hour", kind: "number", placeholder: "looked up" },
     { name: "owned", label: "Machine", kind: "select", options: [["", "rented"], ["true", "mine already"]] }];
   const unknown = record.unknown.map((one) => note("warn", `Not known: ${one.what}. ${sentence(one.hint)}`, el("br"), command(one.command)));
-  return [filters(fields, view), unknown, record.weighed ? weighed(record.weighed) : null,
+  return [filters(fields, view), unknown, record.weighed ? weighed(record.weighed) : record.rented ? el("p", { class: "lead" }, record.rented) : null,
     record.candidates.length ? panel("Candidates, 1,000 requests each", { "data-key": "candidates" }, table([{ head: "candidate", cell: (one) => one.label }, { head: "dollars", number: true, cell: (one) => (one.cost.usd_per_1000 === null ? "not known" : from(one.report_id, usd(one.cost.usd_per_1000))) },
       { head: "how it is known", cell: (one) => [one.cost.basis.replaceAll("_", " "), ": ", one.cost.why] }], record.candidates, { cards: true })) : null,
     el("p", { class: "small" }, el("a", { href: address("models") }, "Other models and machines")), record.unknown.length ? null : command(record.command)];

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +15,14 @@ import anyio
 import msgspec
 
 from freehold import __version__
-from freehold.catalog.retirements import retirement_of
+from freehold.catalog.retirements import ending_of
 from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
 from freehold.evals.frozen import with_frozen
 from freehold.stats import power
 from freehold.stats.deferral import best_curve
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
+from freehold.types.cost import Ending
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.deferral import Tier
 from freehold.types.evaluated import Evaluation
@@ -67,10 +67,9 @@ class Mixer:
         return rest.named_upper(self.bench.project.config)
 
     @property
-    def _until(self) -> date | None:
+    def _ending(self) -> Ending | None:
         """When the incumbent is shut down, where that is known."""
-        row = retirement_of(self.incumbent)
-        return None if row is None else row.shutdown
+        return ending_of(self.incumbent)
 
     def plan(self, candidate: Candidate, made: Made) -> Mixture:
         """What mixtures would be, by the selection split: the curves, and the thresholds that the look is planned for,
@@ -164,7 +163,7 @@ class Mixer:
 
     def _obstacles(self, candidate: Candidate, samples: list[Sample]) -> Iterator[tuple[str, str]]:
         """What stands in the way before anything is asked, each with the way out."""
-        bench, upper, until = self.bench, self._upper, self._until
+        bench, upper, ending = self.bench, self._upper, self._ending
         if not self.is_wanted:
             yield "[defer] least_share is 1", "[defer] least_share = 0.2 plans one again"
         if upper is not None and rest.is_itself(upper, candidate, bench.project.config):
@@ -172,9 +171,9 @@ class Mixer:
                 f"{candidate.label} is the upper model itself: what it is not sure of would go to it again",
                 "[defer] upper names a larger model than the candidate; a smaller candidate can be mixed with it",
             )
-        if until is not None and until < now().date() and upper is None:
+        if ending is not None and ending.shutdown < now().date() and upper is None:
             yield (
-                f"{self.incumbent} was shut down on {until}: no one is left to defer to",
+                f"{self.incumbent} was shut down on {ending.shutdown}: no one is left to defer to",
                 "a larger model of your own can answer in its place: [defer] upper",
             )
         if is_pairwise(bench.task):
@@ -204,14 +203,9 @@ class Mixer:
 
     def _unplanned(self, candidate: Candidate, made: Made, samples: int, notes: list[str]) -> Mixture:
         """What is known of the mixture before anything is asked."""
-        bench, until, upper = self.bench, self._until, self._upper
-        if until is not None and upper is None:
-            left = (until - now().date()).days
-            notes = [
-                *notes,
-                f"{self.incumbent} is shut down on {until}, in {left:,} days: until then a larger model of your own "
-                "must take its place ([defer] upper), or the candidate all requests.",
-            ]
+        bench, ending, upper = self.bench, self._ending, self._upper
+        if ending is not None and upper is None:
+            notes = [*notes, ending.of_fallback]
         said = unreadable_note(made.plan.engine_kind)
         return Mixture(
             id="",
@@ -225,7 +219,7 @@ class Mixer:
             curves=(),
             rule=None,
             upper=None if upper is None else rest.upper_tier(upper).title,
-            incumbent_until=until,
+            incumbent_until=None if ending is None else ending.shutdown,
             made_from=(bench.dataset.id,),
             notes=tuple(notes) if said is None else (*notes, said),
         )

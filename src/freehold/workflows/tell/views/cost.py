@@ -15,7 +15,8 @@ from freehold.types.cost import Cost, Range
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.types.selected import RequestCost
-from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
+from freehold.workflows.choose.cost import Hosting, MachinePrice, weigh
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery, catalog_model, machine_words
 
@@ -54,6 +55,8 @@ class CostScreen(Record, frozen=True, kw_only=True):
     at: datetime
     incumbent: str | None
     weighed: Cost | None
+    rented: str | None
+    """What the incumbent costs, when it ends and what its replacement would cost; None: its price is not known."""
     unknown: tuple[Unknown, ...]
     candidates: tuple[CandidateCost, ...]
     command: str
@@ -62,11 +65,14 @@ class CostScreen(Record, frozen=True, kw_only=True):
 
 def cost_screen(project: Project, store: Store, query: CostQuery, *, at: datetime) -> CostScreen:
     """What there is to see. What is not known is said, not guessed."""
-    weighed: Cost | None = None
+    weighed, rented = None, None
     unknown: list[Unknown] = []
     command = command_of(query)
     try:
-        weighed = cost(project, _hosting(project, query))
+        hosting = _hosting(project, query)
+        priced = price_traffic(project)
+        rented = priced.sentence
+        weighed = weigh(project, priced, hosting)
     except FreeholdError as error:
         unknown.append(Unknown(what=error.message, hint=error.hint or "", command=command))
     report = store.latest(Report)
@@ -75,6 +81,7 @@ def cost_screen(project: Project, store: Store, query: CostQuery, *, at: datetim
         at=at,
         incumbent=None if project.config.incumbent is None else project.config.incumbent.model,
         weighed=weighed,
+        rented=rented,
         unknown=tuple(unknown),
         candidates=_candidates(report),
         command=command,

@@ -23,9 +23,9 @@ from freehold.types.planning.assessment import Assessment, CandidateOutcome, Can
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.workflows.choose.assess import assess
-from freehold.workflows.choose.placing import place
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
+from freehold.workflows.fit.placing import place
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import Place, ScreenQuery, catalog_model, machine_words
 

@@ -1,18 +1,20 @@
 """Where a model runs, how fast, and how many at once."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from freehold.catalog import models
 from freehold.costs import traffic
+from freehold.engines.weights.store import WeightsStore
 from freehold.settings import load
 from freehold.types.machine import Speed, Workload
 from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.cost import MachineSpeeds, answer_seconds
 from freehold.workflows.choose.needs import is_doubtful, speed_reasons
-from freehold.workflows.choose.placing import place, trained
 from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.fit.placing import form_of, place, trained
 from freehold.workflows.fit.sizes import size_model
 
 WORK = Workload(context_tokens=8192, concurrency=2)
@@ -98,6 +100,7 @@ def speeds(settings, usage, machine="L4", model="Qwen/Qwen3-8B"):
         usage,
         find_machine(machine, settings),
         settings,
+        "llamacpp",
     )
 
 
@@ -121,3 +124,15 @@ def test_an_answer_takes_its_uncached_prompt_and_its_own_tokens(settings):
     assert answer_seconds(asked(), speed) == pytest.approx(by_hand)
     cached = asked(cached_prompt_tokens=Decimal(800), reasoning_tokens=Decimal(60))
     assert answer_seconds(cached, speed) == pytest.approx(60 * 16 / speed.decode_all_tokens_per_second[0])
+
+
+def test_what_lies_here_is_judged_as_it_is_and_a_release_is_what_it_names(settings, monkeypatch):
+    here = SimpleNamespace(weights=SimpleNamespace(format="gguf", quantization="Q5_K_M"))
+    monkeypatch.setattr(
+        WeightsStore, "find", lambda self, model, form=None: here if "Qwen3-8B" in model else None
+    )
+    machine = find_machine("L4", settings)
+    assert form_of("Qwen/Qwen3-8B", WORK, machine, settings) == ("llamacpp", "Q5_K_M")
+    assert form_of("Qwen/Qwen3-4B", WORK, machine, settings) == ("vllm", "FP8")
+    assert form_of("Qwen/Qwen3-235B-A22B-FP8", WORK, machine, settings) == ("vllm", None)
+    assert form_of("Qwen/Qwen3-4B", WORK, machine, settings, (None, "Q4_K_M")) == ("llamacpp", "Q4_K_M")

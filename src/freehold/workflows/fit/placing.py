@@ -7,18 +7,21 @@ from typing import NamedTuple
 
 from freehold import __version__
 from freehold.catalog import accelerators
+from freehold.catalog import models as catalog
+from freehold.engines.weights.store import WeightsStore
 from freehold.errors import FreeholdError, UsageError
 from freehold.hardware import fit as fitting
-from freehold.hardware import vllm_memory
 from freehold.hardware.memory import Engine, ServingLoad
-from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
+from freehold.hardware.quantization import is_known, quantize, repacked_bytes, weights_bytes
 from freehold.hardware.speed import Build, estimate, is_geforce
 from freehold.hardware.tensors import parameter_count
 from freehold.hardware.vllm_memory import WEIGHT_BITS
 from freehold.settings import Settings
 from freehold.types.config import FinetuneConfig
+from freehold.types.engine import ENGINE_KINDS
 from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model
+from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.sizes import SizedModel, size_model
 from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.fit.vllm import as_served
@@ -48,11 +51,41 @@ def is_gpu_server(machine: Machine) -> bool:
     )
 
 
+class ServingForm(NamedTuple):
+    """An engine, and the quantization it serves; None: what is here, or usual."""
+
+    engine: Engine = "llamacpp"
+    quantization: str | None = None
+
+
+def form_of(
+    model_id: str,
+    workload: Workload,
+    machine: Machine,
+    settings: Settings,
+    stated: tuple[Engine | None, str | None] = (None, None),
+) -> ServingForm:
+    """The form in which a model is judged: as it is stated, else as `place` says for what is in the catalog."""
+    engine, quantization = stated
+    known = catalog.find(model_id)
+    if engine is not None or quantization is not None or known is None or known.encoder:
+        return ServingForm(engine or "llamacpp", quantization)
+    release = catalog.published(known, model_id)
+    if release is not None and release.id is not None:  # it names its form itself
+        return ServingForm("vllm" if is_gpu_server(machine) else "llamacpp")
+    placed = place(known, workload, machine, engine_build(settings), settings)
+    return ServingForm(placed.engine, placed.quantization)
+
+
 def place(model: Model, workload: Workload, machine: Machine, build: Build, settings: Settings) -> Placed:
-    """The best form of a model that the machine holds at this workload."""
+    """The form of a model that lies here as GGUF, else the best that the machine holds at this workload."""
+    here = WeightsStore(settings.home).find(model.id)
+    if here is not None and here.weights.format == "gguf" and is_known(here.weights.quantization):
+        return _quantized(model, workload, machine, build, (here.weights.quantization,))
     if is_gpu_server(machine):
         return _on_server(model, workload, machine, settings)
-    return _quantized(model, workload, machine, build)
+    usual = QUANTIZATIONS if model.quantization is None else (model.quantization,)
+    return _quantized(model, workload, machine, build, usual)
 
 
 def _on_server(model: Model, workload: Workload, machine: Machine, settings: Settings) -> Placed:
@@ -82,30 +115,25 @@ def _forms(model: Model, sized: SizedModel, machine: Machine) -> Iterator[SizedM
     small = WEIGHT_BITS.get(own.quantization, 16) <= 9
     fp8 = all(_multiplies_fp8(device.name) for device in machine.accelerators)
     if not small and fp8:
-        yield _in_form(model, sized, "FP8")
+        yield as_served(sized, model.id, "FP8")
     yield own
     if not small and not fp8 and not _is_old(machine):
-        yield _in_form(model, sized, "FP8")
+        yield as_served(sized, model.id, "FP8")
     if WEIGHT_BITS.get(own.quantization, 16) > 5:
-        yield _in_form(model, sized, "AWQ")
+        yield as_served(sized, model.id, "AWQ")
 
 
-def served_bytes(model: Model, quantization: str, engine: str) -> int:
-    """Bytes of a model's weights as `place` judged them."""
-    if engine != "vllm":
-        return weights_bytes(model.shape, quantization)
-    release = next((one for one in model.published if one.form == quantization), None)
-    if release is not None and release.bytes is not None:
-        return release.bytes
-    return vllm_memory.weights_bytes(
-        model.shape, quantization, release.dense if release is not None else None
-    )
+def served_as(quantization: str, engine: str) -> str:
+    """``Q8_0 in llama.cpp``; an encoder has one engine, which says nothing."""
+    titles = {name: kind.title for name, kind in ENGINE_KINDS.items() if name != "encoder"}
+    return f"{quantization} in {titles[engine]}" if engine in titles else quantization
 
 
-def _in_form(model: Model, sized: SizedModel, form: str) -> SizedModel:
-    """A release in that form where its makers publish one, else as vLLM or a tool makes it."""
-    release = next((one.id for one in model.published if one.form == form and one.id is not None), None)
-    return as_served(sized, release, None) if release is not None else as_served(sized, model.id, form)
+def sized_in(model_id: str, form: ServingForm, settings: Settings) -> SizedModel:
+    """The sizes of a model as an engine serves it in a quantization (None: as what is here, or usual)."""
+    if form.engine != "vllm":
+        return size_model(model_id, settings=settings, quantization=form.quantization)
+    return as_served(size_model(model_id, settings=settings), model_id, form.quantization)
 
 
 def _multiplies_fp8(name: str) -> bool:
@@ -120,8 +148,9 @@ def _is_old(machine: Machine) -> bool:
     return any("T4" in device.name or "V100" in device.name for device in machine.accelerators)
 
 
-def _quantized(model: Model, workload: Workload, machine: Machine, build: Build) -> Placed:
-    tried = QUANTIZATIONS if model.quantization is None else (model.quantization,)
+def _quantized(
+    model: Model, workload: Workload, machine: Machine, build: Build, tried: tuple[str, ...]
+) -> Placed:
     for name in tried:
         # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
         least = parameter_count(model.shape) * LEAST_BITS.get(name, 0) / 8
