@@ -1,3 +1,4 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Barrier
@@ -196,3 +197,23 @@ def test_a_file_that_breaks_off_loses_nothing(store):
         bring_in(store.database, "import:a.csv", broken(), at=AT)
     assert held(store) == ["1", "2"]
     assert bring(store, [("p", "7"), ("q", "2")]) == (0, 1, 1, 0)
+
+
+def test_a_copied_store_names_the_places_of_its_copy(tmp_path):
+    """As a project's folder is copied: what lay beside the store lies beside the copy."""
+    first, second = tmp_path / "first ü", tmp_path / "second"
+    first.mkdir()
+    inside, outside = f"{first}/encoders/a", f"{tmp_path}/weights/b"
+    with open_store(f"sqlite:///{first}/store.sqlite3") as store:
+        for id, text in (("in", inside), ("out", outside), ("near", f"{first}-too/a")):
+            store.put(Note(id=id, text=text))
+        store.finish_step("train", "hash", Note(id="s", text=inside), NOON)
+        assert store.get(Note, "in").text == inside
+    shutil.copytree(first, second)
+    with open_store(f"sqlite:///{second}/store.sqlite3") as store:
+        assert {one.id: one.text for one in store.records(Note)} == {
+            "in": f"{second}/encoders/a", "out": outside, "near": f"{first}-too/a",
+        }  # fmt: skip
+        assert store.step_result("train", "hash", Note).text == f"{second}/encoders/a"
+        (raw,) = store.of_id("in")
+        assert msgspec.json.decode(raw.body)["text"] == f"{second}/encoders/a"

@@ -68,8 +68,13 @@ def unseal(stored: bytes, *about: object) -> bytes:
 
 def read_json(stored: bytes, type: type[T], *about: object) -> T:
     """A stored JSON body. Raises `DamagedBody`, and `msgspec.ValidationError` for whole JSON of another shape."""
+    return decode(unseal(stored, *about), type)
+
+
+def decode(content: bytes, type: type[T]) -> T:
+    """JSON that was unsealed. Raises as `read_json` does."""
     try:
-        return msgspec.json.decode(unseal(stored, *about), type=type)
+        return msgspec.json.decode(content, type=type)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -34,6 +34,8 @@ class Database:
         if where.get_backend_name() == "postgresql":
             self.where = where.set(drivername="postgresql").render_as_string(hide_password=True)
         self._file = Path(self.where) if where.get_backend_name() == "sqlite" and where.database else None
+        self.folder = None if self._file is None else self._file.absolute().parent
+        """Where it lies; None of a server's, and of one in memory."""
         if not as_is:
             self._prepare_folder()
         elif self._file is not None and not self._file.exists():

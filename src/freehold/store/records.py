@@ -1,4 +1,7 @@
-"""Records by kind and key, and what finished steps left."""
+"""Records by kind and key, and what finished steps left.
+
+A path that leads into the store's own folder is kept from there on, so that a project can be copied to another place.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -25,6 +29,10 @@ _WRITE_LOCK = 0x7265636F << 32  # "reco"; below it is which record
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
+
+
+_HERE = b'"\\u0000/'
+"""How a path of the store's own folder begins in what is kept."""
 
 
 class RawRecord(NamedTuple):
@@ -122,7 +130,7 @@ class RecordStore:
             for row in rows
             if (
                 record := unless_damaged(
-                    *about_record(type.kind, row.id), partial(_read, row, type, type.kind)
+                    *about_record(type.kind, row.id), partial(self._read, row, type, type.kind)
                 )
             )
             is not None
@@ -134,7 +142,7 @@ class RecordStore:
         query = select(records).where(records.c.id == key, records.c.kind.not_in(list(without)))
         with self.database.reading() as connection:
             rows = connection.execute(query.order_by(records.c.seq.desc())).all()
-        found = (unless_damaged(*about_record(row.kind, row.id), partial(_raw, row)) for row in rows)
+        found = (unless_damaged(*about_record(row.kind, row.id), partial(self._raw, row)) for row in rows)
         return [record for record in found if record is not None]
 
     def count_records(self, type: type[StoredRecord]) -> int:
@@ -180,7 +188,7 @@ class RecordStore:
         if row is None:
             return None
         # A damaged result is made again by running the step.
-        return unless_damaged(*about_record(kind, inputs_hash), partial(_read, row, type, kind))
+        return unless_damaged(*about_record(kind, inputs_hash), partial(self._read, row, type, kind))
 
     def step_finished_at(self, name: str) -> datetime | None:
         """When a step was run last; None where it never finished."""
@@ -208,7 +216,18 @@ class RecordStore:
     def _first(self, query: Select[Any], kind: str, type: type[R]) -> R | None:
         with self.database.reading() as connection:
             row = connection.execute(query).first()
-        return None if row is None else or_error(*about_record(kind, row.id), partial(_read, row, type, kind))
+        if row is None:
+            return None
+        return or_error(*about_record(kind, row.id), partial(self._read, row, type, kind))
+
+    def _read(self, row: Any, type: type[R], kind: str) -> R:
+        return decoded(row.body, type, kind, *about_record(kind, row.id), folder=self.database.folder)
+
+    def _raw(self, row: Any) -> RawRecord:
+        about = about_record(row.kind, row.id)
+        body = _at(bodies.unseal(row.body, *about), self.database.folder)
+        made_from = bodies.read_json(row.made_from, list[str], *about, "made_from")
+        return RawRecord(row.kind, row.id, body, tuple(made_from))
 
 
 def _alone(connection: Connection, kind: str, key: str) -> None:
@@ -222,33 +241,41 @@ def _stored_key(connection: Connection, name: str) -> ApiKey | None:
     where = (records.c.kind == ApiKey.kind, records.c.id == name)
     query = select(records.c.id, records.c.body).where(*where).with_for_update()
     row = connection.execute(query).one_or_none()
-    return None if row is None else _read(row, ApiKey, ApiKey.kind)
+    return None if row is None else decoded(row.body, ApiKey, ApiKey.kind, *about_record(ApiKey.kind, row.id))
 
 
 def about_record(kind: str, key: str) -> tuple[str, str]:
     return "records", f"{kind}/{key}"
 
 
-def _raw(row: Any) -> RawRecord:
-    about = about_record(row.kind, row.id)
-    body = bodies.read_json(row.body, msgspec.Raw, *about)
-    made_from = bodies.read_json(row.made_from, list[str], *about, "made_from")
-    return RawRecord(row.kind, row.id, bytes(body), tuple(made_from))
-
-
-def _read(row: Any, type: type[R], kind: str) -> R:
-    return decoded(row.body, type, kind, *about_record(kind, row.id))
-
-
-def decoded(body: bytes, type: type[R], kind: str, *about: object) -> R:
-    """A stored body. Raises `StoreError` when it is of another shape, `DamagedBody` when it is not what was written."""
+def decoded(body: bytes, type: type[R], kind: str, *about: object, folder: Path | None = None) -> R:
+    """A stored body, of a store in `folder`. Raises `StoreError` when it is of another shape, `DamagedBody` when it is
+    not what was written."""
     try:
-        return bodies.read_json(body, type, *about)
+        return bodies.decode(_at(bodies.unseal(body, *about), folder), type)
     except msgspec.ValidationError as error:
         raise StoreError(
             f"a stored {kind} is not what this version of freehold reads: {error}",
             hint="run the step that makes it again",
         ) from None
+
+
+def _start(folder: Path) -> bytes:
+    """A path in this folder, as JSON begins it."""
+    return msgspec.json.encode(f"{folder}/")[:-1]
+
+
+def _at(content: bytes, folder: Path | None) -> bytes:
+    """A stored content with the paths of the folder where the store lies now."""
+    return content if folder is None else content.replace(_HERE, _start(folder))
+
+
+def _from(content: bytes, connection: Connection) -> bytes:
+    """A content to be stored, with paths from the store's folder on."""
+    url = connection.engine.url
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return content
+    return content.replace(_start(Path(url.database).absolute().parent), _HERE)
 
 
 def keep_within(connection: Connection, kept: KeptRecord) -> None:
@@ -268,7 +295,7 @@ def _write(connection: Connection, kind: str, key: str, value: Record, made_from
         insert(records).values(
             kind=kind,
             id=key,
-            body=bodies.seal(msgspec.json.encode(value), *about),
+            body=bodies.seal(_from(msgspec.json.encode(value), connection), *about),
             made_from=bodies.seal(msgspec.json.encode(list(made_from)), *about, "made_from"),
         )
     )

@@ -26,6 +26,8 @@ _WARM_STEPS = 4
 
 SLACK = 0.02
 """Share of `max_minutes` by which a run may seem too long and is not shortened yet."""
+_TOLD_AGAIN = 0.8
+"""Of the steps that were told last: a schedule that is shortened by less is not worth a line."""
 
 
 class Outcome(NamedTuple):
@@ -95,6 +97,7 @@ class _TrainingRun:
         self._tokens, self._seconds_before = 0, 0.0
         self._curve: list[tuple[int, float]] = []
         self._best = BestWeights(trainer.keeps_best)
+        self._told_steps = self.steps
         self._validated: ValidationResult | None = None
         state = checkpoint.load(folder, job)
         if state is not None:
@@ -191,11 +194,13 @@ class _TrainingRun:
         steps = group.from_first(enough)
         if steps is None:
             return
-        self._warn(
-            f"{self._config.max_minutes:.2g} minutes are enough for {int(steps)} of {self.steps} steps; "
-            "the schedule is shortened"
-        )
         self.steps = int(steps)
+        if self.steps < _TOLD_AGAIN * self._told_steps:
+            self._warn(
+                f"{self._config.max_minutes:.2g} minutes are enough for {self.steps} of {self._told_steps} steps; "
+                "the schedule is shortened"
+            )
+            self._told_steps = self.steps
 
     def validate(self) -> None:
         """Answer the validation split."""
