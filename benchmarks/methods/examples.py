@@ -149,7 +149,7 @@ def main() -> None:
     answers = {one.id: one.gold or "" for one in asked}
     examples = [shown for one in train if (shown := example_of(one)) is not None]
     labels = tuple(sorted({one.answer for one in examples}))
-    request = ServeRequest(engine="llamacpp", context_tokens=CONTEXT_TOKENS, parallel=2, tuned=False)
+    request = ServeRequest(engine="llamacpp", context_tokens=CONTEXT_TOKENS, parallel=2)
     plan = serving.plan(ensure_weights(BASE, settings.load()), request, settings.load(), name="base")
     told: dict[str, Any] = {"k": arguments.k, "examples": len(examples)}
     indexes = {

@@ -82,7 +82,7 @@ def main() -> None:
     samples = [one for split in ("held_out", "validation") for one in building.samples(dataset, split)]
     base = ensure_weights(adapter.base_model, settings)
     mount = AdapterMount(name="tuned", path=adapter.path, adapter_id=adapter.id)
-    request = ServeRequest(engine="llamacpp", context_tokens=1024, parallel=1, tuned=False)
+    request = ServeRequest(engine="llamacpp", context_tokens=1024, parallel=1)
     # One thread: several wait for each other, which takes all there is of a shared machine.
     plan = msgspec.structs.replace(serving.plan(base, request, settings, adapters=[mount]), threads=1)
     task = task_of(project)

@@ -11,34 +11,25 @@ PROMPT, WRITTEN = 4.5, 2.2
 
 
 async def measure(asked: Asked) -> list[Result]:
-    """Prompt and generation speed at one stream; and the same for what `freehold tune-engine` chose."""
+    """Prompt and generation speed at one stream."""
     base = plan(asked)
     ways = [
         msgspec.structs.replace(base, options={**base.options, "binary": binary})
         for binary in ("library", str(built()))
     ]
-    names = ["prebuilt", "built here"]
-    tuned = plan(asked, tuned=True)
-    if tuned.options != base.options or tuned.weights_sha256 != base.weights_sha256:
-        ways.append(msgspec.structs.replace(tuned, options={**tuned.options, "speculative": "off"}))
-        names.append("tuned")
-    speeds = [await speed_of(way, log_dir=asked.logs, rounds=2 * asked.rounds + 1) for way in ways]
-    wheel = speeds[0]
-    found = []
-    for name, speed in list(zip(names, speeds, strict=True))[1:]:
+    wheel, speed = [await speed_of(way, log_dir=asked.logs, rounds=2 * asked.rounds + 1) for way in ways]
+    return [
+        Result(
+            "builds",
+            f"{what}, built here over prebuilt",
+            one / other,
+            "×",
+            f"{one:,.0f} and {other:,.0f} tokens/s",
+            f"≥ {least}",
+            one / other >= least,
+        )
         for what, one, other, least in (
             ("prompts", speed.prompt_tokens_per_second, wheel.prompt_tokens_per_second, PROMPT),
             ("writing", speed.completion_tokens_per_second, wheel.completion_tokens_per_second, WRITTEN),
-        ):
-            found.append(
-                Result(
-                    "builds",
-                    f"{what}, {name} over prebuilt",
-                    one / other,
-                    "×",
-                    f"{one:,.0f} and {other:,.0f} tokens/s",
-                    f"≥ {least}",
-                    one / other >= least,
-                )
-            )
-    return found
+        )
+    ]

@@ -45,12 +45,10 @@ class Asked(NamedTuple):
     quick: bool = False
 
 
-def plan(
-    asked: Asked, *, parallel: int = 1, context_tokens: int = 2048, tuned: bool = False, **options: Any
-) -> ServePlan:
+def plan(asked: Asked, *, parallel: int = 1, context_tokens: int = 2048, **options: Any) -> ServePlan:
     """A llama.cpp plan of the model."""
     request = ServeRequest(
-        engine="llamacpp", parallel=parallel, context_tokens=context_tokens, options=options, tuned=tuned
+        engine="llamacpp", parallel=parallel, context_tokens=context_tokens, options=options
     )
     made = pull_and_plan(asked.model, request, load())
     return msgspec.structs.replace(made, threads=made.threads or cores())

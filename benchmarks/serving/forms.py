@@ -1,4 +1,4 @@
-"""(c) Labels and fields with shared instructions: tuned for that, beside the engine as it comes."""
+"""(c) Labels and fields with shared instructions: served for that, beside the engine as it comes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GUESSES = {
 async def measure(asked: Asked) -> list[Result]:
     """Requests a second at four streams. Defaults: llama-server with nothing but a model and an address, as built
     here and as prebuilt; without its prompt cache as well, which is on by default."""
-    base = plan(asked, parallel=STREAMS, tuned=True)
+    base = plan(asked, parallel=STREAMS)
     assert base.weights_path is not None
     default = plan(asked).weights_path
     assert default is not None

@@ -84,7 +84,7 @@ async def measure(asked: Asked) -> list[Result]:
 
 def _auto(asked: Asked, kind: str, streams: int, rates: dict[str, list[float]]) -> Result:
     """Whether the engine that ``auto`` takes is the faster one, or within a tenth of it."""
-    request = ServeRequest(parallel=streams, context_tokens=640, tuned=False)
+    request = ServeRequest(parallel=streams, context_tokens=640)
     chosen = pull_and_plan(asked.model, request, load()).engine
     vllm = statistics.median(rates[VLLM])
     llama = max(statistics.median(values) for name, values in rates.items() if name != VLLM)

@@ -6,8 +6,8 @@
 
 Whatever is compared runs beside each other and is asked by turns, so other work slows both alike. Parts: through (the
 gateway), builds (native and prebuilt), forms (prefix reuse and guessing ahead), adapters, crowded (training beside a
-server), quantizations (and vLLM, where it is installed). Needs ``freehold engines install llamacpp``; what is
-called tuned needs ``freehold tune-engine`` before. Exit code 1 when something wanted was missed.
+server), quantizations (and vLLM, where it is installed). Needs ``freehold engines install llamacpp``. Exit
+code 1 when something wanted was missed.
 """
 
 from __future__ import annotations

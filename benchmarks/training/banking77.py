@@ -103,7 +103,7 @@ def main() -> None:
     )
     wall = time.monotonic() - begin
     test = list(training.read_samples(dataset, "held_out"))[: given.limit]
-    request = ServeRequest(engine="llamacpp", context_tokens=512, parallel=given.parallel, tuned=False)
+    request = ServeRequest(engine="llamacpp", context_tokens=512, parallel=given.parallel)
     mount = AdapterMount(name="banking77", path=adapter.path, adapter_id=adapter.id)
     plan = serving.plan(base, request, values, adapters=[mount])
 

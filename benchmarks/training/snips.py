@@ -163,7 +163,7 @@ def main() -> None:
         progress=Silent(),
     )
     test = list(training.read_samples(dataset, "held_out"))
-    request = ServeRequest(engine="llamacpp", context_tokens=512, parallel=given.parallel, tuned=False)
+    request = ServeRequest(engine="llamacpp", context_tokens=512, parallel=given.parallel)
     mount = AdapterMount(name="snips", path=adapter.path, adapter_id=adapter.id)
     plan = serving.plan(base, request, values, adapters=[mount])
 

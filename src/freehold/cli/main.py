@@ -100,9 +100,6 @@ PARTS: dict[str, dict[str, Entry]] = {
         "engines": Entry(
             "freehold.cli.serve.engines:command", "List engines, and build llama.cpp for this CPU"
         ),
-        "tune-engine": Entry(
-            "freehold.cli.serve.tune_engine:command", "Find the fastest way to run a model here"
-        ),
         "serve": Entry(
             "freehold.cli.serve.serve:command", "Serve a model and its adapters, each by its name"
         ),

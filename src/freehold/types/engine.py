@@ -69,8 +69,8 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """What its answers carry of how sure it is: a calibrated probability of the whole answer, or log-probabilities of
     its tokens where those are asked for; ``unsure``: log-probabilities in some versions or models, which shows when it
     is asked."""
-    tunable: bool = False
-    """`freehold tune-engine` knows its options."""
+    measured: bool = False
+    """Speed and memory are measured here, and corrected by what was."""
     installs_apart: bool = False
     """It lives in an environment of its own, made by ``freehold engines install``."""
 
@@ -99,7 +99,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             tells_prompt="return_progress",
             tells_tokens="apply-template",
             tells_confidence="logprobs",
-            tunable=True,
+            measured=True,
         ),
         EngineKind(
             name="vllm",

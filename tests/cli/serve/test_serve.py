@@ -53,8 +53,7 @@ def test_it_serves_and_says_where(serving):
 
 def test_mistakes(refused, project, monkeypatch):
     monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
-    refused("tune-engine", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE")
-    refused("tune-engine", "echo", message="echo does not run on llama.cpp", hint="GGUF weights")
+    refused("serve", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE")
     refused(
         "serve", "echo", "--adapter", "x", message="adapter 'x' is not NAME=PATH", hint="--adapter support="
     )

@@ -75,7 +75,7 @@ NOTHING_STORED = {
     "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost", "trust",
     "catalog list", "catalog sync",
     "adapters list", "adapters export", "pull", "weights list",
-    "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
+    "weights rm", "engines list", "engines install", "engines rm", "serve",
     "cluster up", "cluster status", "cluster down", "power", "routes list",
     "keys list", "label", "adapters rm", "tasks",
     "encoders list", "encoders export", "encoders rm",

@@ -129,7 +129,7 @@ async def test_taught_calls_come_back_through_the_tools_api(taught, tmp_path):
     assert adapter.call_format == "tagged"
     assert adapter.metadata["samples"] == TAUGHT and not adapter.metadata["rejected"]
     mount = trained_adapter(adapter, "calls", engines.load("llamacpp").kind)
-    served = plan(base, ServeRequest(engine="llamacpp", parallel=4, tuned=False), load(), adapters=(mount,))
+    served = plan(base, ServeRequest(engine="llamacpp", parallel=4), load(), adapters=(mount,))
     right, limit = [], anyio.Semaphore(4)
     async with (
         engines.start(served, log_dir=tmp_path, name="calls") as endpoint,

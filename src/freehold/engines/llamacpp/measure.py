@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -18,22 +18,11 @@ from freehold.late import aiohttp
 from freehold.types.endpoint import Endpoint, ServePlan
 
 ROUNDS = 5
+PROMPT_TOKENS, COMPLETION_TOKENS = 400, 48
+"""Words in the prompt (about a token each) and tokens in the answer."""
 
 
-class RequestSize(NamedTuple):
-    """What is asked to measure: words in the prompt (about a token each) and tokens in the answer."""
-
-    prompt_tokens: int = 400
-    completion_tokens: int = 48
-
-
-async def measure(
-    plan: ServePlan,
-    *,
-    log_dir: Path,
-    rounds: int = ROUNDS,
-    size: RequestSize = RequestSize(),  # noqa: B008 (frozen)
-) -> StreamSpeed:
+async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> StreamSpeed:
     """Median prompt and generation speed of `plan` over `rounds` requests, after one to warm up.
 
     Prompts share nothing, and the prompt cache is off for them. Raises what a start raises, and `EngineError`
@@ -42,7 +31,7 @@ async def measure(
     alone = msgspec.structs.replace(plan, parallel=1, port=0)
     # The server closes kept connections after a while, sometimes just as they are used again.
     connector = aiohttp.TCPConnector(force_close=True)
-    bodies = synthetic(prompt_tokens=size.prompt_tokens, completion_tokens=size.completion_tokens).endless()
+    bodies = synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS).endless()
     async with (
         start(alone, log_dir=log_dir, name="measure") as endpoint,
         aiohttp.ClientSession(connector=connector) as http,

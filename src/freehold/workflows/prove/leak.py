@@ -64,7 +64,7 @@ def leak_test(
         progress=progress,
     )
     progress.step("try to get them out")
-    request = msgspec.structs.replace(serving.of_config(project.config.serve), engine="llamacpp", tuned=False)
+    request = msgspec.structs.replace(serving.of_config(project.config.serve), engine="llamacpp")
     mount = trained_adapter(trained, f"{inputs.base.model_id}:planted", load("llamacpp").kind)
     plan = serving.plan(inputs.base, request, project.settings, adapters=(mount,), progress=progress)
     all_secrets = [*secrets, *of_inputs]

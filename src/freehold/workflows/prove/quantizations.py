@@ -167,7 +167,6 @@ def plan_of(project: Project, weights: Weights) -> ServePlan:
         context_tokens=serve.context_tokens,
         parallel=serve.parallel,
         options=serve.options if serve.engine in ("auto", "llamacpp") else {},
-        tuned=False,
     )
     return plan(weights, request, project.settings)
 

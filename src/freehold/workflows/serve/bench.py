@@ -103,7 +103,7 @@ def quantization_of(project: Project, plan: ServePlan) -> str | None:
 
 def build_of(project: Project, plan: ServePlan) -> Build | None:
     """``native`` for llama.cpp compiled on this machine, ``wheel`` for the prebuilt library; None elsewhere."""
-    if not plan.engine_kind.tunable:
+    if not plan.engine_kind.measured:
         return None
     binary = plan.options.get("binary")
     if binary is not None:

@@ -9,9 +9,7 @@ from typing import Any
 import msgspec
 
 from freehold.engines import load
-from freehold.engines.llamacpp import tuning
 from freehold.errors import UsageError
-from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import Settings
 from freehold.training.encoder import read_record
 from freehold.types.config import ServeConfig
@@ -35,9 +33,6 @@ ECHO = "echo"
 ENCODER = "encoder"
 """The engine of folders that training an encoder leaves: it reads no other weights, and nothing else reads them."""
 
-KV_TYPE = "f16"
-"""What the cache holds unless another type is asked for."""
-
 
 class ServeRequest(Record, frozen=True, kw_only=True):
     """What is asked of a plan. An `engine` of ``auto`` is what `choice` says (echo for the model ``echo``)."""
@@ -45,11 +40,9 @@ class ServeRequest(Record, frozen=True, kw_only=True):
     engine: str = "auto"
     context_tokens: int = 2048
     parallel: int = 4
-    kv_type: str = KV_TYPE
+    kv_type: str = "f16"
     quantization: str | None = None
     options: dict[str, Any] = {}
-    tuned: bool = True
-    """Whether what `freehold tune-engine` found for the model is used where nothing else is asked for."""
 
 
 def of_config(config: ServeConfig) -> ServeRequest:
@@ -172,8 +165,6 @@ def plan(
         threads=settings.threads,
         options=options,
     ).with_adapters(mounts)
-    if request.tuned:
-        serve_plan = as_tuned(serve_plan, settings)
     return msgspec.structs.replace(serve_plan, memory=room.fit_of(serve_plan, settings))
 
 
@@ -222,21 +213,6 @@ def plans(
             for group in (to_attach, *([one] for one in to_merge))
         ]
     return planned
-
-
-def as_tuned(plan: ServePlan, settings: Settings) -> ServePlan:
-    """`plan` with what `freehold tune-engine` found for its model on this machine; what was asked for stays."""
-    if not plan.engine_kind.tunable:
-        return plan
-    found = tuning.read(settings.home, plan.model, cores=settings.threads or machine_cores().value)
-    if found is None:
-        return plan
-    best = dict(found.settings.options)
-    if plan.kv_type != KV_TYPE:
-        best.pop("flash_attention", None)  # found for another cache, and may not work with the one asked for
-    return msgspec.structs.replace(
-        plan, threads=plan.threads or found.settings.threads, options={**best, **plan.options}
-    )
 
 
 def _as_read(

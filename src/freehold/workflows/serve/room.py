@@ -21,7 +21,7 @@ from freehold.workflows.project import now
 
 def advice(plan: ServePlan, settings: Settings) -> str | None:
     """What would make this plan faster on this machine, in one line; None when nothing is known to."""
-    if not plan.engine_kind.tunable or plan.options.get("binary") is not None:
+    if not plan.engine_kind.measured or plan.options.get("binary") is not None:
         return None
     if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
         return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"

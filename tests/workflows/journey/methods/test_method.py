@@ -65,11 +65,11 @@ def test_a_key_tells_models_and_methods_apart():
     assert (made[0].short_name, Candidate(model="plain", method="as_is").short_name) == ("a", "plain")
 
 
-def test_candidates_that_run_here_are_served_alike_untuned(tmp_path, monkeypatch):
+def test_candidates_that_run_here_are_served_alike(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
     with bench(opened) as ready:
         request = ready.request(candidate_of(opened, "lora"))
-    assert (request.engine, request.tuned) == ("llamacpp", False)
+    assert request.engine == "llamacpp"
     assert (request.context_tokens, request.parallel) == (64, 1)
 
 

@@ -119,10 +119,9 @@ class Bench:
         return engine_of(self.project.config)
 
     def request(self, candidate: Candidate) -> ServeRequest:
-        """How a candidate is served: behind its endpoint, else by what ``[serve]`` says, untuned, so that all are
-        measured alike."""
+        """How a candidate is served: behind its endpoint, else by what ``[serve]`` says."""
         config = self.project.config
-        request = msgspec.structs.replace(of_config(config.serve), engine=self.engine.name, tuned=False)
+        request = msgspec.structs.replace(of_config(config.serve), engine=self.engine.name)
         if candidate.endpoint is None:
             return request
         return behind(request, endpoint_of(config, candidate.endpoint))
