@@ -151,7 +151,8 @@ def test_filters_stand_in_the_address_and_the_keyboard_leads_to_a_trace(visit):
     until(page, "location.hash.includes('text=words')")
     page.locator("select[name=arm]").select_option("candidate")
     until(page, "location.hash.includes('arm=candidate')")
-    page.locator(".cards tbody tr", has_text="candidate, mirrored").first.wait_for()
+    rows = "[...document.querySelectorAll('.cards tbody tr')]"
+    until(page, f"{rows}.every(row => row.textContent.includes('candidate, mirrored'))")
     page.locator("h1").focus()
     page.keyboard.press("j")
     page.keyboard.press("j")
