@@ -4,7 +4,9 @@ import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import project, small_machine, training_project
 
+from freehold.hardware.probes.machine import probe_machine
 from freehold.types.config import UseProfile
+from freehold.types.finding import fail
 from freehold.types.progress import Silent
 from freehold.workflows.journey import candidate_findings as looked
 from freehold.workflows.journey.beginning import prepare
@@ -27,8 +29,8 @@ def learned(tmp_path_factory):
 
 
 def ruled(dataset, *known, **use):
-    found = looked.license_findings(dataset, known, UseProfile(commercial=True, **use))
-    return {f"{one.text.partition(':')[0]}": one for one in found}
+    found = list(looked.license_findings(dataset, known, UseProfile(commercial=True, **use)))
+    return {one.text.partition(":")[0]: one for one in looked.of_all(found, known)}
 
 
 def test_who_learns_a_rented_models_answers_is_told_so_with_what_would_decide_it(learned):
@@ -62,16 +64,29 @@ def test_it_does_not_begin_where_all_are_barred(learned):
     assert "would not be made" in both[WRITES.label].text
 
 
+def test_what_ends_each_candidate_ends_the_journey_whatever_it_is():
+    known = (WRITES, ENCODER)
+    barred, gone = fail("licence", "no", "ask"), fail("weights", "no", "get them")
+    both = [(WRITES, barred), (ENCODER, gone)]
+    assert {one.outcome for one in looked.of_all(both, known)} == {"fail"}
+    assert {one.outcome for one in looked.of_all([*both[:1], (WRITES, gone)], known)} == {"warn"}
+
+
+def test_one_behind_an_endpoint_is_ruled_on_as_the_journey_will(learned):
+    behind = msgspec.structs.replace(SHOWN, endpoint="house")
+    assert ruled(learned, behind)[behind.label].outcome == "warn"
+
+
 def test_the_room_each_takes_is_told_and_too_little_is_not_begun_with(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
     dataset = prepare(opened, progress=Silent())
-    known = candidates(opened.config)
+    known, machine = candidates(opened.config), probe_machine(opened.state)
 
     def fits():
-        return [one for one in looked.candidate_findings(opened, dataset, known) if one.check == "fit"]
+        found = looked.candidate_findings(opened, dataset, known, machine)
+        return [one for one in found if one.check == "fit"]
 
     assert [one.outcome for one in fits()] == ["ok", "ok"]
     assert ["serving" in one.text for one in fits()] == [True, False]
-    small = small_machine(opened)
-    monkeypatch.setattr(looked, "probe_machine", lambda folder: small)
+    machine = small_machine(opened)
     assert "fail" in {one.outcome for one in fits()}

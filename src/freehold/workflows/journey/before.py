@@ -60,8 +60,9 @@ def look_first(
         )
     facts = TaskFacts(config, dataset)
     more: list[Finding] = list(suit_findings(known, facts))
-    more += candidate_findings(project, dataset, known)
-    minutes = search_minutes(config.selection, probe_machine(project.state))
+    machine = probe_machine(project.state)
+    more += candidate_findings(project, dataset, known, machine)
+    minutes = search_minutes(config.selection, machine)
     if len(known) > 1 and minutes is not None:
         said = f"making and measuring candidates ends after {minutes:g} minutes, with the best so far"
         more.append(ok("time", f"{said} ([selection] within_minutes)"))

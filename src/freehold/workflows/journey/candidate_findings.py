@@ -5,24 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from freehold.catalog.licenses import licenses
 from freehold.errors import FreeholdError
-from freehold.hardware.probes.machine import probe_machine
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.finding import Finding, fail, ok, warn
-from freehold.types.machine import Fit, Machine, Workload
+from freehold.types.machine import Fit, Machine
 from freehold.types.method import METHOD_KINDS
 from freehold.types.ruling import Ruling, RulingOutcome
 from freehold.types.units import gib
-from freehold.workflows.fit.fit import fit_model
-from freehold.workflows.fit.training import training_fit
 from freehold.workflows.journey.ladder import stand_in
 from freehold.workflows.journey.methods import Candidate
 from freehold.workflows.journey.methods.method import fetches, lineage_behind
+from freehold.workflows.journey.methods.training import served_fit
 from freehold.workflows.license.rule import rule_for_model, taught_by
 from freehold.workflows.project import Project
+from freehold.workflows.serve.tools import weights_here
+from freehold.workflows.train.train import least_room
 from freehold.workflows.weights.pull import why_not_here
 
 LICENSE, WEIGHTS, FIT = "licence", "weights", "fit"
@@ -30,32 +32,42 @@ BARRED: frozenset[RulingOutcome] = frozenset({"not_allowed", "needs_separate_lic
 """Outcomes with which a candidate is not made."""
 
 
-def candidate_findings(project: Project, dataset: Dataset, known: Sequence[Candidate]) -> Iterator[Finding]:
-    """All of them; one that fails where no candidate is left."""
-    yield from license_findings(dataset, known, project.config.use)
-    yield from _weights_findings(project, dataset, known)
-    yield from _fit_findings(project, known)
-
-
-def license_findings(dataset: Dataset, known: Sequence[Candidate], use: UseProfile) -> Iterator[Finding]:
-    """The ruling on each candidate as it would be made, the terms of the answers it would learn from included."""
-    rulings = [
-        (one, rule_for_model(one.model, use, lineage=lineage_behind(one, dataset)))
-        for one in known
-        if one.endpoint is None or METHOD_KINDS[one.method].trains
+def candidate_findings(
+    project: Project, dataset: Dataset, known: Sequence[Candidate], machine: Machine
+) -> Iterator[Finding]:
+    """All of them."""
+    found = [
+        *license_findings(dataset, known, project.config.use),
+        *_weights_findings(project, dataset, known),
+        *_fit_findings(project, known, machine),
     ]
-    barred = sum(ruling.outcome in BARRED for _, ruling in rulings)
-    for one, ruling in rulings:
+    return of_all(found, known)
+
+
+def of_all(found: Sequence[tuple[Candidate, Finding]], known: Sequence[Candidate]) -> Iterator[Finding]:
+    """Findings as they count for the journey: what ends a candidate is a warning while another is left."""
+    ended = {one.key for one, finding in found if finding.outcome == "fail"}
+    another = any(one.key not in ended for one in known)
+    for _, finding in found:
+        is_less = another and finding.outcome == "fail"
+        yield msgspec.structs.replace(finding, outcome="warn") if is_less else finding
+
+
+def license_findings(
+    dataset: Dataset, known: Sequence[Candidate], use: UseProfile
+) -> Iterator[tuple[Candidate, Finding]]:
+    """The ruling on each candidate as it would be made, the terms of the answers it would learn from included."""
+    for one in known:
+        ruling = rule_for_model(one.model, use, lineage=lineage_behind(one, dataset))
         said = f"{one.label}: {ruling.outcome.replace('_', ' ')}"
         if ruling.outcome in BARRED:
-            tell = fail if barred == len(known) else warn
-            yield tell(LICENSE, f"{said}, so it would not be made: {deciding(ruling)}", way_out(ruling))
+            text = f"{said}, so it would not be made: {deciding(ruling)}"
+            yield one, fail(LICENSE, text, way_out(ruling))
         elif ruling.outcome == "unclear":
-            yield warn(
-                LICENSE, f"{said}, so the verdict on it would be hold: {deciding(ruling)}", way_out(ruling)
-            )
+            text = f"{said}, so the verdict on it would be hold: {deciding(ruling)}"
+            yield one, warn(LICENSE, text, way_out(ruling))
         else:
-            yield ok(LICENSE, said)
+            yield one, ok(LICENSE, said)
 
 
 def teacher_sentence(known: Sequence[Candidate], teacher: str, use: UseProfile) -> str | None:
@@ -105,50 +117,40 @@ def way_out(ruling: Ruling) -> str:
     )
 
 
-def _weights_findings(project: Project, dataset: Dataset, known: Sequence[Candidate]) -> Iterator[Finding]:
+def _weights_findings(
+    project: Project, dataset: Dataset, known: Sequence[Candidate]
+) -> Iterator[tuple[Candidate, Finding]]:
     """Candidates whose weights cannot be had, each with the first that can stand in its place."""
-    missing = {
-        one.label: (one, why)
-        for one in known
-        if fetches(one, project.config) and (why := why_not_here(one.model, project.settings)) is not None
-    }
-    tell = fail if len(missing) == len(known) else warn
-    for label, (one, why) in missing.items():
-        instead = stand_in(project, dataset, one.method)
-        fix = f'model = "{instead}" can stand in its place (freehold pull {instead})'
-        yield tell(WEIGHTS, f"{label}: its weights cannot be had: {why}", fix)
-
-
-def _fit_findings(project: Project, known: Sequence[Candidate]) -> Iterator[Finding]:
-    """The memory that each would take here, to be served and to be trained."""
-    machine = probe_machine(project.state)
-    fits: list[tuple[Candidate, str, Fit]] = []
     for one in known:
-        if one.model == WORDS_MODEL or not fetches(one, project.config):
+        if fetches(one, project.config) and (why := why_not_here(one.model, project.settings)) is not None:
+            instead = stand_in(project, dataset, one.method)
+            fix = f'model = "{instead}" can stand in its place (freehold pull {instead})'
+            yield one, fail(WEIGHTS, f"{one.label}: its weights cannot be had: {why}", fix)
+
+
+def _fit_findings(
+    project: Project, known: Sequence[Candidate], machine: Machine
+) -> Iterator[tuple[Candidate, Finding]]:
+    """The memory that each takes here to be served, and to be trained at least. Of weights that are not here it is an
+    estimate, which ends no candidate."""
+    config, settings = project.config, project.settings
+    for one in known:
+        if one.model == WORDS_MODEL or not fetches(one, config):
             continue
         try:
-            fits += [(one, what, fit) for what, fit in _fits(project, one, machine)]
+            tell = warn if weights_here(one.model, settings) is None else fail
+            fit = served_fit(one.model, config.serve, machine, settings)
+            said = f"{one.label}: serving it takes {gib(fit.total_bytes, 2)} of {gib(fit.available_bytes, 1)}"
+            yield one, ok(FIT, said) if fit.fits else tell(FIT, said, _smaller(one, fit))
+            kind = METHOD_KINDS[one.method]
+            if kind.trains and not kind.closed_set_only:
+                least, fit = least_room(one.training(config), one.model, settings, machine=machine)
+                said = f"{one.label}: training it takes {gib(least, 2)} of {gib(fit.available_bytes, 1)} at least"
+                has_room = least <= fit.available_bytes
+                yield one, ok(FIT, said) if has_room else tell(FIT, said, _smaller(one, fit))
         except FreeholdError:
-            continue  # of its weights too little is known before they are here
-    short = {one.key for one, _, fit in fits if not fit.fits}
-    for one, what, fit in fits:
-        said = f"{one.label}: {what} {gib(fit.total_bytes, 2)} of {gib(fit.available_bytes, 1)}"
-        if fit.fits:
-            yield ok(FIT, said)
-        else:
-            tell = fail if len(short) == len(known) else warn
-            why = "; ".join(fit.reasons) or "it does not fit"
-            yield tell(FIT, f"{said}: {why}", "; or ".join(fit.ways_out) or f"freehold fit {one.model}")
+            continue  # too little is known of it before it is here
 
 
-def _fits(project: Project, one: Candidate, machine: Machine) -> Iterator[tuple[str, Fit]]:
-    config, settings = project.config, project.settings
-    workload = Workload(context_tokens=config.serve.context_tokens, concurrency=config.serve.parallel)
-    yield "serving it takes", fit_model(one.model, workload=workload, machine=machine, settings=settings)
-    kind = METHOD_KINDS[one.method]
-    if kind.trains and not kind.closed_set_only:
-        options = one.training(config)
-        yield (
-            "training it takes at most",
-            training_fit(one.model, config=options, settings=settings, machine=machine),
-        )
+def _smaller(one: Candidate, fit: Fit) -> str:
+    return "; or ".join(fit.ways_out) or f"a smaller model: freehold fit {one.model} says what takes the room"

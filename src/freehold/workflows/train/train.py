@@ -20,6 +20,7 @@ from freehold.training.job import check_name
 from freehold.training.options import check
 from freehold.types.config import DEFAULT_MODEL, ClusterConfig, FinetuneConfig, ProjectConfig
 from freehold.types.dataset import Dataset
+from freehold.types.machine import Fit, Machine
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.training import TrainingEvent, TrainingResult
@@ -104,13 +105,10 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
     Without this the system kills the trainer, or another program, again and again before it gives up. A base whose
     sizes can't be read is left to the trainer.
     """
-    counted = msgspec.structs.replace(config, batch_size=1)
     try:
-        fit = training_fit(base.model_id, config=counted, lengths=SampleLengths(2, learned_tokens=1), settings=settings,
-                           weights=base, checkpointing=True)  # fmt: skip
+        needed, fit = least_room(config, base.model_id, settings, weights=base)
     except (InputError, UsageError):
         return
-    needed = sum(part.bytes for part in fit.parts if part.name in FIXED)
     if needed > fit.available_bytes:
         ways = [
             way.replace("--train ", "[train] method = ")
@@ -122,6 +120,28 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
             f"computed, {gib(fit.available_bytes, 1)} are free",
             hint="; ".join([*ways, "take a smaller base, or free some memory"]),
         )
+
+
+def least_room(
+    config: FinetuneConfig,
+    model: str,
+    settings: Settings,
+    *,
+    weights: Weights | None = None,
+    machine: Machine | None = None,
+) -> tuple[int, Fit]:
+    """Bytes that a training takes whatever is computed at once, and the fit that counts them. Raises as
+    `training_fit`."""
+    fit = training_fit(
+        model,
+        config=msgspec.structs.replace(config, batch_size=1),
+        lengths=SampleLengths(2, learned_tokens=1),
+        settings=settings,
+        machine=machine,
+        weights=weights,
+        checkpointing=True,
+    )
+    return sum(part.bytes for part in fit.parts if part.name in FIXED), fit
 
 
 def follow(events: Iterable[TrainingEvent], progress: Progress) -> None:

@@ -13,8 +13,10 @@ from freehold import __version__
 from freehold.datasets import building
 from freehold.engines import load
 from freehold.errors import UnknownModelError, WeightsError
+from freehold.settings import Settings
+from freehold.types.config import ServeConfig
 from freehold.types.endpoint import ServePlan
-from freehold.types.machine import Fit, Workload
+from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
@@ -128,16 +130,18 @@ def _fit(candidate: Candidate, bench: Bench, weights: Weights) -> Fit:
         f"{candidate.short_name}: does it fit?",
         [weights.sha256, serve, machine.name, machine.memory_bytes, __version__],
         Fit,
-        lambda: fit_model(
-            candidate.model,
-            weights=weights,
-            workload=Workload(context_tokens=serve.context_tokens, concurrency=serve.parallel),
-            machine=machine,
-            settings=bench.project.settings,
-        ),
+        lambda: served_fit(candidate.model, serve, machine, bench.project.settings, weights),
     )
     bench.store.put(fit)
     return fit
+
+
+def served_fit(
+    model: str, serve: ServeConfig, machine: Machine, settings: Settings, weights: Weights | None = None
+) -> Fit:
+    """Whether a model fits as ``[serve]`` asks for it. Raises as `fit_model`."""
+    workload = Workload(context_tokens=serve.context_tokens, concurrency=serve.parallel)
+    return fit_model(model, weights=weights, workload=workload, machine=machine, settings=settings)
 
 
 def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) -> R:

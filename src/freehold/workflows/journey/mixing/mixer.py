@@ -22,7 +22,6 @@ from freehold.evals.frozen import with_frozen
 from freehold.stats import power
 from freehold.stats.deferral import best_curve
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
-from freehold.types.cost import Ending
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.deferral import Tier
 from freehold.types.evaluated import Evaluation
@@ -65,11 +64,6 @@ class Mixer:
     @property
     def _upper(self) -> PricedModel | None:
         return rest.named_upper(self.bench.project.config)
-
-    @property
-    def _ending(self) -> Ending | None:
-        """When the incumbent is shut down, where that is known."""
-        return ending_of(self.incumbent)
 
     def plan(self, candidate: Candidate, made: Made) -> Mixture:
         """What mixtures would be, by the selection split: the curves, and the thresholds that the look is planned for,
@@ -163,7 +157,7 @@ class Mixer:
 
     def _obstacles(self, candidate: Candidate, samples: list[Sample]) -> Iterator[tuple[str, str]]:
         """What stands in the way before anything is asked, each with the way out."""
-        bench, upper, ending = self.bench, self._upper, self._ending
+        bench, upper, ending = self.bench, self._upper, ending_of(self.incumbent)
         if not self.is_wanted:
             yield "[defer] least_share is 1", "[defer] least_share = 0.2 plans one again"
         if upper is not None and rest.is_itself(upper, candidate, bench.project.config):
@@ -203,7 +197,7 @@ class Mixer:
 
     def _unplanned(self, candidate: Candidate, made: Made, samples: int, notes: list[str]) -> Mixture:
         """What is known of the mixture before anything is asked."""
-        bench, ending, upper = self.bench, self._ending, self._upper
+        bench, ending, upper = self.bench, ending_of(self.incumbent), self._upper
         if ending is not None and upper is None:
             notes = [*notes, ending.of_fallback]
         said = unreadable_note(made.plan.engine_kind)
