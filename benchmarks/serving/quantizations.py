@@ -13,8 +13,8 @@ from freehold.engines.llamacpp import native, requantize
 from freehold.engines.traffic import drive, synthetic
 from freehold.engines.vllm import environment
 from freehold.engines.weights.store import WeightsStore
+from freehold.progress import Silent
 from freehold.settings import load
-from freehold.types.progress import Silent
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 NAMES = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M", "F16")

@@ -5,12 +5,10 @@ import zipfile
 
 import pytest
 
-from freehold import unpacking
+from freehold import files
 from freehold.errors import InputError, UsageError
-from freehold.evals import imports
-from freehold.evals.imports import read_outputs, source
-from freehold.evals.lm_eval import sample_files
-from freehold.evals.outputs import OutputLine, pair, read_lines, unique
+from freehold.evals import outputs
+from freehold.evals.outputs import OutputLine, pair, read_lines, read_outputs, sample_files, source, unique
 
 
 def write(tmp_path, *lines):
@@ -161,7 +159,7 @@ def test_inspect_eval_file(tmp_path):
 
 
 def test_an_eval_file_that_unpacks_to_more_than_any_log_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "FREE_BYTES", 1_000_000)
+    monkeypatch.setattr(files, "FREE_BYTES", 1_000_000)
     path = tmp_path / "log.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for i in range(3):
@@ -169,7 +167,7 @@ def test_an_eval_file_that_unpacks_to_more_than_any_log_is_refused(tmp_path, mon
     assert path.stat().st_size < 100_000
     with pytest.raises(InputError, match="unpacks to more than 500 times its size"):
         read(path)
-    monkeypatch.setattr(imports, "_SAMPLE_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(outputs, "_SAMPLE_BYTES_MAX", 1_000_000)
     with pytest.raises(InputError, match="is larger than 1000000 bytes"):
         read(path)
 

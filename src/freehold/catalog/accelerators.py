@@ -13,7 +13,7 @@ import msgspec
 
 from freehold.errors import UsageError, nearest
 from freehold.types.machine import Accelerator
-from freehold.types.units import GIB, MIB
+from freehold.visible import GIB, MIB
 
 DISCOUNT = 0.07
 """Taken from what a vendor sells where no driver's total was read. The largest gap among those that were read is

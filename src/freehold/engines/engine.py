@@ -17,7 +17,7 @@ from freehold.engines import keys
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
-from freehold.types import strict
+from freehold.types import record
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
@@ -112,7 +112,7 @@ Options = TypeVar("Options", bound=msgspec.Struct)
 def read_options(options: dict[str, Any], kind: type[Options], engine: str) -> Options:
     """Options of an engine (`ServePlan.options`). Raises `UsageError` for an unknown name (with the nearest) or a wrong
     type."""
-    return strict.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
+    return record.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
 
 
 def check(plan: ServePlan, settings: Settings | None = None) -> None:

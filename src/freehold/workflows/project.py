@@ -16,7 +16,8 @@ from freehold.catalog.vendors import with_addresses
 from freehold.errors import ConfigError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
-from freehold.types.config import AppConfig, ProjectConfig, parse, usable_name
+from freehold.types.config import AppConfig, ProjectConfig
+from freehold.types.config_file import parse, usable_name
 from freehold.workflows.trust import check_trusted
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ class Project:
     @property
     def store_url(self) -> str:
         """SQLAlchemy URL of the store: FREEHOLD_DATABASE_URL, else SQLite in the state folder."""
-        from freehold.store.urls import file_url  # late: the command line needs this module before any store
+        from freehold.store.database import (
+            file_url,  # late: the command line needs this module before any store
+        )
 
         return self.settings.database_url or file_url((self.state / "freehold.sqlite").absolute())
 

@@ -20,7 +20,7 @@ from freehold import files
 from freehold.errors import UntrustedError
 from freehold.settings import Settings
 from freehold.types.config import ProjectConfig
-from freehold.types.config.reach import reach
+from freehold.types.config_file import reach
 from freehold.types.record import Record, content_id
 
 _WAIT_S = 10.0

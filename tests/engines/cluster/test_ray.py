@@ -23,7 +23,7 @@ from freehold.engines.cluster.replica import REPLICA_HEADER
 from freehold.errors import EngineError
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
-from freehold.types.serving.cluster import ClusterPlan
+from freehold.types.serving import ClusterPlan
 
 # Ray gives up nodes and actors that start slowly, as among other tests (ray-project/ray#65983).
 pytestmark = [

@@ -4,8 +4,8 @@ from freehold.engines.llamacpp import requantize
 from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError
+from freehold.progress import Silent
 from freehold.types.model import Weights
-from freehold.types.progress import Silent
 
 pytestmark = pytest.mark.process
 

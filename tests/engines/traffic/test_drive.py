@@ -10,7 +10,7 @@ from freehold import engines
 from freehold.engines.traffic import drive, knee, synthetic
 from freehold.engines.traffic.drive import quantiles, refusal
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.serving.load import LoadLevel, Quantiles
+from freehold.types.serving import LoadLevel, Quantiles
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from freehold.engines.vllm.options import VllmOptions
 from freehold.engines.vllm.tools import parser_for, with_parser
 from freehold.engines.vllm.weights import template_of
-from freehold.training.templates.tagged import tagged_template
+from freehold.training.templates import tagged_template
 
 ASKS = "{% if tools %}…{% endif %}"
 TEMPLATES = {

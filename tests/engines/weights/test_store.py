@@ -7,7 +7,7 @@ import pytest
 
 from freehold.engines.weights import store
 from freehold.errors import HashMismatchError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.weights.pull import ensure_weights, list_weights
 
 

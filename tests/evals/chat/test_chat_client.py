@@ -7,8 +7,7 @@ from tests.engines.conftest import serving
 from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.chat.chat_client import ChatClient, Patience
-from freehold.evals.chat.chat_stream import ChatText, Garbled
+from freehold.evals.client import ChatClient, ChatText, Garbled, Patience
 from freehold.evals.replay import Budget
 from freehold.types.endpoint import Endpoint, ServedModel
 

@@ -3,9 +3,9 @@
 import torch
 
 from freehold.training import base as bases
-from freehold.training.methods.lora import adapter_config, attaching
-from freehold.training.output import export
-from freehold.training.output.artefacts import permuted
+from freehold.training import export
+from freehold.training.artefacts import permuted
+from freehold.training.methods import adapter_config, attaching
 from freehold.types.config import FinetuneConfig
 
 IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tests.training.output.merging import IDS, adapter_on
 
-from freehold.training.output.artefacts import MergeJob
-from freehold.training.output.merge import merge_here
+from freehold.training.artefacts import MergeJob
+from freehold.training.merge import merge_here
 
 
 @pytest.mark.parametrize("options", [{}, {"use_rslora": True}, {"use_dora": True}])

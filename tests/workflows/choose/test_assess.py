@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from freehold.types.choosing import ModelLimits, Needs
 from freehold.types.machine import Machine
-from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
 from freehold.workflows.choose.assess import MOST_SECONDS, assess

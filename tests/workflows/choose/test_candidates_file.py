@@ -3,7 +3,8 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import ConfigError
-from freehold.types.config import CandidateConfig, parse
+from freehold.types.config import CandidateConfig
+from freehold.types.config_file import parse
 from freehold.workflows.choose.candidates_file import put
 
 APP = '# mine\n[app]\nname = "a"   # stays\n'

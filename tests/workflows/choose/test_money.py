@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from freehold.catalog.rentals import rental_price
 from freehold.cli.main import cli
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.money import with_costs

@@ -9,9 +9,9 @@ from freehold.cli.main import cli
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
+from freehold.types.choosing import CandidateRow
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Accelerator, Machine
-from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.ranking import measured_of, ranked
 
 LABELS = (

@@ -6,7 +6,7 @@ from freehold.catalog import models
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.settings import load
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.workflows.fit.speeds import narrowed, newest
 from freehold.workflows.project import Project

@@ -5,9 +5,9 @@ import pytest
 from tests.workflows.journey.rehearsal import project, small_machine, training_project
 
 from freehold.hardware.probes.machine import probe_machine
-from freehold.types.config import UseProfile
+from freehold.progress import Silent
 from freehold.types.finding import fail
-from freehold.types.progress import Silent
+from freehold.types.use import UseProfile
 from freehold.workflows.journey import candidate_findings as looked
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods import Candidate, candidates

@@ -13,7 +13,7 @@ from freehold.errors import UpstreamError
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import MeasuredSpeed
-from freehold.types.serving.load import LoadReport
+from freehold.types.serving import LoadReport
 from freehold.workflows.serve.load import is_here
 
 

@@ -14,8 +14,8 @@ from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.rollout import RouteAlarm
 from freehold.types.route import ApiKey, Limits, Route, Target
-from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.shift import incidents
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 

@@ -10,9 +10,9 @@ from sqlalchemy import update
 from freehold.errors import RevisionError, UsageError
 from freehold.gateway.limits.keys import KeyRing, hash_of
 from freehold.store import default_url, open_store
-from freehold.store.keys import stored_keys
+from freehold.store.routes import stored_keys
+from freehold.store.shares import BilledCost, book
 from freehold.store.tables import records
-from freehold.store.usage import BilledCost, book
 from freehold.types.route import ApiKey, LabelLimits, Limits
 from freehold.workflows.shift import keys
 

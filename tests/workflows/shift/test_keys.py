@@ -10,7 +10,7 @@ from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.store import default_url, open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.route import Limits, Target
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import caps, keys, routes

@@ -14,8 +14,8 @@ from freehold.gateway.serve import free_port
 from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.rollout import RouteAlarm
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.shift import lookout
 from freehold.workflows.shift.lookout import Lookout, moves_back
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess

@@ -10,7 +10,7 @@ import pytest
 from tests.workflows.shift.shifting import begun, mirrored
 
 from freehold.store import default_url, open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.workflows.shift import observer_process
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess, environment_of
 

@@ -17,7 +17,7 @@ import msgspec
 
 from freehold.engines.cluster.replica import EngineReplica
 from freehold.errors import EngineError, MissingExtraError
-from freehold.types.serving.cluster import ClusterPlan, ClusterState, Replica
+from freehold.types.serving import ClusterPlan, ClusterState, Replica
 
 DEPLOYMENT = "engine"
 SPARE_REQUESTS = 4

@@ -33,9 +33,9 @@ from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.pypi import find_pip
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, HashMismatchError, StorageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import GIB, mib
+from freehold.visible import GIB, mib
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.store import WeightsStore, storage_errors
 from freehold.environment import inherited
 from freehold.errors import EngineError
+from freehold.progress import Progress, Silent
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
 
 MADE = "made:"
 """How the source of weights begins that were written here from others: ``made:Q4_0 from SHA256``."""

@@ -20,7 +20,7 @@ from freehold.engines.traffic.workload import RequestBodies
 from freehold.late import aiohttp
 from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.serving.load import LoadLevel, Quantiles
+from freehold.types.serving import LoadLevel, Quantiles
 
 WARM_UP_REQUESTS = 2
 KNEE_SHARE = 0.9

@@ -13,7 +13,7 @@ from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.tools import holds_calls
 from freehold.engines.vllm.weights import CacheShape
 from freehold.types.endpoint import AdapterMount, ServePlan
-from freehold.types.units import GIB
+from freehold.visible import GIB
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What ``--max-lora-rank`` may be (vLLM 0.32)."""

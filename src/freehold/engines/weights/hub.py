@@ -18,7 +18,7 @@ from freehold.engines.weights.check import refuse_pickle
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import MissingExtraError, UnknownModelError, WeightsError
 from freehold.hardware.gguf_header import parts_of
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import msgspec
 from freehold.engines.weights.check import format_of, quantization_of, refuse_pickle
 from freehold.engines.weights.store import hash_of, weight_files
 from freehold.errors import InputError, WeightsError
+from freehold.progress import Progress
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 
 
 def describe(

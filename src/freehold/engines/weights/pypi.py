@@ -22,7 +22,7 @@ from freehold.engines.weights.check import CHUNK_BYTES
 from freehold.engines.weights.source import Package
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import StorageError, WeightsError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 log = logging.getLogger(__name__)
 

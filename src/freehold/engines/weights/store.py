@@ -27,10 +27,10 @@ from freehold import files
 from freehold.engines.weights.check import sha256_of
 from freehold.errors import HashMismatchError, StorageError, UsageError, WeightsError
 from freehold.hardware.gguf_header import parts_of
+from freehold.progress import Progress
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import mib
+from freehold.visible import mib
 
 ALWAYS_HASH_BYTES = 512 << 20
 """Files up to this size are hashed at every use (about 0.3 s); larger ones only when size or time changed."""

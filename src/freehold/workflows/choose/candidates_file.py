@@ -9,8 +9,9 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError
-from freehold.types.config import CandidateConfig, parse
-from freehold.types.planning.assessment import CandidateRow
+from freehold.types.choosing import CandidateRow
+from freehold.types.config import CandidateConfig
+from freehold.types.config_file import parse
 
 
 def first_of(shortlist: Iterable[CandidateRow], most: int) -> tuple[CandidateConfig, ...]:

@@ -11,9 +11,9 @@ from freehold.costs import decision
 from freehold.costs.self_host import self_host
 from freehold.errors import FreeholdError
 from freehold.settings import Settings
+from freehold.types.choosing import CandidateRow
 from freehold.types.cost import Advice, Traffic
 from freehold.types.machine import Machine, Speed
-from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpeeds, priced_machine
 from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.fit.placing import ServingForm, served_as, sized_in

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.catalog import models as catalog
+from freehold.types.choosing import CandidateRow, TaskKind
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Machine
 from freehold.types.mixture import Mixture
 from freehold.types.model import Model
-from freehold.types.planning.assessment import CandidateRow, TaskKind
 from freehold.types.verdict import Verdict
 
 MONTHS_TO_HALVE = 12

@@ -14,7 +14,7 @@ from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.settings import Settings
 from freehold.types.machine import Accelerator, Machine
-from freehold.types.units import GIB
+from freehold.visible import GIB
 from freehold.workflows.fit.machine_words import impossible, machine_of_words
 
 KINDS = ("nvidia", "amd", "intel", "apple")

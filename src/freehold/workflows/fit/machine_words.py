@@ -11,7 +11,7 @@ from freehold.catalog import accelerators as catalog
 from freehold.catalog import instances
 from freehold.errors import UsageError
 from freehold.types.machine import Accelerator, Machine
-from freehold.types.units import GIB, gib
+from freehold.visible import GIB, gib
 
 MOST_DEVICES = 72
 """Accelerators of the largest system that is sold as one machine (GB300 NVL72)."""

@@ -29,7 +29,7 @@ from freehold.hardware.shapes import bounds_of, shape_from_gguf
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.model import Shape, Weights
-from freehold.types.units import gib, mib
+from freehold.visible import gib, mib
 
 DEFAULT_QUANTIZATION = "Q4_K_M"
 LEAST_HELD = 0.5

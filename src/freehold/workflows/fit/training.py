@@ -16,7 +16,7 @@ from freehold.settings import Settings
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Fit, Machine
 from freehold.types.model import Weights
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.fit.sizes import SizedModel, size_model
 
 FAST_BF16 = ("AMX-BF16", "AVX-512-BF16")

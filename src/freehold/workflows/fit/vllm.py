@@ -11,7 +11,7 @@ from freehold.hardware import vllm_memory
 from freehold.hardware.vllm_memory import WEIGHT_BITS, usual_layouts
 from freehold.types.machine import Fit, Machine
 from freehold.types.model import PublishedForm
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.fit.sizes import SizedModel
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from freehold import __version__
 from freehold.catalog.retirements import Platform
 from freehold.errors import InputError
-from freehold.types.planning.scan import ModelUse, Scan
-from freehold.types.progress import Progress, Silent
+from freehold.progress import Progress, Silent
+from freehold.types.application import ModelUse, Scan
 from freehold.workflows.incumbent.scanning import listing
 from freehold.workflows.incumbent.scanning.findings import by_model, finding
 from freehold.workflows.incumbent.scanning.meaning import meaning, platform_of

@@ -7,11 +7,11 @@ import msgspec
 from freehold.datasets import building
 from freehold.errors import UsageError, did_you_mean
 from freehold.hardware.probes.machine import probe_machine
+from freehold.progress import Progress
 from freehold.stats.looks import LookPlan
 from freehold.store import Store, open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.mixture import Mixture
-from freehold.types.progress import Progress
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import LOCK, prepare
 from freehold.workflows.journey.candidate import CandidateRunner

@@ -17,8 +17,8 @@ from freehold.engines.llamacpp.native import NativeBuild
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
 from freehold.hardware.probes.cpu import cores, load_average
+from freehold.progress import Progress
 from freehold.settings import Settings
-from freehold.types.progress import Progress
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 MEASURED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -16,13 +16,13 @@ from freehold.engines.traffic import RequestBodies, drive, from_bodies, knee, re
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.late import aiohttp
-from freehold.signing.own import OwnCredentials
+from freehold.progress import Progress
+from freehold.signing.signer import OwnCredentials
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.machine import MeasuredSpeed, Speed
-from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.types.serving.load import LoadReport
+from freehold.types.serving import LoadReport
 from freehold.wire.base_url import joined, stem
 from freehold.workflows.fit.speeds import speed_id
 from freehold.workflows.project import Project, now

@@ -9,7 +9,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import EngineError, InputError, UsageError
-from freehold.training.output.artefacts import TEMPLATE, WHOLE_GGUF
+from freehold.training.artefacts import TEMPLATE, WHOLE_GGUF
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import EngineKind
 from freehold.types.model import Weights

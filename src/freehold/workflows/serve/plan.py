@@ -10,13 +10,13 @@ import msgspec
 
 from freehold.engines import load
 from freehold.errors import UsageError
+from freehold.progress import Progress
 from freehold.settings import Settings
 from freehold.training.encoder import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.serve import choice, room

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from freehold.errors import UnknownModelError, UsageError, WeightsError
+from freehold.progress import Progress
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
-from freehold.types.progress import Progress
 from freehold.workflows.project import Project
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.weights.pull import ensure_weights

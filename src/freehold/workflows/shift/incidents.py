@@ -12,8 +12,8 @@ from pathlib import Path
 
 from freehold.gateway.telemetry import meters, pulse
 from freehold.types.record import Record
-from freehold.types.serving.rollout import RouteAlarm, Trouble
-from freehold.types.units import MIB
+from freehold.types.rollout import RouteAlarm, Trouble
+from freehold.visible import MIB
 
 _LEAST_FREE_BYTES = 4 * MIB
 _HANGS_S = 30.0

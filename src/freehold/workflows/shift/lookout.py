@@ -24,8 +24,8 @@ from freehold.gateway.telemetry import meters
 from freehold.stats.drift import LOOKS_TO_ALARM, USUAL_FAILURES, MeanDetector
 from freehold.stats.sequential import MeanLimit
 from freehold.store import Store
+from freehold.types.rollout import RouteAlarm, Trouble
 from freehold.types.route import Route
-from freehold.types.serving.rollout import RouteAlarm, Trouble
 from freehold.workflows.shift.endpoints import asked_targets
 from freehold.workflows.shift.free_checks import FreeChecks
 

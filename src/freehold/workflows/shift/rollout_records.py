@@ -8,7 +8,7 @@ from freehold.errors import UsageError, did_you_mean
 from freehold.store import Store
 from freehold.store.records import KeptRecord
 from freehold.types.audit import Change
-from freehold.types.serving.rollout import Rollout
+from freehold.types.rollout import Rollout
 
 
 def of_route(store: Store, route_name: str) -> Rollout | None:

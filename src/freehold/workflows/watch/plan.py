@@ -16,7 +16,7 @@ from freehold.errors import UsageError
 from freehold.evals.frozen import with_frozen
 from freehold.store import Store
 from freehold.types.dataset import Sample
-from freehold.types.serving.rollout import Against
+from freehold.types.rollout import Against
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project

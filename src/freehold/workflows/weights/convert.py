@@ -13,10 +13,10 @@ from freehold.engines.weights.conversion import NAME, ConversionRecord
 from freehold.engines.weights.convert import Conversion, convert
 from freehold.engines.weights.store import WeightsStore, storage_errors
 from freehold.errors import UsageError
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
-from freehold.types.units import GIB
+from freehold.visible import GIB
 
 LARGEST_GROWTH = 8
 """Bytes in 16 bits for a byte of the smallest quantization in use (2 bits)."""

@@ -16,13 +16,13 @@ from freehold import files
 from freehold.engines.weights import local
 from freehold.engines.weights.store import WeightsStore, storage_errors
 from freehold.errors import EngineError, InputError
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
-from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, MergeJob
-from freehold.training.output.merge import merge
+from freehold.training.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, MergeJob
+from freehold.training.merge import merge
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
 
 QUANTIZATION = "Q8_0"
 """Of adapted tensors in a GGUF: rounding them to 4 bits again would lose part of what was learned."""

@@ -16,10 +16,10 @@ from freehold.engines.weights.check import format_of, quantization_of, sha256_of
 from freehold.engines.weights.source import WeightsSource, parse
 from freehold.engines.weights.store import StoredWeights, WeightsStore, weight_files
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
 
 NO_WEIGHTS = Weights(
     model_id=WORDS_MODEL,

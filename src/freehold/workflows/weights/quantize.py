@@ -12,9 +12,9 @@ from freehold.errors import EngineError, UnknownModelError, UsageError
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.quantization import known, weights_bytes
 from freehold.hardware.shapes import shape_from_gguf
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
 
 UNQUANTIZED = ("F32", "F16", "BF16")
 

@@ -4,8 +4,7 @@ import pytest
 from tests.workflows.shift.shifting import START, begun, mirrored, promoting
 
 from freehold.errors import UsageError
-from freehold.types.evidence import EvidenceBasis
-from freehold.types.verdict import Reason
+from freehold.types.verdict import EvidenceBasis, Reason
 from freehold.workflows.shift.rollout import rollout
 
 WITHOUT_PROOF = {"users", "hours", "harm", "quality", "errors", "validity"}

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.workflows.shift.shifting import LATER, START, trace
 
-from freehold.store.terms import is_error
+from freehold.store.index import is_error
 from freehold.types.deferral import DeferralDecision
 from freehold.workflows.shift.rollout.ledger import PROMOTE_ALPHA, Ledger, begin, look, promote_alpha, unit_of
 

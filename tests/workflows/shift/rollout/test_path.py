@@ -7,7 +7,7 @@ import pytest
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored
 
 from freehold.store import open_store
-from freehold.types.serving.rollout import Rollout
+from freehold.types.rollout import Rollout
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.scoring import path_of, quality_path
 

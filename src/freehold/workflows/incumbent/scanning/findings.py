@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Literal
 
-from freehold.types.planning.scan import EndStatus, ModelEnd, ModelUse, ScannedModel
+from freehold.types.application import EndStatus, ModelEnd, ModelUse, ScannedModel
 from freehold.visible import one_line
 from freehold.workflows.incumbent.scanning.meaning import Meaning, completions
 from freehold.workflows.incumbent.scanning.word import SHOWN_HOLE, Word, shown

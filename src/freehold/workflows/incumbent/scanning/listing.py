@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from freehold.types.planning.scan import UnreadFiles
+from freehold.types.application import UnreadFiles
 from freehold.visible import one_line
 
 LEFT_OUT = frozenset(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from freehold.catalog import retirements
 from freehold.catalog.retirements import HOLE, Platform, Retirement, UndatedRetirement
-from freehold.types.planning.scan import ModelUseKind
+from freehold.types.application import ModelUseKind
 from freehold.workflows.incumbent.scanning.sdks import (
     HOSTS,
     JAVASCRIPT_ONLY,

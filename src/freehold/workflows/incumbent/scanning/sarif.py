@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from freehold.report.markdown import quiet, quoted
-from freehold.types.planning.scan import ModelUse, Scan, ScannedModel
+from freehold.types.application import ModelUse, Scan, ScannedModel
 from freehold.workflows.incumbent.scanning.findings import Level, level, sentence
 
 RULES: dict[str, str] = {

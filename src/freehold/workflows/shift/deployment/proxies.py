@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from freehold.errors import ConfigError
-from freehold.types.units import MIB
+from freehold.visible import MIB
 from freehold.workflows.shift.deployment.service import GatewayService
 
 IDLE_CONNECTIONS = 64

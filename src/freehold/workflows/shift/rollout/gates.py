@@ -9,12 +9,11 @@ import msgspec
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, ServePlan
-from freehold.types.evidence import MAX_AGE_DAYS
 from freehold.types.method import METHOD_KINDS
 from freehold.types.record import content_id
+from freehold.types.rollout import Gate, Rollout
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import Gate, Rollout
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import MAX_AGE_DAYS, Verdict
 from freehold.workflows.prove.evidence_basis import AS_ASKED, ages_of
 from freehold.workflows.shift.rollout.ledger import Look
 

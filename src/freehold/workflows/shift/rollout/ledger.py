@@ -27,7 +27,7 @@ from freehold.stats.sequential import (
     MeanTest,
     empirical_bernstein_lower_cs,
 )
-from freehold.store.terms import is_error
+from freehold.store.index import is_error
 from freehold.types.record import Record
 from freehold.types.trace import Trace
 
