@@ -196,30 +196,6 @@ def test_promptfoo(tmp_path):
     assert [line.score for line in read(path, "openai:gpt-4o")] == [1.0, None]
 
 
-def test_openai_evals(tmp_path):
-    rows = [
-        {"spec": {"completion_fns": ["gpt-4o"], "eval_name": "x"}},
-        {"sample_id": "x.0", "type": "sampling", "data": {"prompt": "q0", "sampled": ["yes"]}},
-        {"sample_id": "x.0", "type": "match", "data": {"correct": True, "expected": "yes", "picked": "yes"}},
-        {
-            "sample_id": "x.1",
-            "type": "match",
-            "data": {"correct": False, "expected": ["no"], "sampled": "yes"},
-        },
-        {
-            "sample_id": "x.2",
-            "type": "sampling",
-            "data": {"prompt": [{"role": "user", "content": "q2"}], "sampled": "z"},
-        },
-        {"sample_id": "x.2", "type": "metrics", "data": {"score": 0.5}},
-        {"sample_id": "x.3", "type": "sampling", "data": {"prompt": "q3", "sampled": ["?"]}},
-        {"final_report": {"accuracy": 0.5}},
-    ]
-    lines = {line.id: line for line in read(saved(tmp_path / "events.jsonl", rows))}
-    assert {id: line.score for id, line in lines.items()} == {"x.0": 1.0, "x.2": 0.5, "x.3": None, "x.1": 0.0}
-    assert (lines["x.1"].gold, lines["x.1"].output, lines["x.2"].question) == ("no", "yes", "q2")
-
-
 def test_anything_else_is_native(tmp_path):
     path = saved(tmp_path / "own.jsonl", [{"id": "a", "output": {"x": 1}, "gold": "g"}])
     assert read(path)[0].output == '{"x":1}'

@@ -6,8 +6,7 @@ score already in the file is used where no scorer is asked for; null is unscored
 ``FILE::NAME`` names a filter, a metric (``acc_norm``), or both (``strict-match::exact_match``).
 
 Covered: lm-evaluation-harness (``samples_*.jsonl`` of ``--log_samples``, or a folder of them), Inspect (``.eval`` and
-JSON logs), promptfoo (JSON output), OpenAI Evals (event JSON lines). Not covered: their summaries, which have no items
-to pair.
+JSON logs), promptfoo (JSON output). Not covered: their summaries, which have no items to pair.
 
 Where a file holds several sets of scores (filters, scorers, models), ``FILE::NAME`` names one.
 """
@@ -329,11 +328,8 @@ def _read_outputs(given: OutputSource) -> list[OutputLine]:
             return _promptfoo(whole["results"]["results"], given)
     rows = [_json(line) for line in data.splitlines() if line.strip()]
     lines = [row for row in rows if isinstance(row, dict)]
-    if lines and len(lines) == len(rows):
-        if is_lm_eval(lines):
-            return lm_eval_lines(lines, path, given.name)
-        if "spec" in lines[0] and any("sample_id" in row and "type" in row for row in lines):
-            return _openai_evals(lines)
+    if lines and len(lines) == len(rows) and is_lm_eval(lines):
+        return lm_eval_lines(lines, path, given.name)
     return read_lines(path)
 
 
@@ -443,43 +439,6 @@ def _promptfoo(rows: Iterable[dict[str, Any]], given: OutputSource) -> list[Outp
             )
         )
     return lines
-
-
-def _openai_evals(rows: Iterable[dict[str, Any]]) -> list[OutputLine]:
-    outputs: dict[str, str | None] = {}
-    golds: dict[str, str | None] = {}
-    scores: dict[str, float] = {}
-    questions: dict[str, str | None] = {}
-    for row in rows:
-        id, data = row.get("sample_id"), row.get("data")
-        if id is None or not isinstance(data, dict):
-            continue
-        if row.get("type") == "sampling":
-            sampled = data.get("sampled")
-            outputs[id] = as_text(sampled[0] if isinstance(sampled, list) and sampled else sampled)
-            questions[id] = _inspect_input(data.get("prompt"))
-        elif row.get("type") == "match":
-            scores[id] = float(bool(data.get("correct")))
-            expected = data.get("expected")
-            golds[id] = as_text(
-                expected[0] if isinstance(expected, list) and len(expected) == 1 else expected
-            )
-            outputs.setdefault(id, as_text(data.get("sampled")))
-        elif row.get("type") == "metrics":
-            value = next((data[key] for key in ("score", "accuracy", "f1_score") if key in data), None)
-            if isinstance(value, bool | int | float):
-                scores.setdefault(id, float(value))
-    return [
-        OutputLine(
-            id=str(id),
-            output=outputs.get(id),
-            gold=golds.get(id),
-            score=scores.get(id),
-            scored=bool(scores),
-            question=questions.get(id),
-        )
-        for id in dict.fromkeys([*outputs, *scores])
-    ]
 
 
 def _chosen(
