@@ -10,7 +10,6 @@ import asyncio
 import email.utils
 import random
 import time
-from collections.abc import Iterator
 from contextvars import ContextVar
 from decimal import Decimal
 from types import TracebackType
@@ -24,11 +23,11 @@ from freehold.errors import UpstreamError, UsageError
 from freehold.evals.scorer import ChatAnswer
 from freehold.late import aiohttp
 from freehold.signing.signer import OwnCredentials
-from freehold.types.deferral import SignalName
 from freehold.types.endpoint import Endpoint
-from freehold.types.trace import Usage
+from freehold.wire import openai, sse
 from freehold.wire.base_url import joined
-from freehold.wire.usage import read_usage
+from freehold.wire.errors import UNREADABLE
+from freehold.wire.openai import AssembledAnswer
 
 LIMITS = ("max_completion_tokens", "max_tokens")
 """Fields that limit the tokens of an answer. Which of two counts differs between APIs."""
@@ -106,129 +105,53 @@ spending_cap: ContextVar[SpendingCap | None] = ContextVar("spending_cap", defaul
 """Of the work in this context. A client keeps the one it was made under."""
 
 
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Message(msgspec.Struct):
-    content: Any = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Message | None = None
-    message: _Message | None = None
-    finish_reason: str | None = None
-    logprobs: Any = None
-
-
-class _Body(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: dict[str, Any] | None = None
-    service_tier: Any = None
-    error: Any = None
-    freehold: Any = None
-
-
-_decode = msgspec.json.Decoder(_Body).decode
-
-
 class Garbled(ValueError):
     """The response is not in the API's format."""
 
 
 class ChatText:
-    """Assembles an answer from bytes as they arrive. `done` once the stream has ended."""
+    """A streamed answer from bytes as they arrive."""
 
     def __init__(self) -> None:
-        self.content: list[str] = []
-        self.tool_calls: dict[int, dict[str, Any]] = {}
-        self.finish_reason: str | None = None
-        self.usage: Usage | None = None
-        self.error: str | None = None
-        self.done = False
-        self._rest = b""
-        self._signals = AnswerSignals()
-
-    @property
-    def started(self) -> bool:
+        self.started = False
         """Whether the first token has arrived."""
-        return bool(self.content or self.tool_calls)
-
-    @property
-    def output(self) -> str | None:
-        """The answer as text; tool calls as compact JSON in the API's own shape; None for an empty answer."""
-        if self.tool_calls:
-            return msgspec.json.encode([self.tool_calls[key] for key in sorted(self.tool_calls)]).decode()
-        return "".join(self.content) if self.content else None
-
-    def signals(self) -> dict[SignalName, float]:
-        """How sure the model was, now that the answer is complete; empty where it told nothing of that."""
-        calls = list(self.tool_calls.values())
-        self._signals.take_choice(None, {"content": "".join(self.content), "tool_calls": calls}, None)
-        return self._signals.signals()
+        self._events = sse.JsonEvents()
+        self._pieces: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
         """Take bytes of a ``text/event-stream``. Raises `Garbled`."""
-        for payload in self._payloads(data):
-            if payload == b"[DONE]":
-                self.done = True
-            else:
-                self._take(payload)
-
-    def feed_body(self, data: bytes) -> None:
-        """Take a whole JSON answer. Raises `Garbled`."""
-        self._take(data)
-        self.done = True
-
-    def _payloads(self, data: bytes) -> Iterator[bytes]:
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
-
-    def _take(self, payload: bytes) -> None:
+        self._pieces.append(data)
         try:
-            body = _decode(payload)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            self.started = any(map(_says, self._events.feed(data))) or self.started
+        except UNREADABLE as error:
             raise Garbled(str(error)) from None
-        if body.error is not None:
-            message = body.error.get("message") if isinstance(body.error, dict) else None
-            self.error = str(message or body.error)
-        if body.usage is not None:
-            self.usage = read_usage(body.usage, service_tier=body.service_tier) or self.usage
-        self._signals.take_told(body.freehold)
-        for choice in body.choices[:1]:
-            self._signals.take_choice(choice.logprobs, None, choice.finish_reason)
-            self.finish_reason = choice.finish_reason or self.finish_reason
-            message = choice.delta or choice.message
-            if message is not None:
-                self._add(message)
 
-    def _add(self, message: _Message) -> None:
-        for text in (message.content, message.refusal):
-            if isinstance(text, list):
-                text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
-            if isinstance(text, str) and text:
-                self.content.append(text)
-        for place, piece in enumerate(message.tool_calls or []):
-            index = place if piece.index is None else piece.index
-            call = self.tool_calls.setdefault(
-                index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-            )
-            call["id"] = piece.id or call["id"]
-            if piece.function is not None:
-                call["function"]["name"] += piece.function.name or ""
-                call["function"]["arguments"] += piece.function.arguments or ""
+    def answer(self) -> AssembledAnswer:
+        """What has arrived so far, put together."""
+        return openai.read_stream(b"".join(self._pieces))
+
+
+def _says(chunk: dict[str, Any]) -> bool:
+    delta = (chunk.get("choices") or [{}])[0].get("delta") or {}
+    return bool(openai.said_in(delta) or delta.get("tool_calls"))
+
+
+def output_of(body: dict[str, Any]) -> str:
+    """The answer of a completion as text; tool calls as compact JSON in the API's own shape. Raises `Garbled`."""
+    try:
+        message = (body.get("choices") or [{}])[0].get("message") or {}
+        calls = [
+            {
+                "id": call.get("id") or "",
+                "type": "function",
+                "function": {name: call["function"].get(name) or "" for name in ("name", "arguments")},
+            }
+            for call in message.get("tool_calls") or ()
+        ]
+        text = msgspec.json.encode(calls).decode() if calls else openai.said_in(message)
+        return msgspec.convert(text, str)
+    except UNREADABLE as error:
+        raise Garbled(str(error)) from None
 
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -369,7 +292,6 @@ class ChatClient:
                 if other is not None:
                     body[other] = value
         began = time.perf_counter()
-        text = ChatText()
         ttft: float | None = None
         try:
             data = msgspec.json.encode(body)
@@ -379,6 +301,7 @@ class ChatClient:
                     self._own.learn(response.status)
                     return self._refused(response, await response.read(), began, body)
                 if response.content_type == "text/event-stream":
+                    text = ChatText()
                     async for piece in response.content.iter_any():
                         text.feed(piece)
                         if text.started:
@@ -386,8 +309,12 @@ class ChatClient:
                             break
                     # the first token is timed; the rest is read in one go, which leaves the engine more of the machine
                     text.feed(await response.content.read())
+                    answer = text.answer()
                 else:
-                    text.feed_body(await response.read())
+                    answer = openai.read_answer(await response.read())
+                    if answer.body is None:
+                        raise Garbled("not JSON")
+            return _finished(answer, ttft, _since(began))
         except aiohttp.ConnectionTimeoutError as error:
             raise _Again(f"unreachable: {error}") from None
         except TimeoutError:
@@ -402,11 +329,6 @@ class ChatClient:
             raise _Again(f"unreachable: {error}") from None
         except aiohttp.ClientError as error:
             raise _Again(f"connection_lost: {error or type(error).__name__}") from None
-        if text.error is not None:
-            raise _Again(f"upstream_error: {text.error}")
-        if not text.done and text.finish_reason is None:
-            raise _Again("connection_lost: the stream ended before the answer did")
-        return _finished(text, ttft, _since(began))
 
     def _refused(
         self, response: aiohttp.ClientResponse, data: bytes, began: float, body: dict[str, Any]
@@ -448,21 +370,32 @@ class ChatClient:
         return True
 
 
-def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> ChatAnswer:
+def _finished(answer: AssembledAnswer, ttft_ms: float | None, total_ms: float) -> ChatAnswer:
+    """Raises `Garbled`, and `_Again` for what tells an error or is cut off."""
+    body = answer.body or {}
+    if failed := body.get("error"):
+        said = failed.get("message") if isinstance(failed, dict) else None
+        raise _Again(f"upstream_error: {said or failed}")
+    if not answer.ended:
+        raise _Again("connection_lost: the stream ended before the answer did")
+    if not body.get("choices"):
+        raise Garbled("a completion without a choice")
+    signals = AnswerSignals()
+    signals.take(body)
     fault, error = None, None
-    if text.finish_reason == "length":
+    if answer.finish_reason == "length":
         fault, error = "candidate", "cut: the answer reached the token limit"
-    elif text.finish_reason == "content_filter":
+    elif answer.finish_reason == "content_filter":
         fault, error = "candidate", "refused: the endpoint's content filter stopped the answer"
     return ChatAnswer(
-        output=text.output or "",
-        finish_reason=text.finish_reason,
+        output=output_of(body),
+        finish_reason=answer.finish_reason,
         ttft_ms=ttft_ms,
         total_ms=total_ms,
-        usage=text.usage,
+        usage=answer.usage,
         fault="candidate" if fault else None,
         error=error,
-        signals=text.signals() or None,
+        signals=signals.signals() or None,
     )
 
 
