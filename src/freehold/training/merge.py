@@ -5,12 +5,10 @@ Of a GGUF it is the base's file again, with the adapted tensors replaced.
 Everything else (metadata, tokenizer, tensors without an adapter) is copied as it stands, so what llama.cpp made of the
 base it makes of the result; the chat template is the one that was trained with. Adapted tensors are dequantized, get
 ``scale · B·A`` added in float32 and are written in the wanted type; a type whose blocks don't divide a row becomes F16
-for that tensor. DoRA then brings each row to the length it learned (https://arxiv.org/abs/2402.09353, eq. 5), which
-llama.cpp could not do at run time.
+for that tensor.
 
-Covered: GGUF bases in one file whose adapter layers llama.cpp has names for; LoRA, rsLoRA and DoRA.
-Not covered: split files, K-quants (their encoder is llama.cpp's `llama-quantize`), biases trained along with an
-adapter.
+Covered: GGUF bases in one file, adapters that were trained here.
+Not covered: split files, K-quants (their encoder is llama.cpp's `llama-quantize`).
 
 ::
 
@@ -29,9 +27,7 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
-import re
 import subprocess
 import sys
 import warnings
@@ -45,8 +41,6 @@ from freehold.environment import inherited
 from freehold.errors import FreeholdError, StorageError, TrainingError
 from freehold.training import base as bases
 from freehold.training.artefacts import (
-    PEFT_CONFIG,
-    PEFT_WEIGHTS,
     TEMPLATE,
     WHOLE_WEIGHTS,
     Merged,
@@ -106,70 +100,6 @@ class _Deltas:
         return total
 
 
-class _PeftLayers:
-    """The layers of an adapter as PEFT writes it, by their GGUF tensor names, in the row order of llama.cpp."""
-
-    def __init__(self, folder: Path, reader: Any) -> None:
-        import gguf
-        from safetensors.torch import load_file
-
-        self._config = json.loads((folder / PEFT_CONFIG).read_text(encoding="utf-8"))
-        if self._config.get("peft_type", "LORA") != "LORA" or self._config.get("bias", "none") != "none":
-            raise TrainingError(
-                f"the adapter in {folder} is not a LoRA of linear layers only", hint="export --as merged"
-            )
-        architecture = str(_value(reader, "general.architecture"))
-        known = next((key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture), None)
-        if known is None:
-            raise TrainingError(
-                f"llama.cpp knows no architecture {architecture!r}", hint="export --as merged"
-            )
-        names = gguf.get_tensor_name_map(known, int(_value(reader, f"{architecture}.block_count")))
-        self._layers: dict[str, dict[str, Any]] = {}
-        self._scales: dict[str, float] = {}
-        for key, tensor in load_file(str(folder / PEFT_WEIGHTS)).items():
-            module, _, part = key.removesuffix(".weight").rpartition(".lora_")
-            layer = module.removeprefix("base_model.model.")
-            name = names.get_name(layer)
-            if name is None or part not in ("A", "B", "magnitude_vector"):
-                raise TrainingError(f"llama.cpp has no name for {key}", hint="export --as merged")
-            rows = tensor.float()
-            if part == "A":
-                self._scales[f"{name}.weight"] = self._scale(layer, rows.shape[0])
-            elif architecture == "llama" and name.endswith(("attn_q", "attn_k")):
-                heads = _value(reader, f"{architecture}.attention.head_count")
-                if name.endswith("attn_k"):
-                    heads = _value(reader, f"{architecture}.attention.head_count_kv") or heads
-                if heads is None:
-                    raise TrainingError(
-                        "the base does not say its heads, which the order of its rows depends on"
-                    )
-                rows = permuted(rows.reshape(rows.shape[0], -1), int(heads)).reshape(rows.shape)
-            self._layers.setdefault(f"{name}.weight", {})[part] = rows.numpy()
-        broken = next((name for name, parts in self._layers.items() if not {"A", "B"} <= set(parts)), None)
-        if broken is not None:
-            raise TrainingError(f"the adapter in {folder} has only half of {broken}")
-
-    def _scale(self, layer: str, rank: int) -> float:
-        alpha = float(self._config.get("lora_alpha") or rank)
-        for pattern, own in (self._config.get("alpha_pattern") or {}).items():
-            if re.fullmatch(rf"(.*\.)?{pattern}", layer):
-                alpha = float(own)
-        return alpha / (math.sqrt(rank) if self._config.get("use_rslora") else rank)
-
-    def names(self) -> set[str]:
-        return set(self._layers)
-
-    def merged(self, name: str, base: OldValues) -> np.ndarray[Any, Any]:
-        import numpy as np
-
-        parts = self._layers[name]
-        total: np.ndarray[Any, Any] = base() + (parts["B"] @ parts["A"]) * self._scales[name]
-        if (length := parts.get("magnitude_vector")) is not None:
-            total = total * (length.reshape(-1) / np.linalg.norm(total, axis=1))[:, None]
-        return total
-
-
 def merge_gguf(job: MergeJob) -> Merged:
     """Write the merged GGUF. Raises `TrainingError` for what can't be merged so, with what can be done instead."""
     import gguf
@@ -191,8 +121,6 @@ def merge_gguf(job: MergeJob) -> Merged:
         learned = WholeTensors(folder, architecture)
     elif adapter.is_file():
         learned = _Deltas(adapter)
-    elif (folder / PEFT_WEIGHTS).is_file() and (folder / PEFT_CONFIG).is_file():
-        learned = _PeftLayers(folder, reader)
     else:
         raise TrainingError(f"{folder} holds neither an adapter nor trained weights")
     names = learned.names()

@@ -30,9 +30,8 @@ def adapter_on(weights, folder, **options):
     folder.mkdir()
     model.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(base.tokenizer.chat_template)
-    if not options.get("use_dora"):
-        tensors = export._lora_tensors(model)
-        export.write_gguf(folder / "adapter.gguf", model, tensors, architecture="llama", name="x")
+    tensors = export._lora_tensors(model)
+    export.write_gguf(folder / "adapter.gguf", model, tensors, architecture="llama", name="x")
     model.set_attn_implementation("sdpa")
     with torch.no_grad():
         return model(input_ids=IDS).logits, model

@@ -1,8 +1,7 @@
 """An adapter as PEFT writes it, turned into the GGUF that llama.cpp loads: for adapters that came from elsewhere.
 
 Covered: LoRA of the linear layers llama.cpp has names for, rsLoRA, ranks and alphas that differ between layers.
-Not covered: DoRA (merged by `freehold.workflows.weights.merge`), biases, embeddings and whole modules trained along
-with it; they are refused, and have to be merged.
+Not covered: DoRA, biases, embeddings and whole modules trained along with it; they are refused, and have to be merged.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_WAY_OUT = "merge it into its base and serve that: freehold adapters export, or PEFT's merge_and_unload"
+_WAY_OUT = "merge it into its base (PEFT: merge_and_unload, save_pretrained), and serve that folder"
 
 
 def convert_adapter(folder: Path, base: dict[str, object], home: Path) -> Path:
@@ -91,20 +90,12 @@ def _config(folder: Path) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.json.decode((folder / CONFIG).read_bytes(), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise InputError(f"cannot be read: {error}", path=str(folder / CONFIG)) from None
-    if (
-        found.get("peft_type", "LORA") != "LORA"
-        or found.get("use_dora")
-        or found.get("bias", "none") != "none"
-    ):
-        kind = (
-            "DoRA" if found.get("use_dora") else f"{found.get('peft_type', 'LORA')}, bias {found.get('bias')}"
+    kind = "DoRA" if found.get("use_dora") else found.get("peft_type", "LORA")
+    bias = found.get("bias", "none")
+    if kind != "LORA" or bias != "none":
+        raise EngineError(
+            f"llama.cpp serves plain LoRA, and the adapter in {folder} is {kind}, bias {bias}", hint=_WAY_OUT
         )
-        way_out = _WAY_OUT
-        if found.get("use_dora"):
-            way_out = (
-                "freehold serve MODEL --adapter NAME=FOLDER, at the start, merges it into weights of its own"
-            )
-        raise EngineError(f"llama.cpp serves plain LoRA, and the adapter in {folder} is {kind}", hint=way_out)
     return found
 
 
