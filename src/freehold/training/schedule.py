@@ -1,7 +1,5 @@
-"""Which samples make which step, and how large each step is. Pure: the same seed gives the same run.
-
-of samples). Pure.
-"""
+"""Which samples make which step, how large each step is, and options of a run that can work. Pure: the same seed gives
+the same run."""
 
 from __future__ import annotations
 

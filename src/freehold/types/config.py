@@ -15,7 +15,7 @@ from freehold.types.endpoint import CloudCredentials
 from freehold.types.engine import EngineName
 from freehold.types.method import MethodName
 from freehold.types.record import AtLeastOne, NotNegative, Positive, Record, Share, ShareBelowOne, Table
-from freehold.types.route import CacheTerms, Limits, RouteState, Target
+from freehold.types.route import RouteTerms
 from freehold.types.use import UseProfile
 
 Skill = Literal["no_tool", "refusal", "format", "chat"]
@@ -289,39 +289,14 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
     """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
 
 
-class RouteConfig(Table, frozen=True, kw_only=True):
+class RouteConfig(RouteTerms, Table, frozen=True, kw_only=True):
     """`[[routes]]`: who answers for a model's name. Read when the gateway starts and whenever the file is saved; what
     was changed since by `freehold routes` or a rollout stays until the route's own lines change."""
 
-    name: str
-    """How commands and metrics call it."""
-    model: str
-    """Model name clients ask for; `*` is any that no other route names."""
-    incumbent: Target = Target(endpoint="incumbent")
-    """`{ endpoint = "incumbent", model = "gpt-4o" }`; without `model` the name the client sent."""
-    candidate: Target | None = None
-    """The same for the candidate."""
-    state: RouteState = "incumbent"
-    """Who answers. A rollout moves it."""
-    canary_share: float = 0.0
-    """Share of users answered by the candidate in state `canary`."""
-    shadow_share: float = 0.0
-    """Share of requests mirrored to the candidate in states `shadow` and `canary`."""
-    sticky: str = "conversation"
-    """What stays on one side: `user`, `conversation` or `header:NAME`."""
     headers: dict[str, str] = {}
     """Only requests with these headers."""
     keys: tuple[str, ...] = ()
     """Only requests with these API keys (their names)."""
-    fallback: tuple[Target, ...] = ()
-    """Whom to ask when the others cannot be reached."""
-    first_byte_ms: float | None = None
-    """An endpoint that has sent no byte by then is passed over for the next target (504 where there is none)."""
-    limits: Limits = Limits()
-    """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
-    cache: CacheTerms | None = None
-    """`{ seconds = 3600, shared = false }`: exact repeats of requests without chance (temperature 0, or a
-    seed) and without tools get the answer of the first again. Left out: every request is asked."""
 
 
 class CaptureConfig(Table, frozen=True, kw_only=True):

@@ -36,8 +36,8 @@ class TrainingEvent(Record, frozen=True, kw_only=True):
     message: str | None = None
 
 
-class TrainingResult(StoredRecord, frozen=True, kw_only=True):
-    """The manifest of what a training run left. `id` is the content id of its weights and its making."""
+class Trained(StoredRecord, frozen=True, kw_only=True):
+    """What a training run left. `id` is the content id of its files and its making."""
 
     id: str
     name: str
@@ -45,19 +45,24 @@ class TrainingResult(StoredRecord, frozen=True, kw_only=True):
     base_model: str
     base_sha256: str
     dataset_id: str
-    config: FinetuneConfig
-    template_sha256: str
-    """Of the template that was trained with, `call_format` included."""
     seed: int
-    steps: int
-    train_tokens: int
     train_seconds: float
-    final_loss: float
     peak_memory_bytes: int | None
     files: dict[str, str]
     """File name (relative to `path`) to sha256."""
     versions: dict[str, str]
     made_from: tuple[str, ...]
+
+
+class TrainingResult(Trained, frozen=True, kw_only=True):
+    """The manifest of an adapter, or of a base of which all weights were trained."""
+
+    config: FinetuneConfig
+    template_sha256: str
+    """Of the template that was trained with, `call_format` included."""
+    steps: int
+    train_tokens: int
+    final_loss: float
     curve: tuple[tuple[int, float], ...] = ()
     call_format: WrittenCalls = "template"
     """``tagged``: it must be served with its own ``chat_template.jinja``, the base's loses tools and calls."""
