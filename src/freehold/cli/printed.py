@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from freehold.catalog.quantizations import PublishedQuantization
 from freehold.catalog.synced import SyncedModel
+from freehold.catalog.weights import PublishedQuantization
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
 from freehold.types.model import Model

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from freehold.catalog.rentals import rental_price
+from freehold.catalog.accelerators import rental_price
 from freehold.cli.main import cli
 from freehold.store import open_store
 from freehold.types.config import parse

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from freehold.catalog.releases import families, releases, releases_of
+from freehold.catalog.licenses import families, releases, releases_of
 from freehold.types.config import UseProfile
 from freehold.types.ruling import Lineage, LineageEdge
 from freehold.workflows.license.rule import rule_for_model

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import __version__
+from freehold.catalog import accelerators
 from freehold.catalog import models as model_catalog
-from freehold.catalog import rentals
 from freehold.costs import decision, prices
 from freehold.costs.prices import TokenPrice
 from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
@@ -283,7 +283,7 @@ def priced_machine(
         paid = stated.purchase_usd or Decimal(0)
         watts = _drawn(machine) if stated.watts is None else stated.watts
         return PricedMachine(Owned(Range(low=paid, high=paid), watts, stated.usd_per_kwh, stated.life_years))
-    found = [rentals.rental_price(device.name) for device in machine.accelerators]
+    found = [accelerators.rental_price(device.name) for device in machine.accelerators]
     known = [one for one in found if one is not None]
     if not found or len(known) < len(found):
         raise UsageError(
@@ -297,8 +297,8 @@ def priced_machine(
     notes = [f"rent of one accelerator: {known[0].basis()}"]
     if any(one.is_old(today) for one in known):
         notes.append(
-            f"old prices: the newest rent known is of {newest}, more than {rentals.FRESH_DAYS} days ago: state yours, "
-            "--usd-per-hour LOW-HIGH"
+            f"old prices: the newest rent known is of {newest}, more than {accelerators.FRESH_DAYS} days ago: "
+            "state yours, --usd-per-hour LOW-HIGH"
         )
     return PricedMachine(
         Rented(_sum([one.usd_per_hour for one in known])),

@@ -8,8 +8,8 @@ import msgspec
 
 from freehold import __version__
 from freehold.catalog import models as catalog
-from freehold.catalog import quantizations
 from freehold.catalog import weights as weights_catalog
+from freehold.catalog.weights import published_files
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
@@ -122,7 +122,7 @@ def _known(sized: SizedModel, settings: Settings) -> list[KnownWeights]:
         if row.model.lower() in names:
             found.append(KnownWeights(row.quantization, f"freehold pull {row.model}", row.bytes))
     if model is not None:
-        for published in quantizations.of((model.id,)):
+        for published in published_files((model.id,)):
             # A card's rounded size is taken where rounding is below half a percent, else the computed one.
             rounded = published.off_by > 0.005 * published.bytes
             size = None if rounded else published.bytes

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from freehold import __version__
 from freehold.bounded.sandbox import SandboxState, sandbox_state
-from freehold.catalog import advisories
+from freehold.catalog import freshness
 from freehold.engines.llamacpp import native
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import FreeholdError
@@ -185,10 +185,10 @@ def judge_engines(facts: EngineFacts) -> Iterator[Finding]:
     for engine in facts.engines:
         name = f"{engine.name} {engine.version or 'of unknown version'}"
         name += f" ({engine.where})" if engine.where else ""
-        known = advisories.last_of(engine.name)
+        known = freshness.last_advisory(engine.name)
         if known is None or engine.version is None:
             yield ok("engines", name)
-        elif advisories.is_older(engine.version, known.fixed):
+        elif freshness.is_older(engine.version, known.fixed):
             fix = UPGRADES[engine.name]
             if engine.where == "built here":
                 fix = "pip install --upgrade xllamacpp; freehold engines install llamacpp"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.catalog import accelerators
 from freehold.catalog import accelerators as catalog
-from freehold.catalog import instances
 from freehold.errors import UsageError
 from freehold.types.machine import Accelerator, Machine
 from freehold.types.units import GIB, gib
@@ -65,18 +65,18 @@ def machine_of_words(spec: str) -> Machine:
 
 def _instance(spec: str) -> Machine | None:
     """The machine that a cloud rents under this name; None where it does not look like one."""
-    found = instances.find(spec)
+    found = accelerators.instance(spec)
     if found is None:
         counted = re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\S+)\s*|\s*(\S+)\s*[x×]\s*(\d+)\s*", spec, re.IGNORECASE)
         single = counted and (counted.group(2) or counted.group(3))
-        one = instances.find(single) if single else None
+        one = accelerators.instance(single) if single else None
         if one is not None:
             raise UsageError(
                 f"{spec}: {one.name} is a whole machine, and several are not one",
                 hint=f"one of them: --machine {one.name}; it has {one.count} × {one.accelerator}",
             )
         if re.fullmatch(r"\s*([a-z]\w*\.\w+|standard_\w+|[a-z]\w+-\w+-\w+)\s*", spec, re.IGNORECASE):
-            near = instances.nearest(spec)
+            near = accelerators.nearest_instance(spec)
             if near is None and re.match(r"\s*(a100|h100|rtx|rx|tesla|nvidia|apple)", spec, re.IGNORECASE):
                 return None
             raise UsageError(
