@@ -55,7 +55,7 @@ def plan(asked: Asked, *, parallel: int = 1, context_tokens: int = 2048, **optio
 
 
 def cores() -> int:
-    from freehold.hardware.probes.cpu import cores as machine_cores
+    from freehold.hardware.probes import usable_cores as machine_cores
 
     return machine_cores().value
 

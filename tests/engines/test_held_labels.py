@@ -8,7 +8,7 @@ import pytest
 from freehold import engines
 from freehold.engines.held_labels import grammar, held, label_fields
 from freehold.evals.replay import ReplayOptions, replay
-from freehold.hardware.probes.cpu import cores as machine_cores
+from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import load
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import AdapterMount, ServedModel, ServePlan

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from freehold.errors import InputError
-from freehold.hardware.gguf_header import FILE_TYPES, TENSOR_TYPES, LongArray, read_header
+from freehold.hardware.gguf_header import FILE_TYPES, TENSOR_TYPES, LongArray, read_header, shape_from_gguf
 from freehold.hardware.quantization import BLOCKS
-from freehold.hardware.shapes import shape_from_gguf
 
 gguf = pytest.importorskip("gguf")
 

@@ -3,8 +3,7 @@
 import pytest
 
 from freehold.errors import InputError
-from freehold.hardware.gguf_header import Header, HeaderTensor, LongArray
-from freehold.hardware.shapes import shape_from_gguf
+from freehold.hardware.gguf_header import Header, HeaderTensor, LongArray, shape_from_gguf
 
 KEYS = {
     "block_count": 4,

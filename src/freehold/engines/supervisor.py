@@ -23,7 +23,7 @@ from freehold.engines import crash, keys, ports, probe
 from freehold.engines.engine import EngineHealth, State
 from freehold.environment import inherited
 from freehold.errors import EngineError, StorageError
-from freehold.hardware import cgroup
+from freehold.hardware import probes
 from freehold.late import aiohttp
 from freehold.types.endpoint import Endpoint
 
@@ -143,7 +143,7 @@ class SupervisedProcess:
 
     async def _launch(self) -> None:
         """Start the child and wait for a real completion. Raises `EngineError` with why there was none."""
-        kills = cgroup.oom_kills()
+        kills = probes.oom_kills()
         with self._open_log() as sink:
             program = self._program(self._port)
             self._process = await asyncio.create_subprocess_exec(
@@ -209,7 +209,7 @@ class SupervisedProcess:
         failures = 0
         backoff = FIRST_BACKOFF_SECONDS
         began = time.monotonic()
-        kills = cgroup.oom_kills()
+        kills = probes.oom_kills()
         while True:
             if self._state == "ready":
                 self._last_crash = await self._until_down(kills)
@@ -220,7 +220,7 @@ class SupervisedProcess:
             log.info("%s: starting again in %.2f s", self._name, backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 3, LONGEST_BACKOFF_SECONDS)
-            kills = cgroup.oom_kills()
+            kills = probes.oom_kills()
             self._restarts += 1
             try:
                 await self._launch()
@@ -277,7 +277,7 @@ class SupervisedProcess:
                 await process.wait()
 
     def _crash_reason(self, code: int, kills: int | None) -> str:
-        memory_kill = code == -signal.SIGKILL and cgroup.oom_killed_since(kills)
+        memory_kill = code == -signal.SIGKILL and probes.oom_killed_since(kills)
         return crash.explain(code, self._log_tail(), memory_kill=memory_kill)
 
     def _log_tail(self) -> list[str]:

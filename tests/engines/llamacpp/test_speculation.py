@@ -5,7 +5,7 @@ import pytest
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.hardware.probes.cpu import cores as machine_cores
+from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.weights.pull import ensure_weights

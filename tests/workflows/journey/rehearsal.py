@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import msgspec
 
 from benchmarks import tiny_models
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
 from freehold.types.parity import ParityReport

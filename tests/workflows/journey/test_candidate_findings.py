@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import project, small_machine, training_project
 
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.types.config import UseProfile
 from freehold.types.finding import fail
 from freehold.types.progress import Silent

@@ -16,7 +16,7 @@ from freehold.engines.encoder.options import EncoderOptions, check
 from freehold.engines.engine import Presence, RunningEngine, read_options
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError, MissingExtraError, UsageError
-from freehold.hardware.probes.cpu import cores as machine_cores
+from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS

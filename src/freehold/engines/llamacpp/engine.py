@@ -18,7 +18,7 @@ from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
-from freehold.hardware.probes.cpu import cores as machine_cores
+from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS

@@ -13,8 +13,8 @@ from freehold import __version__
 from freehold.catalog import accelerators
 from freehold.catalog import models as model_catalog
 from freehold.costs import decision, prices
+from freehold.costs.decision import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.costs.prices import TokenPrice
-from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.errors import UsageError
 from freehold.hardware.memory import Engine
 from freehold.hardware.speed import estimate

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.costs import decision
-from freehold.costs.self_host import self_host
+from freehold.costs.decision import self_host
 from freehold.errors import FreeholdError
 from freehold.settings import Settings
 from freehold.types.cost import Advice, Traffic

@@ -18,7 +18,7 @@ from freehold.catalog import freshness
 from freehold.engines.llamacpp import native
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import FreeholdError
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.machine import Machine
 from freehold.types.record import Record

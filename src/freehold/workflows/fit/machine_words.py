@@ -136,7 +136,7 @@ def _device(words: str) -> tuple[Accelerator, str | None]:
             hint=f'write it without a size: --machine "{row.name}"; a machine file can describe a card that is not '
             "sold: --machine FILE.toml",
         )
-    from freehold.hardware.probes.apple import share
+    from freehold.hardware.probes import share_lent
 
     _within(f"memory of {words} in GiB", size, 1, row.most_gib or MOST_UNIFIED_GIB)
     if row.memory_bytes is not None:
@@ -145,7 +145,7 @@ def _device(words: str) -> tuple[Accelerator, str | None]:
                 f"{words}: {row.name} has {gib(row.memory_bytes)}", hint="write it without a size"
             )
         return catalog.accelerator(row), note
-    usable = share(round(size * GIB)) if row.kind == "apple" else row.unified_share
+    usable = share_lent(round(size * GIB)) if row.kind == "apple" else row.unified_share
     device = catalog.accelerator(row, size * usable)
     how = f"{device.how}: {usable:.0%} of {size:g} GB, what its system lends to the GPU by default"
     return msgspec.structs.replace(device, how=how), note

@@ -14,7 +14,7 @@ from freehold.catalog.synced import SyncedModel
 from freehold.engines.weights import hub, local
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import InputError, UnknownModelError, WeightsError
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware.gguf_header import bounds_of, read_header, shape_from_gguf
 from freehold.hardware.hf_config import MAX_CONFIG_BYTES, shape_from_config
 from freehold.hardware.model_files import (
     FileKind,
@@ -25,7 +25,6 @@ from freehold.hardware.model_files import (
     safetensors_header,
 )
 from freehold.hardware.quantization import known, quantize, weights_bytes
-from freehold.hardware.shapes import bounds_of, shape_from_gguf
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
 from freehold.types.model import Shape, Weights

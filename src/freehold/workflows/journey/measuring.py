@@ -17,8 +17,8 @@ import anyio
 
 from freehold import __version__
 from freehold.catalog import accelerators
+from freehold.costs.decision import TARGET_UTILISATION
 from freehold.costs.prices import flat_price, request_price
-from freehold.costs.self_host import TARGET_UTILISATION
 from freehold.engines import start
 from freehold.errors import MissingExtraError, UsageError
 from freehold.evals.comparing import SideBySide

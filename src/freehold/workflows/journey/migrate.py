@@ -20,7 +20,7 @@ from freehold import __version__, training
 from freehold.errors import FreeholdError
 from freehold.evals.chat.requests import chat_request
 from freehold.evals.scorers import for_task
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import ServedModel, ServePlan

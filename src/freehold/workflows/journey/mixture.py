@@ -6,7 +6,7 @@ import msgspec
 
 from freehold.datasets import building
 from freehold.errors import UsageError, did_you_mean
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.stats.looks import LookPlan
 from freehold.store import Store, open_store
 from freehold.types.evaluated import ItemLook

@@ -25,10 +25,9 @@ from freehold.evals.comparing import SideBySide
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import known, weights_bytes
-from freehold.hardware.shapes import shape_from_gguf
 from freehold.store import open_store
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.endpoint import ServePlan

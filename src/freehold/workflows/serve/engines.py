@@ -16,7 +16,7 @@ from freehold.engines.llamacpp.measure import measure
 from freehold.engines.llamacpp.native import NativeBuild
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
-from freehold.hardware.probes.cpu import cores, load_average
+from freehold.hardware.probes import load_average, usable_cores
 from freehold.settings import Settings
 from freehold.types.progress import Progress
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
@@ -77,7 +77,7 @@ def compare(built: NativeBuild, settings: Settings, *, log_dir: Path, progress: 
     if importlib.util.find_spec("xllamacpp") is None:
         progress.say("the prebuilt library is not installed: the build is used")
         del ways["the prebuilt library"]
-    if (load := load_average() or 0.0) > cores().value / 2:
+    if (load := load_average() or 0.0) > usable_cores().value / 2:
         progress.say(
             f"other work wants the cores (load {load:.1f}): the faster of two ways may not be found; run this again "
             "when it is quiet, which measures and does not build again"

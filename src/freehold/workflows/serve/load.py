@@ -154,9 +154,9 @@ def is_here(url: str) -> bool:
 def _machine() -> str:
     import platform
 
-    from freehold.hardware.probes.cpu import cores
+    from freehold.hardware.probes import usable_cores
 
-    return f"{platform.system()} {platform.machine()}, {cores().value} cores"
+    return f"{platform.system()} {platform.machine()}, {usable_cores().value} cores"
 
 
 def parse_streams(text: str) -> list[int]:

@@ -9,9 +9,8 @@ from freehold.engines.llamacpp.requantize import best_source, requantize
 from freehold.engines.weights import local
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError, UnknownModelError, UsageError
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.quantization import known, weights_bytes
-from freehold.hardware.shapes import shape_from_gguf
 from freehold.settings import Settings
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
