@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from freehold.catalog import models, weights
 from freehold.cli.main import cli
-from freehold.engines.weights.source import parse
+from freehold.engines.weights.local import parse
 from freehold.errors import UnknownModelError
 from freehold.hardware.quantization import FIRST_YEAR, file_bytes, known
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from freehold.engines import crash
+from freehold.engines import supervisor
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ from freehold.engines import crash
     ],
 )
 def test_reasons(code, lines, killed, says):
-    reason = crash.explain(code, lines, memory_kill=killed)
+    reason = supervisor.why_ended(code, lines, memory_kill=killed)
     assert reason.startswith(says)
-    assert crash.is_memory(reason) == ("out of memory" in says)
+    assert supervisor.is_out_of_memory(reason) == ("out of memory" in says)
 
 
 @pytest.mark.process
@@ -51,7 +51,9 @@ def test_a_child_that_really_runs_out_of_memory(tmp_path):
     code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); bytes(1 << 30)"
     with log.open("wb") as out:
         done = subprocess.run([sys.executable, "-c", code], stderr=out, check=False)
-    assert crash.is_memory(crash.explain(done.returncode, crash.tail(log), memory_kill=False))
+    assert supervisor.is_out_of_memory(
+        supervisor.why_ended(done.returncode, supervisor.last_lines(log), memory_kill=False)
+    )
 
 
 def test_only_what_was_said_since_counts(tmp_path):
@@ -60,5 +62,5 @@ def test_only_what_was_said_since_counts(tmp_path):
     size = log.stat().st_size
     with log.open("ab") as out:
         out.write(b"hello\n")
-    assert crash.tail(log, since=size) == ["hello"]
-    assert crash.tail(tmp_path / "none") == []
+    assert supervisor.last_lines(log, since=size) == ["hello"]
+    assert supervisor.last_lines(tmp_path / "none") == []

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from freehold import engines
-from freehold.engines.held_labels import grammar, held, label_fields
+from freehold.engines.constraints import grammar, held, label_fields
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import load

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from freehold.engines import probe
+from freehold.engines import supervisor
 
 pytestmark = pytest.mark.anyio
 
@@ -31,19 +31,19 @@ async def server(anyio_backend):
 
 async def test_alive_is_a_good_answer_with_json(server):
     answers, url, _ = server
-    assert not await probe.alive(f"{url}/health")
+    assert not await supervisor.is_alive(f"{url}/health")
     answers["/health"] = (200, "not json")
-    assert not await probe.alive(f"{url}/health")
+    assert not await supervisor.is_alive(f"{url}/health")
     answers["/health"] = (200, "{}")
-    assert await probe.alive(f"{url}/health")
-    assert not await probe.alive("http://127.0.0.1:9/health", seconds=2)
+    assert await supervisor.is_alive(f"{url}/health")
+    assert not await supervisor.is_alive("http://127.0.0.1:9/health", seconds=2)
 
 
 async def test_a_completion_is_one_token_and_an_embedding_one_text(server):
     answers, url, bodies = server
     answers["/v1/chat/completions"] = answers["/v1/embeddings"] = (200, "{}")
-    await probe.complete(url, "m", seconds=5)
-    await probe.complete(url, "m", path="/v1/embeddings", seconds=5)
+    await supervisor.ask_completion(url, "m", seconds=5)
+    await supervisor.ask_completion(url, "m", path="/v1/embeddings", seconds=5)
     assert bodies[0]["max_tokens"] == 1 and bodies[0]["messages"][0]["role"] == "user"
     assert bodies[1] == {"model": "m", "input": "Hi"}
 
@@ -52,11 +52,11 @@ async def test_a_completion_is_one_token_and_an_embedding_one_text(server):
 async def test_an_engine_that_loads_is_asked_again_and_one_that_refuses_is_not(server, status, retry):
     answers, url, _ = server
     answers["/v1/chat/completions"] = (status, "why" * 200)
-    with pytest.raises(probe.ProbeError, match=f"^{status}: why") as caught:
-        await probe.complete(url, "m", seconds=5)
+    with pytest.raises(supervisor.ProbeError, match=f"^{status}: why") as caught:
+        await supervisor.ask_completion(url, "m", seconds=5)
     assert caught.value.retry is retry and len(str(caught.value)) < 320
 
 
 async def test_nothing_there_is_an_error_of_the_connection():
     with pytest.raises(aiohttp.ClientError):
-        await probe.complete("http://127.0.0.1:9", "m", seconds=2)
+        await supervisor.ask_completion("http://127.0.0.1:9", "m", seconds=2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.engines.schemas import unenforced
+from freehold.engines.constraints import unenforced
 
 PLAIN = {
     "type": "object",

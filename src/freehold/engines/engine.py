@@ -88,11 +88,11 @@ class Engine(Protocol):
 
 # One line an engine: where its `ENGINE` lives.
 ENGINES: dict[EngineName, str] = {
-    "echo": "freehold.engines.echo.engine",
+    "echo": "freehold.engines.echo",
     "encoder": "freehold.engines.encoder.engine",
     "llamacpp": "freehold.engines.llamacpp.engine",
-    "ollama": "freehold.engines.ollama.engine",
-    "remote": "freehold.engines.remote.engine",
+    "ollama": "freehold.engines.ollama",
+    "remote": "freehold.engines.remote",
     "vllm": "freehold.engines.vllm.engine",
 }
 

@@ -18,8 +18,8 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.serve.exceptions import RayServeException
 
-from freehold.engines.cluster import ray as cluster_ray
-from freehold.engines.cluster.replica import REPLICA_HEADER
+from freehold.engines import cluster as cluster_ray
+from freehold.engines.cluster import REPLICA_HEADER
 from freehold.errors import EngineError
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import AdapterMount, ServePlan

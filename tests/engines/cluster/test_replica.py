@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from freehold.engines.cluster.replica import UnknownNameError, models_of, name_of_replica, rewrite
+from freehold.engines.cluster import UnknownNameError, models_of, name_of_replica, rewrite
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 
 ENDPOINT = Endpoint(

@@ -2,13 +2,13 @@
 
 import pytest
 
-from freehold.engines.echo.answer import embedding, instance, reply, tokens
-from freehold.engines.echo.options import EchoOptions, EchoRule
+from freehold.engines.echo import EchoOptions, EchoRule
+from freehold.engines.echo_server import embedding, instance, reply_to, tokens
 
 
 def ask(text, options=None, answers=None, **body):
     request = {"model": "m", "messages": [{"role": "user", "content": text}], **body}
-    return reply(request, options or EchoOptions(), answers or {})
+    return reply_to(request, options or EchoOptions(), answers or {})
 
 
 def test_answers_come_from_the_table_then_rules_then_default_then_the_message():

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from freehold.engines.echo.app import EchoApp
-from freehold.engines.echo.options import EchoOptions, EchoRule
+from freehold.engines.echo import EchoOptions, EchoRule
+from freehold.engines.echo_server import EchoApp
 from freehold.types.endpoint import ServePlan
 
 pytestmark = pytest.mark.anyio

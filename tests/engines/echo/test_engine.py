@@ -5,7 +5,7 @@ import pytest
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.engines.echo.options import read_answers
+from freehold.engines.echo import read_answers
 from freehold.errors import InputError, PortInUseError, UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 

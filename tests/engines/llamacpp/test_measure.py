@@ -5,9 +5,9 @@ import contextlib
 import pytest
 from aiohttp import web
 
-from freehold.engines.llamacpp import measure
 from freehold.errors import EngineError
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.workflows.serve import engines as measure
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from freehold import engines
-from freehold.engines.llamacpp.options import LlamaOptions, check
+from freehold.engines.llamacpp.server import LlamaOptions, check_options
 from freehold.errors import FreeholdError, UsageError
 
 pytest.importorskip("xllamacpp")
@@ -32,4 +32,4 @@ def test_values_are_not_quantized_without_flash_attention(plan):
 )
 def test_options_that_cannot_hold_are_refused(fields, says):
     with pytest.raises(FreeholdError, match=says):
-        check(LlamaOptions(**fields))
+        check_options(LlamaOptions(**fields))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from freehold.engines.llamacpp import adapters, peft
+from freehold.engines.llamacpp import adapters
 from freehold.errors import EngineError, InputError
 from freehold.hardware.gguf_header import Header, HeaderTensor
 from freehold.types.endpoint import AdapterMount
@@ -81,10 +81,10 @@ def test_an_adapter_that_does_not_fit_says_where(tmp_path, damage, says):
     mount = AdapterMount(name="m:x", path=str(folder))
     base = base_of(layers=damage.get("layers", 2))
     if says is None:
-        adapters.check(mount, base, None, tmp_path)
+        adapters.check_adapter(mount, base, None, tmp_path)
         return
     with pytest.raises(EngineError) as caught:
-        adapters.check(mount, base, None, tmp_path)
+        adapters.check_adapter(mount, base, None, tmp_path)
     assert says in caught.value.message
 
 
@@ -96,7 +96,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
     }
     folder = write(tmp_path / "a", tensors, r=4)
     with pytest.raises(InputError, match=r"lora_A.weight holds values that are not finite"):
-        adapters.check(AdapterMount(name="m:x", path=str(folder)), base_of(), None, tmp_path)
+        adapters.check_adapter(AdapterMount(name="m:x", path=str(folder)), base_of(), None, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -126,17 +126,19 @@ def test_it_is_what_the_trainer_would_have_written(tmp_path, rslora):
         name="x",
     )
     mount = AdapterMount(name="m:x", path=str(tmp_path / "theirs"))
-    made = adapters.file_of(mount, BASE, tmp_path)
+    made = adapters.adapter_file(mount, BASE, tmp_path)
     (one, ours), (two, trainers) = read(made), read(tmp_path / "trainers.gguf")
     assert one == pytest.approx(two)
     assert ours.keys() == trainers.keys() and len(ours) == 12
     for name, values in ours.items():
         assert np.allclose(values, trainers[name], atol=1e-6), name
-    adapters.check(mount, base_of(), None, tmp_path)
+    adapters.check_adapter(mount, base_of(), None, tmp_path)
     before = made.stat().st_mtime_ns
-    assert adapters.file_of(mount, BASE, tmp_path) == made and made.stat().st_mtime_ns == before, "made once"
+    assert adapters.adapter_file(mount, BASE, tmp_path) == made and made.stat().st_mtime_ns == before, (
+        "made once"
+    )
     same = AdapterMount(name="m:x", path=str(tmp_path / "theirs" / "adapter_model.safetensors"))
-    assert adapters.file_of(same, BASE, tmp_path) == made
+    assert adapters.adapter_file(same, BASE, tmp_path) == made
 
 
 def test_ranks_and_alphas_of_single_layers_are_kept(tmp_path):
@@ -151,7 +153,7 @@ def test_ranks_and_alphas_of_single_layers_are_kept(tmp_path):
         tmp_path / "a", tensors, r=4, lora_alpha=8, rank_pattern={"layers.1.mlp.down_proj": 2},
         alpha_pattern={"layers.1.mlp.down_proj": 10},
     )  # fmt: skip
-    made = peft.convert_adapter(folder, BASE, tmp_path)
+    made = adapters.convert_adapter(folder, BASE, tmp_path)
     for number, scale in ((0, 8 / 4), (1, 10 / 2)):
         expected = tensors[layer.format(number, "B")] @ tensors[layer.format(number, "A")] * scale
         assert np.allclose(change(made, f"blk.{number}.ffn_down"), expected, rtol=1e-5)
@@ -170,7 +172,7 @@ def test_bfloat16_is_read(tmp_path):
     body = data.astype("<u2").tobytes() + np.array([0.5, 4.0], "<f2").tobytes()
     (folder / "adapter_model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
     (folder / "adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
-    made = peft.convert_adapter(folder, BASE, tmp_path)
+    made = adapters.convert_adapter(folder, BASE, tmp_path)
     assert change(made, "blk.0.ffn_up").tolist() == [[0.75, -1.0], [6.0, -8.0]]
 
 
@@ -189,7 +191,7 @@ def test_what_llamacpp_cannot_serve_is_refused_with_a_way_out(tmp_path, config, 
         tmp_path / "a", {f"base_model.model.model.{tensor}": np.zeros((1, 2), "float32")}, r=1, **config
     )
     with pytest.raises(EngineError, match=says) as caught:
-        peft.convert_adapter(folder, BASE, tmp_path)
+        adapters.convert_adapter(folder, BASE, tmp_path)
     assert "merge" in caught.value.hint
     assert not list(tmp_path.rglob("*.gguf"))
 
@@ -198,7 +200,7 @@ def test_damaged_files_are_one_line(tmp_path):
     folder = write(tmp_path / "a", {"base_model.model.x.lora_A.weight": np.zeros((1, 2), "float32")}, r=1)
     (folder / "adapter_model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     with pytest.raises(InputError, match="safetensors"):
-        peft.convert_adapter(folder, BASE, tmp_path)
+        adapters.convert_adapter(folder, BASE, tmp_path)
     (folder / "adapter_config.json").write_text("{")
     with pytest.raises(InputError, match=r"adapter_config\.json"):
-        peft.convert_adapter(folder, BASE, tmp_path)
+        adapters.convert_adapter(folder, BASE, tmp_path)

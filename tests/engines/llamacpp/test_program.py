@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 
-from freehold.engines.llamacpp.options import KV_TYPES, LlamaOptions
-from freehold.engines.llamacpp.program import arguments, program
+from freehold.engines.llamacpp.server import KV_TYPES, LlamaOptions, arguments, program
 from freehold.types.endpoint import AdapterMount, ServePlan
 
 
@@ -28,12 +27,12 @@ def test_both_ways_to_run_set_the_same():
     assert pairs["--lora-scaled"] == "a.gguf:0.0"
     assert {"--no-context-shift", "--no-ui", "--no-slots", "--lora-init-without-apply"} <= set(found)
     assert program(plan, LlamaOptions(), "/x/llama-server").arguments[3:5] == ("/x/llama-server", "--model")
-    assert "freehold.engines.llamacpp.child" in program(plan, LlamaOptions(), None).arguments
+    assert "freehold.engines.llamacpp.server" in program(plan, LlamaOptions(), None).arguments
 
 
 def test_both_ways_guess_ahead_the_same():
     pytest.importorskip("xllamacpp")
-    from freehold.engines.llamacpp.child import parameters
+    from freehold.engines.llamacpp.server import parameters
 
     plan = ServePlan(engine="llamacpp", model="m", weights_path="w.gguf", threads=2, kv_type="q8_0")
     options = LlamaOptions(speculative="ngram-simple", prefix_cache=False, micro_batch=128)

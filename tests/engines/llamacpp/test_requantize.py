@@ -1,8 +1,7 @@
 import pytest
 
 from freehold.engines.llamacpp import requantize
-from freehold.engines.weights.check import sha256_of
-from freehold.engines.weights.store import WeightsStore
+from freehold.engines.weights.store import WeightsStore, sha256_of
 from freehold.errors import EngineError
 from freehold.types.model import Weights
 from freehold.types.progress import Silent

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.engines.vllm.plans import arguments, mounted
 
-from freehold.engines.vllm import program
+from freehold.engines.vllm import engine
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -29,7 +29,7 @@ def test_options_become_arguments(plan):
     assert "--kv-cache-memory-bytes" not in found, "on a GPU vLLM takes its share"
     assert "--enforce-eager" not in found
     assert arguments(plan, kv_cache_gib=0.5)["--kv-cache-memory-bytes"] == str(1 << 29)
-    assert program.environment(plan, device="cuda")["VLLM_NO_USAGE_STATS"] == "1"
+    assert engine.process_environment(plan, device="cuda")["VLLM_NO_USAGE_STATS"] == "1"
 
 
 def test_a_version_that_cannot_hold_calls_to_their_schema_is_not_told_to(plan):

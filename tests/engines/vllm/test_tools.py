@@ -4,9 +4,7 @@ import json
 
 import pytest
 
-from freehold.engines.vllm.options import VllmOptions
-from freehold.engines.vllm.tools import parser_for, with_parser
-from freehold.engines.vllm.weights import template_of
+from freehold.engines.vllm.weights import VllmOptions, parser_for, template_of, with_parser
 from freehold.training.templates.tagged import tagged_template
 
 ASKS = "{% if tools %}…{% endif %}"

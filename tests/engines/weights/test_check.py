@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from freehold.engines.weights.check import users
+from freehold.engines.weights.store import users
 from freehold.errors import InputError, WeightsError
 from freehold.workflows.weights.pull import ensure_weights
 

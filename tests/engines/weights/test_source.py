@@ -1,6 +1,6 @@
 import pytest
 
-from freehold.engines.weights.source import Package, WeightsSource, parse
+from freehold.engines.weights.local import Package, WeightsSource, parse
 from freehold.errors import UsageError
 
 

@@ -148,7 +148,7 @@ def test_a_killed_engine_under_load_comes_back_behind_the_gateway(run, port):
             victim = next(
                 child
                 for child in children_of(command.process.pid)
-                if "freehold.engines.echo.child" in child.cmdline()
+                if "freehold.engines.echo_server" in child.cmdline()
             )
             victim.send_signal(signal.SIGKILL)
             time.sleep(0.2)

@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines import keys, ports, probe
+from freehold.engines import keys, supervisor
+from freehold.engines.constraints import held
 from freehold.engines.engine import Presence, RunningEngine, read_options
-from freehold.engines.held_labels import held
 from freehold.engines.llamacpp import adapters, native
-from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
-from freehold.engines.llamacpp.program import program
+from freehold.engines.llamacpp.server import KV_TYPES, QUANTIZED_KV, LlamaOptions, check_options, program
 from freehold.engines.supervisor import Program, SupervisedProcess
-from freehold.engines.weights.check import format_of
+from freehold.engines.weights.store import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.probes import usable_cores as machine_cores
@@ -49,13 +48,13 @@ class LlamaEngine:
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read_options(plan.options, LlamaOptions, "llamacpp")
-        check(options)
+        check_options(options)
         binary = which(options, settings)
         if binary is None:
             _require_library()
         if binary is not None and not Path(binary).is_file():
             raise EngineError(f"no llama-server at {binary}", hint="freehold engines install llamacpp")
-        ports.require_loopback(plan.host, "the llama.cpp engine")
+        supervisor.require_loopback(plan.host, "the llama.cpp engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(f"KV type {plan.kv_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}")
         if plan.kv_type in QUANTIZED_KV and options.flash_attention == "off":
@@ -84,9 +83,9 @@ class LlamaEngine:
                 hint='give one: [serve] options = { chat_template = "…" }, or use the instruct version',
             )
         for mount in plan.adapters:
-            adapters.check(mount, header, plan.weights_sha256, settings.home)
+            adapters.check_adapter(mount, header, plan.weights_sha256, settings.home)
         if plan.port:
-            ports.claim(plan.host, plan.port)
+            supervisor.claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
@@ -97,7 +96,7 @@ class LlamaEngine:
             plan,
             threads=plan.threads or machine_cores().value,
             adapters=tuple(
-                msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base, settings.home)))
+                msgspec.structs.replace(mount, path=str(adapters.adapter_file(mount, base, settings.home)))
                 for mount in plan.adapters
             ),
         )
@@ -118,7 +117,7 @@ class LlamaEngine:
             key_env=key_env,
         )
         await running.start(plan.port)
-        properties = await probe.get_json(f"{running.base_url}/props", headers=keys.bearer(key_env))
+        properties = await supervisor.get_json(f"{running.base_url}/props", headers=keys.bearer(key_env))
         endpoint = _endpoint(plan, name, running.base_url, properties, options)
         running.endpoint = msgspec.structs.replace(endpoint, api_key_env=key_env)
         return running

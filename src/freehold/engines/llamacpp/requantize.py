@@ -10,8 +10,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from freehold.engines.weights.check import sha256_of
-from freehold.engines.weights.store import WeightsStore, storage_errors
+from freehold.engines.weights.store import WeightsStore, sha256_of, storage_errors
 from freehold.environment import inherited
 from freehold.errors import EngineError
 from freehold.types.model import Weights

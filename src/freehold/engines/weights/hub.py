@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from freehold.engines.weights.check import refuse_pickle
-from freehold.engines.weights.store import storage_errors
+from freehold.engines.weights.store import refuse_pickle, storage_errors
 from freehold.errors import MissingExtraError, UnknownModelError, WeightsError
 from freehold.hardware.gguf_header import parts_of
 from freehold.types.progress import Progress

@@ -156,7 +156,7 @@ def _engines(site: Site) -> Iterator[EngineVersion]:
 
 def _ollama() -> str | None:
     """The version of an Ollama that answers; empty where it does not say, None where none answers."""
-    from freehold.engines.ollama.engine import OllamaOptions
+    from freehold.engines.ollama import OllamaOptions
 
     try:
         url = f"{OllamaOptions().url}/api/version"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from freehold.catalog.freshness import PartAge, ages
 from freehold.catalog.retirements import retirement_of
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import FreeholdError, KeysUnavailableError
 from freehold.gateway.limits import key_requirement
 from freehold.store import counting

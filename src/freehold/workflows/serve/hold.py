@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from freehold.engines import crash
+from freehold.engines import supervisor
 from freehold.engines.engine import EngineHealth
 from freehold.engines.engine import start as start_engine
 from freehold.engines.weights.store import storage_errors
@@ -221,7 +221,7 @@ class _ServingHost:
             try:
                 await session.start()
             except EngineError as error:
-                if crash.is_memory(error.message):
+                if supervisor.is_out_of_memory(error.message):
                     more = round(session.plan.memory_bytes * MEMORY_MARGIN)
                     self._on_memory(session.plan, more, error.message)
                 raise

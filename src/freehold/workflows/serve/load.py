@@ -11,8 +11,8 @@ import anyio
 import msgspec
 
 from freehold import __version__
-from freehold.engines import probe
-from freehold.engines.traffic import RequestBodies, drive, from_bodies, knee, refusal, synthetic
+from freehold.engines import supervisor, traffic
+from freehold.engines.traffic import RequestBodies, from_bodies, knee, refusal, synthetic
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.late import aiohttp
@@ -72,7 +72,7 @@ def load(
                 f"{endpoint.base_url} answers none of the requests: {why}",
                 hint=f"models there: {', '.join(served.name for served in endpoint.models[:8])}",
             )
-        return await drive(endpoint, model, workload, streams, seconds=seconds, tell=tell)
+        return await traffic(endpoint, model, workload, streams, seconds=seconds, tell=tell)
 
     levels = tuple(anyio.run(run))
     finished = sum(level.requests for level in levels)
@@ -188,7 +188,7 @@ def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "aske
 
     async def ask() -> list[str]:
         headers = await asked.headers("GET", listing)
-        answer = await probe.get_json(listing, headers=headers)
+        answer = await supervisor.get_json(listing, headers=headers)
         return [str(row["id"]) for row in answer["data"]]
 
     try:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from freehold.engines.engine import read_options
 from freehold.engines.llamacpp import native
-from freehold.engines.llamacpp.options import LlamaOptions
+from freehold.engines.llamacpp.server import LlamaOptions
 from freehold.engines.vllm import environment as vllm
-from freehold.engines.weights.check import quantization_of
+from freehold.engines.weights.store import quantization_of
 from freehold.errors import FreeholdError
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from freehold.engines.engine import check as check_plan
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import check_port

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import ConfigError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles

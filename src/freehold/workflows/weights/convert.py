@@ -9,8 +9,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.engines.weights import local
-from freehold.engines.weights.conversion import NAME, ConversionRecord
-from freehold.engines.weights.convert import Conversion, convert
+from freehold.engines.weights.convert import RECORD_NAME, Conversion, ConversionRecord, convert
 from freehold.engines.weights.store import WeightsStore, storage_errors
 from freehold.errors import UsageError
 from freehold.settings import Settings
@@ -54,7 +53,7 @@ def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress |
                 version=__version__,
             )
             with storage_errors(folder):
-                (partial / NAME).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+                (partial / RECORD_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
                 partial.rename(folder)

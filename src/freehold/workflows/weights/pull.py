@@ -12,9 +12,16 @@ from freehold import files
 from freehold.catalog import models
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
-from freehold.engines.weights.check import format_of, quantization_of, sha256_of, users
-from freehold.engines.weights.source import WeightsSource, parse
-from freehold.engines.weights.store import StoredWeights, WeightsStore, weight_files
+from freehold.engines.weights.local import WeightsSource, parse
+from freehold.engines.weights.store import (
+    StoredWeights,
+    WeightsStore,
+    format_of,
+    quantization_of,
+    sha256_of,
+    users,
+    weight_files,
+)
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
 from freehold.settings import Settings
 from freehold.types.encoder import WORDS_MODEL

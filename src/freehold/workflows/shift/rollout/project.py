@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines.schemas import unenforced
+from freehold.engines.constraints import unenforced
 from freehold.errors import UsageError
 from freehold.gateway.config import other_address
 from freehold.store import Store, open_store

@@ -4,8 +4,8 @@ Ollama decides a model's context by its ``num_ctx``, which no OpenAI request can
 longer silently. So a model of freehold's own is made from the requested one (a few bytes: the weights are shared)
 with ``num_ctx`` as planned, and after the first answer Ollama is asked what context it really loaded.
 
-Covered: version, context, adapters (one model each), removal of what was made.
-Not covered: an error for a prompt over the context. Ollama cuts; the gateway in front refuses.
+Covered: version, context, adapters (one model each), removal of what was made. Not covered: an error for a prompt
+over the context. Ollama cuts; the gateway in front refuses.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 import anyio
 import msgspec
 
-from freehold.engines import probe
+from freehold.engines import supervisor
+from freehold.engines.constraints import held
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
-from freehold.engines.held_labels import held
-from freehold.engines.weights.check import format_of
+from freehold.engines.weights.store import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
 from freehold.late import aiohttp
 from freehold.settings import Settings
@@ -72,7 +72,9 @@ class OllamaEngine:
 
     def presence(self, settings: Settings) -> Presence:
         url = OllamaOptions().url
-        answers = anyio.run(functools.partial(probe.alive, f"{url}/api/version", seconds=LOOK_SECONDS))
+        answers = anyio.run(
+            functools.partial(supervisor.is_alive, f"{url}/api/version", seconds=LOOK_SECONDS)
+        )
         note = f"{'an' if answers else 'no'} Ollama answers at {url} (OLLAMA_HOST)"
         return Presence(available=answers, note=note)
 
@@ -191,8 +193,8 @@ async def _make(
 async def _prove(ollama: _Ollama, url: str, model: str, context_tokens: int) -> None:
     """A real completion, then the context that was really loaded."""
     try:
-        await probe.complete(url, model, seconds=SECONDS)
-    except (probe.ProbeError, aiohttp.ClientError, TimeoutError) as error:
+        await supervisor.ask_completion(url, model, seconds=SECONDS)
+    except (supervisor.ProbeError, aiohttp.ClientError, TimeoutError) as error:
         raise EngineError(f"Ollama does not answer with {model}: {error}") from None
     loaded = await ollama.loaded_context(model)
     if loaded is not None and loaded < context_tokens:

@@ -1,22 +1,82 @@
-"""The echo engine."""
+"""The echo engine: the shipped fake, an OpenAI-compatible server without a model, so that all steps can be rehearsed."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from freehold.engines import keys, ports
-from freehold.engines.echo.options import EchoOptions, read_answers
+from freehold import files
+from freehold.engines import keys, supervisor
+from freehold.engines.constraints import held
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
-from freehold.engines.held_labels import held
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import UsageError
+from freehold.rows.reading import records
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
+
+
+class EchoRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answer `answer` when the last user message contains `contains` or matches `regex`; `model` narrows it."""
+
+    answer: str
+    contains: str | None = None
+    regex: str | None = None
+    model: str | None = None
+
+    def matches(self, text: str, model: str) -> bool:
+        if self.model is not None and self.model != model:
+            return False
+        if self.contains is not None and self.contains not in text:
+            return False
+        return self.regex is None or re.search(self.regex, text) is not None
+
+
+class EchoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`answers` maps a last user message to its answer; `answers_file` is the same as a JSON object, or JSON
+    lines of ``{"input": …, "answer": …}``. `rules` are tried in order after that, then `default`, then the
+    message itself comes back.
+
+    `delay_ms` passes before the first byte, `token_delay_ms` for each piece of the answer, streamed or not.
+    `failure_rate` is the share of requests answered with `failure_status` (a fixed sequence from `seed`).
+    With `in_process` the server lives in the caller's event loop instead of a child process. `crash_on` ends the child
+    as a crash would, without an answer, at a last user message that contains it.
+    """
+
+    answers: dict[str, str] = {}
+    answers_file: str | None = None
+    rules: tuple[EchoRule, ...] = ()
+    default: str | None = None
+    delay_ms: float = 0.0
+    token_delay_ms: float = 0.0
+    failure_rate: float = 0.0
+    failure_status: int = 500
+    seed: int = 0
+    in_process: bool = False
+    crash_on: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    input: Any
+    answer: Any
+
+
+def read_answers(path: str) -> dict[str, str]:
+    """Answers from a JSON object or JSON lines. Raises `InputError` with the line."""
+    with files.reading(path):
+        data = Path(path).read_bytes()
+    try:
+        return msgspec.json.decode(data, type=dict[str, str])
+    except msgspec.DecodeError:
+        pass  # not one object: JSON lines
+    lines = records(Path(path), _Answer, "an answer with 'input' and 'answer'", container="json lines")
+    return {str(one.input): str(one.answer) for _, one in lines}
+
 
 CAPABILITIES = Capabilities(
     streaming=True, tools=True, json_schema=True, logprobs=False, adapters=True, embeddings=True
@@ -36,7 +96,7 @@ class EchoEngine:
         read_options(options, EchoOptions, "echo")
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
-        ports.require_loopback(plan.host, "the echo engine")
+        supervisor.require_loopback(plan.host, "the echo engine")
         options = read_options(plan.options, EchoOptions, "echo")
         if not 0 <= options.failure_rate <= 1:
             raise UsageError(f"engine echo: failure_rate is {options.failure_rate}, expected 0 to 1")
@@ -45,7 +105,7 @@ class EchoEngine:
         if options.answers_file is not None:
             read_answers(options.answers_file)
         if plan.port:
-            ports.claim(plan.host, plan.port)
+            supervisor.claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
@@ -56,7 +116,7 @@ class EchoEngine:
         def program(port: int) -> Program:
             ported = msgspec.structs.replace(plan, port=port)
             return Program(
-                (sys.executable, "-m", "freehold.engines.echo.child"), {}, keys.first_lines(ported, key_env)
+                (sys.executable, "-m", "freehold.engines.echo_server"), {}, keys.first_lines(ported, key_env)
             )
 
         running = SupervisedProcess(
@@ -102,13 +162,13 @@ class InProcessEcho:
     async def start(cls, plan: ServePlan, name: str, key_env: str | None) -> InProcessEcho:
         from aiohttp import web
 
-        from freehold.engines.echo.app import EchoApp
+        from freehold.engines.echo_server import EchoApp
 
         options = read_options(plan.options, EchoOptions, "echo")
         app = EchoApp(plan, options, keys.value_of(key_env)).application()
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
-        port = ports.claim(plan.host, plan.port)
+        port = supervisor.claim_port(plan.host, plan.port)
         await web.TCPSite(runner, plan.host, port).start()
         host = f"[{plan.host}]" if ":" in plan.host else plan.host
         return cls(_endpoint(plan, name, f"http://{host}:{port}", key_env), runner)

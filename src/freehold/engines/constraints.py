@@ -1,7 +1,8 @@
-"""What of a JSON schema an engine's grammar can hold answers to, known before anything is served.
+"""What holds a model's answers to a form: fields of a request for a closed set of labels, and what of a JSON schema an
+engine's grammar can hold, known before anything is served.
 
-Engines silently skip what they have no grammar for: the answer comes, and does not meet the schema. An empty
-result proves nothing (grammars have bugs); the gateway checks each answer as well.
+Engines silently skip what they have no grammar for: the answer comes, and does not meet the schema. An empty result
+proves nothing (grammars have bugs); the gateway checks each answer as well.
 
 Sources, read 2026-11-25: llama.cpp, grammars/README.md, "known limitations" (Ollama uses the same converter); vLLM,
 v1/structured_output/backend_xgrammar.py, whose automatic choice falls back from xgrammar to guidance.
@@ -9,10 +10,43 @@ v1/structured_output/backend_xgrammar.py, whose automatic choice falls back from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
+
+from freehold.types.endpoint import ServedModel, ServePlan
 from freehold.types.engine import EngineName
+
+
+def held(model: ServedModel, plan: ServePlan) -> ServedModel:
+    """A served model as it is asked: the plan's candidate with the plan's preparation, and with its labels where the
+    engine can hold answers to a set. Other names of the plan stay as they are."""
+    if model.name != plan.served_name:
+        return model
+    model = msgspec.structs.replace(model, preparation=plan.preparation)
+    fields = label_fields(plan.labels, plan.engine_kind.holds_choices)
+    if not fields:
+        return model
+    return msgspec.structs.replace(model, extra_body={**model.extra_body, **fields}, labels=plan.labels)
+
+
+def label_fields(labels: Sequence[str], how: str | None) -> dict[str, Any]:
+    """The fields that hold an answer to `labels`, by how an engine is told; empty where it cannot be."""
+    if not labels or how is None:
+        return {}
+    if how == "grammar":
+        return {"grammar": grammar(labels)}
+    return {how: {"choice": list(labels)}}
+
+
+def grammar(labels: Sequence[str]) -> str:
+    """One of the labels and then the end, in llama.cpp's GBNF. Its texts escape as JSON's do."""
+    return "root ::= " + " | ".join(
+        json.dumps(one, ensure_ascii=False).replace("\x7f", "\\x7F") for one in labels
+    )
+
 
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _NO_GRAMMAR = frozenset(

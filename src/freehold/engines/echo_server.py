@@ -1,23 +1,169 @@
-"""Echo's HTTP side: OpenAI chat and text completions (plain and streamed), embeddings, models, counts, health."""
+"""Echo as a process: OpenAI chat and text completions (plain and streamed), embeddings, models, counts, health. What
+it answers is a pure function of the request, so that two runs agree to the byte.
+
+Plan and port come on the first line of stdin, the key it asks for on the second. The closing of stdin ends the
+process.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import math
 import os
 import random
+import re
 import signal
 import struct
+import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.engines.echo import answer
-from freehold.engines.echo.options import EchoOptions, read_answers
+from freehold import logs
+from freehold.engines.echo import EchoOptions, read_answers
 from freehold.engines.guard import keyed, own_hosts_only
+from freehold.engines.lifeline import watch_parent
 from freehold.late import web
 from freehold.types.endpoint import ServePlan
+
+EMBEDDING_SIZE = 64
+_TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
+
+
+class EchoReply(NamedTuple):
+    """An answer: its pieces as they would be streamed, or one tool call."""
+
+    pieces: list[str]
+    finish_reason: str
+    tool_call: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+def tokens(text: str) -> list[str]:
+    """Pieces that join to `text`: words and marks with the space before them. Echo's idea of a token."""
+    return _TOKEN.findall(text)
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, which may be a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return ""
+
+
+def prompt_tokens(messages: list[dict[str, Any]]) -> int:
+    """Tokens of a conversation: those of its texts, and three for each message's frame."""
+    return sum(3 + len(tokens(text_of(message.get("content")))) for message in messages)
+
+
+def last_user_text(messages: list[dict[str, Any]]) -> str:
+    """The text of the last message of the user; empty where there is none."""
+    return next(
+        (text_of(message.get("content")) for message in reversed(messages) if message["role"] == "user"), ""
+    )
+
+
+def reply_to(body: dict[str, Any], options: EchoOptions, answers: dict[str, dict[str, str]]) -> EchoReply:
+    """The answer to a chat request. `answers` maps a model's name to its table of answers."""
+    model = str(body.get("model"))
+    asked = last_user_text(body["messages"])
+    if (call := _tool_call(body)) is not None:
+        return EchoReply([], "tool_calls", call)
+    text = _text(asked, model, options, answers)
+    if (schema := _schema(body)) is not None and not _satisfies(text, schema):
+        text = msgspec.json.encode(instance(schema)).decode()
+    return _cut(text, body)
+
+
+def _text(asked: str, model: str, options: EchoOptions, answers: dict[str, dict[str, str]]) -> str:
+    for table in (answers.get(model, {}), answers.get("", {})):
+        if asked in table:
+            return table[asked]
+    for rule in options.rules:
+        if rule.matches(asked, model):
+            return rule.answer
+    return options.default if options.default is not None else asked
+
+
+def _cut(text: str, body: dict[str, Any]) -> EchoReply:
+    stops = body.get("stop") or []
+    for stop in [stops] if isinstance(stops, str) else stops:
+        text = text.partition(stop)[0]
+    pieces = tokens(text)
+    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    if isinstance(most, int) and len(pieces) > most:
+        return EchoReply(pieces[:most], "length")
+    return EchoReply(pieces, "stop")
+
+
+def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
+    wanted = body.get("response_format") or {}
+    if wanted.get("type") == "json_object":
+        return {"type": "object"}
+    if wanted.get("type") == "json_schema":
+        schema: dict[str, Any] = (wanted.get("json_schema") or {}).get("schema") or {"type": "object"}
+        return schema
+    return None
+
+
+def _satisfies(text: str, schema: dict[str, Any]) -> bool:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(value, dict) and all(key in value for key in schema.get("required", []))
+
+
+def _tool_call(body: dict[str, Any]) -> dict[str, Any] | None:
+    """A call of the named tool (or the first) when the request demands one."""
+    choice = body.get("tool_choice")
+    functions = [tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
+    if isinstance(choice, dict):
+        name = (choice.get("function") or {}).get("name")
+        functions = [function for function in functions if function.get("name") == name]
+    elif choice != "required":
+        return None
+    if not functions:
+        return None
+    arguments = instance(functions[0].get("parameters") or {"type": "object"})
+    return {"name": functions[0]["name"], "arguments": msgspec.json.encode(arguments).decode()}
+
+
+def instance(schema: dict[str, Any]) -> Any:
+    """The plainest value a JSON schema allows (first enum value, empty text, zero, required keys only)."""
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    for key in ("anyOf", "oneOf"):
+        if schema.get(key):
+            return instance(schema[key][0])
+    kind = schema.get("type", "object")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        properties = schema.get("properties", {})
+        return {key: instance(properties.get(key, {"type": "string"})) for key in schema.get("required", [])}
+    if kind == "array":
+        return [instance(schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
+    return {"string": "", "integer": 0, "number": 0, "boolean": False}.get(kind)
+
+
+def embedding(text: str) -> list[float]:
+    """A unit vector of `EMBEDDING_SIZE` that depends on the text alone."""
+    data = hashlib.shake_256(text.encode()).digest(EMBEDDING_SIZE)
+    vector = [byte - 127.5 for byte in data]
+    length = math.sqrt(sum(value * value for value in vector))
+    return [value / length for value in vector]
+
 
 CREATED = 1_700_000_000
 """Fixed, as everything here: two runs agree to the byte."""
@@ -92,7 +238,7 @@ class EchoApp:
             return _error(400, "messages must be a list of messages with a role", "invalid_request_error")
         if body.get("logprobs"):
             return _error(400, "echo has no log-probabilities", "unsupported_parameter")
-        prompt = answer.prompt_tokens(messages)
+        prompt = prompt_tokens(messages)
         if prompt > self._plan.context_tokens:
             return _too_long(prompt, self._plan.context_tokens)
         self._count += 1
@@ -100,13 +246,11 @@ class EchoApp:
         async with self._turns:
             if self._options.delay_ms:
                 await asyncio.sleep(self._options.delay_ms / 1000)
-            if self._options.crash_on is not None and self._options.crash_on in answer.last_user_text(
-                messages
-            ):
+            if self._options.crash_on is not None and self._options.crash_on in last_user_text(messages):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self._chance.random() < self._options.failure_rate:
                 return _error(self._options.failure_status, "a failure that was asked for", "echo_failure")
-            reply = answer.reply(body, self._options, self._answers)
+            reply = reply_to(body, self._options, self._answers)
             head = {"id": f"chatcmpl-echo-{number}", "created": CREATED, "model": body["model"]}
             if body.get("stream"):
                 return await self._stream(request, head, reply, prompt, body)
@@ -118,7 +262,7 @@ class EchoApp:
         self,
         request: web.Request,
         head: dict[str, Any],
-        reply: answer.EchoReply,
+        reply: EchoReply,
         prompt: int,
         body: dict[str, Any],
     ) -> web.StreamResponse:
@@ -126,7 +270,7 @@ class EchoApp:
         return await _events(request, self._chunks(head, reply, prompt, usage, body.get("n") or 1))
 
     async def _chunks(
-        self, head: dict[str, Any], reply: answer.EchoReply, prompt: int, usage: bool, n: int
+        self, head: dict[str, Any], reply: EchoReply, prompt: int, usage: bool, n: int
     ) -> AsyncIterator[dict[str, Any]]:
         head = {**head, "object": "chat.completion.chunk"}
 
@@ -153,11 +297,11 @@ class EchoApp:
         prompt = body.get("prompt")
         if not isinstance(prompt, str):
             return _error(400, "prompt must be a text", "invalid_request_error")
-        used = len(answer.tokens(prompt))
+        used = len(tokens(prompt))
         if used > self._plan.context_tokens:
             return _too_long(used, self._plan.context_tokens)
         asked = {**body, "messages": [{"role": "user", "content": prompt}]}
-        reply = answer.reply(asked, self._options, self._answers)
+        reply = reply_to(asked, self._options, self._answers)
         self._count += 1
         head = {"id": f"cmpl-echo-{self._count}", "object": "text_completion", "created": CREATED}
         head["model"] = body["model"]
@@ -185,7 +329,7 @@ class EchoApp:
         messages = body.get("messages")
         if not isinstance(messages, list) or not all(_is_message(item) for item in messages):
             return _error(400, "messages must be a list of messages with a role", "invalid_request_error")
-        return _json({"count": answer.prompt_tokens(messages), "max_model_len": self._plan.context_tokens})
+        return _json({"count": prompt_tokens(messages), "max_model_len": self._plan.context_tokens})
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         body = await self._read(request)
@@ -197,11 +341,11 @@ class EchoApp:
             return _error(400, "input must be a text or a list of texts", "invalid_request_error")
         data = []
         for index, text in enumerate(texts):
-            vector: Any = answer.embedding(text)
+            vector: Any = embedding(text)
             if body.get("encoding_format") == "base64":
                 vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
             data.append({"object": "embedding", "index": index, "embedding": vector})
-        used = sum(len(answer.tokens(text)) for text in texts)
+        used = sum(len(tokens(text)) for text in texts)
         usage = {"prompt_tokens": used, "total_tokens": used}
         return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
 
@@ -242,7 +386,7 @@ def _is_message(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("role"), str)
 
 
-def _plain(head: dict[str, Any], reply: answer.EchoReply, prompt: int, n: int) -> dict[str, Any]:
+def _plain(head: dict[str, Any], reply: EchoReply, prompt: int, n: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.tool_call is not None:
         message = {"role": "assistant", "content": None, "tool_calls": [_call(head, reply.tool_call)]}
@@ -267,3 +411,23 @@ def _error(status: int, message: str, code: str) -> web.Response:
     kind = "invalid_request_error" if status < 500 else "server_error"
     body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
     return web.json_response(body, status=status)
+
+
+async def serve(plan: ServePlan, key: str | None) -> None:
+    """Serve `plan` on its host and port until the parent closes stdin or sends SIGTERM."""
+    app = EchoApp(plan, msgspec.convert(plan.options, EchoOptions), key).application()
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, plan.host, plan.port).start()
+    print(f"echo listens on {plan.host}:{plan.port}", file=sys.stderr, flush=True)  # noqa: T201
+    gone = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: gone.set())
+    watch_parent(gone)
+    await asyncio.to_thread(gone.wait)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    logs.configure()
+    given = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)
+    asyncio.run(serve(given, sys.stdin.buffer.readline().decode().strip() or None))

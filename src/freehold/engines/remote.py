@@ -1,7 +1,4 @@
-"""The remote engine: any OpenAI-compatible or Anthropic endpoint, by URL, with its key by environment name.
-
-Starting it asks for its list of models once, so that a wrong URL or key is noticed before traffic is.
-"""
+"""The remote engine: any OpenAI-compatible or Anthropic endpoint, by URL, with its key by environment name."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from freehold.engines import probe
+from freehold.engines import supervisor
+from freehold.engines.constraints import held
 from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
-from freehold.engines.held_labels import held
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.late import aiohttp
 from freehold.settings import Settings
@@ -112,7 +109,7 @@ async def _models(options: RemoteOptions) -> list[str] | None:
     )
     headers = await OwnCredentials(asked).headers("GET", url)
     try:
-        answer: Any = await probe.get_json(url, headers=headers)
+        answer: Any = await supervisor.get_json(url, headers=headers)
     except aiohttp.ClientResponseError as error:
         if error.status == 404:
             log.info("%s lists no models, so the name is not checked", options.base_url)
