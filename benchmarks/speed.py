@@ -25,7 +25,7 @@ from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import Project
-from freehold.workflows.serve.bench import bench
+from freehold.workflows.serve.measure import bench
 
 EMPTY = (
     ("Qwen/Qwen2.5-0.5B-Instruct", "Q8_0"),

@@ -13,13 +13,19 @@ import pytest
 from freehold.errors import UsageError
 from freehold.processes import described
 from freehold.store import leases, open_store
-from freehold.workflows import project_lock
-from freehold.workflows.project_lock import LEASE_SECONDS, LockedError, LockHolder, look, one_at_a_time
+from freehold.workflows import project_store
+from freehold.workflows.project_store import (
+    LEASE_SECONDS,
+    LockedError,
+    LockHolder,
+    look_at_lock,
+    one_at_a_time,
+)
 
 HOLD = """
 import sys, time
 from freehold.store import open_store
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 with open_store(sys.argv[1]) as store, one_at_a_time(store, "migration"):
     print("held", flush=True)
     time.sleep(600)
@@ -45,7 +51,7 @@ def held_by(store, *, silent_seconds, **changes):
     """A lock taken some time ago, by this process but for `changes`."""
     now = datetime.now(UTC)
     fields = {
-        **described(os.getpid(), project_lock._folder(store)),
+        **described(os.getpid(), project_store._folder(store)),
         "command": "freehold migrate",
         "since": now,
     }
@@ -66,9 +72,9 @@ def test_a_second_process_is_told_who_holds_it_and_goes_on_when_that_was_killed(
         holder.kill()
         holder.wait()
         with one_at_a_time(store, "migration", say=said.append):
-            assert look(store, "migration").holder.pid == os.getpid()
+            assert look_at_lock(store, "migration").holder.pid == os.getpid()
         assert len(said) == 1 and f"process {holder.pid}" in said[0]
-        assert look(store, "migration") is None
+        assert look_at_lock(store, "migration") is None
 
 
 def test_a_holder_that_lives_here_keeps_it_however_silent_it_is(url):
@@ -82,7 +88,7 @@ def test_a_holder_that_lives_here_keeps_it_however_silent_it_is(url):
 def test_a_holder_on_another_machine_keeps_it_for_a_lease(url, silent_seconds, free):
     with open_store(url) as store:
         held_by(store, silent_seconds=silent_seconds, host="other.example")
-        found = look(store, "migration")
+        found = look_at_lock(store, "migration")
         assert (found.where, found.free) == ("elsewhere", free)
         if free:
             with one_at_a_time(store, "migration"):
@@ -117,7 +123,7 @@ def test_the_lock_in_a_copy_of_the_store_is_not_the_originals(tmp_path, url, hol
 
 
 def test_it_is_prolonged_and_its_loss_is_noticed(url, monkeypatch):
-    monkeypatch.setattr(project_lock, "PROLONG_SECONDS", 0.05)
+    monkeypatch.setattr(project_store, "PROLONG_SECONDS", 0.05)
     with open_store(url) as store, one_at_a_time(store, "migration") as lock:
         first = leases.held(store.database, "migration")[1]
         wait_for(lambda: leases.held(store.database, "migration")[1] > first)
@@ -141,4 +147,4 @@ def wait_for(happens, seconds=30):
 
 
 def test_the_age_in_words():
-    assert [project_lock._in_words(s) for s in (3, 120, 7200)] == ["3 s", "2 min", "2.0 h"]
+    assert [project_store._in_words(s) for s in (3, 120, 7200)] == ["3 s", "2 min", "2.0 h"]

@@ -15,7 +15,7 @@ from freehold.types.model import Model
 from freehold.types.record import Record
 from freehold.types.ruling import RulingOutcome
 from freehold.workflows.journey.migrate import Migration
-from freehold.workflows.project_lock import HeldLock
+from freehold.workflows.project_store import HeldLock
 from freehold.workflows.shift.background import Background
 
 

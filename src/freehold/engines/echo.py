@@ -1,4 +1,4 @@
-"""The echo engine: the shipped fake, an OpenAI-compatible server without a model, so that all steps can be rehearsed."""
+"""The echo engine: the shipped fake, an OpenAI-compatible server without a model, so that steps can be rehearsed."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import ConfigError
 from freehold.types.config import CandidateConfig, parse
-from freehold.workflows.choose.candidates_file import put
+from freehold.workflows.choose.ranking import put_candidates
 
 APP = '# mine\n[app]\nname = "a"   # stays\n'
 ENCODER = CandidateConfig(model="sentence-transformers/all-MiniLM-L6-v2", method="encoder")
@@ -23,14 +23,14 @@ def test_those_that_the_file_does_not_name_are_added_once(tmp_path, body):
     path.write_text(APP + body)
     before = parse(path.read_text())
     chosen = (ENCODER, CandidateConfig(model="a/b"))
-    put(path, chosen)
+    put_candidates(path, chosen)
     after = parse(path.read_text())
     known = before.candidates or ()
     assert after.candidates == (*known, ENCODER, *([] if "a/b" in body else chosen[1:]))
     assert (after.app, after.task) == (before.app, before.task)
     once = path.read_text()
     assert once.startswith(APP)
-    put(path, (*chosen, CandidateConfig(model=ENCODER.model)))
+    put_candidates(path, (*chosen, CandidateConfig(model=ENCODER.model)))
     assert path.read_text() == once
 
 
@@ -39,7 +39,7 @@ def test_another_spelling_is_left_alone(tmp_path):
     path = tmp_path / "freehold.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match="cannot be changed here") as caught:
-        put(path, (CandidateConfig(model="a/b"),))
+        put_candidates(path, (CandidateConfig(model="a/b"),))
     assert 'model = "a/b"' in caught.value.hint
     assert path.read_text() == text
 

@@ -10,8 +10,7 @@ from freehold.cli.main import cli
 from freehold.store import open_store
 from freehold.types.config import parse
 from freehold.types.trace import Trace, Usage
-from freehold.workflows.choose.assess import assess
-from freehold.workflows.choose.money import with_costs
+from freehold.workflows.choose.assess import assess, with_costs
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import open_project
 

@@ -44,15 +44,15 @@ def fit(machine):
 
 
 def learn(home, machine, more, path="/w/a.gguf", kv_type="f16"):
-    return learned.learn(
+    return learned.learn_correction(
         home, path, machine, kv_type, more_bytes=more, why="out of memory: no", at="2026-11-25T00:00:00Z"
     )
 
 
 def test_what_was_learned_is_a_part_of_its_own(tmp_path, machine, fit):
-    assert fit.fits and learned.read(tmp_path, "/w/a.gguf", machine, "f16") is None
+    assert fit.fits and learned.read_correction(tmp_path, "/w/a.gguf", machine, "f16") is None
     learn(tmp_path, machine, 5 * GIB)
-    found = learned.corrected(fit, learned.read(tmp_path, "/w/a.gguf", machine, "f16"))
+    found = learned.corrected(fit, learned.read_correction(tmp_path, "/w/a.gguf", machine, "f16"))
     assert not found.fits and found.total_bytes == fit.total_bytes + 5 * GIB
     assert found.parts[-1].name == "learned" and "2026-11-25" in found.parts[-1].basis
     assert found.headroom_bytes == found.available_bytes - found.total_bytes
@@ -62,7 +62,7 @@ def test_what_was_learned_is_a_part_of_its_own(tmp_path, machine, fit):
 
 
 def test_a_smaller_load_is_corrected_by_less(tmp_path, machine, fit):
-    learned.learn(
+    learned.learn_correction(
         tmp_path,
         "/w/a.gguf",
         machine,
@@ -72,7 +72,7 @@ def test_a_smaller_load_is_corrected_by_less(tmp_path, machine, fit):
         why="w",
         at="2026-11-25",
     )
-    correction = learned.read(tmp_path, "/w/a.gguf", machine, "f16")
+    correction = learned.read_correction(tmp_path, "/w/a.gguf", machine, "f16")
     assert learned.corrected(fit, correction).parts[-1].bytes == 3 * GIB // 4
     large = msgspec.structs.replace(fit, total_bytes=9 * fit.total_bytes)
     assert learned.corrected(large, correction).parts[-1].bytes == 3 * GIB, "never by more than was seen"
@@ -81,10 +81,10 @@ def test_a_smaller_load_is_corrected_by_less(tmp_path, machine, fit):
 def test_it_is_for_these_weights_this_cache_this_machine(tmp_path, machine):
     learn(tmp_path, machine, GIB)
     other = msgspec.structs.replace(machine, name="there")
-    assert learned.read(tmp_path, "/w/a.gguf", other, "f16") is None
-    assert learned.read(tmp_path, "/w/a.gguf", machine, "q8_0") is None
-    assert learned.read(tmp_path, "/w/b.gguf", machine, "f16") is None
-    assert learned.read(tmp_path, None, machine, "f16") is None
+    assert learned.read_correction(tmp_path, "/w/a.gguf", other, "f16") is None
+    assert learned.read_correction(tmp_path, "/w/a.gguf", machine, "q8_0") is None
+    assert learned.read_correction(tmp_path, "/w/b.gguf", machine, "f16") is None
+    assert learned.read_correction(tmp_path, None, machine, "f16") is None
 
 
 def test_it_is_only_ever_raised(tmp_path, machine):

@@ -3,8 +3,7 @@
 import pytest
 
 from freehold.errors import InputError, UsageError
-from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.fit.machine_words import machine_of_words
+from freehold.workflows.fit.machine import find_machine, machine_of_words
 
 GIB = 1 << 30
 

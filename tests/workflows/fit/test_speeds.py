@@ -8,7 +8,7 @@ from freehold.hardware.speed import estimate
 from freehold.settings import load
 from freehold.types.config import parse
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
-from freehold.workflows.fit.speeds import narrowed, newest
+from freehold.workflows.fit.learned import narrowed, newest
 from freehold.workflows.project import Project
 
 

@@ -5,7 +5,7 @@ from freehold.errors import UsageError
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Workload
 from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.fit.training import FAST_BF16, SampleLengths, training_fit, value_bytes
+from freehold.workflows.fit.placing import FAST_BF16, SampleLengths, training_fit, value_bytes
 
 
 def test_training_fits_and_names_its_parts(settings):

@@ -20,8 +20,7 @@ from freehold.settings import load
 from freehold.types.machine import Workload
 from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.fit.vllm import as_served, release_in
+from freehold.workflows.fit.sizes import as_served, release_in, size_model
 
 GIB = 1 << 30
 

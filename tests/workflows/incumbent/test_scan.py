@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
+from freehold.workflows.incumbent.findings import sarif
 from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.sarif import sarif
 
 pytestmark = pytest.mark.process
 

@@ -12,7 +12,7 @@ from freehold.cli.journey.rescue import command
 from freehold.errors import InputError, UsageError
 from freehold.types.config import DEFAULT_MODEL, parse
 from freehold.types.progress import Silent
-from freehold.workflows.incumbent.fine_tunes import FineTune
+from freehold.workflows.incumbent.retirements import FineTune
 from freehold.workflows.journey import ladder, rescue
 from freehold.workflows.journey.rescue import RescueRequest, config_text, dollars
 from freehold.workflows.journey.suits import Unsuited

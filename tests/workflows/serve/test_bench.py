@@ -1,9 +1,9 @@
 import pytest
 
 from freehold.errors import UsageError
-from freehold.workflows.fit.speeds import measured
+from freehold.workflows.fit.learned import measured
 from freehold.workflows.project import open_project
-from freehold.workflows.serve.bench import bench
+from freehold.workflows.serve.measure import bench
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.gateway.serve import free_port
-from freehold.workflows.serve.load import find_endpoint
+from freehold.workflows.serve.measure import find_endpoint
 
 MODELS = b'{"data": [{"id": "one"}, {"id": "two"}]}'
 

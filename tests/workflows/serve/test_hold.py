@@ -20,7 +20,7 @@ from freehold.gateway.serve import free_port
 from freehold.preparing.index import write_index
 from freehold.types.endpoint import ServePlan
 from freehold.types.preparation import Example, ExampleIndex, Preparation
-from freehold.workflows.serve import servers
+from freehold.workflows.serve import hold
 
 
 def models_at(url):
@@ -33,14 +33,14 @@ def test_several_engines_answer_at_the_gateways_port_and_leave_a_file(tmp_path):
     port, seen = free_port(), []
 
     def use(at):
-        (server,) = servers.live(tmp_path)
+        (server,) = hold.live_servers(tmp_path)
         (file,) = tmp_path.glob("serving-*.json")
         seen.append((at.url, at.models, sorted(models_at(at.url)), server.url, file.stat().st_mode & 0o777))
 
     hold_while(use, [echo(), echo("other")], tmp_path, GatewayConfig(endpoints=(), port=port))
     url = f"http://127.0.0.1:{port}"
     assert seen == [(url, ("echo", "other"), ["echo", "other"], url, 0o600)]
-    assert servers.live(tmp_path) == [] and not list(tmp_path.glob("serving-*.json"))
+    assert hold.live_servers(tmp_path) == [] and not list(tmp_path.glob("serving-*.json"))
 
 
 @pytest.mark.process

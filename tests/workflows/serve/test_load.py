@@ -14,7 +14,7 @@ from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.serving.load import LoadReport
-from freehold.workflows.serve.load import is_here
+from freehold.workflows.serve.measure import is_here
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 
 from freehold.errors import StorageError
 from freehold.workflows.project import open_project
-from freehold.workflows.serve import servers
+from freehold.workflows.serve import hold
 
 
 def leave(folder, port, pid=None, started=None):
     pid = pid or os.getpid()
-    server = servers.Served(
+    server = hold.Served(
         pid=pid,
         started=started if started is not None else psutil.Process(pid).create_time(),
         url=f"http://127.0.0.1:{port}",
@@ -34,8 +34,8 @@ def test_only_those_whose_process_lives_count(tmp_path):
     ended.wait()
     leave(tmp_path, 8003, pid=ended.pid, started=0.0)
     (tmp_path / "serving-8004.json").write_text("{")
-    assert servers.live(tmp_path) == [alive]
-    assert servers.live(tmp_path / "nowhere") == []
+    assert hold.live_servers(tmp_path) == [alive]
+    assert hold.live_servers(tmp_path / "nowhere") == []
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def project(tmp_path, monkeypatch):
 
 
 def test_folders_that_can_be_written_are_left_as_they_are(project):
-    servers.check_folders(project)
+    hold.check_folders(project)
     assert [path.name for path in project.state.iterdir()] == [".gitignore"]
 
 
@@ -56,7 +56,7 @@ def test_a_state_folder_of_another_user(project):
     with pytest.raises(
         StorageError, match="the state folder cannot be written: Permission denied"
     ) as refused:
-        servers.check_folders(project)
+        hold.check_folders(project)
     assert "mount a volume" in refused.value.hint
     project.state.chmod(0o700)
 
@@ -65,7 +65,7 @@ def test_no_place_for_temporary_files(project, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "gone")])
     with pytest.raises(StorageError, match="temporary files") as refused:
-        servers.check_folders(project)
+        hold.check_folders(project)
     assert "--tmpfs /tmp" in refused.value.hint
 
 
@@ -82,7 +82,7 @@ def manager(request, tmp_path, monkeypatch):
 
 
 def test_a_manager_hears_the_state(manager):
-    assert servers.tell_manager("READY=1")
+    assert hold.tell_manager("READY=1")
     assert manager.recv(100) == b"READY=1"
 
 
@@ -92,4 +92,4 @@ def test_without_a_manager_that_listens_nothing_happens(address, monkeypatch):
         monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     else:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-    assert not servers.tell_manager("STOPPING=1")
+    assert not hold.tell_manager("STOPPING=1")

@@ -4,7 +4,7 @@ import pytest
 from tests.workflows.shift.shifting import START
 
 from freehold.types.config import WatchConfig
-from freehold.workflows.shift.alerts import Alarm, send
+from freehold.workflows.shift.alarms import Alarm, send_alarm
 
 pytestmark = pytest.mark.process
 
@@ -21,14 +21,14 @@ HOOK = WatchConfig(webhook_env="ALARM_URL")
 
 
 def test_without_hooks_nothing_is_told():
-    assert send(ALARM, WatchConfig()) == ()
+    assert send_alarm(ALARM, WatchConfig()) == ()
 
 
 def test_a_webhook_gets_the_alarm_as_json(hook):
     bodies, answer = hook
-    assert send(ALARM, HOOK) == () and bodies == [TOLD]
+    assert send_alarm(ALARM, HOOK) == () and bodies == [TOLD]
     answer["status"] = 500
-    assert send(ALARM, HOOK) == ("the alarm's webhook answered 500",)
+    assert send_alarm(ALARM, HOOK) == ("the alarm's webhook answered 500",)
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_a_webhook_that_cannot_be_told_is_named_without_its_address(monkeypatch,
         monkeypatch.delenv("ALARM_URL", raising=False)
     else:
         monkeypatch.setenv("ALARM_URL", address)
-    (said,) = send(ALARM, HOOK)
+    (said,) = send_alarm(ALARM, HOOK)
     assert trouble in said and "secret" not in said

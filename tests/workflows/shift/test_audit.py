@@ -4,7 +4,7 @@ import pytest
 
 from freehold.store import audit as record
 from freehold.store import default_url, open_store
-from freehold.workflows.shift import audit
+from freehold.workflows import project_store
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -24,5 +24,5 @@ def test_filters(tmp_path, wanted, subjects):
             [("key.add", "a", "ada"), ("key.revoke", "a", "ada"), ("route.save", "r", "bob")]
         ):
             record.note(store.database, action, subject, who=who, at=AT + timedelta(hours=hours))
-        assert [one.subject for one in audit.listed(store, **wanted)] == subjects
-        assert audit.checked(store).entries == 3
+        assert [one.subject for one in project_store.audit_entries(store, **wanted)] == subjects
+        assert project_store.audit_check(store).entries == 3

@@ -16,8 +16,8 @@ from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import ApiKey, Limits, Route, Target
 from freehold.types.serving.rollout import RouteAlarm
-from freehold.workflows.shift import incidents
-from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
+from freehold.workflows.shift import alarms
+from freehold.workflows.shift.following import ObserverConfig, ObserverProcess
 
 FAULTS = {
     "broken": lambda: plain({}, status=500),
@@ -102,7 +102,7 @@ def test_each_incident_is_named_within_a_look(upstream, candidate, tmp_path):
                 asked += [clients.submit(ask, "m", "spent") for _ in range(30)]
 
                 def named():
-                    found = incidents.incidents(tmp_path, store.records(RouteAlarm))
+                    found = alarms.incidents(tmp_path, store.records(RouteAlarm))
                     told = "\n".join(one.what for one in found)
                     return {name for name, words in SAID.items() if words in told}
 
@@ -119,14 +119,14 @@ def test_a_full_disk_a_silent_recorder_and_a_refused_file_are_seen_without_the_s
     leave_word(tmp_path / "spool", tmp_path / "run")
     meters = Meters()
     meters.write(tmp_path / "run")
-    assert incidents.incidents(tmp_path, ()) == ()
+    assert alarms.incidents(tmp_path, ()) == ()
     meters.stated["freehold_config_stale"] = 1.0
     meters.open_breakers = ("main",)
     meters.candidates_requests["x"] = ("r", time.perf_counter() - 31)
     meters.write(tmp_path / "run")
-    monkeypatch.setattr(incidents.pulse, "silent_s", lambda folder: 60.0)
-    monkeypatch.setattr(incidents, "_LEAST_FREE_BYTES", 1 << 80)
-    told = [one.what for one in incidents.incidents(tmp_path, ())]
+    monkeypatch.setattr(alarms.pulse, "silent_s", lambda folder: 60.0)
+    monkeypatch.setattr(alarms, "_LEAST_FREE_BYTES", 1 << 80)
+    told = [one.what for one in alarms.incidents(tmp_path, ())]
     for words in (
         "the disk of",
         "the recorder has been silent",

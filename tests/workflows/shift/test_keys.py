@@ -13,7 +13,7 @@ from freehold.store import default_url, open_store
 from freehold.types.config import parse
 from freehold.types.route import Limits, Target
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import caps, keys, routes
+from freehold.workflows.shift import endpoints, keys, routes
 from freehold.workflows.shift.endpoints import configured_endpoints
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,11 +97,11 @@ def test_a_cap_that_cannot_be_held_is_refused_where_it_is_set_and_told_at_a_star
         elsewhere = keys.KeyScope(models=("other",))
         keys.add(store, "c", limits=CAPPED, scope=elsewhere, who="ada", at=AT, project=project)
         keys.add(store, "older", limits=CAPPED, who="ada", at=AT)
-        assert [one.split(" has ")[0] for one in caps.unheld(store, gateway)] == ["key older"]
+        assert [one.split(" has ")[0] for one in endpoints.unheld_caps(store, gateway)] == ["key older"]
         with pytest.raises(UsageError, match=r"key older .* route s asks"):
             routes.change(store, config, "s", {**going, "match_keys": ("older",)}, note)
         (tmp_path / "freehold.toml").write_text(PRICED)
         priced = open_project(tmp_path / "freehold.toml")
         keys.limit(store, "app", CAPPED, who="ada", at=AT, project=priced)
-        prices = caps.stated_prices(priced.config)
-        assert not caps.unheld(store, msgspec.structs.replace(gateway, prices=prices))
+        prices = endpoints.stated_prices(priced.config)
+        assert not endpoints.unheld_caps(store, msgspec.structs.replace(gateway, prices=prices))

@@ -17,8 +17,8 @@ from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.shift import lookout
+from freehold.workflows.shift.following import ObserverConfig, ObserverProcess
 from freehold.workflows.shift.lookout import Lookout, moves_back
-from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 
 AT = datetime(2026, 11, 27, 3, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from freehold.gateway.telemetry import meters
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
-from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
+from freehold.workflows.shift.following import ObserverConfig, ObserverProcess
 
 pytestmark = pytest.mark.process
 ASKED = "Wie lange ist die Lieferung von der Bestellung an noch bei euch, und was ist mit dem Paket das ich suche?"

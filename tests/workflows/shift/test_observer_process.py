@@ -11,8 +11,8 @@ from tests.workflows.shift.shifting import begun, mirrored
 
 from freehold.store import default_url, open_store
 from freehold.types.config import parse
-from freehold.workflows.shift import observer_process
-from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess, environment_of
+from freehold.workflows.shift import following
+from freehold.workflows.shift.following import ObserverConfig, ObserverProcess, environment_of
 
 pytestmark = pytest.mark.process
 
@@ -64,11 +64,11 @@ def test_one_that_lives_is_left_alone(observer):
 
 def test_one_that_died_is_started_again_after_a_pause(observer, monkeypatch):
     first = observer.pid
-    monkeypatch.setattr(observer_process, "RESTART_PAUSE_S", 600.0)
+    monkeypatch.setattr(following, "RESTART_PAUSE_S", 600.0)
     kill(first)
     observer.tend()
     assert observer.pid == first, "not in a loop without a pause"
-    monkeypatch.setattr(observer_process, "RESTART_PAUSE_S", 0.0)
+    monkeypatch.setattr(following, "RESTART_PAUSE_S", 0.0)
     observer.tend()
     assert observer.pid != first and psutil.pid_exists(observer.pid)
 
@@ -112,7 +112,7 @@ def test_it_is_given_what_the_file_says_it_needs(secrets, url, text, known):
 
 
 def test_it_is_started_again_when_the_file_names_another_variable(secrets, observing, tmp_path, monkeypatch):
-    monkeypatch.setattr(observer_process, "RESTART_PAUSE_S", 0.0)
+    monkeypatch.setattr(following, "RESTART_PAUSE_S", 0.0)
     file = tmp_path / "freehold.toml"
     file.write_text('[app]\nname = "x"\n')
     child = observing(str(file))

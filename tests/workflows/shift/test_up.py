@@ -19,7 +19,7 @@ from freehold.store import audit, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.model import Weights
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import chosen
+from freehold.workflows.serve import plan as chosen
 
 pytestmark = pytest.mark.process
 

@@ -8,7 +8,7 @@ import pytest
 from freehold.engines.weights import local
 from freehold.engines.weights.convert import source_of
 from freehold.errors import UsageError, WeightsError
-from freehold.workflows.weights import convert as workflow
+from freehold.workflows.weights import made as workflow
 from freehold.workflows.weights.pull import list_weights
 
 

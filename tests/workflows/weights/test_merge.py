@@ -15,8 +15,8 @@ from freehold.types.endpoint import AdapterMount
 from freehold.types.model import Weights
 from freehold.workflows.project import Project
 from freehold.workflows.serve import plan
-from freehold.workflows.weights import merge as merging
-from freehold.workflows.weights.merge import merged, must_merge
+from freehold.workflows.weights import made as merging
+from freehold.workflows.weights.made import merged, must_merge
 from freehold.workflows.weights.pull import list_weights
 
 

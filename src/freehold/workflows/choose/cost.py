@@ -28,10 +28,10 @@ from freehold.types.trace import Usage
 from freehold.workflows.choose.needs import needs_in
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
 from freehold.workflows.fit.fit import fit_sized, served_by
+from freehold.workflows.fit.learned import measured
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.fit.placing import form_of, served_as, sized_in
 from freehold.workflows.fit.sizes import SizedModel
-from freehold.workflows.fit.speeds import measured
 from freehold.workflows.project import Project
 
 ANSWER_SECONDS = 30.0

@@ -21,9 +21,9 @@ from freehold.settings import Settings
 from freehold.types.machine import Machine, MeasuredSpeed, Workload
 from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.choose.catalog import synced_quantizations
+from freehold.workflows.fit.learned import newest
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.sizes import SizedModel, size_model
-from freehold.workflows.fit.speeds import newest
 
 LADDER = ("BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
 """Always shown; others when weights in them are known."""

@@ -23,7 +23,7 @@ from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.doctor.leftovers import look_at_leftovers
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
-from freehold.workflows.shift.incidents import Incident, incidents
+from freehold.workflows.shift.alarms import Incident, incidents
 
 SOON_DAYS = 90
 

@@ -39,7 +39,7 @@ from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.preflight.check import require
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report

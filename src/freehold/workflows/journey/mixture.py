@@ -19,7 +19,7 @@ from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.preflight import spent
 from freehold.workflows.prove.task import task_of
 

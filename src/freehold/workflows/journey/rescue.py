@@ -31,7 +31,7 @@ from freehold.types.planning.assessment import Needs
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.trace import Usage
-from freehold.workflows.incumbent.fine_tunes import Account, FineTune
+from freehold.workflows.incumbent.retirements import Account, FineTune
 from freehold.workflows.journey.before import look_first
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.drafting import (

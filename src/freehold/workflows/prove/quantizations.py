@@ -39,7 +39,7 @@ from freehold.types.record import content_id
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.serve.plan import ServeRequest, plan
-from freehold.workflows.weights.quantize import UNQUANTIZED, make, widest
+from freehold.workflows.weights.made import UNQUANTIZED, make_quantization, widest
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K")
 """Tried when none are named: those llama.cpp makes without calibration text."""
@@ -88,7 +88,7 @@ def measure(
         names = []
     for name in names:
         try:
-            weights = make(model_id, name, project.settings, progress=progress)
+            weights = make_quantization(model_id, name, project.settings, progress=progress)
         except EngineError as error:
             skipped.append((name, error.message))
             continue

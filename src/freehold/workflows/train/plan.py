@@ -16,8 +16,8 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.types.training import Adapter, WholeModel, WrittenCalls
+from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import TrainingInputs
 

@@ -3,12 +3,12 @@ import time
 import pytest
 
 from freehold.catalog.retirements import HOLE
-from freehold.workflows.incumbent.scanning.config import embedded, read, values
-from freehold.workflows.incumbent.scanning.word import Word
+from freehold.workflows.incumbent.meaning import Word
+from freehold.workflows.incumbent.source_text import config_values, embedded, read_config
 
 
 def texts(line):
-    return [word.text for word in values(line, 1)]
+    return [word.text for word in config_values(line, 1)]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_mention_is_not_a_value(line):
 
 
 def test_variables_are_holes_and_places_stay():
-    (key, value) = values("model: gpt-4.1-${SIZE}-x # no", 3)
+    (key, value) = config_values("model: gpt-4.1-${SIZE}-x # no", 3)
     assert (key.text, value.text, value.line, value.column) == ("model", f"gpt-4.1-{HOLE}-x", 3, 8)
     assert f"gpt-4.1-{HOLE}" in texts("model: gpt-4.1-{{ .Values.size }}")
 
@@ -46,13 +46,13 @@ def test_variables_are_holes_and_places_stay():
 def test_a_file_of_one_line_takes_no_longer_than_one_of_many():
     line = '{"n": 1, "model": "gpt-4o"}, ' * 40_000
     began = time.process_time()
-    found = [word for word in read("[" + line + "]") if word.text == "gpt-4o"]
+    found = [word for word in read_config("[" + line + "]") if word.text == "gpt-4o"]
     assert len(found) == 40_000
     assert time.process_time() - began < 20  # seconds; a copy of the line for each word would take minutes
 
 
 def test_comments_are_left_out():
-    assert [word.text for word in read("a: gpt-4o # was gpt-4\n# gpt-4\nurl: https://x/y // old\n")] == [
+    assert [word.text for word in read_config("a: gpt-4o # was gpt-4\n# gpt-4\nurl: https://x/y // old\n")] == [
         "a", "gpt-4o", "url", "https://x/y",
     ]  # fmt: skip
 

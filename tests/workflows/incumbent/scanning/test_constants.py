@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.catalog import retirements
-from freehold.workflows.incumbent.scanning import constants
+from freehold.workflows.incumbent import source_text
 
 # As the SDKs spell them: openai-go, anthropic-sdk-go, sashabaranov/go-openai, openai-java, anthropic-java.
 SPELT = {
@@ -31,13 +31,13 @@ OTHERS = (
 
 @pytest.mark.parametrize("expression", SPELT)
 def test_a_constant_is_the_id_it_is_spelt_after(expression):
-    assert constants.model_of(expression) == SPELT[expression]
+    assert source_text.constant_model(expression) == SPELT[expression]
     assert retirements.find(SPELT[expression])
 
 
 @pytest.mark.parametrize("expression", OTHERS)
 def test_other_members_are_no_models(expression):
-    assert constants.model_of(expression) is None
+    assert source_text.constant_model(expression) is None
 
 
 def test_each_spelling_stands_for_one_id():
@@ -47,4 +47,4 @@ def test_each_spelling_stands_for_one_id():
         if any(row.platform not in retirements.HOSTS for row in retirements.find(name))
         and any(sign.isdigit() for sign in name)
     ]
-    assert len({constants._letters(name) for name in makers}) == len(makers) > 200
+    assert len({source_text._letters(name) for name in makers}) == len(makers) > 200

@@ -1,9 +1,8 @@
 from datetime import date
 
 from freehold.catalog.retirements import HOLE
-from freehold.workflows.incumbent.scanning.findings import by_model, finding, level, sentence
-from freehold.workflows.incumbent.scanning.meaning import meaning
-from freehold.workflows.incumbent.scanning.word import Word
+from freehold.workflows.incumbent.findings import by_model, finding, level, sentence
+from freehold.workflows.incumbent.meaning import Word, meaning
 
 DAY = date(2026, 11, 27)
 

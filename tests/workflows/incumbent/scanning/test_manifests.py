@@ -1,6 +1,6 @@
 import pytest
 
-from freehold.workflows.incumbent.scanning.manifests import kind_of, module, read
+from freehold.workflows.incumbent.source_text import manifest_kind, module_of, read_manifest
 
 MANIFESTS = {
     "package.json": (
@@ -32,19 +32,19 @@ MANIFESTS = {
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_what_a_manifest_asks_for_is_read(name):
     source, packages = MANIFESTS[name]
-    found = read(source, kind_of(name))
+    found = read_manifest(source, manifest_kind(name))
     assert [word.text for word in found if word.text != "x"] == packages
     for word in found:
         written = source.splitlines()[word.line - 1][word.column - 1 :]
-        assert module(written.split('"')[0])[:3] or written
+        assert module_of(written.split('"')[0])[:3] or written
 
 
 def test_other_files_are_no_manifests():
-    assert kind_of("src/app.json") is None
-    assert kind_of("deep/package.json") == "package.json"
-    assert read("{{ template }}", "package.json") == []
+    assert manifest_kind("src/app.json") is None
+    assert manifest_kind("deep/package.json") == "package.json"
+    assert read_manifest("{{ template }}", "package.json") == []
 
 
 def test_a_python_package_is_known_by_its_module():
-    assert module("LangChain_OpenAI") == "langchain_openai"
-    assert module("google-cloud-aiplatform") == "vertexai"
+    assert module_of("LangChain_OpenAI") == "langchain_openai"
+    assert module_of("google-cloud-aiplatform") == "vertexai"

@@ -2,8 +2,8 @@ from datetime import date
 
 import pytest
 
+from freehold.workflows.incumbent.findings import MOST_MODELS, MOST_PLACES, scan_markdown
 from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.sarif import MOST_MODELS, MOST_PLACES, scan_markdown
 
 pytestmark = pytest.mark.process
 

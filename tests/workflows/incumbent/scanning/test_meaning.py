@@ -2,9 +2,8 @@ import pytest
 from tests.workflows.incumbent.test_scan import DAY
 
 from freehold.catalog.retirements import HOLE
+from freehold.workflows.incumbent.meaning import Meaning, Word, completions, meaning
 from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.meaning import Meaning, completions, meaning
-from freehold.workflows.incumbent.scanning.word import Word
 
 
 @pytest.mark.process

@@ -3,8 +3,7 @@ import json
 import pytest
 from tests.workflows.incumbent.test_scan import DAY, seen
 
-from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.reading import decoded, words
+from freehold.workflows.incumbent.scan import decoded, scan, words_of
 
 pytestmark = pytest.mark.process
 
@@ -62,14 +61,14 @@ def test_code_cells_of_a_notebook_are_read(tmp_path):
 
 def test_a_shells_bodies_and_options_are_read():
     source = 'curl -d \'{"model": "gpt-4o"}\' --model=o3\ncat <<EOF\n{"model": "claude-2.1"}\nEOF\nexport M=o1 # o4\n'
-    found = [(word.text, word.line) for word in words(source, "config")]
+    found = [(word.text, word.line) for word in words_of(source, "config")]
     assert {("gpt-4o", 1), ("o3", 1), ("claude-2.1", 3), ("o1", 5)} <= set(found)
     assert "o4" not in [text for text, _ in found]
-    assert "gpt-4o" in [word.text for word in words('variable "m" {\n  default = "gpt-4o"\n}\n', "config")]
+    assert "gpt-4o" in [word.text for word in words_of('variable "m" {\n  default = "gpt-4o"\n}\n', "config")]
 
 
 def test_what_is_not_read_says_why():
     with pytest.raises(ValueError, match="minified or generated"):
-        words("x" * 6000, "javascript")
+        words_of("x" * 6000, "javascript")
     with pytest.raises(ValueError, match="not text"):
         decoded(b"\xff\xfe\x00", "config")

@@ -1,8 +1,8 @@
 import pytest
 from tests.workflows.incumbent.test_scan import DAY, PYTHON
 
+from freehold.workflows.incumbent.findings import sarif
 from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.sarif import sarif
 
 pytestmark = pytest.mark.process
 

@@ -3,8 +3,8 @@ import time
 import pytest
 
 from freehold.catalog.retirements import HOLE
-from freehold.workflows.incumbent.scanning.meaning import meaning
-from freehold.workflows.incumbent.scanning.text import MAX_PIECES, read, read_page
+from freehold.workflows.incumbent.meaning import meaning
+from freehold.workflows.incumbent.source_text import MAX_PIECES, read_code, read_page
 
 SOURCES = {
     "go": (
@@ -56,11 +56,13 @@ HOLES = {
 
 
 def texts(source, language):
-    return [(word.text, word.line, word.kind) for word in read(source, language)]
+    return [(word.text, word.line, word.kind) for word in read_code(source, language)]
 
 
 def models(source, language):
-    return [use.model for word in read(source, language) if (use := meaning(word, language)) and use.model]
+    return [
+        use.model for word in read_code(source, language) if (use := meaning(word, language)) and use.model
+    ]
 
 
 @pytest.mark.parametrize("language", SOURCES)
@@ -100,7 +102,7 @@ CONSTANTS_FOUND = {
 
 @pytest.mark.parametrize("language", CONSTANTS)
 def test_constants_are_read_where_they_are_used(language):
-    found = read(CONSTANTS[language], language)
+    found = read_code(CONSTANTS[language], language)
     assert [(word.text, word.line, word.column) for word in found] == CONSTANTS_FOUND[language]
 
 
@@ -176,9 +178,9 @@ def test_a_page_is_read_in_script_and_markup():
 
 
 def test_a_comment_sign_in_a_string_is_none():
-    found = read('u = "https://x"; m = "gpt-4o" // "no"\n', "java")
+    found = read_code('u = "https://x"; m = "gpt-4o" // "no"\n', "java")
     assert [(word.text, word.column) for word in found] == [("https://x", 5), ("gpt-4o", 22)]
-    (word,) = read('/* é */ const a = "gpt-4o"', "javascript")
+    (word,) = read_code('/* é */ const a = "gpt-4o"', "javascript")
     assert (word.line, word.column) == (1, 19)
 
 
@@ -191,8 +193,8 @@ def test_unfinished_and_long_files_end(language):
         "`${" * 9_000,
         "",
     ):
-        read(source, language)
+        read_code(source, language)
     begun = time.process_time()
     source = "x" + ".a()" * 20_000 + ".model(ChatModel.GPT_4O_MINI); y = a" + ".b" * 20_000 + ' + "s"' * 5_000
-    read(source, language)
+    read_code(source, language)
     assert time.process_time() - begun < 5

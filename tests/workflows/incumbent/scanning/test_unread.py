@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.workflows.incumbent.scanning.listing import MOST_NAMED, Unread, files
+from freehold.workflows.incumbent.scan import MOST_NAMED, Unread, files_under
 
 
 def test_code_comes_first_and_is_named_whole():
@@ -21,5 +21,5 @@ def test_folders_of_dependencies_are_left_out(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("pass\n")
     skipped = []
-    assert [path.relative_to(tmp_path).as_posix() for path in files(tmp_path, skipped)] == ["app/a.py"]
+    assert [path.relative_to(tmp_path).as_posix() for path in files_under(tmp_path, skipped)] == ["app/a.py"]
     assert skipped == []

@@ -17,7 +17,7 @@ from freehold.settings import SETTINGS
 from freehold.types.record import Record
 from freehold.wire.hosts import ANY_HOST, check_host_names
 from freehold.workflows.project import Project
-from freehold.workflows.shift.observer_process import named_variables
+from freehold.workflows.shift.following import named_variables
 from freehold.workflows.shift.up import Listening
 from freehold.workflows.trust import reach_of
 

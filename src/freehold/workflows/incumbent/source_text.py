@@ -1,20 +1,134 @@
-"""Strings and imports of source code, by patterns over its text, with their places.
+"""Strings and imports of a source text, with their places.
 
-One reader serves all languages: a table says what a comment, a string and an import look like in each. Strings joined
-by an operator are one word, and what is filled into a string is a hole; the strings inside a hole are read, too.
+Code is read by patterns: one reader serves all languages, and a table says what a comment, a string and an import
+look like in each. Strings joined by an operator are one word, and what is filled into a string is a hole; the
+strings inside a hole are read, too.
+
+SDKs have constants that stand for a model's id (`ChatModel.GPT_4O_MINI`, `openai.ChatModelGPT4oMini`), spelt as the
+id without its signs: openai-java and anthropic-java in capitals, openai-go, anthropic-sdk-go and sashabaranov/go-
+openai (which writes ``Dot``) in camel case. So a member of a type or package for models is compared with the known
+names letter by letter; one that is like none of them is left out.
+
+Of configuration (JSON, TOML, YAML, `.env`, ini, Dockerfile, shell, Terraform) a word is a value where it stands
+alone between quotes, commas, brackets, or line ends, after an equals sign or colon, or after an option (`--model
+gpt-4o`) or the word `model`. A word in the middle of a sentence is a mention, not a use.
+
+Manifests (`package.json`, `requirements.txt`, `pyproject.toml`, `go.mod`, `Cargo.toml` and others) say which SDKs a
+project declares.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import accumulate
+from pathlib import PurePath
 from typing import Literal, NamedTuple
 
+from freehold.catalog import retirements
 from freehold.catalog.retirements import HOLE
-from freehold.workflows.incumbent.scanning import config, constants
-from freehold.workflows.incumbent.scanning.word import Word
+from freehold.workflows.incumbent.meaning import Word
+
+LONGEST_CONSTANT = 160
+"""An expression longer than this is a chain of calls, whose parts are looked at by themselves."""
+CONSTANT_PATTERN = r"(?:\w+\.){1,6}[A-Z]\w*"
+_MEMBER = re.compile(r"(?:\w+\s*\.\s*){0,5}(\w+)\s*\.\s*([A-Z]\w*)")
+_CONSTANT_TYPE = re.compile(r"(?:\w*(?:Model|Models|ModelName|ModelId)|openai|anthropic)", re.IGNORECASE)
+_CONSTANT_PREFIX = re.compile(r"(?:Chat|Embedding|Image|Audio|Speech)?Model(?=[A-Z_])")
+
+
+def constant_model(expression: str) -> str | None:
+    """The id that a qualified name stands for (`openai.GPT3Dot5Turbo` → ``gpt-3.5-turbo``), or None."""
+    found = _MEMBER.fullmatch(expression)
+    if found is None:
+        return None
+    owner, member = found.groups()
+    bare = _CONSTANT_PREFIX.sub("", member, count=1)
+    if bare == member and _CONSTANT_TYPE.fullmatch(owner) is None:
+        return None
+    letters = _letters(re.sub(r"(?<=\d)Dot(?=\d)", "", bare))
+    if len(letters) < 4 and bare == member and owner not in ("ChatModel", "openai"):
+        return None  # `PhoneModel.O1`
+    return _by_letters().get(letters)
+
+
+@cache
+def _by_letters() -> dict[str, str]:
+    """Ids of makers by their letters and digits. A host's spellings (`gpt-35-turbo`) are in no SDK's constants."""
+    return {
+        _letters(name): name
+        for name in retirements.known_names()
+        if re.search(r"\d", name) and _is_makers(name)
+    }
+
+
+def _is_makers(name: str) -> bool:
+    served, rows = retirements.active_on(name), retirements.find(name)
+    platforms = [row.platform for row in rows] + ([] if served is None else [served[0]])
+    return not platforms or any(platform not in retirements.HOSTS for platform in platforms)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_COMMENT = re.compile(r"(?:^|\s)(?:#|//).*$")
+_VARIABLE = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|\$\w+|\$\([^)]*\)")
+_WORD = re.compile(r"[^\s\"'`,;=()\[\]{}<>|]+")
+_ALONE = re.compile(r"(?:^|[\"'`,;=\[{>|:\\])\s*(?:-\s+)?$")
+_AFTER_OPTION = re.compile(r"(?:^|\s)(?:--?[\w-]+|\w*model\w*:?)\s+[\"']?$", re.IGNORECASE)
+_KEY = re.compile(r"[\"']?\s*[:=]")
+_BEFORE = 80
+"""How far a word is looked back from: a file may be one line of two megabytes."""
+_END = re.compile(r"\s*(?:$|[\"'`,;\]}<|\\&])")
+
+
+def read_config(source: str) -> list[Word]:
+    """All values of a configuration file, and its keys that stand alone before an equals sign or colon."""
+    found: list[Word] = []
+    for number, line in enumerate(source.splitlines(), 1):
+        found.extend(config_values(_COMMENT.sub("", line), number))
+    return found
+
+
+def config_values(line: str, number: int, column: int = 0) -> list[Word]:
+    """The values in one line. A variable (`${SIZE}`, `{{ size }}`) in a value is a hole."""
+    text = _VARIABLE.sub(
+        lambda match: HOLE + "\a" * (len(match.group()) - 1), line
+    )  # places stay as they were
+    found = []
+    for match in _WORD.finditer(text):
+        word = match.group()
+        is_key = word.endswith(":") or _KEY.match(text, match.end()) is not None
+        before = text[max(0, match.start() - _BEFORE) : match.start()]
+        if match.start() > _BEFORE and not before.strip():
+            continue  # after that much white space nothing is known of what stands before
+        alone = _ALONE.search(before) is not None and _END.match(text, match.end()) is not None
+        if is_key or alone or _AFTER_OPTION.search(before) is not None:
+            found.append(
+                Word(word.replace("\a", "").rstrip(":"), number, column + match.start() + 1, "string")
+            )
+    return found
+
+
+_MODEL_KEY = re.compile(
+    r"(?:\b|(?<=\\[nrt]))model(?:_?name|_?id)?\\?[\"']?\s*[:=]\s*\\?[\"']([\w.:/@+-]+)", re.IGNORECASE
+)
+
+
+def embedded(word: Word) -> list[Word]:
+    """Models that a longer string sets, as a request's body does: ``{"model": "gpt-4o"}``."""
+    found = []
+    for match in _MODEL_KEY.finditer(word.text):
+        before = word.text[: match.start(1)]
+        line = before.count("\n")
+        column = len(before) - before.rfind("\n") if line else word.column
+        found.append(Word(match.group(1), word.line + line, column, "string"))
+    return found
+
 
 Code = Literal["python", "javascript", "go", "java", "kotlin", "csharp", "ruby", "php", "rust"]
 
@@ -31,7 +145,7 @@ _SINGLE = r"(?:(?<!\w)|(?<=\b[bBfFrRuU])|(?<=\b[bBfFrR]{2}))'(?P<single>(?:\\.|[
 _CHARACTER = r"'(?:\\[^'\n]{1,9}|[^'\\\n])'"
 _REGEX = r"(?<=[(,=:\[!&|?{};])\s*/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*+\]|[^/\\\[\n])++/"
 _PREFIX = r"(?P<prefix>(?<!\w)[bBfFrRuU]{1,2}|[$@]{1,2}(?=\"))?"
-_CONSTANT = rf"(?<![\w.])(?P<constant>{constants.PATTERN})"
+_CONSTANT = rf"(?<![\w.])(?P<constant>{CONSTANT_PATTERN})"
 _RAW = r"\br(?P<hashes>#+)\"(?P<raw>.*?)\"(?P=hashes)"
 
 
@@ -98,7 +212,7 @@ class _Piece(NamedTuple):
     text: str
 
 
-def read(source: str, language: Code) -> list[Word]:
+def read_code(source: str, language: Code) -> list[Word]:
     """All strings and imports, in order, and the models that longer strings set (a request's body). Lines and columns
     count from 1."""
     starts = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
@@ -117,7 +231,7 @@ def read(source: str, language: Code) -> list[Word]:
             word = Word(piece.text, *place(piece.start), "string")
             found.append(word)
             if "odel" in piece.text:
-                found.extend(config.embedded(word))
+                found.extend(embedded(word))
     return sorted(found, key=lambda word: (word.line, word.column))
 
 
@@ -127,7 +241,7 @@ def read_page(source: str) -> list[Word]:
     markup = source
     for match in _SCRIPT.finditer(source):
         begin, end = match.span(2)
-        found.extend(read(_blank(source[:begin]) + source[begin:end], "javascript"))
+        found.extend(read_code(_blank(source[:begin]) + source[begin:end], "javascript"))
         markup = markup[: match.start()] + _blank(match.group()) + markup[match.end() :]
     markup = _MARKUP_COMMENT.sub(lambda match: _blank(match.group()), markup)
     for number, line in enumerate(markup.split("\n"), 1):
@@ -158,7 +272,7 @@ def _strings(
         if language == "python":
             depth += sum(between.count(sign) for sign in "([{") - sum(between.count(sign) for sign in ")]}")
         if kind == "constant":
-            model = constants.model_of(match.group(kind))
+            model = constant_model(match.group(kind))
             if model is not None:
                 yield _Piece(match.start(), match.end(), model)
         if kind in ("comment", "constant") or (depth == 0 and _is_documentation(source, match, language)):
@@ -224,3 +338,92 @@ def _imports(source: str, language: Code, covered: list[tuple[int, int]]) -> Ite
         elif language != "python" or source.startswith("import", at):
             yield at, name
             yield from ((at, one) for one in re.findall(r"[\w.]+", found.get("more", ("", 0))[0]))
+
+
+_NPM = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
+_PYTHON = re.compile(r"^\s*[\"']?([A-Za-z][\w.-]*)\s*(?:\[[\w,.\s-]*\])?\s*(?:[<>=!~;@,\"'#]|$)")
+_BY_LINE: dict[str, re.Pattern[str]] = {
+    "go.mod": re.compile(r"^\s*(?:require\s+)?([\w.-]+\.[\w./-]+)\s+v"),
+    "cargo.toml": re.compile(r"^\s*([\w-]+)\s*=\s*(?:\"[\d^~*=<>]|\{)"),
+    "gemfile": re.compile(r"^\s*gem\s+[\"']([\w-]+)"),
+    "pom.xml": re.compile(r"<groupId>([\w.]+)</groupId>"),
+    "gradle": re.compile(r"[\"']([\w.]+):[\w.-]+:[^\"']+[\"']"),
+    "csproj": re.compile(r"<PackageReference\s+Include=\"([\w.]+)\""),
+}
+
+
+def manifest_kind(name: str) -> str | None:
+    """Which manifest a file is, by its name; None for others."""
+    lower = PurePath(name).name.lower()
+    if lower in ("package.json", "composer.json", "pyproject.toml", "pipfile", *_BY_LINE):
+        return lower
+    if lower.startswith("requirements") and lower.endswith((".txt", ".in")):
+        return "requirements"
+    return (
+        "gradle"
+        if lower.endswith((".gradle", ".gradle.kts"))
+        else "csproj"
+        if lower.endswith(".csproj")
+        else None
+    )
+
+
+def read_manifest(source: str, kind: str) -> list[Word]:
+    """The packages a manifest asks for, as imports: a Python or Rust package by the module it brings."""
+    readers: dict[str, Callable[[str], Iterator[Word]]] = {
+        "package.json": _json, "composer.json": _json, "requirements": _requirements, "pyproject.toml": _pyproject,
+        "pipfile": _pyproject,
+    }  # fmt: skip
+    if kind in readers:
+        return list(readers[kind](source))
+    found = []
+    for number, line in enumerate(source.splitlines(), 1):
+        for match in _BY_LINE[kind].finditer(line):
+            name = match.group(1).replace("-", "_") if kind == "cargo.toml" else match.group(1)
+            found.append(Word(name, number, match.start(1) + 1, "import"))
+    return found
+
+
+def _json(source: str) -> Iterator[Word]:
+    try:
+        whole = json.loads(source)
+    except (ValueError, RecursionError):  # a template; its values are read as configuration
+        return
+    asked = [whole.get(key) for key in (*_NPM, "require", "require-dev")] if isinstance(whole, dict) else []
+    names = {name for one in asked if isinstance(one, dict) for name in one}
+    for number, line in enumerate(source.splitlines(), 1):
+        match = re.match(r"\s*\"([^\"]+)\"\s*:", line)
+        if match is not None and match.group(1) in names:
+            yield Word(match.group(1), number, match.start(1), "import")
+
+
+def _requirements(source: str) -> Iterator[Word]:
+    for number, line in enumerate(source.splitlines(), 1):
+        match = _PYTHON.match(line.split("#")[0])
+        if match is not None:
+            yield Word(module_of(match.group(1)), number, match.start(1) + 1, "import")
+
+
+def _pyproject(source: str) -> Iterator[Word]:
+    for number, line in enumerate(source.splitlines(), 1):
+        text = re.sub(r"(?:^|\s)#.*$", "", line)
+        for match in re.finditer(r"[\"']([A-Za-z][\w.-]*)(?:\[[\w,-]*\])?\s*(?:[<>=!~;][^\"']*)?[\"']", text):
+            yield Word(module_of(match.group(1)), number, match.start(1), "import")
+        key = re.match(r"\s*([A-Za-z][\w.-]*)\s*=\s*(?:\"[\^~*\d<>=]|\{)", text)
+        if key is not None:  # Poetry and Pipenv
+            yield Word(module_of(key.group(1)), number, key.start(1) + 1, "import")
+
+
+_MODULES = {
+    "google-genai": "google.genai", "google-generativeai": "google.generativeai", "google-cloud-aiplatform": "vertexai",
+    "llama-index": "llama_index", "semantic-kernel": "semantic_kernel",
+}  # fmt: skip
+
+
+def module_of(package: str) -> str:
+    """The module of a Python package. LlamaIndex's parts are named after their place in it."""
+    name = package.lower().replace("_", "-").replace(".", "-")
+    part = re.fullmatch(r"llama-index-(llms|embeddings)-(.+)", name)
+    if part:
+        return f"llama_index.{part.group(1)}.{part.group(2).replace('-', '_')}"
+    return _MODULES.get(name, name.replace("-", "_"))
