@@ -1,16 +1,97 @@
-"""The unit, read by systemd's own programs."""
+"""The unit for systemd: what a service is started with, what `--render` refuses, and the text, read by systemd's own
+programs.
+"""
 
 import json
 import re
 import shutil
 import subprocess
+import sys
 
 import msgspec
 import pytest
 
-from freehold.errors import ConfigError
-from freehold.workflows.shift.deployment.service import GatewayService
-from freehold.workflows.shift.deployment.systemd import unit
+from freehold.errors import ConfigError, UsageError
+from freehold.workflows.project import open_project
+from freehold.workflows.shift.service import GatewayService, program, service_of, unit
+from freehold.workflows.shift.up import Listening
+
+FILE = """
+[app]
+name = "support"
+[incumbent]
+model = "gpt-4o"
+base_url = "https://api.example.com/v1"
+api_key_env = "INCUMBENT_KEY"
+[serve]
+hosts = ["llm.example.com", "*.example.com"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    for name in ("FREEHOLD_HOME", "FREEHOLD_STATE", "FREEHOLD_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def opened(text=FILE):
+        (tmp_path / "freehold.toml").write_text(text)
+        return open_project(tmp_path / "freehold.toml")
+
+    return opened
+
+
+HERE = Listening()
+
+
+def made_service(project, user="ada", **more):
+    return service_of(project, listening=HERE, user=user, **more)
+
+
+def test_a_service_is_the_command_with_absolute_paths(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", "postgresql+psycopg://freehold:secret@db/freehold")
+    service = made_service(project(), options=("--workers", "2"))
+    assert service.command == (
+        *(*program(), "up", "--config", str(tmp_path / "freehold.toml")),
+        *("--workers", "2"),
+    )
+    assert service.state == str(tmp_path / "state") == service.environment["FREEHOLD_STATE"]
+    assert service.secrets == ("FREEHOLD_DATABASE_URL", "INCUMBENT_KEY")
+    assert "secret" not in str(service.environment)
+
+
+def test_the_file_says_how_long_a_service_drains_and_which_secrets_it_needs(project, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_OTEL", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
+    judge = '[task]\nscorer = "judge"\noptions = { api_key_env = "JUDGE_KEY" }\n'
+    watch = '[watch]\nwebhook_env = "ALARMS"\n'
+    service = made_service(project(f"{FILE}drain_s = 300\n{judge}{watch}"))
+    assert service.drain_seconds == 300.0
+    assert service.secrets == ("ALARMS", "INCUMBENT_KEY", "JUDGE_KEY", "OTEL_EXPORTER_OTLP_HEADERS")
+
+
+def test_the_program_is_the_one_that_renders(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert program() == (str(tmp_path / "python"), "-m", "freehold")
+    (tmp_path / "freehold").touch()
+    assert program() == (str(tmp_path / "freehold"),)
+
+
+def test_a_service_without_a_project_or_for_root_is_refused(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"there is no freehold\.toml here"):
+        made_service(open_project())
+    for user in ("root", "0"):
+        with pytest.raises(UsageError, match="does not run as root"):
+            made_service(project(), user=user)
+    with pytest.raises(UsageError, match="not the name of a user"):
+        made_service(project(), user="ada\nExecStart=/bin/sh")
+
+
+def test_a_line_break_cannot_end_a_line_of_the_file(project):
+    with pytest.raises(ConfigError, match="control character"):
+        made_service(project(), options=("--host", "a\nExecStart=/bin/sh"))
+
 
 SERVICE = GatewayService(
     name="support",
@@ -25,12 +106,6 @@ SERVICE = GatewayService(
     has_engine=False,
     runs_user_code=False,
     drain_seconds=30.0,
-    read_timeout_seconds=600.0,
-    max_body_bytes=64 << 20,
-    names=(),
-    upstreams=("127.0.0.1:8420",),
-    certificate=None,
-    certificate_key=None,
 )
 
 

@@ -1,4 +1,5 @@
-"""A unit for systemd that starts a project's gateway, keeps it, renews it, and lets it reach nothing it does not need.
+"""`freehold up --render systemd`: a unit that starts a project's gateway, keeps it, renews it, and lets it reach
+nothing it does not need.
 
 Directives: systemd.service(5), systemd.exec(5) and systemd.kill(5) of systemd 257 (read 2026-11-29).
 """
@@ -6,10 +7,141 @@ Directives: systemd.service(5), systemd.exec(5) and systemd.kill(5) of systemd 2
 from __future__ import annotations
 
 import math
-from pathlib import PurePosixPath
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
-from freehold.errors import ConfigError
-from freehold.workflows.shift.deployment.service import GatewayService
+import msgspec
+
+from freehold.errors import ConfigError, UsageError
+from freehold.settings import SETTINGS
+from freehold.types.record import Record
+from freehold.workflows.project import Project
+from freehold.workflows.shift.following import named_variables
+from freehold.workflows.shift.up import Listening
+from freehold.workflows.trust import reach_of
+
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_DATABASE = "FREEHOLD_DATABASE_URL"
+_OF_SPANS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class GatewayService(Record, frozen=True, kw_only=True):
+    """What is rendered: the command that starts a gateway, and what its process touches. Paths are absolute.
+
+    `secrets` are the variables that it needs besides `environment`, by name. `runs_user_code` says that the project's
+    scorer starts programs in namespaces of their own.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    secrets: tuple[str, ...]
+    port: int
+    folder: str
+    state: str
+    home: str
+    user: str
+    has_engine: bool
+    runs_user_code: bool
+    drain_seconds: float
+
+
+def service_of(
+    project: Project,
+    *,
+    listening: Listening,
+    options: Sequence[str] = (),
+    with_engine: bool = True,
+    user: str,
+) -> GatewayService:
+    """The service with what `freehold up` was told (`listening`, and `options` as they were typed).
+
+    Reads the project and writes nothing. Raises `UsageError` for a user that no service should run as, and
+    `ConfigError` for a project of which no sound unit can be made.
+    """
+    if project.config_path is None:
+        raise ConfigError(
+            "there is no freehold.toml here, and a service is one of a project",
+            hint="freehold init TRAFFIC writes one; or name it: --config FILE",
+        )
+    config = project.config
+    service = GatewayService(
+        name=config.app.name,
+        command=(*program(), "up", "--config", str(project.config_path.absolute()), *options),
+        environment=_environment(project),
+        secrets=_secrets(project),
+        port=listening.port or config.serve.port or project.settings.port,
+        folder=str(project.root.absolute()),
+        state=str((project.settings.state or project.root / ".freehold").absolute()),
+        home=str(project.settings.home.absolute()),
+        user=_user(user),
+        has_engine=with_engine,
+        runs_user_code=config.task.scorer == "code",
+        drain_seconds=config.serve.drain_s,
+    )
+    _check_text(service)
+    return service
+
+
+def program() -> tuple[str, ...]:
+    """How this freehold is started, by absolute paths."""
+    beside = Path(sys.executable).with_name("freehold")
+    if beside.is_file():
+        return (str(beside),)
+    return (sys.executable, "-m", "freehold")
+
+
+def _environment(project: Project) -> dict[str, str]:
+    """The settings that this environment says; the weights' folder in any case, which hangs on the user's own."""
+    found = {
+        setting.variable: str(getattr(project.settings, setting.name))
+        for setting in SETTINGS
+        if os.environ.get(setting.variable) and setting.variable != _DATABASE
+    }
+    for name in ("FREEHOLD_HOME", "FREEHOLD_STATE"):
+        if name in found:
+            found[name] = str(Path(found[name]).absolute())
+    assert project.config_path is not None
+    trusted = reach_of(project.config, project.config_path, project.settings)
+    if trusted.all:  # the service runs without a terminal, and may run as another user
+        found["FREEHOLD_TRUST"] = trusted.hash
+    return {"FREEHOLD_HOME": str(project.settings.home.absolute()), **found}
+
+
+def _secrets(project: Project) -> tuple[str, ...]:
+    """Variables whose values are not written into a file that many may read: keys, and a database's password."""
+    config = project.config
+    keys = [table.api_key_env for table in (config.incumbent, *config.endpoints) if table is not None]
+    database = _DATABASE if os.environ.get(_DATABASE) else None
+    spans = [name for name in _OF_SPANS if project.settings.otel and os.environ.get(name)]
+    named = (*keys, *spans, *named_variables(config), database)
+    return tuple(sorted({name for name in named if name is not None}))
+
+
+def _user(user: str) -> str:
+    if user in ("root", "0"):
+        raise UsageError(
+            "a gateway reads what strangers send, so its service does not run as root",
+            hint="name the user who owns the project: --user NAME",
+        )
+    if not _USER.fullmatch(user):
+        raise UsageError(f"{user!r} is not the name of a user", hint="--user NAME")
+    return user
+
+
+def _check_text(service: GatewayService) -> None:
+    """Raises `ConfigError` for control characters, which would end a line of the file and begin one of their own."""
+    values = msgspec.to_builtins(service)
+    for field, value in values.items():
+        texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        texts = [*texts, *(value.values() if isinstance(value, dict) else ())]
+        if any(isinstance(text, str) and _CONTROL.search(text) for text in texts):
+            raise ConfigError(f"{field} has a control character, which a configuration file cannot hold")
+
 
 LIMIT_FILES = 65_536
 """Open files: each client and each upstream connection is one."""
@@ -44,7 +176,7 @@ def unit(service: GatewayService) -> str:
             "# New workers take over the port and the connections; the old ones end with their streams.",
             "ExecReload=/bin/kill -USR2 $MAINPID",
             *(f"Environment={_assignment(name, value)}" for name, value in service.environment.items()),
-            *_secrets(service),
+            *_secret_lines(service),
             "Restart=on-failure",
             "RestartSec=1",
             # What a restart does not mend is tried more and more seldom.
@@ -73,7 +205,7 @@ def unit(service: GatewayService) -> str:
     return "\n".join(head) + "\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _secrets(service: GatewayService) -> list[str]:
+def _secret_lines(service: GatewayService) -> list[str]:
     """Where the variables are read from that this file must not hold; missing, it stops a start that needs them."""
     path = f"/etc/freehold/{_file_name(service.name)}.env"
     if not service.secrets:
