@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plain_server, plan, tell
-from freehold.engines import traffic
 from freehold.engines.engine import start
-from freehold.engines.traffic import synthetic
+from freehold.engines.traffic import drive, synthetic
 from freehold.types.endpoint import Endpoint
 
 STREAMS = 4
@@ -115,7 +114,7 @@ async def measure(asked: Asked) -> list[Result]:
 async def _load(asked: Asked, way: Endpoint) -> float:
     """Tokens a second that the server writes at `STREAMS` streams."""
     workload = synthetic(prompt_tokens=64, completion_tokens=48, count=1024)
-    (level,) = await traffic(way, way.models[0].name, workload, [STREAMS], seconds=asked.seconds)
+    (level,) = await drive(way, way.models[0].name, workload, [STREAMS], seconds=asked.seconds)
     return level.completion_tokens_per_second
 
 

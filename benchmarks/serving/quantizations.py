@@ -8,10 +8,9 @@ import statistics
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, plan, tell
-from freehold.engines import traffic
 from freehold.engines.engine import start
 from freehold.engines.llamacpp import native
-from freehold.engines.traffic import synthetic
+from freehold.engines.traffic import drive, synthetic
 from freehold.engines.vllm import environment
 from freehold.engines.weights.store import WeightsStore
 from freehold.settings import load
@@ -61,7 +60,7 @@ async def measure(asked: Asked) -> list[Result]:
                         shifted = workload._replace(
                             bodies=[*workload.bodies[place:], *workload.bodies[:place]]
                         )
-                        (level,) = await traffic(way, base.model, shifted, [streams], seconds=asked.seconds)
+                        (level,) = await drive(way, base.model, shifted, [streams], seconds=asked.seconds)
                         rates[name].append(level.requests_per_second)
                 best = max(statistics.median(values) for values in rates.values()) or 1.0
                 for name, values in rates.items():

@@ -7,8 +7,7 @@ import socket
 import statistics
 
 from benchmarks.serving.common import Asked, Result, plan, ratio, tell
-from freehold.engines import traffic
-from freehold.engines.traffic import synthetic
+from freehold.engines.traffic import drive, synthetic
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 from freehold.workflows.serve.hold import ServedAt, hold
@@ -62,7 +61,7 @@ async def _levels(asked: Asked, direct: Endpoint, through: Endpoint, model: str)
             for way in ways:
                 place = (turn * 2 + ways.index(way)) * 997 % len(workload.bodies)
                 shifted = workload._replace(bodies=[*workload.bodies[place:], *workload.bodies[:place]])
-                (levels[way.name],) = await traffic(way, model, shifted, [streams], seconds=asked.seconds)
+                (levels[way.name],) = await drive(way, model, shifted, [streams], seconds=asked.seconds)
             one, other = levels[through.name], levels[direct.name]
             rates.append((one.completion_tokens_per_second, other.completion_tokens_per_second))
             firsts.append((other.ttft_ms.p50 or 0.0, one.ttft_ms.p50 or 1.0))

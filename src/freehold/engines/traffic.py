@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.engines import keys
-from freehold.errors import UsageError
+from freehold.errors import UpstreamError, UsageError
 from freehold.late import aiohttp
 from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
@@ -102,6 +102,7 @@ def from_bodies(requests: Sequence[dict[str, Any]], *, about: str, completion_to
 
 WARM_UP_REQUESTS = 2
 KNEE_SHARE = 0.9
+ROUND_SECONDS = 300.0
 
 
 class _Measured:
@@ -122,6 +123,46 @@ class _Measured:
         self.errors[kind] = self.errors.get(kind, 0) + 1
         self.said = said or self.said
 
+    @property
+    def problem(self) -> str:
+        """What went wrong, in the endpoint's own words where it has some."""
+        kinds = ", ".join(sorted(self.errors))
+        return f"{kinds}: {self.said}" if self.said else kinds
+
+
+class StreamRates(NamedTuple):
+    """Tokens a second of one request: its prompt, until the first token came, and its answer from there."""
+
+    prompt: float
+    completion: float
+
+
+async def rates(endpoint: Endpoint, model: str, workload: RequestBodies, *, rounds: int) -> list[StreamRates]:
+    """The rates of `rounds` requests, one after another, after one that pays for what is lazy. Prompts that share
+    nothing find nothing in a cache. Raises `UpstreamError` where one is not answered, or its tokens are not counted."""
+    served = endpoint.served(model) or ServedModel(name=model, upstream_name=model)
+    bodies = workload.endless()
+    found = []
+    async with _session(endpoint, ROUND_SECONDS) as http:
+        for _ in range(rounds + 1):
+            one = _Measured()
+            await _ask(http, endpoint, served, next(bodies), one)
+            if one.errors:
+                raise UpstreamError(f"{model} did not answer: {one.problem}")
+            if not one.prompt_tokens:
+                raise UpstreamError(
+                    f"{model} answered without counting its tokens", hint="see the engine's log"
+                )
+            if len(one.gaps_ms) < 1 or one.completion_tokens < 2:
+                raise UpstreamError(f"{model} wrote too little to time it", hint="ask for more tokens")
+            first_s = one.ttft_ms[0] / 1000
+            found.append(
+                StreamRates(
+                    one.prompt_tokens / first_s, (one.completion_tokens - 1) * 1000 / sum(one.gaps_ms)
+                )
+            )
+    return found[1:]
+
 
 async def refusal(
     endpoint: Endpoint, model: str, workload: RequestBodies, *, tries: int = 3, timeout_seconds: float = 120.0
@@ -135,8 +176,7 @@ async def refusal(
             await _ask(http, endpoint, served, next(bodies), measured)
             if measured.total_ms:
                 return None
-    kinds = ", ".join(sorted(measured.errors))
-    return f"{kinds}: {measured.said}" if measured.said else kinds
+    return measured.problem
 
 
 async def drive(
@@ -311,6 +351,3 @@ def quantiles(values: Sequence[float]) -> Quantiles:
         return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
     return Quantiles(n=len(ordered), p50=at(0.5), p90=at(0.9), p95=at(0.95), p99=at(0.99))
-
-
-__all__ = ["RequestBodies", "drive", "from_bodies", "knee", "refusal", "synthetic"]

@@ -7,8 +7,8 @@ import aiohttp.web
 import pytest
 
 from freehold import engines
-from freehold.engines import traffic
-from freehold.engines.traffic import knee, quantiles, refusal, synthetic
+from freehold.engines.traffic import drive, knee, quantiles, rates, refusal, synthetic
+from freehold.errors import UpstreamError
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.serving.load import LoadLevel, Quantiles
 
@@ -44,7 +44,7 @@ async def test_times_are_those_the_endpoint_takes(tmp_path):
     plan = echo(delay_ms=40, token_delay_ms=10)
     workload = synthetic(prompt_tokens=20, completion_tokens=5)
     async with engines.start(plan, log_dir=tmp_path, name="e") as endpoint:
-        one, two = await traffic(endpoint, "m", workload, [1, 2], seconds=0.6)
+        one, two = await drive(endpoint, "m", workload, [1, 2], seconds=0.6)
     # Never less than the endpoint takes; how much more depends on what else the machine does.
     assert one.ttft_ms.p50 >= 45 and one.inter_token_ms.p50 >= 9 and one.total_ms.p50 >= 90
     assert one.total_ms.p50 >= one.ttft_ms.p50
@@ -52,16 +52,29 @@ async def test_times_are_those_the_endpoint_takes(tmp_path):
     assert two.requests > 0 and not one.errors and not two.errors
 
 
+async def test_rates_are_those_of_each_request_after_the_first(tmp_path):
+    workload = synthetic(prompt_tokens=20, completion_tokens=5)
+    async with engines.start(echo(delay_ms=40, token_delay_ms=10), log_dir=tmp_path, name="e") as endpoint:
+        found = await rates(endpoint, "m", workload, rounds=2)
+        with pytest.raises(UpstreamError, match="wrote too little"):
+            await rates(endpoint, "m", synthetic(prompt_tokens=20, completion_tokens=1), rounds=1)
+    assert len(found) == 2
+    assert all(0 < one.prompt <= 23 / 0.04 and 0 < one.completion <= 1 / 0.009 for one in found)
+    gone = Endpoint(name="gone", engine="remote", base_url="http://127.0.0.1:9")
+    with pytest.raises(UpstreamError, match="did not answer: unreachable"):
+        await rates(gone, "m", workload, rounds=1)
+
+
 async def test_failures_are_counted_by_kind(tmp_path):
     workload = synthetic(prompt_tokens=4, completion_tokens=2)
     async with engines.start(
         echo(failure_rate=0.5, failure_status=429, delay_ms=2), log_dir=tmp_path, name="e"
     ) as endpoint:
-        (level,) = await traffic(endpoint, "m", workload, [2], seconds=0.5)
+        (level,) = await drive(endpoint, "m", workload, [2], seconds=0.5)
     assert set(level.errors) == {"status 429"}
     assert level.requests > 0
     gone = Endpoint(name="gone", engine="remote", base_url="http://127.0.0.1:9")
-    (level,) = await traffic(gone, "m", workload, [1], seconds=0.2)
+    (level,) = await drive(gone, "m", workload, [1], seconds=0.2)
     assert set(level.errors) == {"unreachable"} and level.requests == 0
 
 
@@ -101,7 +114,7 @@ async def test_what_is_no_stream_of_answers_is_cut_off(line):
         return aiohttp.web.Response(body=line)
 
     async with serving(reply) as endpoint:
-        (level,) = await traffic(
+        (level,) = await drive(
             endpoint, "m", synthetic(prompt_tokens=4, completion_tokens=2), [1], seconds=0.1
         )
     assert set(level.errors) == {"cut off"}

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import statistics
-from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 import msgspec
 
-from freehold.engines import ENGINES, keys, load
+from freehold.engines import ENGINES, load
 from freehold.engines.engine import Presence, start
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.native import NativeBuild, StreamSpeed
-from freehold.engines.traffic import synthetic
+from freehold.engines.traffic import rates, synthetic
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
 from freehold.hardware.probes import load_average, usable_cores
-from freehold.late import aiohttp
 from freehold.settings import Settings
-from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
@@ -32,44 +29,14 @@ PROMPT_TOKENS, COMPLETION_TOKENS = 400, 48
 
 
 async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> StreamSpeed:
-    """Median prompt and generation speed of `plan` over `rounds` requests, after one to warm up.
-
-    Prompts share nothing, and the prompt cache is off for them. Raises what a start raises, and `EngineError`
-    when the engine does not tell its timings.
-    """
+    """Median prompt and generation speed of `plan`. Raises what a start and `traffic.rates` raise."""
     alone = msgspec.structs.replace(plan, parallel=1, port=0)
-    # The server closes kept connections after a while, sometimes just as they are used again.
-    connector = aiohttp.TCPConnector(force_close=True)
-    bodies = synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS).endless()
-    async with (
-        start(alone, log_dir=log_dir, name="measure") as endpoint,
-        aiohttp.ClientSession(connector=connector) as http,
-    ):
-        timings = [await _ask(http, endpoint, plan.model, next(bodies)) for _ in range(rounds + 1)]
-    return _median(timings[1:])
-
-
-async def _ask(
-    http: aiohttp.ClientSession, endpoint: Endpoint, model: str, body: dict[str, Any]
-) -> dict[str, float]:
-    asked = {**body, "model": model, "cache_prompt": False}
-    async with http.post(
-        f"{endpoint.base_url}/v1/chat/completions", json=asked, headers=keys.headers(endpoint)
-    ) as reply:
-        answer = await reply.json()
-    timings = answer.get("timings") if isinstance(answer, dict) else None
-    if not isinstance(timings, dict):
-        raise EngineError(f"the engine did not tell how long it took: {str(answer)[:200]}")
-    return timings
-
-
-def _median(timings: Sequence[dict[str, float]]) -> StreamSpeed:
-    def of(key: str) -> Iterator[float]:
-        return (found[key] for found in timings)
-
+    workload = synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
+    async with start(alone, log_dir=log_dir, name="measure") as endpoint:
+        found = await rates(endpoint, plan.model, workload, rounds=rounds)
     return StreamSpeed(
-        prompt_tokens_per_second=statistics.median(of("prompt_per_second")),
-        completion_tokens_per_second=statistics.median(of("predicted_per_second")),
+        prompt_tokens_per_second=statistics.median(one.prompt for one in found),
+        completion_tokens_per_second=statistics.median(one.completion for one in found),
     )
 
 

@@ -5,7 +5,6 @@ an endpoint with a workload and write down what it did.
 from __future__ import annotations
 
 import os
-import time
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +13,9 @@ import anyio
 import msgspec
 
 from freehold import __version__
-from freehold.engines import keys, supervisor, traffic
+from freehold.engines import supervisor
 from freehold.engines.engine import start
-from freehold.engines.traffic import RequestBodies, from_bodies, knee, refusal, synthetic
+from freehold.engines.traffic import RequestBodies, drive, from_bodies, knee, rates, refusal, synthetic
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
@@ -36,26 +35,6 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 BENCH_ROUNDS = 3
-TIMEOUT_SECONDS = 300.0
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "wizards",
-    "box",
-    "with",
-    "vexed",
-    "jolly",
-    "giants",
-]
 
 
 def bench(
@@ -82,7 +61,8 @@ def bench(
         options=project.config.serve.options,
     )
     plan = pull_and_plan(model, request, project.settings)
-    speed = anyio.run(_measure, plan, project, prompt_tokens, completion_tokens)
+    workload = synthetic(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+    speed = anyio.run(_measure, plan, project, workload)
     machine = probe_machine(project.settings.home)
     measured = MeasuredSpeed(
         id=speed_id(
@@ -122,71 +102,18 @@ def build_of(project: Project, plan: ServePlan) -> Build | None:
     return engine_build(project.settings)
 
 
-async def _measure(plan: ServePlan, project: Project, prompt_tokens: int, completion_tokens: int) -> Speed:
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with (
-        start(plan, log_dir=project.state / "engines", name="bench-model") as endpoint,
-        aiohttp.ClientSession(timeout=timeout) as client,
-    ):
-        await _request(
-            client, endpoint, plan.model, _prompt(16, 0), 1
-        )  # the first request pays for what is lazy
-        prefill_rates, decode_rates = [], []
-        for number in range(1, BENCH_ROUNDS + 1):
-            seconds_to_read, prompt_tokens_read, _ = await _request(
-                client, endpoint, plan.model, _prompt(prompt_tokens, number), 1
-            )
-            prefill_rates.append(prompt_tokens_read / seconds_to_read)
-            seconds_for_one, _, _ = await _request(client, endpoint, plan.model, _prompt(16, number), 1)
-            seconds_for_all, _, tokens_written = await _request(
-                client, endpoint, plan.model, _prompt(16, number + 100), completion_tokens
-            )
-            if tokens_written > 1 and seconds_for_all > seconds_for_one:
-                decode_rates.append((tokens_written - 1) / (seconds_for_all - seconds_for_one))
-    if not decode_rates:
-        raise UpstreamError(
-            f"{plan.model} wrote too little to time it", hint="try a larger --completion-tokens"
-        )
+async def _measure(plan: ServePlan, project: Project, workload: RequestBodies) -> Speed:
+    async with start(plan, log_dir=project.state / "engines", name="bench-model") as endpoint:
+        found = await rates(endpoint, plan.model, workload, rounds=BENCH_ROUNDS)
+    prompt, completion = [one.prompt for one in found], [one.completion for one in found]
     return Speed(
-        prefill_tokens_per_second=(min(prefill_rates), max(prefill_rates)),
-        decode_tokens_per_second=(min(decode_rates), max(decode_rates)),
-        decode_all_tokens_per_second=(min(decode_rates), max(decode_rates)),
+        prefill_tokens_per_second=(min(prompt), max(prompt)),
+        decode_tokens_per_second=(min(completion), max(completion)),
+        decode_all_tokens_per_second=(min(completion), max(completion)),
         concurrency=1,
         how="measured",
-        basis=f"{BENCH_ROUNDS} rounds of {prompt_tokens} tokens read and {completion_tokens} written on {plan.engine}",
+        basis=f"{BENCH_ROUNDS} rounds on {plan.engine}: {workload.about}",
     )
-
-
-def _prompt(tokens: int, number: int) -> str:
-    """About as many tokens as asked, different each time so that no prompt cache helps."""
-    return f"{number} " + " ".join(WORDS[(number * 7 + place) % len(WORDS)] for place in range(tokens))
-
-
-async def _request(
-    client: aiohttp.ClientSession, endpoint: Endpoint, model: str, prompt: str, max_tokens: int
-) -> tuple[float, int, int]:
-    """Seconds, prompt tokens and completion tokens of one request."""
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [{"role": "user", "content": prompt}],
-        "max_tokens": max_tokens,
-        "temperature": 0,
-        "ignore_eos": True,
-        "cache_prompt": False,
-    }
-    start_time = time.perf_counter()
-    try:
-        async with client.post(
-            joined(endpoint.base_url, "/v1/chat/completions"), json=body, headers=keys.headers(endpoint)
-        ) as response:
-            answer = await response.json()
-    except (aiohttp.ClientError, ValueError, TimeoutError) as error:
-        raise UpstreamError(f"{endpoint.base_url} did not answer: {error}") from None
-    seconds = time.perf_counter() - start_time
-    usage = answer.get("usage") if isinstance(answer, dict) else None
-    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
-        raise UpstreamError(f"{model} answered without counting its tokens", hint="see the engine's log")
-    return seconds, int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
 
 
 MOST_TRACES = 2000
@@ -234,7 +161,7 @@ def load(
                 f"{endpoint.base_url} answers none of the requests: {why}",
                 hint=f"models there: {', '.join(served.name for served in endpoint.models[:8])}",
             )
-        return await traffic(endpoint, model, workload, streams, seconds=seconds, tell=tell)
+        return await drive(endpoint, model, workload, streams, seconds=seconds, tell=tell)
 
     levels = tuple(anyio.run(run))
     finished = sum(level.requests for level in levels)
