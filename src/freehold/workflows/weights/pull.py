@@ -100,7 +100,7 @@ def ensure_weights(
                 f"the catalog names no place for weights of {name}, and {error.message}", hint=error.hint
             ) from None
         except WeightsError as error:
-            if isinstance(error, HashMismatchError) or "could not be reached" not in error.message:
+            if not hub.is_out_of_reach(error):
                 raise
             raise WeightsError(
                 f"weights of {name} are not here, the catalog names no place for them, and {error.message}",
