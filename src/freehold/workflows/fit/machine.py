@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from freehold.catalog import accelerators
-from freehold.catalog import accelerators as catalog
 from freehold.engines.llamacpp import native
 from freehold.errors import InputError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.settings import Settings
+from freehold.types import strict
 from freehold.types.machine import Accelerator, Machine
 from freehold.types.units import GIB, gib
 
@@ -91,7 +92,7 @@ def _instance(spec: str) -> Machine | None:
                 + 'name its accelerators instead: --machine "8x H100 + 2048GB"',
             )
         return None
-    device = catalog.accelerator(catalog.get(found.accelerator))
+    device = accelerators.accelerator(accelerators.get(found.accelerator))
     size = 0 if found.memory_gib is None else round(found.memory_gib * GIB)
     source = f"{found.cloud}'s {found.name}, checked {found.checked}: {found.source}"
     unread = "" if found.memory_gib is not None else "; its cores and memory were not read"
@@ -127,13 +128,13 @@ def _part(words: str, spec: str) -> _Part:
 
 def _device_in_words(words: str) -> tuple[Accelerator, str | None]:
     try:
-        row, note = catalog.pick(words)
-        return catalog.accelerator(row), note
+        row, note = accelerators.pick(words)
+        return accelerators.accelerator(row), note
     except UsageError:
         sized = re.fullmatch(r"(.+?)\s+" + _SIZE, words, re.IGNORECASE)
         if sized is None:
             raise
-        row, note = catalog.pick(sized.group(1))
+        row, note = accelerators.pick(sized.group(1))
     size = float(sized.group(2))
     if not row.unified:
         own = row.memory_bytes or 0
@@ -150,9 +151,9 @@ def _device_in_words(words: str) -> tuple[Accelerator, str | None]:
             raise UsageError(
                 f"{words}: {row.name} has {gib(row.memory_bytes)}", hint="write it without a size"
             )
-        return catalog.accelerator(row), note
+        return accelerators.accelerator(row), note
     usable = share_lent(round(size * GIB)) if row.kind == "apple" else row.unified_share
-    device = catalog.accelerator(row, size * usable)
+    device = accelerators.accelerator(row, size * usable)
     how = f"{device.how}: {usable:.0%} of {size:g} GB, what its system lends to the GPU by default"
     return msgspec.structs.replace(device, how=how), note
 
@@ -171,39 +172,31 @@ def _possible(spec: str, devices: tuple[Accelerator, ...]) -> None:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UsageError(impossible(name, value, low, high))
+        raise UsageError(f"{name} is {value:,.10g}, expected {low:,.10g} to {high:,.10g}")
 
 
-def impossible(name: str, value: float, low: float, high: float) -> str:
-    """What is said of a figure outside its range."""
-    return f"{name} is {value:,.10g}, expected {low:,.10g} to {high:,.10g}"
-
-
-KINDS = ("nvidia", "amd", "intel", "apple")
-
-
-class AcceleratorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AcceleratorFile(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[accelerators]]` table of a machine file. What the catalog knows by `name` may be left out."""
 
     name: str
-    count: int = 1
-    kind: str = "nvidia"
-    memory_gib: float | None = None
-    bandwidth_gb_per_second: float | None = None
-    bf16_tflops: float | None = None
-    watts: int | None = None
+    count: Annotated[int, Meta(ge=1, le=4096)] = 1
+    kind: Literal["nvidia", "amd", "intel", "apple"] = "nvidia"
+    memory_gib: Annotated[float, Meta(ge=0.25, le=4096)] | None = None
+    bandwidth_gb_per_second: Annotated[float, Meta(ge=1, le=1e5)] | None = None
+    bf16_tflops: Annotated[float, Meta(ge=0.01, le=1e6)] | None = None
+    watts: Annotated[int, Meta(ge=1, le=100_000)] | None = None
 
 
-class MachineFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MachineFile(msgspec.Struct, frozen=True, kw_only=True):
     """A machine file (TOML)."""
 
     name: str
-    cores: int
-    memory_gib: float
+    cores: Annotated[int, Meta(ge=1, le=1 << 14)]
+    memory_gib: Annotated[float, Meta(ge=0.05, le=1 << 20)]
     cpu: str = "unknown"
     isa: tuple[str, ...] = ()
-    memory_bandwidth_gb_per_second: float | None = None
-    disk_free_gib: float | None = None
+    memory_bandwidth_gb_per_second: Annotated[float, Meta(ge=0.1, le=1e5)] | None = None
+    disk_free_gib: Annotated[float, Meta(ge=0, le=1 << 30)] | None = None
     accelerators: tuple[AcceleratorFile, ...] = ()
 
 
@@ -251,43 +244,29 @@ def with_rates(machine: Machine) -> Machine:
     return msgspec.structs.replace(machine, accelerators=tuple(found))
 
 
-def _row_of(name: str) -> catalog.AcceleratorRow | None:
+def _row_of(name: str) -> accelerators.AcceleratorRow | None:
     """The row by a driver's name; None for what the catalog does not know, or knows as several products."""
     try:
-        row, note = catalog.pick(name)
+        row, note = accelerators.pick(name)
     except UsageError:
         return None
     return row if note is None else None
 
 
 def read_machine(path: Path) -> Machine:
-    """A machine from a file. Raises `InputError` with the place for unknown keys and impossible numbers."""
+    """A machine from a file. Raises `InputError` for what is not TOML, `ConfigError` for unknown keys and impossible
+    numbers."""
     try:
-        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), MachineFile)
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("no such machine file", path=str(path)) from None
-    except (
-        OSError,
-        UnicodeDecodeError,
-        tomllib.TOMLDecodeError,
-        RecursionError,
-        msgspec.ValidationError,
-    ) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"not a machine file: {error}", path=str(path)) from None
-    _plausible(path, "cores", found.cores, 1, 1 << 14)
-    _plausible(path, "memory_gib", found.memory_gib, 0.05, 1 << 20)
-    if found.memory_bandwidth_gb_per_second is not None:
-        _plausible(path, "memory_bandwidth_gb_per_second", found.memory_bandwidth_gb_per_second, 0.1, 1e5)
-    if found.disk_free_gib is not None:
-        _plausible(path, "disk_free_gib", found.disk_free_gib, 0, 1 << 30)
-    devices: list[Accelerator] = []
-    notes: list[str] = []
-    for entry in found.accelerators:
-        _plausible(path, f"{entry.name}: count", entry.count, 1, 4096)
-        device, note = _device_of_file(path, entry)
-        devices.extend([device] * entry.count)
-        notes.extend([note] if note else [])
-    said = {"note": "; ".join(dict.fromkeys(notes))} if notes else {}
+    found = strict.read(raw, MachineFile, str(path))
+    picked = [(_device_of_file(path, entry), entry.count) for entry in found.accelerators]
+    notes = dict.fromkeys(note for (_, note), _ in picked if note)
+    bandwidth = found.memory_bandwidth_gb_per_second
+    stated = {"all": f"stated in {path}", "available memory": f"stated in {path}"}
     return Machine(
         name=found.name,
         cores=found.cores,
@@ -295,47 +274,29 @@ def read_machine(path: Path) -> Machine:
         available_memory_bytes=round(found.memory_gib * GIB),
         cpu=found.cpu,
         isa=found.isa,
-        accelerators=tuple(devices),
+        accelerators=tuple(device for (device, _), count in picked for _ in range(count)),
         disk_free_bytes=None if found.disk_free_gib is None else round(found.disk_free_gib * GIB),
-        memory_bandwidth_bytes_per_second=None
-        if found.memory_bandwidth_gb_per_second is None
-        else found.memory_bandwidth_gb_per_second * 1e9,
-        how={"all": f"stated in {path}", "available memory": f"stated in {path}"} | said,
+        memory_bandwidth_bytes_per_second=None if bandwidth is None else bandwidth * 1e9,
+        how=stated | ({"note": "; ".join(notes)} if notes else {}),
     )
 
 
 def _device_of_file(path: Path, entry: AcceleratorFile) -> tuple[Accelerator, str | None]:
-    if entry.kind not in KINDS:
-        raise InputError(
-            f"{entry.name}: kind {entry.kind!r} is not known",
-            path=str(path),
-            hint=f"one of {', '.join(KINDS)}",
-        )
     note = None
     try:
-        row, note = catalog.pick(entry.name)
-        base = catalog.accelerator(row, entry.memory_gib)
+        row, note = accelerators.pick(entry.name)
+        base = accelerators.accelerator(row, entry.memory_gib)
     except UsageError:
         if entry.memory_gib is None:
             raise
         base = Accelerator(kind=entry.kind, name=entry.name, memory_bytes=round(entry.memory_gib * GIB))
-    _plausible(path, f"{entry.name}: memory_gib", base.memory_bytes / GIB, 0.25, 4096)
-    changes: dict[str, float | int] = {}
-    if entry.bandwidth_gb_per_second is not None:
-        _plausible(path, f"{entry.name}: bandwidth", entry.bandwidth_gb_per_second, 1, 1e5)
-        changes["bandwidth_bytes_per_second"] = entry.bandwidth_gb_per_second * 1e9
-    if entry.bf16_tflops is not None:
-        _plausible(path, f"{entry.name}: bf16_tflops", entry.bf16_tflops, 0.01, 1e6)
-        changes["bf16_flops"] = entry.bf16_tflops * 1e12
-    if entry.watts is not None:
-        _plausible(path, f"{entry.name}: watts", entry.watts, 1, 1e5)
-        changes["watts"] = entry.watts
+    stated = {
+        "bandwidth_bytes_per_second": entry.bandwidth_gb_per_second and entry.bandwidth_gb_per_second * 1e9,
+        "bf16_flops": entry.bf16_tflops and entry.bf16_tflops * 1e12,
+        "watts": entry.watts,
+    }
+    changes = {name: value for name, value in stated.items() if value is not None}
     return msgspec.structs.replace(base, how=f"stated in {path}", **changes), note
-
-
-def _plausible(path: Path, name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(impossible(name, value, low, high), path=str(path))
 
 
 def engine_build(settings: Settings) -> Build:

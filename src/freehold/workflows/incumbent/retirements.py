@@ -30,8 +30,6 @@ from freehold.types.record import Record
 from freehold.wire.base_url import joined
 from freehold.workflows.project import Project
 
-ASK_TIMEOUT_SECONDS = 15.0
-
 
 class RetirementNotice(Record, frozen=True, kw_only=True):
     """One model's end as of a day. `asked` is the date the vendor's own API gave, when it was asked. A model that is
@@ -179,8 +177,6 @@ def ask(project: Project) -> dict[str, date]:
     url = joined(incumbent.base_url, "/v1/models", api=incumbent.api)
     if incumbent.api == "anthropic":
         url += "?limit=1000"  # its list comes in pages of twenty
-    if not url.startswith(("https://", "http://")):
-        raise UsageError(f"incumbent.base_url is {incumbent.base_url}, expected http(s)://…")
     headers = OwnCredentials(
         Endpoint(
             name="incumbent",
@@ -191,19 +187,7 @@ def ask(project: Project) -> dict[str, date]:
             credentials=incumbent.credentials,
         )
     ).headers_now("GET", url)
-    try:
-        request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 (checked above)
-        for name, value in headers.items():
-            # Not sent on where the answer redirects to: that may be another host.
-            request.add_unredirected_header(name, value)
-        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_SECONDS) as response:  # noqa: S310 (the scheme is checked above)
-            body = json.load(response)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise UpstreamError(f"{url} answered {error.code}", hint="check the key") from None
-    except (OSError, ValueError) as error:
-        raise UpstreamError(f"{url} did not answer with a list of models: {error}") from None
-    return dates_in(body)
+    return dates_in(_json(url, headers, attempts=1))
 
 
 def can_ask(project: Project) -> bool:
@@ -237,7 +221,7 @@ def dates_in(body: Any) -> dict[str, date]:
     return found
 
 
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 15.0
 LONGEST_WAIT_SECONDS = 120.0
 """The longest that an API's own ``Retry-After`` is waited for."""
 _ATTEMPTS = 3
@@ -274,10 +258,8 @@ class Account:
                 f"environment variable {api_key_env} is not set",
                 hint="it holds the API key; without one, give the fine-tuning file: freehold rescue FILE",
             )
-        if not base_url.startswith(("https://", "http://")):
-            raise UsageError(f"the API's address is {base_url}, expected http(s)://…")
         self._base = joined(base_url, "/v1")
-        self._key = key
+        self._headers = {"Authorization": f"Bearer {key}"}
         self._wait = wait
 
     def fine_tunes(self, *, as_of: date | None = None) -> list[FineTune]:
@@ -324,11 +306,12 @@ class Account:
 
     def download(self, file_id: str, path: Path) -> Path:
         """A file's content, written in one step. Raises `UpstreamError` and `StorageError`."""
+        content = f"{self._base}/files/{urllib.parse.quote(file_id)}/content"
         with files.writing(f"{path}: cannot be written", hint="free some space, then run it again"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with (
                 files.replacing(path) as partial,
-                self._open(f"/files/{urllib.parse.quote(file_id)}/content") as body,
+                _opened(content, self._headers, attempts=_ATTEMPTS, wait=self._wait) as body,
                 partial.open("wb") as out,
             ):
                 while chunk := body.read(_CHUNK_BYTES):
@@ -336,37 +319,49 @@ class Account:
         return path
 
     def _json(self, path: str) -> dict[str, Any]:
-        with self._open(path) as body:
-            try:
-                found = json.load(body)
-            except ValueError as error:
-                raise UpstreamError(f"{self._base}{path} did not answer with JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise UpstreamError(
-                f"{self._base}{path} answered with {type(found).__name__}, expected an object"
-            )
-        return found
+        return _json(self._base + path, self._headers, wait=self._wait)
 
-    def _open(self, path: str) -> Any:
-        url = self._base + path
-        request = urllib.request.Request(url)  # noqa: S310 (the scheme is checked above)
-        # Not sent on where a download is redirected.
-        request.add_unredirected_header("Authorization", f"Bearer {self._key}")
-        for attempt in range(_ATTEMPTS):
-            last = attempt == _ATTEMPTS - 1
-            try:
-                return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 (the scheme is checked above)
-            except urllib.error.HTTPError as error:
-                error.close()
-                if last or error.code not in (429, 500, 502, 503, 504):
-                    raise UpstreamError(f"{url} answered {error.code}", hint=_hint(error.code)) from None
-                asked = error.headers.get("Retry-After", "")
-            except OSError as error:
-                if last:
-                    raise UpstreamError(f"{url} cannot be reached: {error}", hint="try again later") from None
-                asked = ""
-            self._wait(min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdecimal() else 2.0**attempt)
-        raise AssertionError("the last attempt returns or raises")
+
+def _json(
+    url: str,
+    headers: dict[str, str],
+    *,
+    attempts: int = _ATTEMPTS,
+    wait: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    with _opened(url, headers, attempts=attempts, wait=wait) as body:
+        try:
+            found = json.load(body)
+        except ValueError as error:
+            raise UpstreamError(f"{url} did not answer with JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UpstreamError(f"{url} answered with {type(found).__name__}, expected an object")
+    return found
+
+
+def _opened(url: str, headers: dict[str, str], *, attempts: int, wait: Callable[[float], None]) -> Any:
+    """What a GET is answered with, asked again where that may help. Raises `UsageError` and `UpstreamError`."""
+    if not url.startswith(("https://", "http://")):
+        raise UsageError(f"the API's address is {url}, expected http(s)://…")
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 (checked above)
+    for name, value in headers.items():
+        # Not sent on where the answer redirects to: that may be another host.
+        request.add_unredirected_header(name, value)
+    for attempt in range(attempts):
+        last = attempt == attempts - 1
+        try:
+            return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 (the scheme is checked above)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if last or error.code not in (429, 500, 502, 503, 504):
+                raise UpstreamError(f"{url} answered {error.code}", hint=_hint(error.code)) from None
+            asked = error.headers.get("Retry-After", "")
+        except OSError as error:
+            if last:
+                raise UpstreamError(f"{url} cannot be reached: {error}", hint="try again later") from None
+            asked = ""
+        wait(min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdecimal() else 2.0**attempt)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _hint(code: int) -> str:
