@@ -1,18 +1,67 @@
-"""Echo's HTTP side: the shapes OpenAI documents, plain and streamed."""
+"""The echo engine: what it answers, over HTTP, in a process and within this one."""
 
 import base64
 import json
 import struct
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from freehold.engines.echo import EchoOptions, EchoRule
-from freehold.engines.echo_server import EchoApp
-from freehold.types.endpoint import ServePlan
+from freehold import engines
+from freehold.engines import keys
+from freehold.engines.echo import EchoOptions, EchoRule, read_answers
+from freehold.engines.echo_server import EchoApp, embedding, instance, reply_to, tokens
+from freehold.errors import InputError, PortInUseError, UsageError
+from freehold.types.endpoint import AdapterMount, ServePlan
 
-pytestmark = pytest.mark.anyio
+
+def ask(text, options=None, answers=None, **body):
+    request = {"model": "m", "messages": [{"role": "user", "content": text}], **body}
+    return reply_to(request, options or EchoOptions(), answers or {})
+
+
+def test_answers_come_from_the_table_then_rules_then_default_then_the_message():
+    options = EchoOptions(
+        rules=(EchoRule(contains="refund", answer="r"), EchoRule(regex=r"^\d+$", answer="n")), default="d"
+    )
+    answers = {"": {"hello": "table"}, "m": {"hello": "mine"}}
+    assert ask("hello", options, answers).text == "mine"
+    assert ask("hello", options, {"": {"hello": "table"}}).text == "table"
+    assert ask("a refund please", options).text == "r"
+    assert ask("42", options).text == "n"
+    assert ask("else", options).text == "d"
+    assert ask("else").text == "else"
+
+
+def test_tokens_join_to_the_text():
+    for text in ("Hello, world!  Two  spaces\n", "", "ümlaut — dash", "{}"):
+        assert "".join(tokens(text)) == text
+
+
+def test_stop_and_length():
+    assert ask("one STOP two", stop=["STOP"]).text == "one "
+    cut = ask("one two three", max_tokens=2)
+    assert (cut.text, cut.finish_reason) == ("one two", "length")
+
+
+def test_schemas_are_met():
+    schema = {
+        "type": "object",
+        "properties": {"intent": {"enum": ["track", "cancel"]}, "n": {"type": "integer"}},
+        "required": ["intent", "n"],
+    }
+    assert instance(schema) == {"intent": "track", "n": 0}
+    wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
+    assert ask("free text", response_format=wanted).text == '{"intent":"track","n":0}'
+    kept = '{"intent": "cancel", "n": 3}'
+    assert ask(kept, response_format=wanted).text == kept
+
+
+def test_embeddings_are_unit_vectors_of_the_text():
+    assert embedding("a") == embedding("a") != embedding("b")
+    assert sum(value * value for value in embedding("a")) == pytest.approx(1)
 
 
 @pytest.fixture
@@ -41,6 +90,7 @@ async def events(reply):
     return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
 
 
+@pytest.mark.anyio
 async def test_a_stream_adds_up_to_the_plain_answer(client_for):
     client = await client_for(rules=(EchoRule(contains="order", answer="On its way, today."),))
     plain = await (await client.post("/v1/chat/completions", json=chat("my order"))).json()
@@ -58,6 +108,7 @@ async def test_a_stream_adds_up_to_the_plain_answer(client_for):
     )
 
 
+@pytest.mark.anyio
 async def test_a_tool_is_called_where_the_request_demands_one(client_for):
     client = await client_for()
     tool = {
@@ -71,6 +122,7 @@ async def test_a_tool_is_called_where_the_request_demands_one(client_for):
     assert found["choices"][0]["finish_reason"] == "tool_calls"
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -90,12 +142,14 @@ async def test_mistakes_are_errors_as_openai_writes_them(client_for, body, statu
     assert (await reply.json())["error"]["code"] == code
 
 
+@pytest.mark.anyio
 async def test_failures_come_at_the_rate_and_status_asked_for(client_for):
     client = await client_for(failure_rate=1.0, failure_status=503)
     reply = await client.post("/v1/chat/completions", json=chat("x"))
     assert reply.status == 503 and (await reply.json())["error"]["type"] == "server_error"
 
 
+@pytest.mark.anyio
 async def test_embeddings_come_as_numbers_or_packed(client_for):
     client = await client_for()
     body = {"model": "m", "input": ["a", "b"]}
@@ -106,8 +160,48 @@ async def test_embeddings_come_as_numbers_or_packed(client_for):
     assert struct.unpack(f"<{len(vector)}f", raw) == pytest.approx(vector)
 
 
+@pytest.mark.anyio
 async def test_a_conversation_is_counted_as_it_is_charged(client_for):
     client = await client_for()
     counted = await (await client.post("/tokenize", json=chat("one two three"))).json()
     charged = await (await client.post("/v1/chat/completions", json=chat("one two three"))).json()
     assert counted == {"count": charged["usage"]["prompt_tokens"], "max_model_len": 32}
+
+
+def plan(**options):
+    return ServePlan(engine="echo", model="m", context_tokens=64, options=options)
+
+
+@pytest.mark.anyio
+async def test_in_process_it_answers_until_it_is_stopped(tmp_path, anyio_backend):
+    mount = AdapterMount(name="m:shop", path="x", adapter_id="a1")
+    served = ServePlan(
+        engine="echo", model="m", context_tokens=64, adapters=(mount,), options={"in_process": True}
+    )
+    session = engines.start(served, log_dir=tmp_path, name="near")
+    async with session as endpoint, aiohttp.ClientSession() as http:
+        async with http.get(f"{endpoint.base_url}/v1/models", headers=keys.headers(endpoint)) as reply:
+            assert [one["id"] for one in (await reply.json())["data"]] == ["m", "m:shop"]
+        assert endpoint.served("m:shop").adapter_id == "a1"
+        running = session.running
+        assert running.health().state == "ready"
+    assert running.health().state == "stopped"
+
+
+@pytest.mark.anyio
+async def test_plans_that_cannot_hold_are_refused(unused_port, tmp_path, anyio_backend):
+    with pytest.raises(UsageError, match=r"failure_rate is 1\.5"):
+        engines.check(plan(failure_rate=1.5))
+    taken = ServePlan(engine="echo", model="m", port=unused_port, options={"in_process": True})
+    async with engines.start(taken, log_dir=tmp_path, name="near"):
+        with pytest.raises(PortInUseError):
+            engines.check(taken)
+
+
+def test_answer_files_say_which_line_is_wrong(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text('{"input": "a", "answer": "b"}\n\n{"input": "c"}\n')
+    with pytest.raises(InputError, match=r"answers\.jsonl:3"):
+        read_answers(str(path))
+    path.write_text('{"a": "b"}')
+    assert read_answers(str(path)) == {"a": "b"}

@@ -1,4 +1,4 @@
-"""The load driver against echo, whose speed and failures are known."""
+"""The load driver against echo, whose speed and failures are known; request bodies."""
 
 import contextlib
 
@@ -7,8 +7,8 @@ import aiohttp.web
 import pytest
 
 from freehold import engines
-from freehold.engines.traffic import drive, knee, quantiles, rates, refusal, synthetic
-from freehold.errors import UpstreamError
+from freehold.engines.traffic import drive, from_bodies, knee, quantiles, rates, refusal, synthetic
+from freehold.errors import UpstreamError, UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.serving.load import LoadLevel, Quantiles
 
@@ -130,3 +130,20 @@ async def test_quantiles_are_measured_values():
     found = quantiles([5, 1, 3, 2, 4])
     assert (found.n, found.p50, found.p95) == (5, 3, 5)
     assert quantiles([]).p50 is None
+
+
+async def test_made_up_prompts_share_what_they_should():
+    workload = synthetic(prompt_tokens=10, shared_prefix_tokens=6, completion_tokens=3, count=20)
+    texts = [body["messages"][0]["content"].split() for body in workload.bodies]
+    assert len({tuple(words[:6]) for words in texts}) == 1
+    assert len({tuple(words) for words in texts}) == 20
+    with pytest.raises(UsageError):
+        synthetic(prompt_tokens=5, shared_prefix_tokens=5, completion_tokens=1)
+
+
+async def test_recorded_requests_keep_what_matters():
+    asked = {"model": "gpt", "stream": True, "messages": [{"role": "user", "content": "x"}], "seed": 1}
+    workload = from_bodies([asked, {"input": "embedding"}], about="a file", completion_tokens=9)
+    assert workload.bodies == [{"messages": asked["messages"], "max_tokens": 9, "temperature": 0}]
+    with pytest.raises(UsageError, match="no request with messages in a file"):
+        from_bodies([{}], about="a file", completion_tokens=9)

@@ -12,27 +12,22 @@ import time
 import aiohttp
 import msgspec
 import pytest
-
-pytest.importorskip("ray.serve")
 import ray
 from ray.cluster_utils import Cluster
 from ray.serve.exceptions import RayServeException
 
 from freehold.engines import cluster as cluster_ray
-from freehold.engines.cluster import REPLICA_HEADER
+from freehold.engines.cluster import REPLICA_HEADER, UnknownNameError, models_of, name_of_replica, rewrite
 from freehold.errors import EngineError
 from freehold.types.config import ClusterConfig
-from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.serving.cluster import ClusterPlan
 
+pytest.importorskip("ray.serve")
+
+
 # Ray gives up nodes and actors that start slowly, as among other tests (ray-project/ray#65983).
-pytestmark = [
-    pytest.mark.weights,
-    pytest.mark.alone,
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore"),  # Ray's own, about its own future
-    pytest.mark.anyio,
-]
+
 
 SMALL = 200 << 20
 ASK = {"messages": [{"role": "user", "content": "Where is my order?"}], "max_tokens": 4}
@@ -126,6 +121,11 @@ def deployed(cluster, serve_plan, port, tmp_path_factory):
     cluster_ray.remove(made.name)
 
 
+@pytest.mark.weights
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.anyio
 async def test_requests_are_balanced_over_two_nodes(deployed):
     replicas = running()
     assert len(replicas) == 2 and len({one.node for one in replicas}) == 2
@@ -136,6 +136,11 @@ async def test_requests_are_balanced_over_two_nodes(deployed):
     assert len(shares) == 2 and min(shares.values()) >= 6, shares
 
 
+@pytest.mark.weights
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.anyio
 async def test_streams_names_and_mistakes_go_through(deployed):
     async with aiohttp.ClientSession() as http:
         body = {"model": "base", **ASK, "stream": True}
@@ -153,6 +158,11 @@ async def test_streams_names_and_mistakes_go_through(deployed):
         assert (await ask(http, deployed, "base:tuned"))[2] == "tracking"
 
 
+@pytest.mark.weights
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.anyio
 async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed, cluster):
     import psutil
 
@@ -173,6 +183,11 @@ async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed
     assert {one.id for one in running()} == before
 
 
+@pytest.mark.weights
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.anyio
 async def test_a_killed_node_is_survived(cluster, deployed):
     """The second node is gone afterwards; both replicas are then on the one that is left."""
     head = ray.get_runtime_context().get_node_id()
@@ -186,6 +201,11 @@ async def test_a_killed_node_is_survived(cluster, deployed):
         assert not gone & {replica for _, replica, _ in answers}
 
 
+@pytest.mark.weights
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.anyio
 async def test_a_killed_replicas_traffic_moves_and_it_comes_back(deployed):
     await until(lambda: len(running()) == 2)
     first = running()
@@ -213,6 +233,11 @@ def _raylets(cluster):
     return found
 
 
+@pytest.mark.weights
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.anyio
 def test_a_plan_that_cannot_start_says_why(cluster, port, tmp_path):
     with contextlib.suppress(RayServeException):  # two cannot have the same address
         cluster_ray.remove("freehold-test")
@@ -223,9 +248,49 @@ def test_a_plan_that_cannot_start_says_why(cluster, port, tmp_path):
     cluster_ray.remove(made.name)
 
 
+@pytest.mark.weights
+@pytest.mark.alone
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.anyio
 def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     began = time.monotonic()
     with pytest.raises(EngineError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: ") as caught:
         cluster_ray.connect("127.0.0.1:1")
     assert time.monotonic() - began < 10 and "ray start --head" in caught.value.hint
+
+
+ENDPOINT = Endpoint(
+    name="e",
+    engine="llamacpp",
+    base_url="http://127.0.0.1:1",
+    models=(
+        ServedModel(name="base", upstream_name="base"),
+        ServedModel(name="base:shop", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1}]}),
+    ),
+    capabilities=Capabilities(),
+    context_tokens=512,
+)
+
+
+def test_an_adapters_name_becomes_the_engines_fields():
+    found = json.loads(rewrite(b'{"model": "base:shop", "n": 1}', ENDPOINT))
+    assert found == {"model": "base", "n": 1, "lora": [{"id": 0, "scale": 1}]}
+
+
+@pytest.mark.parametrize("body", [b'{"model":  "base"}', b"", b"{", b"[1]", b'{"n": 1}', b'{"model": 3}'])
+def test_what_needs_no_change_goes_through_byte_for_byte(body):
+    assert rewrite(body, ENDPOINT) == body
+
+
+def test_a_name_that_is_not_served_is_told_with_those_that_are():
+    with pytest.raises(UnknownNameError) as caught:
+        rewrite(b'{"model": "gpt-9"}', ENDPOINT)
+    error = caught.value.body(ENDPOINT)["error"]
+    assert error["code"] == "model_not_found" and "Served: base, base:shop" in error["message"]
+    assert [one["id"] for one in models_of(ENDPOINT)["data"]] == ["base", "base:shop"]
+
+
+def test_outside_ray_a_replica_is_its_process():
+    assert name_of_replica().startswith("process-")
