@@ -121,7 +121,7 @@ def unused_tcp_port():
         return probe.getsockname()[1]
 
 
-def plan_of_engine_anthropic(url):
+def anthropic_plan(url):
     options = {"base_url": url, "api": "anthropic", "api_key_env": "FAR_KEY"}
     return ServePlan(engine="remote", model="claude-local", options=options)
 
@@ -130,7 +130,7 @@ def plan_of_engine_anthropic(url):
 @pytest.mark.anyio
 async def test_it_keeps_the_contract_in_anthropics_words(far, tmp_path, monkeypatch):
     monkeypatch.setenv("FAR_KEY", "right")
-    async with engines.start(plan_of_engine_anthropic(far), log_dir=tmp_path, name="far") as endpoint:
+    async with engines.start(anthropic_plan(far), log_dir=tmp_path, name="far") as endpoint:
         assert (endpoint.api, endpoint.api_key_env, endpoint.served("claude-local").upstream_name) == (
             "anthropic",
             "FAR_KEY",
@@ -157,5 +157,5 @@ async def test_it_keeps_the_contract_in_anthropics_words(far, tmp_path, monkeypa
 async def test_a_wrong_key_and_a_model_it_has_not(far, tmp_path, monkeypatch):
     monkeypatch.setenv("FAR_KEY", "wrong")
     with pytest.raises(EngineError, match="answered 401") as caught:
-        await engines.start(plan_of_engine_anthropic(far), log_dir=tmp_path, name="far").start()
+        await engines.start(anthropic_plan(far), log_dir=tmp_path, name="far").start()
     assert "FAR_KEY" in caught.value.hint

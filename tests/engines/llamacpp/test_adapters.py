@@ -39,7 +39,7 @@ def test_a_model_is_no_adapter(plan):
         engines.check(with_adapter(plan, plan.weights_path))
 
 
-gguf_of_peft = pytest.importorskip("gguf")
+gguf_library = pytest.importorskip("gguf")
 
 
 BASE = {
@@ -56,7 +56,7 @@ def _home(tmp_path, monkeypatch):
 
 
 def read(path):
-    reader = gguf_of_peft.GGUFReader(str(path))
+    reader = gguf_library.GGUFReader(str(path))
     alpha = float(reader.get_field("adapter.lora.alpha").contents())
     return alpha, {tensor.name: np.array(tensor.data) for tensor in reader.tensors}
 

@@ -1,4 +1,4 @@
-"""What `freehold status` and `freehold doctor` say at two in the morning, of a gateway that runs."""
+"""Alarms to a webhook: what it gets, and what is said when it does not get it."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,16 +8,62 @@ from decimal import Decimal
 import pytest
 from tests.gateway.asking import QUESTION, post, structured
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain
+from tests.workflows.shift.shifting import START
 
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
-from freehold.types.config import PriceConfig
+from freehold.types.config import PriceConfig, WatchConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import ApiKey, Limits, Route, Target
 from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.shift import alarms
+from freehold.workflows.shift.alarms import Alarm, send_alarm
 from freehold.workflows.shift.following import ObserverConfig, ObserverProcess
+
+ALARM = Alarm(kind="rolled_back", app="shop", route="support", at=START, why="too slow", action="rolled_back")
+TOLD = {
+    "kind": "rolled_back",
+    "app": "shop",
+    "route": "support",
+    "at": "2026-03-01T12:00:00Z",
+    "why": "too slow",
+    "action": "rolled_back",
+}
+HOOK = WatchConfig(webhook_env="ALARM_URL")
+
+
+@pytest.mark.process
+def test_without_hooks_nothing_is_told():
+    assert send_alarm(ALARM, WatchConfig()) == ()
+
+
+@pytest.mark.process
+def test_a_webhook_gets_the_alarm_as_json(hook):
+    bodies, answer = hook
+    assert send_alarm(ALARM, HOOK) == () and bodies == [TOLD]
+    answer["status"] = 500
+    assert send_alarm(ALARM, HOOK) == ("the alarm's webhook answered 500",)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("address", "trouble"),
+    [
+        (None, "ALARM_URL is not set"),
+        ("ftp://secret", "ALARM_URL is not an http:// or https:// address"),
+        ("http://127.0.0.1:1/secret", "cannot be reached: URLError"),
+        ("http://[secret", "cannot be reached: ValueError"),
+    ],
+)
+def test_a_webhook_that_cannot_be_told_is_named_without_its_address(monkeypatch, address, trouble):
+    if address is None:
+        monkeypatch.delenv("ALARM_URL", raising=False)
+    else:
+        monkeypatch.setenv("ALARM_URL", address)
+    (said,) = send_alarm(ALARM, HOOK)
+    assert trouble in said and "secret" not in said
+
 
 FAULTS = {
     "broken": lambda: plain({}, status=500),
