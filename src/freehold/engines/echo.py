@@ -11,13 +11,12 @@ import msgspec
 
 from freehold import files
 from freehold.engines import keys, supervisor
-from freehold.engines.constraints import held
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
-from freehold.engines.supervisor import Program, SupervisedProcess
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine, endpoint_of, read_options
+from freehold.engines.supervisor import Program
 from freehold.errors import UsageError
 from freehold.rows.reading import records
 from freehold.settings import Settings
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 
 
@@ -113,41 +112,19 @@ class EchoEngine:
         if read_options(plan.options, EchoOptions, "echo").in_process:
             return await InProcessEcho.start(plan, name, key_env)
 
-        def program(port: int) -> Program:
-            ported = msgspec.structs.replace(plan, port=port)
-            return Program(
-                (sys.executable, "-m", "freehold.engines.echo_server"), {}, keys.first_lines(ported, key_env)
-            )
+        def program(ported: ServePlan) -> Program:
+            child = (sys.executable, "-m", "freehold.engines.echo_server")
+            return Program(child, {}, keys.first_lines(ported, key_env))
 
-        running = SupervisedProcess(
+        return await supervisor.start_child(
+            plan,
             program,
             name=name,
-            host=plan.host,
             log_dir=log_dir,
-            ready_seconds=READY_SECONDS,
-            probe_model=plan.model,
             key_env=key_env,
+            ready_seconds=READY_SECONDS,
+            capabilities=CAPABILITIES,
         )
-        await running.start(plan.port)
-        running.endpoint = _endpoint(plan, name, running.base_url, key_env)
-        return running
-
-
-def _endpoint(plan: ServePlan, name: str, base_url: str, key_env: str | None) -> Endpoint:
-    served = [ServedModel(name=plan.model, upstream_name=plan.model)]
-    served += [
-        ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
-        for mount in plan.adapters
-    ]
-    return Endpoint(
-        name=name,
-        engine="echo",
-        base_url=base_url,
-        models=tuple(held(one, plan) for one in served),
-        capabilities=CAPABILITIES,
-        api_key_env=key_env,
-        context_tokens=plan.context_tokens,
-    )
 
 
 class InProcessEcho:
@@ -171,7 +148,8 @@ class InProcessEcho:
         port = supervisor.claim_port(plan.host, plan.port)
         await web.TCPSite(runner, plan.host, port).start()
         host = f"[{plan.host}]" if ":" in plan.host else plan.host
-        return cls(_endpoint(plan, name, f"http://{host}:{port}", key_env), runner)
+        url = f"http://{host}:{port}"
+        return cls(endpoint_of(plan, name, url, key_env=key_env, capabilities=CAPABILITIES), runner)
 
     def health(self) -> EngineHealth:
         return EngineHealth(state="stopped" if self._stopped else "ready")

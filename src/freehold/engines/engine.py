@@ -14,11 +14,12 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from freehold.engines import keys
+from freehold.engines.constraints import held
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
 from freehold.types import strict
-from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
 
@@ -113,6 +114,26 @@ def read_options(options: dict[str, Any], kind: type[Options], engine: str) -> O
     """Options of an engine (`ServePlan.options`). Raises `UsageError` for an unknown name (with the nearest) or a wrong
     type."""
     return strict.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
+
+
+def endpoint_of(
+    plan: ServePlan, name: str, base_url: str, *, key_env: str | None, capabilities: Capabilities
+) -> Endpoint:
+    """The endpoint of an engine that serves the model and each adapter of a plan under its own name."""
+    served = [ServedModel(name=plan.model, upstream_name=plan.model)]
+    served += [
+        ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
+        for mount in plan.adapters
+    ]
+    return Endpoint(
+        name=name,
+        engine=plan.engine,
+        base_url=base_url,
+        models=tuple(held(one, plan) for one in served),
+        capabilities=capabilities,
+        api_key_env=key_env,
+        context_tokens=plan.context_tokens,
+    )
 
 
 def check(plan: ServePlan, settings: Settings | None = None) -> None:

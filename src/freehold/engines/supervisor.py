@@ -23,14 +23,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import msgspec
+
 from freehold import files
 from freehold.engines import keys
-from freehold.engines.engine import EngineHealth, State
+from freehold.engines.engine import EngineHealth, State, endpoint_of
 from freehold.environment import inherited
 from freehold.errors import EngineError, PortInUseError, StorageError, UsageError
 from freehold.hardware import probes
 from freehold.late import aiohttp
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
 
 
 def claim_port(host: str, port: int) -> int:
@@ -460,3 +462,30 @@ class SupervisedProcess:
             file = self.log.open("ab")
         self._log_start = file.seek(0, 2)
         return file
+
+
+async def start_child(
+    plan: ServePlan,
+    program: Callable[[ServePlan], Program],
+    *,
+    name: str,
+    log_dir: Path,
+    key_env: str | None,
+    ready_seconds: float,
+    capabilities: Capabilities,
+    probe_path: str = "/v1/chat/completions",
+) -> SupervisedProcess:
+    """Start the process that serves a plan, by the command that `program` makes of it once its port is chosen."""
+    running = SupervisedProcess(
+        lambda port: program(msgspec.structs.replace(plan, port=port)),
+        name=name,
+        host=plan.host,
+        log_dir=log_dir,
+        ready_seconds=ready_seconds,
+        probe_model=plan.model,
+        probe_path=probe_path,
+        key_env=key_env,
+    )
+    await running.start(plan.port)
+    running.endpoint = endpoint_of(plan, name, running.base_url, key_env=key_env, capabilities=capabilities)
+    return running

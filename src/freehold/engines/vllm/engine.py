@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 
 from freehold.engines import keys, supervisor
-from freehold.engines.constraints import held
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
-from freehold.engines.supervisor import Program, SupervisedProcess
+from freehold.engines.engine import Presence, RunningEngine, read_options
+from freehold.engines.supervisor import Program
 from freehold.engines.vllm import environment
 from freehold.engines.vllm.child import GUARD
 from freehold.engines.vllm.environment import QUIET, Installation
@@ -30,7 +29,7 @@ from freehold.engines.vllm.weights import (
 )
 from freehold.errors import EngineError, UsageError
 from freehold.settings import Settings
-from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import AdapterMount, Capabilities, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.units import GIB
 
@@ -203,90 +202,32 @@ class VllmEngine:
     ) -> RunningEngine:
         options = read_options(plan.options, VllmOptions, "vllm")
         found = which(options, settings)
-        template = template_of(plan.weights_path)
-        options = with_parser(options, template)
-        running = VllmRunning(plan, options, found, log_dir=log_dir, name=name, key_env=key_env)
-        await running.start()
-        return running
+        options = with_parser(options, template_of(plan.weights_path))
+        shape, rank = check_weights(plan, has_template=True), _rank(plan)
+        slots = slots_for(plan, options, device=found.device)
 
+        def program(ported: ServePlan) -> Program:
+            key = keys.value_of(key_env)
+            return server_program(
+                ported, options, installed=found, shape=shape, rank=rank, slots=slots, key=key
+            )
 
-class VllmRunning:
-    """A running vLLM."""
-
-    def __init__(
-        self,
-        plan: ServePlan,
-        options: VllmOptions,
-        found: Installation,
-        *,
-        log_dir: Path,
-        name: str,
-        key_env: str | None = None,
-    ) -> None:
-        self._key_env = key_env
-        self._plan = _with_folders(plan)
-        self._options = options
-        self._found = found
-        self._name = name
-        self._rank = _rank(plan)
-        self._slots = slots_for(plan, options, device=found.device)
-        self._shape = check_weights(plan, has_template=True)
-        self._child = SupervisedProcess(
-            self._program,
+        return await supervisor.start_child(
+            _with_folders(plan),
+            program,
             name=name,
-            host=plan.host,
             log_dir=log_dir,
-            ready_seconds=options.ready_seconds,
-            probe_model=plan.model,
-            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
             key_env=key_env,
-        )
-
-    def _program(self, port: int) -> Program:
-        return server_program(
-            msgspec.structs.replace(self._plan, port=port),
-            self._options,
-            installed=self._found,
-            shape=self._shape,
-            rank=self._rank,
-            slots=self._slots,
-            key=keys.value_of(self._key_env),
-        )
-
-    async def start(self) -> None:
-        """Start and return once a real completion was answered. Raises `EngineError`."""
-        await self._child.start(self._plan.port)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        names = [
-            ServedModel(name=self._plan.model, upstream_name=self._plan.model),
-            *(
-                ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
-                for mount in self._plan.adapters
-            ),
-        ]
-        return Endpoint(
-            name=self._name,
-            engine="vllm",
-            base_url=self._child.base_url,
-            models=tuple(held(one, self._plan) for one in names),
+            ready_seconds=options.ready_seconds,
             capabilities=Capabilities(
-                tools=self._options.tool_parser is not None,
-                json_schema=not self._options.embeddings,
-                logprobs=not self._options.embeddings,
-                adapters=self._rank > 0,
-                embeddings=self._options.embeddings,
+                tools=options.tool_parser is not None,
+                json_schema=not options.embeddings,
+                logprobs=not options.embeddings,
+                adapters=rank > 0,
+                embeddings=options.embeddings,
             ),
-            api_key_env=self._key_env,
-            context_tokens=self._plan.context_tokens,
+            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
         )
-
-    def health(self) -> EngineHealth:
-        return self._child.health()
-
-    async def stop(self) -> None:
-        await self._child.stop()
 
 
 def which(options: VllmOptions, settings: Settings) -> Installation:
