@@ -330,6 +330,23 @@ class WeightsStore:
         return folder / name
 
     @contextmanager
+    def arriving(self, target: Path, name: str | None = None) -> Iterator[Path]:
+        """A place for weights under way, which are called `target` once the block is done; where it fails, they are
+        removed. Raises `StorageError`."""
+        partial = self.partial(name or target.name)
+        with storage_errors(target):
+            _remove(partial)
+            try:
+                yield partial
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if partial.is_dir():
+                    _remove(target)
+                partial.replace(target)
+            except BaseException:
+                _remove(partial)
+                raise
+
+    @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the store's lock: one pull at a time, so that two servers never fetch the same twice."""
         import filelock
@@ -371,6 +388,13 @@ class WeightsStore:
             raise WeightsError(
                 f"record {file} cannot be read: {error}", hint="delete it and pull the model again"
             ) from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def weight_files(path: Path) -> list[Path]:

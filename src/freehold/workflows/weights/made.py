@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from freehold import __version__, files
 from freehold.engines.llamacpp import native
 from freehold.engines.weights import local
 from freehold.engines.weights.convert import RECORD_NAME, Conversion, ConversionRecord, convert
-from freehold.engines.weights.store import WeightsStore, sha256_of, storage_errors
+from freehold.engines.weights.store import WeightsStore, sha256_of
 from freehold.environment import inherited
 from freehold.errors import EngineError, InputError, UnknownModelError, UsageError
 from freehold.hardware.gguf_header import read_header, shape_from_gguf
@@ -59,36 +58,22 @@ def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress |
         store.room(weights.bytes * (LARGEST_GROWTH if weights.bytes < GIB else 4))
         progress.step("write the weights as safetensors", note=f"{weights.model_id} {weights.quantization}")
         folder = store.folder(weights.model_id) / f"safetensors-{weights.sha256[:12]}"
-        partial = store.partial(f"safetensors-{weights.sha256[:12]}")
-        with storage_errors(partial):
-            shutil.rmtree(partial, ignore_errors=True)
-        try:
+        record = ConversionRecord(
+            source_sha256=weights.sha256,
+            source_path=weights.path,
+            quantization=weights.quantization,
+            version=__version__,
+        )
+        with store.arriving(folder) as partial:
             convert(Conversion(source=weights.path, target=str(partial), chat_template=weights.chat_template))
-            record = ConversionRecord(
-                source_sha256=weights.sha256,
-                source_path=weights.path,
-                quantization=weights.quantization,
-                version=__version__,
-            )
-            with storage_errors(folder):
-                (partial / RECORD_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(folder, ignore_errors=True)
-                partial.rename(folder)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        return _record(store, weights, folder)
-
-
-def _record(store: WeightsStore, weights: Weights, folder: Path) -> Weights:
-    found = local.describe(folder, weights.model_id, f"converted:{weights.sha256}")
-    store.record(
-        found,
-        owned=True,
-        origin=f"{weights.quantization} weights with sha256 {weights.sha256}, written in 16 bits",
-        converted_from=weights.sha256,
-    )
+            files.write_json(partial / RECORD_NAME, record)
+        found = local.describe(folder, weights.model_id, f"converted:{weights.sha256}")
+        store.record(
+            found,
+            owned=True,
+            origin=f"{weights.quantization} weights with sha256 {weights.sha256}, written in 16 bits",
+            converted_from=weights.sha256,
+        )
     return found
 
 
@@ -154,8 +139,7 @@ def merged(
         store.room(base.bytes * (2 if base.format == "safetensors" else FULL_GROWTH))
         progress.step("merge the adapter into its base", note=f"{mount.name}: engines attach plain LoRA only")
         target = store.folder(mount.name) / (f"{source[7:]}.gguf" if as_gguf else source[7:])
-        partial = store.partial(target.name)
-        try:
+        with store.arriving(target) as partial:
             merge(
                 MergeJob(
                     weights=base,
@@ -164,15 +148,6 @@ def merged(
                     quantization=QUANTIZATION if as_gguf else None,
                 )
             )
-            with storage_errors(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                partial.rename(target)
-        except BaseException:
-            if partial.is_dir():
-                shutil.rmtree(partial, ignore_errors=True)
-            else:
-                partial.unlink(missing_ok=True)
-            raise
         found = local.describe(target, mount.name, source, progress=progress)
         found = msgspec.structs.replace(found, chat_template=template)
         store.record(
@@ -271,14 +246,12 @@ def requantize(
         return store.verify(stored)
     store.room(2 * source.bytes if needed_bytes is None else needed_bytes)
     folder = store.folder(source.model_id)
-    # Two runs at once must not write into one file.
-    partial = store.partial(f"{folder.name}.{quantization}.{os.getpid()}.partial")
-    progress.step(f"write {quantization}", note=f"from {Path(source.path).name}")
-    run_quantize(program, Path(source.path), partial, quantization, threads=threads, progress=progress)
     target = folder / f"{folder.name}.{quantization}.made.gguf"
-    with store.writing(), storage_errors(target):
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.replace(target)
+    progress.step(f"write {quantization}", note=f"from {Path(source.path).name}")
+    # Two runs at once must not write into one file.
+    with store.arriving(target, f"{folder.name}.{quantization}.{os.getpid()}.partial") as partial:
+        run_quantize(program, Path(source.path), partial, quantization, threads=threads, progress=progress)
+    with store.writing():
         weights = Weights(
             model_id=source.model_id,
             format="gguf",
