@@ -14,13 +14,13 @@ import msgspec
 
 from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.config import check_apart, check_route
-from freehold.store import Store
+from freehold.store.store import Store
 from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
 from freehold.types.route import FileRoute, Route, RouteChange, RouteTerms, Target
-from freehold.workflows.shift import caps, rollout_records
+from freehold.workflows.shift import endpoints, rollout_records
 
 FILE = "freehold.toml"
 ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent", "deferral")
@@ -100,7 +100,7 @@ def change(
     check_route(route, endpoint_names(config))
     if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
         check_apart(route, store.routes())
-    caps.check(store, config, route)
+    endpoints.check_caps(store, config, route)
     return store.save_route(
         route,
         who=note.who,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.hardware.training_memory import PACK_TOKENS, smallest_side
-from freehold.store import open_store
+from freehold.store.store import open_store
 from freehold.training import base as bases
 from freehold.training import checkpoint, formatting, preview, schedule
 from freehold.training.schedule import check, check_count, check_rank, weight_count
@@ -22,8 +22,8 @@ from freehold.types.training import (
     WholeModel,
     WrittenCalls,
 )
+from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import TrainingInputs
 
