@@ -28,7 +28,7 @@ from freehold.evals.scorers.code import CodeOptions
 from freehold.evals.scorers.semantic import SemanticOptions
 from freehold.progress import Silent
 from freehold.types.config import ProjectConfig
-from freehold.workflows import trust
+from freehold.workflows import project as trust
 from freehold.workflows.project import open_project
 
 SECRETS = ("OWNERS_SECRET", "OTHER_SECRET", "HOOK_SECRET")

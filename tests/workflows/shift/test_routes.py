@@ -14,7 +14,7 @@ from freehold.errors import ConfigError, UsageError
 from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
 from freehold.types.rollout import RolloutTerms
-from freehold.workflows.shift import rollout_records, routes
+from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -188,21 +188,19 @@ def test_saving_the_file_keeps_the_rule_of_a_route(store):
 
 
 def test_a_rollout_is_live_until_it_is_over_and_kept_afterwards(store):
-    assert rollout_records.of_route(store, "support") is None and not rollout_records.is_live(
-        store, "support"
-    )
+    assert routes.rollout_of(store, "support") is None and not routes.is_in_rollout(store, "support")
     started = begun(store)
-    assert rollout_records.live(store) == [started] and rollout_records.is_live(store, "support")
+    assert routes.live_rollouts(store) == [started] and routes.is_in_rollout(store, "support")
     rollout.pause(store, "support", who="ada", at=START)
-    assert rollout_records.is_live(store, "support"), "a pause is not the end"
+    assert routes.is_in_rollout(store, "support"), "a pause is not the end"
     ended = rollout.rollback(store, "support", who="ada", at=START)
-    assert not rollout_records.live(store) and not rollout_records.is_live(store, "support")
-    assert rollout_records.find(store, "support") == ended
+    assert not routes.live_rollouts(store) and not routes.is_in_rollout(store, "support")
+    assert routes.find_rollout(store, "support") == ended
 
 
 def test_a_wrong_name_is_told_the_right_ones(store):
     begun(store)
-    for wrong in (rollout_records.find, rollout.status, rollout.step):
+    for wrong in (routes.find_rollout, rollout.status, rollout.step):
         with pytest.raises(UsageError) as error:
             wrong(store, "suport")
         assert error.value.hint == "did you mean support?"

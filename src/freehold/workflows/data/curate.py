@@ -16,10 +16,10 @@ import msgspec
 from freehold import files
 from freehold.datasets import profile as profiles
 from freehold.datasets.building import Building, all_asked
-from freehold.datasets.sampling import Recipe
 from freehold.datasets.card import card_in_short, card_markdown
 from freehold.datasets.profile import LabelTimes, label_shifts
 from freehold.datasets.replacing import Replacer
+from freehold.datasets.sampling import Recipe
 from freehold.evals import scorers
 from freehold.privacy import patterns
 from freehold.privacy.finds import Finder

@@ -23,8 +23,7 @@ from freehold.types.finding import SEVERITY, Finding, Outcome, warn
 from freehold.types.record import Record
 from freehold.workflows.doctor import leftovers, machine, project, store
 from freehold.workflows.doctor.site import Site
-from freehold.workflows.project import CONFIG_NAME, current_folder, open_project
-from freehold.workflows.trust import check_trusted
+from freehold.workflows.project import CONFIG_NAME, check_trusted, current_folder, open_project
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from freehold.types import record
 from freehold.catalog import accelerators
 from freehold.engines.llamacpp import native
 from freehold.errors import InputError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.settings import Settings
+from freehold.types import record
 from freehold.types.machine import Accelerator, Machine
 from freehold.visible import GIB, gib
 

@@ -19,10 +19,9 @@ project declares.
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate
 from pathlib import PurePath
@@ -340,78 +339,52 @@ def _imports(source: str, language: Code, covered: list[tuple[int, int]]) -> Ite
             yield from ((at, one) for one in re.findall(r"[\w.]+", found.get("more", ("", 0))[0]))
 
 
-_NPM = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
-_PYTHON = re.compile(r"^\s*[\"']?([A-Za-z][\w.-]*)\s*(?:\[[\w,.\s-]*\])?\s*(?:[<>=!~;@,\"'#]|$)")
-_BY_LINE: dict[str, re.Pattern[str]] = {
-    "go.mod": re.compile(r"^\s*(?:require\s+)?([\w.-]+\.[\w./-]+)\s+v"),
-    "cargo.toml": re.compile(r"^\s*([\w-]+)\s*=\s*(?:\"[\d^~*=<>]|\{)"),
-    "gemfile": re.compile(r"^\s*gem\s+[\"']([\w-]+)"),
-    "pom.xml": re.compile(r"<groupId>([\w.]+)</groupId>"),
-    "gradle": re.compile(r"[\"']([\w.]+):[\w.-]+:[^\"']+[\"']"),
-    "csproj": re.compile(r"<PackageReference\s+Include=\"([\w.]+)\""),
+_VERSION = r"(?:[\^~<>=*\dv]|latest|npm:|workspace:|file:|git)"
+_JSON = (re.compile(rf"^\s*\"([^\"]+)\"\s*:\s*\"{_VERSION}"),)
+_PYPROJECT = (
+    re.compile(r"[\"']([A-Za-z][\w.-]*)(?:\[[\w,-]*\])?\s*(?:[<>=!~;][^\"']*)?[\"']"),
+    re.compile(rf"^\s*([A-Za-z][\w.-]*)\s*=\s*(?:\"{_VERSION}|\{{)"),  # Poetry and Pipenv
+)
+_MANIFESTS: dict[str, tuple[re.Pattern[str], ...]] = {
+    "package.json": _JSON,
+    "composer.json": _JSON,
+    "pyproject.toml": _PYPROJECT,
+    "pipfile": _PYPROJECT,
+    "requirements": (re.compile(r"^\s*[\"']?([A-Za-z][\w.-]*)\s*(?:\[[\w,.\s-]*\])?\s*(?:[<>=!~;@,\"']|$)"),),
+    "go.mod": (re.compile(r"^\s*(?:require\s+)?([\w.-]+\.[\w./-]+)\s+v"),),
+    "cargo.toml": (re.compile(r"^\s*([\w-]+)\s*=\s*(?:\"[\d^~*=<>]|\{)"),),
+    "gemfile": (re.compile(r"^\s*gem\s+[\"']([\w-]+)"),),
+    "pom.xml": (re.compile(r"<groupId>([\w.]+)</groupId>"),),
+    "gradle": (re.compile(r"[\"']([\w.]+):[\w.-]+:[^\"']+[\"']"),),
+    "csproj": (re.compile(r"<PackageReference\s+Include=\"([\w.]+)\""),),
 }
+"""How each manifest names what it asks for, by lines: the first group is the package."""
+_OF_PYTHON = ("pyproject.toml", "pipfile", "requirements")
 
 
 def manifest_kind(name: str) -> str | None:
     """Which manifest a file is, by its name; None for others."""
     lower = PurePath(name).name.lower()
-    if lower in ("package.json", "composer.json", "pyproject.toml", "pipfile", *_BY_LINE):
-        return lower
     if lower.startswith("requirements") and lower.endswith((".txt", ".in")):
         return "requirements"
-    return (
-        "gradle"
-        if lower.endswith((".gradle", ".gradle.kts"))
-        else "csproj"
-        if lower.endswith(".csproj")
-        else None
-    )
+    if lower.endswith((".gradle", ".gradle.kts")):
+        return "gradle"
+    return "csproj" if lower.endswith(".csproj") else lower if lower in _MANIFESTS else None
 
 
 def read_manifest(source: str, kind: str) -> list[Word]:
     """The packages a manifest asks for, as imports: a Python or Rust package by the module it brings."""
-    readers: dict[str, Callable[[str], Iterator[Word]]] = {
-        "package.json": _json, "composer.json": _json, "requirements": _requirements, "pyproject.toml": _pyproject,
-        "pipfile": _pyproject,
-    }  # fmt: skip
-    if kind in readers:
-        return list(readers[kind](source))
     found = []
     for number, line in enumerate(source.splitlines(), 1):
-        for match in _BY_LINE[kind].finditer(line):
-            name = match.group(1).replace("-", "_") if kind == "cargo.toml" else match.group(1)
+        text = re.sub(r"(?:^|\s)#.*$", "", line) if kind in _OF_PYTHON else line
+        for match in (match for pattern in _MANIFESTS[kind] for match in pattern.finditer(text)):
+            name = match.group(1)
+            if kind in _OF_PYTHON:
+                name = module_of(name)
+            elif kind == "cargo.toml":
+                name = name.replace("-", "_")
             found.append(Word(name, number, match.start(1) + 1, "import"))
     return found
-
-
-def _json(source: str) -> Iterator[Word]:
-    try:
-        whole = json.loads(source)
-    except (ValueError, RecursionError):  # a template; its values are read as configuration
-        return
-    asked = [whole.get(key) for key in (*_NPM, "require", "require-dev")] if isinstance(whole, dict) else []
-    names = {name for one in asked if isinstance(one, dict) for name in one}
-    for number, line in enumerate(source.splitlines(), 1):
-        match = re.match(r"\s*\"([^\"]+)\"\s*:", line)
-        if match is not None and match.group(1) in names:
-            yield Word(match.group(1), number, match.start(1), "import")
-
-
-def _requirements(source: str) -> Iterator[Word]:
-    for number, line in enumerate(source.splitlines(), 1):
-        match = _PYTHON.match(line.split("#")[0])
-        if match is not None:
-            yield Word(module_of(match.group(1)), number, match.start(1) + 1, "import")
-
-
-def _pyproject(source: str) -> Iterator[Word]:
-    for number, line in enumerate(source.splitlines(), 1):
-        text = re.sub(r"(?:^|\s)#.*$", "", line)
-        for match in re.finditer(r"[\"']([A-Za-z][\w.-]*)(?:\[[\w,-]*\])?\s*(?:[<>=!~;][^\"']*)?[\"']", text):
-            yield Word(module_of(match.group(1)), number, match.start(1), "import")
-        key = re.match(r"\s*([A-Za-z][\w.-]*)\s*=\s*(?:\"[\^~*\d<>=]|\{)", text)
-        if key is not None:  # Poetry and Pipenv
-            yield Word(module_of(key.group(1)), number, key.start(1) + 1, "import")
 
 
 _MODULES = {

@@ -55,10 +55,9 @@ from freehold.workflows.journey.ladder import (
     task_kind,
 )
 from freehold.workflows.journey.migrate import Migration, migrate
-from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
+from freehold.workflows.project import CONFIG_NAME, Project, agree, now, open_project, reach_of
 from freehold.workflows.prove.freeze import freeze
 from freehold.workflows.prove.results import frozen_answers
-from freehold.workflows.trust import agree, reach_of
 
 OPENAI = "https://api.openai.com/v1"
 SAMPLES = 400

@@ -11,8 +11,7 @@ from freehold.settings import Settings
 from freehold.types.config import TaskConfig
 from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
-from freehold.workflows.project import Project
-from freehold.workflows.trust import check_trusted
+from freehold.workflows.project import Project, check_trusted
 
 
 def task_of(

@@ -30,7 +30,7 @@ from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
 from freehold.types.rollout import RouteAlarm
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import alarms, rollout_records, routes
+from freehold.workflows.shift import alarms, routes
 from freehold.workflows.shift.following import LEASE, ObserverConfig
 from freehold.workflows.shift.lookout import Lookout, moves_back
 from freehold.workflows.shift.rollout import rollout
@@ -84,7 +84,7 @@ class Observer:
         serves = any(route.state in ("canary", "promoted") for route in store.routes())
         self._next_look = time.monotonic() + self._config.look_seconds / (1 + serves)
         self._look_out(store)
-        live = rollout_records.live(store)
+        live = routes.live_rollouts(store)
         if not live:
             return
         now = datetime.now(UTC)
@@ -109,7 +109,7 @@ class Observer:
         if self._lookout is None:
             return
         limits = {
-            one.route: one.max_p95_ms for one in rollout_records.newest(store) if one.max_p95_ms is not None
+            one.route: one.max_p95_ms for one in routes.newest_rollouts(store) if one.max_p95_ms is not None
         }
         told = self._lookout.look(store, at=datetime.now(UTC), limits_ms=limits)
         actions = {alarm.key: self._move_back(store, alarm) for alarm in self._lookout.open}

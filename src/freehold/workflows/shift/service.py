@@ -18,10 +18,9 @@ import msgspec
 from freehold.errors import ConfigError, UsageError
 from freehold.settings import SETTINGS
 from freehold.types.record import Record
-from freehold.workflows.project import Project
+from freehold.workflows.project import Project, reach_of
 from freehold.workflows.shift.following import named_variables
 from freehold.workflows.shift.up import Listening
-from freehold.workflows.trust import reach_of
 
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _DATABASE = "FREEHOLD_DATABASE_URL"

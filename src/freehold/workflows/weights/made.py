@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from freehold import __version__, files
 from freehold.engines.llamacpp import native
 from freehold.engines.weights import local
 from freehold.engines.weights.convert import RECORD_NAME, Conversion, ConversionRecord, convert
+from freehold.engines.weights.pypi import run_job
 from freehold.engines.weights.store import WeightsStore, sha256_of
 from freehold.environment import inherited
 from freehold.errors import EngineError, InputError, UnknownModelError, UsageError
@@ -194,30 +194,21 @@ def run_quantize(
     command = [str(program), "--allow-requantize", str(source), str(target), quantization]
     if threads is not None:
         command.append(str(threads))
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=inherited(os.environ),
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        last = "it said nothing"
-        try:
-            for line in process.stdout:
-                last = line.strip() or last
-                if step := re.match(r"\[\s*(\d+)/\s*(\d+)\]", line):
-                    progress.update(float(step.group(1)), float(step.group(2)), unit="tensors")
-        except BaseException:
-            process.kill()
-            process.wait()
-            target.unlink(missing_ok=True)
-            raise
-    if process.returncode != 0 or not target.is_file():
+
+    def tell(line: str) -> None:
+        if step := re.match(r"\[\s*(\d+)/\s*(\d+)\]", line):
+            progress.update(float(step.group(1)), float(step.group(2)), unit="tensors")
+
+    try:
+        code, said = run_job(command, tell=tell, environment=inherited(os.environ))
+    except BaseException:
         target.unlink(missing_ok=True)
+        raise
+    if code != 0 or not target.is_file():
+        target.unlink(missing_ok=True)
+        last = said[-1] if said else "it said nothing"
         raise EngineError(
-            f"llama-quantize could not write {quantization}, it ended with {process.returncode}: {last[:200]}",
+            f"llama-quantize could not write {quantization}, it ended with {code}: {last[:200]}",
             hint=f"is it a quantization llama.cpp knows (Q4_K_M, Q6_K …), and {source} a whole GGUF? "
             f"freehold fit {source}",
         )
