@@ -138,7 +138,3 @@ def wait_for(happens, seconds=30):
     while not happens():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
-
-
-def test_the_age_in_words():
-    assert [project_lock._in_words(s) for s in (3, 120, 7200)] == ["3 s", "2 min", "2.0 h"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.cli.pipeline.forge import TOKEN, Forge, serving
-from tests.cli.pipeline.test_check import answers, pairs, program
+from tests.cli.pipeline.test_check import answers, program
 
 pytestmark = pytest.mark.process
 
@@ -185,14 +185,6 @@ def test_the_action_installs_the_commit_it_is_of(repository, tmp_path):
     names = {found["metadata"]["name"] for found in json.loads(report.read_text())["install"]}
     assert {"freehold", "msgspec", "scipy"} <= names
     assert "torch" not in names
-
-
-def test_bare_pairs_are_checked_by_the_action(repository):
-    runner = Runner(
-        repository, "http://127.0.0.1:9", pairs=pairs(repository, "p.jsonl", both=20), margin="0.02"
-    )
-    program(runner.temp / "freehold")
-    assert runner.step("Check").returncode == 3
 
 
 def test_the_job_may_install_extras_and_nothing_that_is_shell():

@@ -33,14 +33,6 @@ def test_the_projects_model_answers_until_ctrl_c(freehold, tmp_path, words):
         assert told == f"ready   http://127.0.0.1:{port}/v1\nmodel   mine\n"
 
 
-def test_mistakes(refused, freehold, serving, project):
-    port = serving["url"].rpartition(":")[2]
-    refused(
-        "up", "--port", port, message=f"port {port} on 127.0.0.1 is in use", hint=f"--port {int(port) + 1}"
-    )
-    assert "'nope' is not one of" in freehold("up", "--capture", "nope").err
-
-
 def test_an_address_beyond_loopback_needs_keys_or_a_word(refused, freehold, tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "support"\n[serve]\nengine = "echo"\n')
     port = str(free_port("0.0.0.0"))

@@ -188,14 +188,6 @@ def test_a_stream_cut_at_any_byte_is_the_same_answer():
         assert (text.usage.prompt_tokens, text.usage.cached_prompt_tokens) == (7, 4)
 
 
-def test_the_first_token_is_noticed_and_an_empty_delta_is_not_one():
-    text = ChatText()
-    text.feed(chunk({"role": "assistant", "content": ""}))
-    assert (text.started, text.output) == (False, None)
-    text.feed(chunk({"content": "x"}))
-    assert text.started
-
-
 def test_a_whole_body_is_read_like_a_stream():
     text = ChatText()
     text.feed_body(

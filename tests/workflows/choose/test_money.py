@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,11 +7,7 @@ from click.testing import CliRunner
 from freehold.catalog.rentals import rental_price
 from freehold.cli.main import cli
 from freehold.store import open_store
-from freehold.types.config import parse
 from freehold.types.trace import Trace, Usage
-from freehold.workflows.choose.assess import assess
-from freehold.workflows.choose.money import with_costs
-from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import open_project
 
 pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
@@ -61,29 +56,3 @@ def test_assess_says_what_is_missing_for_money(project):
     (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "no traffic to price" in result.stdout
-
-
-def test_excluded_models_cost_nothing_and_without_a_price_no_column_is_filled(project):
-    rows = list(assess(project, machine_spec="L4", models=("Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3")).rows)
-    assert [row.outcome for row in rows] == ["shortlisted", "excluded"]
-    config = parse('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
-    paying = replace(project, config=config)
-    with open_store(paying.store_url) as store:
-        store.add_traces(
-            Trace(
-                id=f"t{number}", at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=number), source="import:x",
-                model="gpt-5.4", request={"messages": []}, response={"choices": []},
-                usage=Usage(prompt_tokens=800, completion_tokens=120),
-            )
-            for number in range(48)
-        )  # fmt: skip
-    machine = find_machine("L4", paying.settings)
-    costed, money = with_costs(paying, rows, machine)
-    assert [row.usd_per_month is None for row in costed] == [False, True]
-    assert money.advice == "stay" and money.bill is not None
-    unrented = find_machine("A30", paying.settings)
-    unpriced, money = with_costs(paying, rows, unrented)
-    assert unpriced == rows
-    assert money.advice is None and "what A30 costs is not known" in money.sentence
-    _, money = with_costs(paying, rows[1:], machine)
-    assert "no model is left whose speed is known" in money.sentence

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.training.conftest import task_samples, write_dataset
 from tests.workflows.data.building import TOML, fill, project_of, question, trace
 
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.workflows.data import dataset as workflow
 from freehold.workflows.data.curate import read_card
-from freehold.workflows.data.dataset import sample_page
 from freehold.workflows.prove.preflight.data import shift_findings
 
 
@@ -121,8 +119,3 @@ def test_a_held_out_part_of_two_kinds_is_pointed_out(tmp_path):
     fill(project_of(tmp_path), [trace(n, question(n)) for n in range(60)] + kept)
     assert "20 of " in looked(0.3) and "held_out = 0 leaves those to training" in looked(0.3)
     assert "files kept for evaluation" not in looked(0)
-
-
-def test_a_split_that_is_not_there_is_empty(tmp_path):
-    dataset = write_dataset(tmp_path / "data", task_samples(2))
-    assert sample_page(dataset, "validation").samples == ()

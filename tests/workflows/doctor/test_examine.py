@@ -51,13 +51,6 @@ def test_a_check_that_breaks_or_hangs_is_a_finding(site, monkeypatch):
     )
 
 
-def test_the_clock_is_compared_with_the_projects_files(site, tmp_path):
-    assert examine.look_at_clock(site).newest_file is None
-    (site.state).mkdir()
-    (site.state / "x").touch()
-    assert examine.look_at_clock(site).newest_file is not None
-
-
 def test_a_broken_file_above_is_found_and_told(site, tmp_path, monkeypatch):
     (tmp_path / "freehold.toml").write_text("[app\n")
     (tmp_path / "below").mkdir()

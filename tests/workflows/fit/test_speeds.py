@@ -8,7 +8,7 @@ from freehold.hardware.speed import estimate
 from freehold.settings import load
 from freehold.types.config import parse
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
-from freehold.workflows.fit.speeds import narrowed, newest
+from freehold.workflows.fit.speeds import narrowed
 from freehold.workflows.project import Project
 
 
@@ -32,20 +32,6 @@ def speed(id, rate, *, model="org/Model", quantization="Q8_0", machine="here"):
             basis="test",
         ),
     )
-
-
-def test_the_newest_of_these_weights_on_this_machine_counts():
-    rows = [
-        speed("a", 5.0),
-        speed("b", 7.0),
-        speed("c", 9.0, quantization="Q4_0"),
-        speed("d", 1.0, machine="there"),
-    ]
-    assert newest(rows, "ORG/model", "Q8_0", "here") == rows[1].speed
-    assert newest(rows, "org/Model", "Q6_K", "here") is None
-    assert newest(rows, "org/Other", "Q8_0", "here") is None
-    unnamed = speed("e", 3.0, quantization=None)
-    assert newest([*rows, unnamed], "org/Model", "Q6_K", "here") == unnamed.speed
 
 
 @pytest.fixture
@@ -92,15 +78,6 @@ def test_one_measured_model_narrows_the_estimates_of_others(known, other):
     assert wide.decode_tokens_per_second[1] / wide.decode_tokens_per_second[0] > 3
     assert near.how == "estimated"
     assert near.basis.endswith(f"narrowed by {SMOLLM} {known}, which was measured here")
-
-
-def test_a_model_of_another_size_narrows_less():
-    wide = guessed("Q8_0")
-    alike, unlike = (
-        narrowed(wide, ("Q8_0", size), [timed("Q4_0")], HERE, "native") for size in (140_000_000, 8 << 30)
-    )
-    widths = [high / low for low, high in (alike.decode_tokens_per_second, unlike.decode_tokens_per_second)]
-    assert widths[0] < widths[1] < wide.decode_tokens_per_second[1] / wide.decode_tokens_per_second[0]
 
 
 def test_what_is_of_another_kind_build_machine_or_model_narrows_nothing():

@@ -156,19 +156,6 @@ def test_pipes_and_links_are_left_alone(tmp_path):
         scan(tmp_path / "pipe.py")
 
 
-def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
-    (tmp_path / "closed").mkdir()
-    real = os.scandir
-
-    def closed(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
-    assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
-
-
 @pytest.mark.parametrize("git", [False, True])
 def test_any_file_name_can_be_printed(tmp_path, git):
     for name in (b"caf\xe9.py", b"a\nb.py", b"\x1b[31mred.py", "größe 1.py".encode()):
@@ -199,28 +186,6 @@ def test_no_secret_of_an_address_is_shown(tmp_path):
     found = scan(tmp_path, as_of=DAY)
     assert seen(found, "a.py") == [(1, "endpoint", "https://api.openai.com/v1")]
     assert not any(word in repr(found) for word in ("pw", "sk-secret"))
-
-
-def test_a_file_in_a_conflict_is_read_once(tree):
-    def git(*words):
-        subprocess.run(
-            ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@b.c", *words],
-            check="merge" not in words,
-            capture_output=True,
-        )
-
-    git("init", "-q", "-b", "one")
-    git("add", "app.py")
-    git("commit", "-qm", "one")
-    git("checkout", "-qb", "two")
-    (tree / "app.py").write_text('m = "o1"\n')
-    git("commit", "-qam", "two")
-    git("checkout", "-q", "one")
-    (tree / "app.py").write_text('m = "o3"\n')
-    git("commit", "-qam", "three")
-    git("merge", "two")
-    found = [one.text for one in scan(tree, as_of=DAY).findings if one.path == "app.py"]
-    assert sorted(found) == ["o1", "o3"]
 
 
 def test_scanning_a_folder_runs_none_of_its_programs(tmp_path, monkeypatch):

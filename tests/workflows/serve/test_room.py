@@ -3,32 +3,9 @@
 import msgspec
 import pytest
 
-from freehold.engines.llamacpp import native
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.workflows.fit import learned
-from freehold.workflows.serve import plan, room
-
-
-def test_people_are_told_what_would_be_faster(base, settings, tmp_path, monkeypatch):
-    served_by_llama = plan.plan(base, plan.ServeRequest(engine="llamacpp"), settings)
-    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(True, "this CPU has amx_int8"))
-    monkeypatch.setattr(native, "read", lambda home: None)
-    monkeypatch.setattr(room.vllm, "has_gpu", lambda: True)
-    assert "freehold engines install vllm" in room.advice(served_by_llama, settings)
-    monkeypatch.setattr(room.vllm, "has_gpu", lambda: False)
-    assert "freehold engines install llamacpp" in room.advice(served_by_llama, settings)
-    monkeypatch.setattr(native, "read", lambda home: "built")
-    monkeypatch.setattr(native, "binary", lambda home: tmp_path)
-    monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f", "amx_int8"))
-    monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_K_M")
-    assert "--quant" in room.advice(served_by_llama, settings)
-    monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_0")
-    assert room.advice(served_by_llama, settings) is None
-    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(False, "nothing beyond AVX2"))
-    monkeypatch.setattr(native, "read", lambda home: None)
-    monkeypatch.setattr(native, "binary", lambda home: None)
-    assert room.advice(served_by_llama, settings) is None, "where building will not help, it is not advised"
-    assert room.advice(plan.plan_by_name(plan.ECHO, plan.ServeRequest(), settings), settings) is None
+from freehold.workflows.serve import room
 
 
 def llama(weights, **fields):

@@ -220,10 +220,6 @@ def test_numbers_that_are_half_written_or_go_while_they_are_read_are_left_for_th
     assert len(look()) == 1
 
 
-def test_without_a_gateway_there_is_nothing_to_see(tmp_path, store):
-    assert Lookout(tmp_path / "none").look(store, at=AT, limits_ms={}) == []
-
-
 @pytest.mark.process
 def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream, tmp_path, hook):
     """The real thing: capture is off, the candidate is gone, every request is answered, and the hook hears of it."""

@@ -151,12 +151,6 @@ def test_the_example_compares_two_texts_and_gives_the_median_of_grades(project):
     assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
 
 
-def test_the_example_is_about_twenty_five_lines(project):
-    made = export_encoder(project, owned_encoder(project), progress=Silent())
-    lines = [line for line in (Path(made.path) / "ask.py").read_text().splitlines() if line.strip()]
-    assert len(lines) <= 28 and all(len(line) < 120 for line in lines)
-
-
 def test_a_student_of_words_is_one_file(project):
     encoder = owned_encoder(project, runs_on="words", words=True, stage="words")
     folder = Path(encoder.path)

@@ -3,8 +3,7 @@ import time
 import pytest
 
 from freehold.catalog.retirements import HOLE
-from freehold.workflows.incumbent.scanning.config import embedded, read, values
-from freehold.workflows.incumbent.scanning.word import Word
+from freehold.workflows.incumbent.scanning.config import read, values
 
 
 def texts(line):
@@ -55,9 +54,3 @@ def test_comments_are_left_out():
     assert [word.text for word in read("a: gpt-4o # was gpt-4\n# gpt-4\nurl: https://x/y // old\n")] == [
         "a", "gpt-4o", "url", "https://x/y",
     ]  # fmt: skip
-
-
-def test_a_body_sets_a_model_at_its_place():
-    (found,) = embedded(Word('{\n  "model": "gpt-4o"}', 5, 9, "string"))
-    assert found == Word("gpt-4o", 6, 13, "string")
-    assert embedded(Word("our model of thought is old", 1, 1, "string")) == []

@@ -4,7 +4,7 @@ import pytest
 from tests.workflows.incumbent.test_scan import DAY, seen
 
 from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.reading import decoded, words
+from freehold.workflows.incumbent.scanning.reading import words
 
 pytestmark = pytest.mark.process
 
@@ -66,10 +66,3 @@ def test_a_shells_bodies_and_options_are_read():
     assert {("gpt-4o", 1), ("o3", 1), ("claude-2.1", 3), ("o1", 5)} <= set(found)
     assert "o4" not in [text for text, _ in found]
     assert "gpt-4o" in [word.text for word in words('variable "m" {\n  default = "gpt-4o"\n}\n', "config")]
-
-
-def test_what_is_not_read_says_why():
-    with pytest.raises(ValueError, match="minified or generated"):
-        words("x" * 6000, "javascript")
-    with pytest.raises(ValueError, match="not text"):
-        decoded(b"\xff\xfe\x00", "config")
