@@ -130,10 +130,9 @@ def job(**inputs):
     return one["script"], variables
 
 
-@pytest.mark.parametrize(("wrong", "code"), [(0, 0), (200, 1)])
-def test_the_gitlab_job_checks_and_comments(wrong, code, repository, tmp_path):
+def test_the_gitlab_job_checks_and_comments(repository, tmp_path):
     """All of its lines but that which installs."""
-    answers(repository, n=400, wrong=wrong)
+    answers(repository, n=400, wrong=200)
     lines, variables = job(
         source="freehold==0.1.0", a="a.jsonl", b="b.jsonl", task="exact", margin="0.02", hold="pass"
     )
@@ -155,7 +154,7 @@ def test_the_gitlab_job_checks_and_comments(wrong, code, repository, tmp_path):
             },
             cwd=repository, capture_output=True, text=True,
         )  # fmt: skip
-    assert ran.returncode == code, ran.stdout + ran.stderr
+    assert ran.returncode == 1, ran.stdout + ran.stderr
     assert TOKEN not in ran.stdout + ran.stderr
     assert len(forge.comments) == 1
     assert (repository / "freehold-check.md").read_text() == forge.comments[0]["body"]
