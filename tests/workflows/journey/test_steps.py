@@ -2,7 +2,6 @@
 
 import pytest
 
-from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.record import Record
 from freehold.workflows.journey.steps import Steps
@@ -10,12 +9,6 @@ from freehold.workflows.journey.steps import Steps
 
 class Result(Record, frozen=True, kw_only=True):
     number: int
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path / 'x.sqlite'}") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """An endpoint from its address, against a server that answers as it is told."""
 
-import http.server
-import threading
-
 import pytest
+from tests.gateway.loopback import FakeUpstream, plain
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.gateway.serve import free_port
@@ -15,24 +13,15 @@ MODELS = b'{"data": [{"id": "one"}, {"id": "two"}]}'
 @pytest.fixture
 def server():
     """``(answer, requests, url)``: status and body of every answer, path and key of what was asked."""
-    answer, requests = [200, MODELS], []
+    answer, requests, upstream = [200, MODELS], [], FakeUpstream()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            requests.append((self.path, self.headers.get("authorization")))
-            self.send_response(answer[0])
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(answer[1])))
-            self.end_headers()
-            self.wfile.write(answer[1])
+    def told(seen):
+        requests.append((seen.path, seen.headers.get("authorization")))
+        return plain(answer[1], status=answer[0])
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield answer, requests, f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
+    upstream.answer = told
+    yield answer, requests, upstream.base_url
+    upstream.close()
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/chat/completions"])

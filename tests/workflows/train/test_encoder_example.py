@@ -19,7 +19,6 @@ from freehold.encoders.runner import load_runner
 from freehold.encoders.words import learn
 from freehold.types.encoder import FieldHead
 from freehold.types.progress import Silent
-from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder_export import export_encoder
 
 pytestmark = pytest.mark.process
@@ -35,13 +34,6 @@ import runpy
 sys.argv = ["ask.py", *sys.argv[1:]]
 runpy.run_path("ask.py", run_name="__main__")
 """
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    monkeypatch.chdir(tmp_path)
-    return open_project()
 
 
 def asked(folder, *texts, program="ask.py"):

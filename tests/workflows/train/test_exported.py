@@ -5,7 +5,6 @@ import stat
 import pytest
 
 from freehold.errors import StorageError, UsageError
-from freehold.workflows.project import open_project
 from freehold.workflows.train.exported import (
     README,
     bytes_of,
@@ -48,11 +47,3 @@ def test_what_fails_half_way_leaves_the_earlier_one(tmp_path, fault, told):
         raise fault
     assert "one" in (target / README).read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    return open_project()

@@ -1,20 +1,13 @@
 """The screen Cost: what is known, and what is not with the way to know it."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
-from freehold.store import open_store
 from freehold.workflows.tell.views.cost import CostQuery, cost_screen
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-def look(project, **query):
-    with open_store(project.store_url) as store:
-        return cost_screen(project, store, CostQuery(**query), at=NOW)
+look = evidence.looking(cost_screen, CostQuery)
 
 
 def test_costs_of_the_report_keep_their_record(tmp_path):

@@ -1,19 +1,12 @@
 """The screen Proof from real states of a project."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.workflows.tell.views import evidence
 
-from freehold.store import open_store
 from freehold.workflows.tell.views.proof.screen import ProofQuery, proof
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-def look(project, **query):
-    with open_store(project.store_url) as store:
-        return proof(project, store, ProofQuery(**query), at=NOW)
+look = evidence.looking(proof, ProofQuery)
 
 
 def test_the_worst_items_come_first_with_what_differs(project):
