@@ -81,20 +81,6 @@ def test_labels_held_out_more_often_than_taught_are_told_in_the_card_and_before_
     assert (found.outcome, found.text) == ("warn", told)
 
 
-def test_everything_off_changes_nothing_but_exact_repeats(tmp_path):
-    project = project_of(
-        tmp_path,
-        TOML.replace('"patterns"', '"off"\nnear_duplicates = 0'),
-    )
-    fill(
-        project,
-        [trace(n, f"{question(n // 2)} ada@example.com{'!' * (n % 2)}", incumbent="no") for n in range(80)],
-    )
-    dataset = workflow.build(project)
-    assert sum(split.samples for split in dataset.splits) == 80
-    assert "ada@example.com" in (Path(dataset.path) / "train.jsonl").read_text()
-
-
 def test_a_build_that_was_cut_off_leaves_no_half_dataset(tmp_path, monkeypatch):
     project = project_of(tmp_path)
     fill(project, [trace(n, question(n)) for n in range(60)])

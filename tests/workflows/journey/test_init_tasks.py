@@ -113,34 +113,7 @@ def test_unknown_names_and_projects_that_are_there_are_refused(log, tmp_path):
         draft_all(request, progress=Silent())
 
 
-SORT, WRITE = "Sort the message.", "Write a reply."
-
-
-@pytest.fixture
-def everything_of_captured(tmp_path):
-    rows = [
-        {
-            "messages": [
-                {"role": "system", "content": (SORT, WRITE)[number % 2]},
-                {"role": "user", "content": f"message {number}"},
-                {"role": "assistant", "content": f"answer {number}"},
-            ],
-            "conversation_id": f"c{number}",
-        }
-        for number in range(6)
-    ]
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "all"\n')
-    project = open_project(tmp_path / "freehold.toml")
-    import_file(project, tmp_path / "log.jsonl", progress=Silent())
-    return project
-
-
-def task(system):
-    return (MatchConfig(system=(system,)),)
-
-
-def test_the_folder_that_holds_them_already_is_refused(everything_of_captured, tmp_path):
+def test_the_folder_that_holds_them_already_is_refused(everything, tmp_path):
     with pytest.raises(UsageError, match="needs a folder of its own"):
-        take_over(everything_of_captured, {tmp_path: task(SORT)}, progress=Silent())
+        take_over(everything, {tmp_path: (MatchConfig(system=("Sort it.",)),)}, progress=Silent())
     assert not (tmp_path / CAPTURED).exists()

@@ -82,13 +82,6 @@ def test_records_with_public_questions_are_told_their_task(seed, tmp_path):
     check(mixed_log(seed, requests=600, texts=public_texts()), tmp_path)
 
 
-def test_the_measure_sees_a_task_torn_and_two_taken_for_one():
-    assert right_and_f1([0, 0, 1, 1], list("aabb")) == (1, 1)
-    assert right_and_f1([0, 0, 0, 0], list("aabb")) == (0.5, 0.5)
-    right, f1 = right_and_f1([0, 1, 2, 2], list("aabb"))
-    assert right == 0.75 and f1 < 0.7
-
-
 def test_shares_and_requests_add_up(tmp_path):
     found, _ = found_in(mixed_log(6, requests=400, tasks=6), tmp_path)
     assert found.requests == 400 == sum(task.requests for task in found.tasks)

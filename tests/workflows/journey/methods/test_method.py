@@ -1,12 +1,10 @@
 """What is the same for all methods: the table, which candidates a project means, what serves them."""
 
-from typing import get_args
-
 import pytest
 from tests.workflows.journey.rehearsal import bench, project
 
 from freehold.types.config import parse
-from freehold.types.method import METHOD_KINDS, MethodName
+from freehold.types.method import METHOD_KINDS
 from freehold.workflows.journey.methods import (
     METHODS,
     Candidate,
@@ -21,11 +19,6 @@ def config(*, engine="auto", train="lora", models=("org/a", "org/b")):
     return parse(
         f'[app]\nname = "x"\n{"".join(tables)}[train]\nmethod = "{train}"\n[serve]\nengine = "{engine}"\n'
     )
-
-
-def test_every_method_has_its_kind_and_its_way():
-    assert set(METHOD_KINDS) == set(get_args(MethodName)) >= set(METHODS)
-    assert all(METHODS[name].name == METHOD_KINDS[name].name == name for name in METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
