@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from tests.workflows.prove.test_evaluate import make_dataset
+from tests.workflows.prove.held_out import make_dataset
 
 from freehold.errors import ConfigError, InputError, StorageError, UsageError
 from freehold.store import audit

@@ -1,10 +1,10 @@
 import pytest
 from click.testing import CliRunner
+from tests.workflows.prove.held_out import make_dataset
 from tests.workflows.weights.programs import quantize_program
 
 from benchmarks import tiny_models
 from freehold.cli.main import cli
-from freehold.datasets import building
 from freehold.errors import EngineError
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
@@ -29,18 +29,7 @@ def project(tmp_path, monkeypatch):
         Sample(id=f"s{i:04}", messages=(Message(role="user", content=f"q {i}"),), gold="yes")
         for i in range(COUNT)
     ]
-    dataset = building.write(
-        building.Building(
-            by_split={"train": samples[:1], "validation": samples, "held_out": samples[:1]},
-            dropped=building.Counter(),
-        ),
-        building.Recipe(),
-        name="t",
-        root=made.state / "datasets",
-        made_from=(),
-        version="0",
-        incumbent_model="gpt-x",
-    )
+    dataset = make_dataset(made.state, samples[:1], validation=samples)
     with open_store(made.store_url) as store:
         store.put(dataset)
 

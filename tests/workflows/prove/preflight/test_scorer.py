@@ -1,6 +1,6 @@
 import anyio
 import pytest
-from tests.workflows.prove.preflight.held_out import sample
+from tests.workflows.prove.held_out import sample
 
 from freehold.types.evaluation import Task
 from freehold.workflows.prove.preflight.scorer import scorer_findings
