@@ -27,8 +27,8 @@ def with_checks(monkeypatch, *checks):
 
 def test_every_check_says_something_about_an_empty_folder_and_makes_nothing(site, tmp_path):
     found = diagnose(site)
-    for title, checks in PARTS.items():
-        assert {check.name for check in checks} <= {one.check for one in found.parts[title]}
+    for title, listed in PARTS.items():
+        assert {check.name for check in listed} <= {one.check for one in found.parts[title]}
     assert list(tmp_path.iterdir()) == []
     assert all(one.fix for part in found.parts.values() for one in part if one.outcome != "ok")
 
