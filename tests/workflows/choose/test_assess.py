@@ -1,10 +1,7 @@
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from freehold.types.machine import Machine
 from freehold.types.planning.assessment import ModelLimits, Needs
-from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
 from freehold.workflows.choose.assess import MOST_SECONDS, assess
 from freehold.workflows.project import open_project
@@ -36,20 +33,6 @@ def test_every_exclusion_has_its_reason(project):
     assert rows["Qwen/Qwen3-8B"].outcome == "shortlisted"
     ranks = [row.rank for row in found.rows if row.rank]
     assert ranks == list(range(1, len(found.shortlist) + 1))
-
-
-def trace(number, **request):
-    return Trace(
-        id=f"t{number}",
-        at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=number),
-        source="import:x",
-        model="gpt-4o",
-        request={"messages": [{"role": "system", "content": "s" * 90}, {"role": "user", "content": "hello"}]}
-        | request,
-        response=None,
-        total_ms=1500,
-        usage=Usage(prompt_tokens=3000, completion_tokens=200),
-    )
 
 
 @pytest.fixture

@@ -5,11 +5,8 @@ from benchmarks.speed import HERE
 from freehold.catalog import models
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
-from freehold.settings import load
-from freehold.types.config import parse
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.workflows.fit.speeds import narrowed
-from freehold.workflows.project import Project
 
 
 def speed(id, rate, *, model="org/Model", quantization="Q8_0", machine="here"):
@@ -31,13 +28,6 @@ def speed(id, rate, *, model="org/Model", quantization="Q8_0", machine="here"):
             how="measured",
             basis="test",
         ),
-    )
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(
-        tmp_path, parse('[app]\nname = "t"\n'), load({"FREEHOLD_HOME": str(tmp_path / "home")}), None
     )
 
 

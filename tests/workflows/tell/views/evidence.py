@@ -1,6 +1,5 @@
 """A project with all that its screens show: data, runs, an evaluation item by item, a report, a mixture."""
 
-import json
 import random
 from datetime import UTC, datetime
 
@@ -200,10 +199,6 @@ def whole(folder):
     project = project_of(folder, TOML)
     with_data(project)
     return project, with_proof(project)
-
-
-def as_json(record):
-    return json.loads(msgspec.json.encode(record))
 
 
 def looking(screen, query):
