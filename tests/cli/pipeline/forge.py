@@ -75,7 +75,7 @@ def serving(forge):
 
     def answer(asked):
         body = asked.json if asked.body else None
-        status, said = forge.answer(asked.method, asked.raw_path, asked.headers.get("authorization"), body)
+        status, said = forge.answer(asked.method, asked.place, asked.headers.get("authorization"), body)
         return plain(said, status=status)
 
     server.answer = answer
