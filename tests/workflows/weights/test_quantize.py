@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from tests.workflows.weights.programs import quantize_program
 
+from benchmarks import tiny_models
+from freehold.engines.weights import local
+from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError, UnknownModelError, UsageError
+from freehold.workflows.weights.quantize import make, widest
 
 pytestmark = pytest.mark.process
 
@@ -16,11 +20,6 @@ def program(settings, tmp_path):
 
 
 def test_a_smaller_one_is_made_here_and_kept_in_the_store(settings, program, tmp_path):
-    from benchmarks import tiny_models
-    from freehold.engines.weights import local
-    from freehold.engines.weights.store import WeightsStore
-    from freehold.workflows.weights.quantize import make, widest
-
     path = tmp_path / "tiny.gguf"
     tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
     made = make(str(path), "q8_0", settings)
@@ -43,10 +42,6 @@ def test_a_smaller_one_is_made_here_and_kept_in_the_store(settings, program, tmp
 
 
 def test_a_program_that_fails_leaves_nothing(settings, program, tmp_path):
-    from benchmarks import tiny_models
-    from freehold.engines.weights.store import WeightsStore
-    from freehold.workflows.weights.quantize import make
-
     path = tmp_path / "broken.gguf"
     tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
     with pytest.raises(EngineError, match="it ended with 3: cannot read it"):
@@ -55,9 +50,6 @@ def test_a_program_that_fails_leaves_nothing(settings, program, tmp_path):
 
 
 def test_without_the_program_it_says_how_to_get_it(settings, tmp_path):
-    from benchmarks import tiny_models
-    from freehold.workflows.weights.quantize import make
-
     path = tmp_path / "tiny.gguf"
     tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
     with pytest.raises(EngineError, match="not built here") as caught:
