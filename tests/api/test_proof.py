@@ -33,16 +33,6 @@ def test_values_and_a_file_of_the_same_pairs_give_the_same_verdict(tmp_path):
     assert of_values == freehold.compare(file, margin=0.05) == freehold.compare(str(file), margin=0.05)
 
 
-def test_clusters_slices_and_missing_scores_count():
-    users = [f"u{n // 4}" for n in range(200)]
-    languages = ["de" if n % 2 else "en" for n in range(200)]
-    found = freehold.compare(
-        [*PAIRS[:-1], (None, 1)], margin=0.05, clusters=users, slices={"language": languages}
-    )
-    assert found.n_groups == 50 and sum(found.unscored.values()) == 1
-    assert {part.name for part in found.slices} == {"language=de", "language=en"}
-
-
 @pytest.mark.parametrize(
     ("pairs", "more", "message"),
     [

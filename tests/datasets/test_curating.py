@@ -1,31 +1,19 @@
 """Near repeats and leaks in whole buildings; nothing is lost without being counted."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.datasets.traces import trace as answered
 
 from freehold.datasets.building import make_samples, normalized_question
 from freehold.datasets.sampling import Recipe
 from freehold.types.dataset import SPLITS
-from freehold.types.trace import Trace
 
+trace = partial(answered, answer=None)
 LONG = "where is my parcel number {} with the blue shoes that I ordered for my {} on Tuesday"
-
-
-def trace(number, text, *, group=None, gold="yes", **metadata):
-    return Trace(
-        id=f"t{number}",
-        at=datetime(2026, 1, 1, tzinfo=UTC),
-        source="test",
-        model="m",
-        request={"messages": [{"role": "user", "content": text}]},
-        response=None,
-        conversation_id=group,
-        gold=gold,
-        metadata=metadata,
-    )
 
 
 def make(traces, **recipe):

@@ -56,9 +56,9 @@ def test_small_samples_use_a_limit_that_needs_no_distribution():
     assert found.lower == min(found.parts["t"][0], found.parts["bounded_mean"][0])
     rng = np.random.default_rng(0)
     missed = 0
-    for run in range(200):
+    for seed in range(200):
         rare = np.where(rng.random(20) < 0.05, -1.0, 0.02 * rng.random(20))
-        low, high = continuous.bounded_mean_limits(rare, reach=1.0, seed=run)
+        low, high = continuous.bounded_mean_limits(rare, reach=1.0, seed=seed)
         missed += not low <= -0.05 + 0.95 * 0.01 <= high
     assert missed / 200 <= 0.05
 

@@ -1,10 +1,6 @@
 from pathlib import Path
 
 from tests.workflows.journey.test_migrate import project as rehearsal
-from tests.workflows.tell.facts import STAGES, facts
-
-from freehold.cli.journey.status import show_state
-from freehold.workflows.tell.next_step import journey_state
 
 
 def test_an_empty_folder_says_what_to_do_first(freehold, tmp_path):
@@ -31,13 +27,6 @@ def test_a_broken_store_is_told_with_a_way_out(freehold, project):
     ran = freehold("status")
     assert ran.code == 2 and "cannot be read" in ran.out and "freehold doctor" in ran.out
     assert freehold("status", "--json").json["stage"] == "broken"
-
-
-def test_words_of_strangers_cannot_steer_the_terminal(capsys):
-    hostile = facts(**{**STAGES["imported"], "app": "a\x1b[2Jb\u202e", "incumbent": "x" + "\u0301" * 100_000})
-    show_state(journey_state(hostile))
-    out = capsys.readouterr().out
-    assert "\x1b[2J" not in out and "\u202e" not in out
 
 
 def test_the_page_of_the_last_migration_is_written_again(freehold, tmp_path):

@@ -53,17 +53,6 @@ def test_exit_codes_and_fields(pairs, counts, code, verdict):
     assert out["unscored"] == counts.get("unscored", 0)
 
 
-def test_clusters_slices_booleans_and_number_ids(pairs):
-    lines = [
-        {"id": i, "a": True, "b": i % 50 != 0, "cluster": i // 4, "language": ["en", 7, None][i % 3]}
-        for i in range(400)
-    ]
-    result = compare(pairs(lines), "--slice", "language", "--json", margin="0.2")
-    out = json.loads(result.stdout)
-    assert out["n_groups"] == 100
-    assert {part["name"] for part in out["slices"]} == {"language=en", "language=7"}
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [

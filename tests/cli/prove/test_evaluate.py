@@ -65,13 +65,6 @@ def test_files_count_their_looks_too(freehold, files):
     assert "200 of 200 items shared" in " ".join(out.split())
 
 
-def test_planned_looks_at_files_share_alpha(freehold, files):
-    for right, status in ((200, 0), (199, 0), (198, 3)):
-        ran = freehold("evaluate", *files(200, right), "--planned-looks", "2", "--json")
-        found = json.loads(ran.out)["comparison"]
-        assert (ran.code, found["alpha"], found["look"]["planned"]) == (status, 0.0125, 2)
-
-
 def test_evaluations_by_hand_stand_side_by_side(freehold, files):
     for right in (200, 199, 198):
         freehold("evaluate", *files(200, right))
@@ -134,8 +127,3 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
 def test_the_outcome_is_said_first(capsys, made, said):
     show_mixture(made)
     assert capsys.readouterr().out.startswith(said)
-
-
-def test_a_harmed_slice_is_named(capsys):
-    show_mixture(mixture(losses=60))
-    assert "language" in capsys.readouterr().out

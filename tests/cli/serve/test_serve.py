@@ -45,12 +45,6 @@ def test_weights_are_listed_shown_and_forgotten(freehold, weights, tmp_path):
     assert freehold("weights", "list").err == "no weights here yet; freehold pull MODEL gets some\n"
 
 
-@pytest.mark.process
-def test_it_serves_and_says_where(serving):
-    assert serving["models"] == ["echo"]
-    assert serving["url"].startswith("http://127.0.0.1:")
-
-
 def test_mistakes(refused, project, monkeypatch):
     monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
     refused("serve", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE")

@@ -9,10 +9,9 @@ import pytest
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("name", ["freehold.toml", ""], ids=["file", "folder"])
-def test_the_project_is_named_by_its_file_or_its_folder(tmp_path, name):
+def test_the_project_is_named_by_its_folder(tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    command = [sys.executable, "-m", "freehold", "console", "--port", "0", "--config", str(tmp_path / name)]
+    command = [sys.executable, "-m", "freehold", "console", "--port", "0", "--config", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             address = process.stdout.readline().strip()

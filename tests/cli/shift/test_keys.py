@@ -10,6 +10,8 @@ def test_a_key_is_shown_once(freehold, project):
     assert line["name"] == "app" and "secret" not in line
     shown = freehold("keys", "list").out
     assert made["secret"] not in shown and "concurrency 2" in shown
+    kept = b"".join(file.read_bytes() for file in (project / ".freehold").glob("freehold.sqlite*"))
+    assert kept and made["secret"].encode() not in kept
 
 
 def test_people_are_told_that_the_first_key_shuts_the_gateway(freehold, project):

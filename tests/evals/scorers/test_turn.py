@@ -7,9 +7,10 @@ from collections import Counter
 
 import msgspec
 import pytest
-from tests.evals import agent_log
+from tests.datasets.agent_log import agent_log, to_trace
 from tests.evals.scorers.conftest import score
 
+from freehold.datasets.sampling import Recipe, sample_of
 from freehold.evals.comparing import SideBySide
 from freehold.evals.scorer import ChatAnswer
 from freehold.evals.scorers import make, score_all
@@ -17,14 +18,35 @@ from freehold.evals.task_comparison import compare_by_task
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import Task
 
-SAMPLE = Sample(id="s", messages=(), tools=agent_log.TOOLS)
-REFUND = json.dumps([agent_log.call("x", "refund", order_id="A1", amount=9.5)])
+
+def tool(name, *required, **properties):
+    parameters = {"type": "object", "properties": properties, "required": list(required)}
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
 def calls(*made):
     return json.dumps(
-        [agent_log.call(f"other{place}", name, **given) for place, (name, given) in enumerate(made)]
+        [
+            {
+                "id": f"c{place}",
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(given)},
+            }
+            for place, (name, given) in enumerate(made)
+        ]
     )
+
+
+TEXT = {"type": "string"}
+AMOUNT, REASON = {"type": "number"}, {"type": "string", "default": "other"}
+TOOLS = [
+    tool("find_order", "order_id", order_id=TEXT),
+    tool("track", "order_id", order_id=TEXT, carrier={"type": "string", "enum": ["DHL", "UPS"]}),
+    tool("refund", "order_id", "amount", order_id=TEXT, amount=AMOUNT, reason=REASON),
+    tool("escalate", "why", why=TEXT),
+]
+SAMPLE = Sample(id="s", messages=(), tools=TOOLS)
+REFUND = calls(("refund", {"order_id": "A1", "amount": 9.5}))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +125,9 @@ def results_of(model, told, samples):
 
 def test_a_model_that_calls_on_every_turn_stands_far_below_a_faithful_one():
     """Over the sessions of an agent's log, all turns scored: what `tool_call` cannot see is seen."""
-    samples = [one for one in agent_log.samples() if one.target is not None]
+    traces = (to_trace(number, call, with_id=True) for number, call in enumerate(agent_log()))
+    asked = {one.id: one for one in (sample_of(trace, Recipe()) for trace in traces) if one.tools}
+    samples = [one for one in asked.values() if one.target is not None]
     assert len(samples) > 400
     recorded = results_of("incumbent", lambda _, reference: reference, samples)
     good, bad = results_of("good", faithful, samples), results_of("eager", eager, samples)

@@ -1,40 +1,19 @@
 """The machine's checks: what is told of scarce memory, full disks, an ended Python, engines with a published fault."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
-from freehold.bounded.sandbox import SandboxState, sandbox_state
+from freehold.bounded.sandbox import SandboxState
 from freehold.catalog import freshness
-from freehold.settings import load
-from freehold.types.config_file import parse
-from freehold.types.machine import Machine
 from freehold.workflows.doctor import machine as checks
-from freehold.workflows.doctor.machine import SandboxFacts, judge_sandbox, look_at_sandbox
-from freehold.workflows.doctor.site import Site
+from freehold.workflows.doctor.machine import SandboxFacts, judge_sandbox
 
 GIB = 1 << 30
 
 
 def outcomes(findings):
     return [finding.outcome for finding in findings]
-
-
-@pytest.mark.parametrize(
-    ("available", "outcome"), [(8 * GIB, "ok"), (GIB // 2 + GIB // 3, "warn"), (GIB // 2, "fail")]
-)
-def test_memory(available, outcome):
-    here = Machine(
-        name="box", cores=2, memory_bytes=8 * GIB, available_memory_bytes=available, cpu="x", isa=()
-    )
-    facts = checks.MachineFacts(machine=here, nvidia_driver=False)
-    assert outcomes(checks.judge_machine(facts)) == [outcome]
-
-
-def test_a_driver_without_a_card_is_told():
-    here = Machine(name="box", cores=2, memory_bytes=GIB, available_memory_bytes=GIB, cpu="x", isa=())
-    found = list(checks.judge_machine(checks.MachineFacts(machine=here, nvidia_driver=True)))
-    assert outcomes(found) == ["ok", "warn"] and "freehold[nvidia]" in found[1].fix
 
 
 def test_disks_are_told_once_where_they_are_one_and_each_where_not():
@@ -97,11 +76,3 @@ def test_it_is_told_where_it_matters(state, own, outcome, said):
     assert found.outcome == outcome
     assert said in found.text
     assert (found.fix == "apt-get install bubblewrap") is (outcome == "warn")
-
-
-@pytest.mark.process
-@pytest.mark.parametrize(("scorer", "own"), [("code", True), ("label", False)])
-def test_what_is_there_is_looked_at(tmp_path, scorer, own):
-    config = parse(f'[app]\nname = "a"\n[task]\nscorer = "{scorer}"\n', path="freehold.toml")
-    site = Site(tmp_path, None, config, load({}), datetime(2026, 11, 26, tzinfo=UTC))
-    assert look_at_sandbox(site) == SandboxFacts(state=sandbox_state(), runs_own_code=own)

@@ -75,13 +75,6 @@ def test_a_server_that_does_not_answer(look, monkeypatch):
     assert one.outcome == "fail" and "hunter2" not in one.text + one.fix
 
 
-def test_a_full_disk():
-    facts = checks.StoreFacts(
-        where="f", is_file=True, bytes=100, free_bytes=1, schema=checks.SCHEMA, checked=True
-    )
-    assert judged(facts).outcome == "warn"
-
-
 @pytest.mark.parametrize("what", ["newest_trace", "newest_file", "facts_read"])
 def test_a_clock_behind_what_was_written(what):
     noon = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -19,15 +19,12 @@ from freehold.types.config_file import parse
 from freehold.workflows.journey.drafting import (
     WANTED,
     Guess,
-    answer_tokens,
-    context_for,
     drafted_margin,
     guess_scorer,
     name_of,
     options_text,
     place,
     prompt_size,
-    tokens_in,
     value,
 )
 from freehold.workflows.journey.init import DraftRequest, draft
@@ -84,27 +81,6 @@ def test_grades_are_scored_by_distance_and_other_numbers_are_not():
     assert guess_scorer(["0", "1"] * 20).options == {}
     assert guess_scorer([str(n) for n in range(10)]).options == {}, "each seen once"
     assert guess_scorer(["1", "20", "300"] * 9).options == {}
-
-
-def test_options_are_an_inline_table():
-    text = options_text(Guess("json_fields", {"fields": ["a", 'b"']}, ""))
-    assert tomllib.loads(f"options = {text}") == {"options": {"fields": ["a", 'b"']}}
-    assert options_text(Guess("exact", {}, "")) == ""
-
-
-def test_a_context_holds_the_longest_request():
-    assert [context_for(n) for n in (10, 960, 961, 10_000, 10**6)] == [1024, 1024, 2048, 16384, 16384]
-
-
-def test_an_answer_may_become_half_as_long_again():
-    assert [answer_tokens(n) for n in (0, 60, 10**6)] == [16, tokens_in(90), 2048]
-
-
-def test_the_size_of_a_request_counts_its_tools_and_no_absent_fields():
-    messages = [{"role": "user", "content": "hi", "name": None}]
-    plain = prompt_size(messages, None)
-    assert plain == len('[{"role":"user","content":"hi"}]')
-    assert prompt_size(messages, [{"type": "function"}]) == plain + len('[{"type":"function"}]')
 
 
 def test_paths_inside_the_folder_are_relative_to_it(tmp_path, monkeypatch):

@@ -132,11 +132,3 @@ def test_what_makes_no_valid_file_is_not_written(tmp_path):
     with pytest.raises(ConfigError):
         draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(answers="nonsense")))
     assert not (tmp_path / "freehold.toml").exists()
-
-
-def test_fields_that_no_record_has_are_not_shown(tmp_path):
-    bare = log(tmp_path / "bare.jsonl", [chat(f"text {n}", "yes") for n in range(3)])
-    full = log(tmp_path / "full.jsonl", [chat(f"text {n}", "yes", conversation_id="c") for n in range(3)])
-    seen = draft(DraftRequest(folder=tmp_path, files=(bare, full))).seen
-    assert set(seen[0].mapping) == {"asked", "answer"}
-    assert set(seen[1].mapping) == {"asked", "answer", "conversation"}

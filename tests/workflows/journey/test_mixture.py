@@ -23,9 +23,3 @@ def test_an_obstacle_is_kept_with_the_way_out(tmp_path):
     opened = project(tmp_path)
     made = plan_mixture(opened, progress=Silent())
     assert made.rule is None and made.refused and made.way_out and kept_mixture(opened) == made
-
-
-def test_an_unknown_candidate_is_told_with_those_there_are(tmp_path):
-    with pytest.raises(UsageError, match="no candidate SmolLM3") as caught:
-        plan_mixture(project(tmp_path), label="SmolLM3", progress=Silent())
-    assert "SmolLM2-135M-Instruct · " in caught.value.hint

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from tests.workflows.prove.test_evaluate import make_dataset
+from tests.workflows.prove.held_out import make_dataset
 
 from freehold.errors import ConfigError, InputError, StorageError, UsageError
-from freehold.store import audit, default_url, open_store
+from freehold.store import audit
 from freehold.types.config_file import parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
@@ -154,12 +154,6 @@ def test_a_prescribed_phrase_is_shown_and_an_unknown_model_has_none():
 
 AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        yield store
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import pytest
-from tests.workflows.prove.test_evaluate import make_dataset, sample
+from tests.workflows.prove.held_out import make_dataset
+from tests.workflows.prove.test_evaluate import sample
 
 from freehold.types.evaluation import Task
 from freehold.workflows.prove.labels import labels_held, task_labels

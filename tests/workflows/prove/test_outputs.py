@@ -69,19 +69,6 @@ def test_scores_the_files_carry(tmp_path):
         run(tmp_path, rows(3), rows(3), GIVEN)
 
 
-def test_all_unscored_holds(tmp_path):
-    a = [{"id": i, "score": None} for i in range(40)]
-    made = run(tmp_path, a, a, GIVEN)
-    assert made.comparison.verdict == "hold"
-    assert made.comparison.reasons[0] == "no_scored_pairs"
-    assert made.comparison.difference is None
-
-
-def test_fewer_than_five_hold(tmp_path):
-    made = run(tmp_path, rows(4), rows(4))
-    assert made.comparison.verdict == "hold"
-
-
 def test_batch_files_pair_by_the_id_that_was_given(tmp_path):
     def line(batch, i, body, status=200):
         return {

@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from tests.workflows.prove.test_evaluate import make_dataset
+from tests.workflows.prove.held_out import make_dataset
 
 from freehold.errors import StorageError
 from freehold.evals.comparing import SideBySide, summarize

@@ -9,18 +9,11 @@ from tests.workflows.tell.views import evidence
 
 from freehold.errors import UsageError
 from freehold.store import audit, open_store
-from freehold.workflows.project import open_project
 from freehold.workflows.prove.notes import notes_of
 from freehold.workflows.shift import keys
 from freehold.workflows.tell import buttons
 from freehold.workflows.tell.buttons import KeyNameBody, NewKeyBody, add_key, revoke_key
 from freehold.workflows.tell.views.proof.labelling import desk_of
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return open_project()
 
 
 @pytest.fixture

@@ -7,17 +7,10 @@ from tests.report.sample_report import report
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.report import Report
-from freehold.workflows.project import open_project
 from freehold.workflows.tell.report import find, rewrite, write_report
 
 FIRST = msgspec.structs.replace(report(), id="aa11" * 8)
 SECOND = msgspec.structs.replace(report(), id="aa22" * 8)
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return open_project()
 
 
 def test_a_report_is_a_page_its_data_and_the_latest(tmp_path):

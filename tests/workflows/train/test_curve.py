@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from tests.workflows.prove.held_out import make_dataset
 
 from freehold.datasets import building
 from freehold.errors import UsageError
@@ -58,16 +59,9 @@ def inputs(tmp_path, *, train=800, validation=200):
             for n in range(count)
         ]
 
-    made = building.write(
-        building.Building(
-            by_split={
-                "train": samples("t", train),
-                "validation": samples("v", validation),
-                "held_out": samples("h", 20),
-            },
-            dropped=building.Counter(),
-        ),
-        building.Recipe(), name="d", root=tmp_path / "datasets", made_from=(), version="0", incumbent_model=None,
+    made = make_dataset(
+        tmp_path, samples("h", 20), train=samples("t", train), validation=samples("v", validation),
+        incumbent_model=None,
     )  # fmt: skip
     return TrainingInputs(made, BASE, "inbox")
 

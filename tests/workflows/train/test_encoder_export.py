@@ -3,32 +3,19 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from tests.workflows.train.owned import owned_encoder
 
-from freehold.errors import StorageError, UsageError, WeightsError
+from freehold.errors import WeightsError
 from freehold.progress import Silent
-from freehold.workflows.project import open_project
 from freehold.workflows.train import encoder_export
 from freehold.workflows.train.encoder_export import export_encoder
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    monkeypatch.chdir(tmp_path)
-    return open_project()
-
-
-@pytest.fixture(autouse=True)
-def _no_base(monkeypatch):
+def test_the_folder_is_whole_and_its_card_says_what_the_records_say(project, monkeypatch):
     def gone(model, *arguments, **more):
         raise WeightsError(f"weights of {model} are not here")
 
     monkeypatch.setattr(encoder_export, "ensure_weights", gone)
-
-
-def test_the_folder_is_whole_and_its_card_says_what_the_records_say(project):
     encoder = owned_encoder(project)
     made = export_encoder(project, encoder, progress=Silent())
     folder = Path(made.path)
@@ -53,15 +40,3 @@ def test_the_folder_is_whole_and_its_card_says_what_the_records_say(project):
     with np.load(folder / "heads.npz", allow_pickle=False) as heads:
         assert set(heads) == {"0.weight", "0.bias"}
     assert export_encoder(project, encoder, progress=Silent()).path == made.path
-
-
-def test_what_is_not_an_export_is_not_replaced(project):
-    encoder = owned_encoder(project)
-    (project.root / "mine").mkdir()
-    (project.root / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="not an export"):
-        export_encoder(project, encoder, out=project.root / "mine", progress=Silent())
-    (project.root / "file").write_text("")
-    with pytest.raises((StorageError, UsageError)):
-        export_encoder(project, encoder, out=project.root / "file" / "inner", progress=Silent())
-    assert (project.root / "mine" / "notes.txt").read_text() == "mine"

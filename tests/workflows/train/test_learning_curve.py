@@ -36,11 +36,6 @@ def test_fewer_validation_items_widen_it():
     assert few.high - few.low > 2 * (many.high - many.low)
 
 
-def test_the_same_points_foretell_the_same_in_any_order():
-    given = points(0.95, 4.0, 0.6, asked=200)
-    assert foretell(given, 2000) == foretell(given[::-1], 2000)
-
-
 def test_a_curve_that_does_not_grow_is_flat():
     given = [LearnedPoint(n, 180, 200) for n in (100, 200, 400)]
     assert fit(given).accuracy(800) == pytest.approx(0.9)

@@ -96,12 +96,6 @@ def test_what_the_run_would_refuse_the_plan_refuses(tmp_path, project, tiny):
         plan_run(project, few, config=CONFIG)
 
 
-def test_tokens_are_those_of_the_samples_even_where_the_last_batch_is_small(tmp_path, project, tiny):
-    plan = plan_run(project, asked(tmp_path, tiny, task_samples(9)), config=CONFIG)
-    assert plan.steps == 4
-    assert plan.train_tokens == 2 * plan.train.tokens
-
-
 def test_preview_marks_what_is_learned_without_colour_too(tmp_path, project, tiny):
     what = asked(tmp_path, tiny, task_samples(6))
     text = printed(show_preview, preview_run(project, what, config=CONFIG, count=1))

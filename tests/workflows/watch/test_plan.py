@@ -2,7 +2,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from tests.workflows.prove.test_evaluate import make_dataset, sample
+from tests.workflows.prove.held_out import make_dataset
+from tests.workflows.prove.test_evaluate import sample
 from tests.workflows.watch.watching import PROMOTED, week
 
 from freehold.errors import UsageError

@@ -9,7 +9,7 @@ from tests.gateway.loopback import ANSWER, FakeUpstream, plain, stream
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.limits import OutsideError, OverBudgetError
 from freehold.agents.mcp.tools import TOOLS
-from freehold.errors import FreeholdError, UsageError
+from freehold.errors import FreeholdError
 from freehold.progress import Silent
 
 
@@ -37,18 +37,6 @@ def test_two_files_of_answers_and_the_look_is_counted(folder, use):
     assert made["comparison"]["verdict"] == "promote" and made["comparison"]["look"]["number"] == 1
     assert made.get("disagreements", []) == [] and made["left_out"]["disagreements"]
     assert use("read", kind="evaluations")["list"][0]["verdict"] == "promote"
-
-
-def test_the_journey_says_what_it_will_do_and_ends_with_a_verdict(use, question):
-    assert "make ready or train HuggingFaceTB/SmolLM2-135M-Instruct" in question("migrate")
-    assert use("check_migration")["preflight"]["findings"]
-    made = use("migrate")
-    assert made["exit_code"] == 0 and "stopped" not in made["candidates"][0]
-    assert made["outcome"] == "promote" and made["report_id"] == use("read", kind="report")["report_id"]
-    ruling = use("read", kind="report", id=made["report_id"][:12], part="candidates[0].ruling")
-    assert ruling["outcome"] == "allowed"
-    with pytest.raises(UsageError, match="mixture"):
-        use("read", kind="mixture")
 
 
 def test_questions_say_how_much_and_where_to(folder, use, question):

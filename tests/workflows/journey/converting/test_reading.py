@@ -1,12 +1,11 @@
 """Files that are made to harm are refused within a moment; none of them may be read without end."""
 
 import os
-from decimal import Decimal
 
 import pytest
 
 from freehold.errors import InputError
-from freehold.workflows.journey.converting.reading import MOST_BYTES, Source, read_document
+from freehold.workflows.journey.converting.reading import MOST_BYTES, read_document
 
 BILLION = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
 MERGED = "a0: &a0 {k0: 1}\n" + "".join(
@@ -63,24 +62,3 @@ def test_a_folder_a_pipe_and_nothing_are_no_files(tmp_path):
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "absent"):
         with pytest.raises(InputError):
             read_document(path)
-
-
-def test_what_is_not_read_is_named_wherever_it_stands():
-    source = Source({"a": "1", "b": {"c": "x", "d": None}, "e": [{"f": "2", "g": "3"}], "h": []})
-    assert source.number("a") == 1
-    assert source.parts("e")[0].number("f") == 2
-    assert source.unread() == ["b", "e[0].g"]
-    assert source.part("b").text("c") == "x"
-    assert source.unread() == ["e[0].g"]
-
-
-def test_values_of_another_kind_stay_unread():
-    source = Source(
-        {"text": ["3"], "number": "many", "part": ["1"], "parts": ["1", {}], "long": "x" * 5000, "whole": "-1",
-         "nan": "NaN", "half": "0.5"}
-    )  # fmt: skip
-    assert source.text("text") is None and source.text("long") is None and source.number("number") is None
-    assert source.part("part") is None and source.parts("parts") == [] and source.number("whole") is None
-    assert source.number("nan") is None and source.number("half", whole=True) is None
-    assert len(source.unread()) == 8
-    assert source.number("half") == Decimal("0.5")

@@ -1,7 +1,6 @@
 """How many examples: measured by a real server that answers right only when it was shown enough of them."""
 
 import anyio
-import msgspec
 import pytest
 from tests.gateway.loopback import ANSWER, FakeUpstream, plain
 
@@ -10,7 +9,7 @@ from freehold.progress import Silent
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Example, ExampleIndex, Preparation, ServePlan
 from freehold.types.evaluation import Task
-from freehold.workflows.journey.examples import ROUNDS, choose, with_setting
+from freehold.workflows.journey.examples import ROUNDS, choose
 
 TASK = Task(name="t", scorer="exact", max_tokens=8)
 EXAMPLES = [Example(id=f"e{n}", question=f"shop {n}", answer="no") for n in range(40)]
@@ -118,17 +117,3 @@ def test_a_measurement_that_was_stopped_goes_on(server, tmp_path):
     assert chosen(server, tmp_path).k == 2
     again = set(before) & {seen.body for seen in server.seen}
     assert len(again) <= 4, "only what was under way at the end"
-
-
-def test_a_setting_changes_the_id_and_nothing_else():
-    index = ExampleIndex(path="p", sha256="s", samples=3, k=1)
-    made = Preparation.of(base_model="m", dataset_id="d", system="r", examples=index, made_from=("d",))
-    other = with_setting(made, 4, "nearest_first", 0.3)
-    assert other.id != made.id and with_setting(made, 1, "nearest_last", index.tokens_per_byte) == made
-    kept = msgspec.structs.replace(other, id=made.id, examples=index)
-    assert kept == made
-    assert (other.examples.k, other.examples.order, other.examples.tokens_per_byte) == (
-        4,
-        "nearest_first",
-        0.3,
-    )

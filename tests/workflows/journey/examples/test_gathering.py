@@ -68,11 +68,6 @@ def test_nothing_held_out_ever_becomes_an_example(tmp_path):
     assert written.samples == len(by_split["train"])
 
 
-def test_the_system_prompt_that_all_share_is_known(tmp_path):
-    with bench(project(tmp_path)) as ready:
-        assert gather(ready.dataset).system is None, "they have none"
-
-
 def test_why_none_can_be_made(tmp_path):
     with bench(project(tmp_path)) as ready:
         dataset, task = ready.dataset, ready.task

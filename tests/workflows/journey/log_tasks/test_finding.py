@@ -1,4 +1,4 @@
-"""Records of mixed logs are told their task: twenty logs of our own texts, twenty of public task data."""
+"""Records of mixed logs are told their task: five logs of our own texts, five of public task data."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from freehold.workflows.journey.log_tasks.finding import tasks_of_files
 
 PUBLIC = Path(os.environ.get("FREEHOLD_TEST_SHARED") or Path(__file__).parents[5] / "shared") / "data"
 """A folder with Banking77 (``train.csv``), SNIPS and GSM8K as they are published."""
-SEEDS = range(20)
+SEEDS = range(5)
 
 
 def public_texts():
@@ -80,13 +80,6 @@ def test_records_of_a_mixed_log_are_told_their_task(seed, tmp_path):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_records_with_public_questions_are_told_their_task(seed, tmp_path):
     check(mixed_log(seed, requests=600, texts=public_texts()), tmp_path)
-
-
-def test_the_measure_sees_a_task_torn_and_two_taken_for_one():
-    assert right_and_f1([0, 0, 1, 1], list("aabb")) == (1, 1)
-    assert right_and_f1([0, 0, 0, 0], list("aabb")) == (0.5, 0.5)
-    right, f1 = right_and_f1([0, 1, 2, 2], list("aabb"))
-    assert right == 0.75 and f1 < 0.7
 
 
 def test_shares_and_requests_add_up(tmp_path):

@@ -17,7 +17,7 @@ from freehold.workflows.journey import log_tasks
 from freehold.workflows.journey.init import DraftRequest
 from freehold.workflows.journey.init_tasks import draft_all, draft_task
 from freehold.workflows.journey.log_tasks.finding import tasks_of_files
-from freehold.workflows.journey.log_tasks.others import DRAWN, log_identity, other_tasks
+from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
 from freehold.workflows.project import open_project
 
 LOG = mixed_log(6, requests=300, tasks=5)
@@ -152,11 +152,3 @@ def test_personal_data_is_replaced_as_in_a_dataset(tmp_path):
     (found,) = others(open_project(tmp_path / "freehold.toml")).tasks
     assert len(found.samples) == 30
     assert not any("@" in str(sample) for sample in found.samples)
-
-
-def test_a_long_log_is_drawn_from_evenly(project, log, monkeypatch):
-    assert DRAWN == 2_000
-    monkeypatch.setattr("freehold.workflows.journey.log_tasks.others.DRAWN", 150)
-    found = others(project)
-    assert found.tasks
-    assert sum(len(one.samples) for one in found.tasks) <= 150

@@ -50,15 +50,6 @@ def test_a_closed_set_stands_before_free_text_of_the_same_size():
     assert [task.share for task in tasks] == [0.5, 0.5]
 
 
-def test_the_total_is_a_hundred_times_the_mean_of_the_parts():
-    (task,) = ranked([found("Sort it into a queue.", LABELS)], requests=100, months=None)
-    score = task.score
-    assert score.total == pytest.approx(25 * (score.narrow + score.frequent + score.checkable + score.costly))
-    assert (score.narrow, score.checkable, score.costly) == (1, 1, 1) and score.frequent == pytest.approx(
-        0.4, abs=0.01
-    )
-
-
 def test_money_is_of_a_month_at_list_prices_and_absent_with_a_reason():
     pytest.importorskip("genai_prices")
     (task,) = ranked([found("Sort it into a queue.", LABELS)], requests=100, months=0.5)

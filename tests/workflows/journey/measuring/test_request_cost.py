@@ -5,7 +5,6 @@ from decimal import Decimal
 import msgspec
 import numpy as np
 import pytest
-from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project
 
 from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import SelectionRule
@@ -14,9 +13,8 @@ from freehold.types.config_file import parse
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import LatencySummary
 from freehold.types.machine import Accelerator, Machine
-from freehold.workflows.journey.candidate import CandidateRunner
-from freehold.workflows.journey.measuring import hour_price, measured, on_scale_of, request_cost, tried
-from freehold.workflows.journey.methods import Candidate
+from freehold.workflows.journey.measuring import hour_price, on_scale_of, request_cost, tried
+from freehold.workflows.journey.methods.method import Candidate
 
 MACHINE = Machine(name="two cores", cores=2, memory_bytes=8, available_memory_bytes=8, cpu="x")
 PRICED = """
@@ -92,20 +90,6 @@ def test_an_hour_is_as_stated_else_what_accelerators_rent_for_else_assumed():
     assert Decimal(1) < rented.usd < Decimal(6) and "rental prices" in rented.why
     odd = msgspec.structs.replace(gpu, name="an unknown one")
     assert "assumed" in hour_price(plain, msgspec.structs.replace(MACHINE, accelerators=(gpu, odd))).why
-
-
-def test_a_candidate_is_measured_once_on_the_same_samples(tmp_path):
-    told = Told()
-    with bench(project(tmp_path), progress=told) as ready:
-        candidate = candidate_of(ready.project, "as_is")
-        made = CandidateRunner(ready).make(candidate).made
-        first = measured(ready, candidate, made, items=5)
-        again = measured(ready, candidate, made, items=5)
-    assert first == again and len(first.differences) == 5
-    assert [note for name, note in told.steps if "measure it on 5" in name] == [
-        "",
-        "unchanged since the last run",
-    ]
 
 
 def scores_of_tried(**changed):

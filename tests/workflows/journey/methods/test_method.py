@@ -1,21 +1,12 @@
 """What is the same for all methods: the table, which candidates a project means, what serves them."""
 
-from typing import get_args
-
 import pytest
-from tests.workflows.journey.rehearsal import bench, candidate_of, project, training_project
+from tests.workflows.journey.rehearsal import bench, project
 
-from freehold.errors import UsageError
 from freehold.types.config_file import parse
-from freehold.types.method import METHOD_KINDS, MethodName
-from freehold.workflows.journey.methods import (
-    METHODS,
-    Candidate,
-    candidates,
-    fetches,
-    method_named,
-)
-from freehold.workflows.journey.methods.method import engine_of
+from freehold.types.method import METHOD_KINDS
+from freehold.workflows.journey.methods import METHODS, candidates
+from freehold.workflows.journey.methods.method import Candidate, fetches
 from freehold.workflows.project import open_project
 
 
@@ -24,11 +15,6 @@ def config(*, engine="auto", train="lora", models=("org/a", "org/b")):
     return parse(
         f'[app]\nname = "x"\n{"".join(tables)}[train]\nmethod = "{train}"\n[serve]\nengine = "{engine}"\n'
     )
-
-
-def test_every_method_has_its_kind_and_its_way():
-    assert set(METHOD_KINDS) == set(get_args(MethodName)) >= set(METHODS)
-    assert all(METHODS[name].name == METHOD_KINDS[name].name == name for name in METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -51,26 +37,6 @@ def test_what_trains_is_compared_with_what_is_served_before_promotion(name):
 def test_engine_and_training_say_which_method_is_meant(engine, train, method):
     made = candidates(config(engine=engine, train=train))
     assert made == tuple(Candidate(model=model, method=method) for model in ("org/a", "org/b"))
-
-
-@pytest.mark.parametrize(("engine", "name"), [("auto", "llamacpp"), ("vllm", "vllm"), ("echo", "echo")])
-def test_llamacpp_serves_candidates_where_no_engine_is_named(engine, name):
-    assert engine_of(config(engine=engine)).name == name
-
-
-def test_a_key_tells_models_and_methods_apart():
-    made = [Candidate(model=model, method=method) for model in ("org/a", "org/b") for method in METHODS]
-    assert len({one.key for one in made}) == len(made)
-    assert made[0].key == Candidate(model="org/a", method=made[0].method).key, "a step is found again by it"
-    assert (made[0].short_name, Candidate(model="plain", method="as_is").short_name) == ("a", "plain")
-
-
-def test_candidates_that_run_here_are_served_alike(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch)
-    with bench(opened) as ready:
-        request = ready.request(candidate_of(opened, "lora"))
-    assert request.engine == "llamacpp"
-    assert (request.context_tokens, request.parallel) == (64, 1)
 
 
 ELSEWHERE = """
@@ -122,9 +88,3 @@ def test_one_behind_an_endpoint_is_asked_there(tmp_path):
         request = ready.request(Candidate(model="org/b", method="as_is", endpoint="house"))
     assert (request.engine, request.context_tokens) == ("remote", 8192)
     assert request.options == {"base_url": "http://127.0.0.1:9", "api": "openai", "api_key_env": "HOUSE_KEY"}
-
-
-def test_a_method_of_another_version_is_refused_by_name(monkeypatch):
-    monkeypatch.delitem(METHODS, "full")
-    with pytest.raises(UsageError, match="method full is not in this version"):
-        method_named("full")

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pytest
-from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project
+from tests.workflows.journey.rehearsal import Told, bench
 from tests.workflows.journey.rehearsal import project as rehearsed
 
-from freehold.store import open_store
+from freehold.store.store import open_store
 from freehold.types.config import MethodSettings
 from freehold.types.endpoint import Preparation
-from freehold.types.machine import Fit
-from freehold.workflows.journey.methods import METHODS, Candidate, Made, NotMadeError
+from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.journey.methods import as_is as method
+from freehold.workflows.journey.methods.method import Candidate, NotMadeError
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import open_project
 
@@ -53,15 +53,3 @@ def test_another_system_prompt_stands_where_the_applications_does(tmp_path, monk
         monkeypatch.setattr(method, "_SHARED", 1.1)
         with pytest.raises(NotMadeError, match="no system prompt is there to stand in for"):
             METHODS["prompt"].make(Candidate(model="echo", method="prompt", settings=said), at)
-
-
-def test_a_plan_by_name_and_no_records(tmp_path):
-    told = Told()
-    with bench(project(tmp_path), progress=told) as ready:
-        made = METHODS["as_is"].make(candidate_of(ready.project, "as_is"), ready)
-        assert ready.store.latest(Fit) is None
-    assert made == Made(plan=made.plan), "nothing but the plan"
-    serve = ready.project.config.serve
-    assert (made.plan.engine, made.plan.model) == ("echo", ready.project.config.models[0])
-    assert (made.plan.options, made.plan.weights_path, made.plan.adapters) == (serve.options, None, ())
-    assert told.steps == []

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import CONFIG, MODEL, Told
 
-from freehold.errors import ConfigError, UsageError
+from freehold.errors import UsageError
 from freehold.progress import Silent
-from freehold.store import open_store
+from freehold.store.store import open_store
 from freehold.types.evaluated import Evaluation, ItemLook
 from freehold.types.mixture import Mixture
 from freehold.types.route import Route, Target
@@ -141,16 +141,6 @@ def test_declared_requests_go_where_they_are_declared_to(tmp_path):
     mixture = migrate(project(tmp_path, more=more), progress=Silent()).report.candidates[0].mixture
     assert mixture.is_proven and mixture.rule.always_incumbent == ({"team": "legal"},)
     assert mixture.share < 0.72, "a tenth of the refunds is not answered here"
-
-
-@pytest.mark.parametrize(
-    ("condition", "said"),
-    [('{ tema = "legal" }', "no sample has the field 'tema'"), ("{}", "an empty condition is met by every")],
-)
-def test_what_cannot_be_declared_is_told(tmp_path, condition, said):
-    opened = project(tmp_path, rows=400, more=f"[defer]\nalways_incumbent = [{condition}]\n")
-    with pytest.raises(ConfigError, match=said):
-        migrate(opened, progress=Silent(), beginning="anyway")
 
 
 def test_a_share_that_is_too_large_is_not_proven(tmp_path):

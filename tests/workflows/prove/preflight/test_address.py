@@ -1,6 +1,9 @@
+import contextlib
+
 import anyio
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 
 from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
 
@@ -12,20 +15,10 @@ def find(answer=None, **fields):
         return answer(request)
 
     async def work():
-        url = "http://127.0.0.1:9"
-        runner = None
-        if answer is not None:
-            app = web.Application()
-            app.router.add_get("/v1/models", handle)
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        try:
-            return await address_findings(AskedEndpoint("the judge", url, **fields), seconds=2)
-        finally:
-            if runner is not None:
-                await runner.cleanup()
+        nobody = contextlib.nullcontext("http://127.0.0.1:9")
+        async with nobody if answer is None else serving(handle) as url:
+            address = url if answer is None else f"{url}/v1"
+            return await address_findings(AskedEndpoint("the judge", address, **fields), seconds=2)
 
     (found,) = anyio.run(work)
     return found

@@ -1,11 +1,10 @@
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import anyio
 import pytest
+from tests.gateway.loopback import plain
 from tests.workflows.journey.rehearsal import Told
-from tests.workflows.prove.preflight.held_out import dataset, sample
+from tests.workflows.prove.held_out import make_dataset, sample
 
 from freehold.types.evaluation import Task
 from freehold.workflows.prove.preflight.check import (
@@ -21,7 +20,7 @@ def look(tmp_path, *, scorer="label", options=None, size=200, incumbent="yes", *
     answers = [incumbent] if incumbent is None or isinstance(incumbent, str) else incumbent
     held_out = [sample(number, incumbent=answers[number % len(answers)]) for number in range(size)]
     request = PreflightRequest(
-        dataset=dataset(tmp_path, train=held_out[:2], held_out=held_out),
+        dataset=make_dataset(tmp_path, held_out, train=held_out[:2]),
         task=Task(name="t", scorer=scorer, margin=0.03, options=options or {}),
         held_out=held_out,
         **fields,
@@ -42,22 +41,6 @@ def test_all_is_well(tmp_path):
     assert not found.failed and not found.doubted and found.items == 1_000
 
 
-class _Models(BaseHTTPRequestHandler):
-    def do_GET(self):
-        data = b'{"data": [{"id": "m"}]}'
-        self.send_response(200)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_POST(self):
-        self.server.paid.append(self.path)
-        self.send_error(500)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.mark.parametrize(
     ("scorer", "fixed"),
     [
@@ -67,14 +50,11 @@ class _Models(BaseHTTPRequestHandler):
         ("turn", lambda model: {"text": "semantic", "text_options": model | {"threshold": 0.8}}),
     ],
 )
-def test_a_model_that_scores_is_found_but_paid_for_nothing(tmp_path, scorer, fixed):
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
-        server.paid = []
-        Thread(target=server.serve_forever, daemon=True).start()
-        options = fixed({"base_url": f"http://127.0.0.1:{server.server_port}", "model": "m"})
-        found = look(tmp_path, scorer=scorer, options=options, incumbent=["yes", "no"])
-        server.shutdown()
-    assert server.paid == []
+def test_a_model_that_scores_is_found_but_paid_for_nothing(tmp_path, upstream, scorer, fixed):
+    upstream.answer = lambda seen: plain({"data": [{"id": "m"}]})
+    options = fixed({"base_url": upstream.base_url, "model": "m"})
+    found = look(tmp_path, scorer=scorer, options=options, incumbent=["yes", "no"])
+    assert upstream.seen == [], "only its list of models was asked for"
     assert outcomes(found)["scorer"] == outcomes(found)["endpoint"] == "ok"
 
 

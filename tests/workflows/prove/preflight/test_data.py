@@ -1,4 +1,4 @@
-from tests.workflows.prove.preflight.held_out import dataset, sample
+from tests.workflows.prove.held_out import make_dataset, sample
 
 from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
@@ -10,7 +10,7 @@ TASK = Task(name="t", scorer="label", margin=0.05)
 def lengths(tmp_path, characters, *, more=""):
     samples = [sample(number, asked=f"{number} " + "x" * size) for number, size in enumerate(characters)]
     config = parse(f'[app]\nname = "t"\n{more}')
-    made = dataset(tmp_path, train=samples, held_out=samples)
+    made = make_dataset(tmp_path, samples, train=samples)
     return list(length_findings(config, made, samples, trains=True, serves=True))
 
 
@@ -39,12 +39,12 @@ def test_labels_that_are_asked_for_and_never_taught_are_named(tmp_path):
         sample(5, gold="perhaps"),
         sample(6, gold="no"),
     ]
-    (found,) = label_findings(TASK, dataset(tmp_path, train=train, held_out=held_out), held_out)
+    (found,) = label_findings(TASK, make_dataset(tmp_path, held_out, train=train), held_out)
     assert found.outcome == "warn"
     assert found.text == (
         "1 of 3 labels of the held-out part are never taught: perhaps (2); that is 50.0% of its items"
     )
-    (found,) = label_findings(TASK, dataset(tmp_path, train=train, held_out=held_out[:1]), held_out[:1])
+    (found,) = label_findings(TASK, make_dataset(tmp_path, held_out[:1], train=train), held_out[:1])
     assert found.outcome == "ok"
-    (found,) = label_findings(TASK, dataset(tmp_path, train=train, held_out=held_out), held_out[1:3])
+    (found,) = label_findings(TASK, make_dataset(tmp_path, held_out, train=train), held_out[1:3])
     assert found.outcome == "fail"

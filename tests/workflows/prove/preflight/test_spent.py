@@ -1,5 +1,5 @@
 import msgspec
-from tests.workflows.prove.preflight.held_out import dataset, sample
+from tests.workflows.prove.held_out import make_dataset, sample
 
 from freehold.stats.looks import LookPlan
 from freehold.store import open_store
@@ -12,7 +12,7 @@ TASK = Task(name="t", scorer="label", margin=0.05)
 
 def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
     samples = [sample(number) for number in range(40)]
-    made = dataset(tmp_path, train=samples[:1], held_out=samples)
+    made = make_dataset(tmp_path, samples, train=samples[:1])
     with open_store(f"sqlite:///{tmp_path / 's.sqlite'}") as store:
         (found,) = look_findings(store, made, TASK, samples)
         assert (found.outcome, found.text) == ("ok", "look 1 at these items, 1 planned")
@@ -36,7 +36,7 @@ def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
 def test_answers_that_were_scored_before_the_incumbents_are_not_spent(tmp_path):
     """Compared now they are the first look: it was warned that nothing could promote, and no mixture was looked at."""
     samples = [sample(number) for number in range(40)]
-    made = dataset(tmp_path, train=samples[:1], held_out=samples)
+    made = make_dataset(tmp_path, samples, train=samples[:1])
 
     def alone(id, answers):
         look = look_at(samples, evaluation_id=id, dataset_id=made.id, names=("i", "c"), alpha=TASK.alpha)

@@ -1,6 +1,5 @@
 """The screen Data: pages of samples, what is learned, states of a project."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,7 @@ from freehold.types.dataset import Message, Sample
 from freehold.workflows.data.dataset import PAGE_SAMPLES
 from freehold.workflows.tell.views.data import DataQuery, data, shown_sample
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-def look(project, **query):
-    with open_store(project.store_url) as store:
-        return data(project, store, DataQuery(**query), at=NOW)
+look = evidence.looking(data, DataQuery)
 
 
 def test_a_fresh_project_imports_first_then_builds(project):

@@ -1,7 +1,6 @@
 """The screen Licence: the ruling of the report, what the model is made of, duties and the files that meet them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -15,12 +14,7 @@ from freehold.workflows.tell.buttons import DutyBody, duty
 from freehold.workflows.tell.standing import with_standing
 from freehold.workflows.tell.views.license import LicenseQuery, license, shown_ruling
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-def look(project, **query):
-    with open_store(project.store_url) as store:
-        return license(project, store, LicenseQuery(**query), at=NOW)
+look = evidence.looking(license, LicenseQuery)
 
 
 def test_a_model_of_the_catalog_is_ruled_on_now(project):
@@ -62,13 +56,13 @@ def test_a_duty_that_is_done_says_who_and_the_page_and_the_checklist_too(project
     model = "meta-llama/Llama-3.1-8B-Instruct"
     id = look(project, model=model).detail.duties[0].id
     with open_store(project.store_url) as store:
-        duty(project, store, DutyBody(model=model, duty=id, done=True), who="ada", at=NOW)
+        duty(project, store, DutyBody(model=model, duty=id, done=True), who="ada", at=evidence.NOW)
         with pytest.raises(UsageError, match="no such duty"):
-            duty(project, store, DutyBody(model=model, duty="x", done=True), who="ada", at=NOW)
-        ruling = shown_ruling(project, store, model, at=NOW)
+            duty(project, store, DutyBody(model=model, duty="x", done=True), who="ada", at=evidence.NOW)
+        ruling = shown_ruling(project, store, model, at=evidence.NOW)
         report = sample_report.report(sample_report.candidate(ruling=ruling))
         store.put(report)
-        page = render(with_standing(project, store, report, at=NOW))
+        page = render(with_standing(project, store, report, at=evidence.NOW))
     first, *others = look(project, model=model).detail.duties
     assert (first.done.who, [one.done for one in others]) == ("ada", [None] * len(others))
     assert page.count("done, says ada, 2026-11-29") == 1

@@ -1,20 +1,13 @@
 """The screen Models: every model with its reasons, on this machine and on another."""
 
-from datetime import UTC, datetime
-
 import pytest
+from tests.workflows.tell.views import evidence
 
 from freehold.errors import UnknownModelError, UsageError
-from freehold.store import open_store
 from freehold.workflows.tell.views.models import ModelsQuery, models
 from freehold.workflows.tell.views.query import catalog_model, machine_words
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-def look(project, **query):
-    with open_store(project.store_url) as store:
-        return models(project, store, ModelsQuery(**query), at=NOW)
+look = evidence.looking(models, ModelsQuery)
 
 
 def test_what_if_on_another_machine(project):

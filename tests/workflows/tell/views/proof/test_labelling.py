@@ -1,17 +1,13 @@
 """Pairs on a screen go through the sessions of `freehold label`."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.workflows.tell.views import evidence
 
-from freehold.store import open_store
 from freehold.workflows.prove.label import open_session
 from freehold.workflows.tell.views.proof.labelling import LabellingQuery, desk_of, labelling
-
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -19,9 +15,7 @@ def made(project):
     return evidence.with_proof(project, hostile=False)
 
 
-def look(project, **query):
-    with open_store(project.store_url) as store:
-        return labelling(project, store, LabellingQuery(**query), at=NOW)
+look = evidence.looking(labelling, LabellingQuery)
 
 
 def test_ten_pairs_are_labelled_as_the_command_labels_them(project, made):

@@ -1,7 +1,6 @@
 """Parts of the screen of proof: what differs, the items, the pictures, the ways out."""
 
 import math
-import shlex
 
 import msgspec
 import numpy as np
@@ -9,9 +8,9 @@ import pytest
 from tests.report import sample_report
 from tests.workflows.data.building import project_of
 from tests.workflows.prove.test_results import evaluation
+from tests.workflows.tell.facts import check_command
 from tests.workflows.tell.views import evidence
 
-from freehold.cli.main import cli
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, LookCount, Score, SliceResult
@@ -202,14 +201,4 @@ def test_every_command_exists():
         for way in ways_out(made(**changes))
     }
     for line in found:
-        words = shlex.split(line)
-        assert words[0] == "freehold"
-        command = cli
-        rest = words[1:]
-        while rest and hasattr(command, "get_command"):
-            command = command.get_command(None, rest.pop(0))
-            assert command is not None, line
-            if not hasattr(command, "get_command") or not rest or rest[0].startswith("-"):
-                break
-        options = {name for one in command.params for name in one.opts}
-        assert {word for word in rest if word.startswith("--")} <= options, line
+        check_command(line)

@@ -1,22 +1,12 @@
 """The screen Proof from real states of a project."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 from tests.workflows.tell.views import evidence
 
-from freehold.store import open_store
-from freehold.types.evaluated import Evaluation
-from freehold.workflows.prove.notes import add_note
 from freehold.workflows.tell.views.proof.screen import ProofQuery, proof
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-def look(project, **query):
-    with open_store(project.store_url) as store:
-        return proof(project, store, ProofQuery(**query), at=NOW)
+look = evidence.looking(proof, ProofQuery)
 
 
 def test_the_worst_items_come_first_with_what_differs(project):
@@ -42,39 +32,9 @@ def test_the_worst_items_come_first_with_what_differs(project):
     assert look(project, cause=cause[0]).detail.items.matching == cause[1]
 
 
-def test_hostile_words_stay_words_in_the_record(project):
-    evidence.with_proof(project, hostile=True)
-    first = look(project, cause="wrong form: no_label").detail.items.items[0]
-    assert first.question.text == evidence.HOSTILE and first.candidate.output.text == evidence.HOSTILE
-    assert msgspec.json.encode(first)
-
-
-def test_notes_come_with_their_items(project):
-    made = evidence.with_proof(project)
-    sample = look(project).detail.items.items[0].sample_id
-    with open_store(project.store_url) as store:
-        add_note(store, made.id, sample, "the label is doubtful", who="ada", at=NOW)
-    assert [one.text for one in look(project).detail.items.items[0].notes] == ["the label is doubtful"]
-
-
 def test_answers_that_are_gone_are_told_and_the_rest_stands(project):
     made = evidence.with_proof(project)
     Path(made.results_file).unlink()
     detail = look(project).detail
     assert detail.items is None and "freehold evaluate" in detail.items_missing
     assert detail.comparison is not None
-
-
-def test_looking_changes_nothing(project):
-    evidence.with_proof(project)
-
-    def state():
-        with open_store(project.store_url) as store:
-            return store.records(Evaluation), sorted(
-                (path.name, path.stat().st_mtime_ns) for path in (project.state / "evaluations").iterdir()
-            )
-
-    before = state()
-    look(project)
-    look(project, show="all")
-    assert state() == before

@@ -14,16 +14,19 @@ def sample(number, *, gold="yes", incumbent="yes", asked=None, group=None):
     )
 
 
-def dataset(tmp_path, *, train, held_out):
-    made = building.Building(
-        by_split={"train": train, "validation": [], "held_out": held_out}, dropped=building.Counter()
-    )
+def make_dataset(tmp_path, held_out, *, train=None, validation=(), incumbent_model="gpt-x"):
+    """A dataset of these samples; where nothing is said of it, the first of them is what is trained on."""
+    by_split = {
+        "train": held_out[:1] if train is None else train,
+        "validation": validation,
+        "held_out": held_out,
+    }
     return building.write(
-        made,
+        building.Building(by_split=by_split, dropped=building.Counter()),
         building.Recipe(),
         name="t",
         root=tmp_path / "datasets",
         made_from=(),
         version="0",
-        incumbent_model="gpt-x",
+        incumbent_model=incumbent_model,
     )
