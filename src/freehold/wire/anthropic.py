@@ -132,13 +132,13 @@ def _arguments(text: Any) -> Any:
         raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
 
 
-class AnthropicStreamFromOpenai:
+class AnthropicStreamFromOpenai(sse.Translation):
     """A chat completion stream as Anthropic's events. `repeats_begun` as of `answer_from_openai`."""
 
     def __init__(self, request: bytes, *, repeats_begun: bool = False) -> None:
+        super().__init__()
         self._repeated = begun_answer(request) if repeats_begun else ""
         self._model = openai.peek(request).model
-        self._events = sse.JsonEvents()
         self._started = False
         self._block: tuple[str, int] | None = None
         self._calls: list[dict[str, Any]] = []
@@ -148,29 +148,22 @@ class AnthropicStreamFromOpenai:
         self._word: str | None = None
         self._usage: dict[str, Any] = {}
 
-    def feed(self, data: bytes) -> bytes:
-        out: list[bytes] = []
-        for chunk in self._events.feed(data):
-            self._chunk(chunk, out)
-        return b"".join(out)
-
     def rest(self) -> bytes:
         if self._finish is None and not self._events.done:
             raise cut_off()
-        out: list[bytes] = []
-        self._start({}, out)
-        self._end_block(out)
+        self._start({})
+        self._end_block()
         usage = message_usage(read_usage(self._usage))
         finish = "content_filter" if self._refused else self._finish
         delta = _stop(finish, self._word, called=bool(self._calls))
-        out.append(_event("message_delta", {"delta": delta, "usage": usage}))
-        out.append(_event("message_stop", {}))
-        return b"".join(out)
+        self._event("message_delta", {"delta": delta, "usage": usage})
+        self._event("message_stop", {})
+        return self._sent()
 
     def broken(self, error: bytes) -> bytes:
         return b"event: error\ndata: " + error + b"\n\n"
 
-    def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+    def _take(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         usage = chunk.get("usage")
@@ -184,16 +177,16 @@ class AnthropicStreamFromOpenai:
                 text = self._unrepeated(text)
             if not (text or delta.get("tool_calls") or choice.get("finish_reason")):
                 continue  # the answer has not begun, and what the prompt has may still be told
-            self._start(chunk, out)
+            self._start(chunk)
             self._word = stop_word(chunk, choice) or self._word
             if text:
-                self._open("text", 0, {"type": "text", "text": ""}, out)
-                self._delta({"type": "text_delta", "text": text}, out)
+                self._open("text", 0, {"type": "text", "text": ""})
+                self._delta({"type": "text_delta", "text": text})
             for call in delta.get("tool_calls") or ():
-                self._call(call, out)
+                self._call(call)
             self._finish = choice.get("finish_reason") or self._finish
 
-    def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
+    def _call(self, call: dict[str, Any]) -> None:
         function = call.get("function") or {}
         known = len(self._calls)
         place = openai.place_of(self._calls, call)
@@ -209,9 +202,9 @@ class AnthropicStreamFromOpenai:
             "name": function.get("name"),
             "input": {},
         }
-        self._open("tool", place, block, out)
+        self._open("tool", place, block)
         if function.get("arguments"):
-            self._delta({"type": "input_json_delta", "partial_json": function["arguments"]}, out)
+            self._delta({"type": "input_json_delta", "partial_json": function["arguments"]})
 
     def _unrepeated(self, text: str) -> str:
         """What is new in a piece while the client's own beginning is told again."""
@@ -222,7 +215,7 @@ class AnthropicStreamFromOpenai:
         self._repeated = ""
         return new
 
-    def _start(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+    def _start(self, chunk: dict[str, Any]) -> None:
         if self._started:
             return
         self._started = True
@@ -236,27 +229,27 @@ class AnthropicStreamFromOpenai:
             "stop_sequence": None,
             "usage": message_usage(read_usage(self._usage)),
         }
-        out.append(_event("message_start", {"message": message}))
+        self._event("message_start", {"message": message})
 
-    def _open(self, kind: str, number: int, block: dict[str, Any], out: list[bytes]) -> None:
+    def _open(self, kind: str, number: int, block: dict[str, Any]) -> None:
         if self._block == (kind, number):
             return
-        self._end_block(out)
+        self._end_block()
         self._block = (kind, number)
         self._index += 1
-        out.append(_event("content_block_start", {"index": self._index, "content_block": block}))
+        self._event("content_block_start", {"index": self._index, "content_block": block})
 
-    def _delta(self, delta: dict[str, Any], out: list[bytes]) -> None:
-        out.append(_event("content_block_delta", {"index": self._index, "delta": delta}))
+    def _delta(self, delta: dict[str, Any]) -> None:
+        self._event("content_block_delta", {"index": self._index, "delta": delta})
 
-    def _end_block(self, out: list[bytes]) -> None:
+    def _end_block(self) -> None:
         if self._block is not None:
             self._block = None
-            out.append(_event("content_block_stop", {"index": self._index}))
+            self._event("content_block_stop", {"index": self._index})
 
-
-def _event(kind: str, body: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **body}))
+    def _event(self, kind: str, body: dict[str, Any]) -> None:
+        data = msgspec.json.encode({"type": kind, **body})
+        self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), data))
 
 
 def listed_model(name: str, created_s: int) -> dict[str, Any]:
@@ -293,10 +286,7 @@ def listed_models(data: list[dict[str, Any]], query: dict[str, list[str]]) -> di
 @openai.none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A message, as a chat completion."""
-    try:
-        message: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return AssembledAnswer(None, None, None, False)
+    message: Any = msgspec.json.decode(body)
     if not isinstance(message, dict) or message.get("type") != "message":
         return AssembledAnswer(message if isinstance(message, dict) else None, None, None, True)
     return _as_chat(message, ended=True)
@@ -308,12 +298,8 @@ def read_stream(stream: bytes) -> AssembledAnswer:
     message: dict[str, Any] = {}
     blocks: list[dict[str, Any]] = []
     ended = False
-    for _, data in sse.events(stream):
-        try:
-            event = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        match event.get("type") if isinstance(event, dict) else None:
+    for event in sse.objects(stream):
+        match event.get("type"):
             case "message_start":
                 message = dict(event["message"])
             case "content_block_start":
@@ -341,16 +327,6 @@ def _as_chat(message: dict[str, Any], *, ended: bool) -> AssembledAnswer:
             text.append(block.get("text", ""))
         elif block.get("type") == "tool_use":
             arguments = block.get("partial") or msgspec.json.encode(block.get("input") or {}).decode()
-            function = {"name": block.get("name"), "arguments": arguments}
-            calls.append({"id": block.get("id"), "type": "function", "function": function})
-    said: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
-    if calls:
-        said["tool_calls"] = calls
+            calls.append(openai.function_call(block.get("id"), block.get("name"), arguments))
     finish = FINISH_REASONS.get(message.get("stop_reason") or "")
-    body = {
-        "id": message.get("id"),
-        "object": "chat.completion",
-        "model": message.get("model"),
-        "choices": [{"index": 0, "message": said, "finish_reason": finish}],
-    }
-    return AssembledAnswer(body, finish, usage_of(message), ended)
+    return openai.as_completion(message, "".join(text), calls, finish, ended=ended)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from freehold.wire.errors import THREAD_NOT_FOUND, ApiError, refuse_others
+from freehold.wire.openai import function_call
 
 _TRANSLATED = frozenset(
     (
@@ -181,8 +182,7 @@ def _assistant(blocks: Any) -> dict[str, Any]:
                 text.append(block.get("text", ""))
             case "tool_use":
                 arguments = msgspec.json.encode(block.get("input") or {}).decode()
-                function = {"name": block.get("name"), "arguments": arguments}
-                calls.append({"id": block.get("id"), "type": "function", "function": function})
+                calls.append(function_call(block.get("id"), block.get("name"), arguments))
             case "thinking" | "redacted_thinking":
                 continue
             case other:

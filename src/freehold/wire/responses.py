@@ -118,12 +118,12 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode(_response(chat, asked, status, _output(chat, status), finish))
 
 
-class ResponsesStreamFromOpenai:
+class ResponsesStreamFromOpenai(sse.Translation):
     """A chat completion stream as the events of a response."""
 
     def __init__(self, request: bytes) -> None:
+        super().__init__()
         self._asked = msgspec.json.decode(request)
-        self._events = sse.JsonEvents()
         self._all: list[bytes] = []
         self._number = 0
         self._chat: dict[str, Any] = {}
@@ -134,20 +134,16 @@ class ResponsesStreamFromOpenai:
 
     def feed(self, data: bytes) -> bytes:
         self._all.append(data)
-        out: list[bytes] = []
-        for chunk in self._events.feed(data):
-            self._chunk(chunk, out)
-        return b"".join(out)
+        return super().feed(data)
 
     def rest(self) -> bytes:
-        out: list[bytes] = []
-        self._start({}, out)
+        self._start({})
         answer = openai.read_stream(b"".join(self._all))
         if not answer.ended:
             raise cut_off()
         chat = answer.body or {}
         status = _status(answer.finish_reason)
-        self._end_text(status, out)
+        self._end_text(status)
         calls = ((chat.get("choices") or [{}])[0].get("message") or {}).get("tool_calls") or ()
         for begun, call in zip(self._items, calls, strict=False):
             last = begun is self._items[-1] and (not self._parts or self._text_at < len(self._calls))
@@ -155,56 +151,54 @@ class ResponsesStreamFromOpenai:
             output_index = begun["output_index"]
             place = {"item_id": item["id"], "output_index": output_index}
             named = {"arguments": item["arguments"], "name": item["name"]}
-            self._event("response.function_call_arguments.done", {**place, **named}, out)
-            self._event("response.output_item.done", {"output_index": output_index, "item": item}, out)
+            self._event("response.function_call_arguments.done", {**place, **named})
+            self._event("response.output_item.done", {"output_index": output_index, "item": item})
         response = _response(
             chat, self._asked, status, _output(chat, status, self._text_at), answer.finish_reason
         )
-        self._event(f"response.{status}", {"response": response}, out)
-        return b"".join(out)
+        self._event(f"response.{status}", {"response": response})
+        return self._sent()
 
     def broken(self, error: bytes) -> bytes:
         said = msgspec.json.decode(error)["error"]
-        out: list[bytes] = []
+        self._out.clear()
         body = {"code": said.get("code"), "message": said.get("message"), "param": None}
-        self._event("error", body, out)
-        return b"".join(out)
+        self._event("error", body)
+        return self._sent()
 
-    def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+    def _take(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
-        self._start(chunk, out)
+        self._start(chunk)
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}
             for kind in _KINDS:
                 if text := openai.text_of(delta.get(kind)):
-                    self._word(kind, text, out)
+                    self._word(kind, text)
             for call in delta.get("tool_calls") or ():
-                self._call(call, out)
+                self._call(call)
 
-    def _start(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+    def _start(self, chunk: dict[str, Any]) -> None:
         if self._chat:
             return
         self._chat = {"id": chunk.get("id", ""), "created": chunk.get("created")}
         response = _response(self._chat, self._asked, "in_progress", [])
-        self._event("response.created", {"response": response}, out)
-        self._event("response.in_progress", {"response": response}, out)
+        self._event("response.created", {"response": response})
+        self._event("response.in_progress", {"response": response})
 
-    def _word(self, kind: str, text: str, out: list[bytes]) -> None:
+    def _word(self, kind: str, text: str) -> None:
         if not self._parts:
             self._text_at = len(self._calls)
             item = _message_item(self._chat.get("id"), [], "in_progress")
-            self._event("response.output_item.added", {"output_index": self._text_at, "item": item}, out)
+            self._event("response.output_item.added", {"output_index": self._text_at, "item": item})
         if kind not in self._parts:
             self._parts[kind] = []
-            self._event("response.content_part.added", {**self._place(kind), "part": _part(kind, "")}, out)
+            self._event("response.content_part.added", {**self._place(kind), "part": _part(kind, "")})
         self._parts[kind].append(text)
         if kind == "refusal":
-            self._event("response.refusal.delta", {**self._place(kind), "delta": text}, out)
+            self._event("response.refusal.delta", {**self._place(kind), "delta": text})
         else:
-            self._event(
-                "response.output_text.delta", {**self._place(kind), "delta": text, "logprobs": []}, out
-            )
+            self._event("response.output_text.delta", {**self._place(kind), "delta": text, "logprobs": []})
 
     def _place(self, kind: str) -> dict[str, Any]:
         return {
@@ -213,7 +207,7 @@ class ResponsesStreamFromOpenai:
             "content_index": list(self._parts).index(kind),
         }
 
-    def _end_text(self, status: str, out: list[bytes]) -> None:
+    def _end_text(self, status: str) -> None:
         if not self._parts:
             return
         content = []
@@ -221,16 +215,16 @@ class ResponsesStreamFromOpenai:
             text = "".join(words)
             content.append(_part(kind, text))
             if kind == "refusal":
-                self._event("response.refusal.done", {**self._place(kind), "refusal": text}, out)
+                self._event("response.refusal.done", {**self._place(kind), "refusal": text})
             else:
                 told = {**self._place(kind), "text": text, "logprobs": []}
-                self._event("response.output_text.done", told, out)
-            self._event("response.content_part.done", {**self._place(kind), "part": content[-1]}, out)
+                self._event("response.output_text.done", told)
+            self._event("response.content_part.done", {**self._place(kind), "part": content[-1]})
         is_last = self._text_at == len(self._calls)
         item = _message_item(self._chat.get("id"), content, status if is_last else "completed")
-        self._event("response.output_item.done", {"output_index": self._text_at, "item": item}, out)
+        self._event("response.output_item.done", {"output_index": self._text_at, "item": item})
 
-    def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
+    def _call(self, call: dict[str, Any]) -> None:
         begun = len(self._calls)
         place = openai.place_of(self._calls, call)
         openai.note(self._calls[place], call)
@@ -238,15 +232,15 @@ class ResponsesStreamFromOpenai:
             output_index = begun + bool(self._parts)
             item = {**_call_item(call, "in_progress"), "arguments": ""}
             self._items.append({"output_index": output_index, "id": item["id"]})
-            self._event("response.output_item.added", {"output_index": output_index, "item": item}, out)
+            self._event("response.output_item.added", {"output_index": output_index, "item": item})
         known = self._items[place]
         if text := (call.get("function") or {}).get("arguments"):
             body = {"item_id": known["id"], "output_index": known["output_index"], "delta": text}
-            self._event("response.function_call_arguments.delta", body, out)
+            self._event("response.function_call_arguments.delta", body)
 
-    def _event(self, kind: str, body: dict[str, Any], out: list[bytes]) -> None:
+    def _event(self, kind: str, body: dict[str, Any]) -> None:
         data = msgspec.json.encode({"type": kind, "sequence_number": self._number, **body})
-        out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), data))
+        self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), data))
         self._number += 1
 
 
@@ -256,10 +250,7 @@ class ResponsesStreamFromOpenai:
 @openai.none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A response, as a chat completion."""
-    try:
-        response = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return AssembledAnswer(None, None, None, False)
+    response = msgspec.json.decode(body)
     if not isinstance(response, dict) or response.get("object") != "response":
         return AssembledAnswer(response if isinstance(response, dict) else None, None, None, True)
     text: list[str] = []
@@ -270,31 +261,16 @@ def read_answer(body: bytes) -> AssembledAnswer:
                 part["text"] for part in item.get("content") or () if part.get("type") == "output_text"
             )
         elif item.get("type") == "function_call":
-            function = {"name": item.get("name"), "arguments": item.get("arguments")}
-            calls.append({"id": item.get("call_id"), "type": "function", "function": function})
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
-    if calls:
-        message["tool_calls"] = calls
+            calls.append(openai.function_call(item.get("call_id"), item.get("name"), item.get("arguments")))
     finish = "length" if response.get("status") == "incomplete" else ("tool_calls" if calls else "stop")
-    chat = {
-        "id": response.get("id"),
-        "object": "chat.completion",
-        "model": response.get("model"),
-        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-    }
-    return AssembledAnswer(
-        chat, finish, usage_of(response), response.get("status") in ("completed", "incomplete")
-    )
+    ended = response.get("status") in ("completed", "incomplete")
+    return openai.as_completion(response, "".join(text), calls, finish, ended=ended)
 
 
 @openai.none_where_unreadable
 def read_stream(stream: bytes) -> AssembledAnswer:
     """The response that a stream's last event carries, as a chat completion."""
-    for _, data in sse.events(stream):
-        try:
-            event = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        if isinstance(event, dict) and event.get("type") in ("response.completed", "response.incomplete"):
+    for event in sse.objects(stream):
+        if event.get("type") in ("response.completed", "response.incomplete"):
             return read_answer(msgspec.json.encode(event["response"]))
     return AssembledAnswer(None, None, None, False)

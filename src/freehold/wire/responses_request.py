@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from freehold.wire.errors import ApiError, refuse_others
+from freehold.wire.openai import function_call
 
 NEEDS_STATE, HOSTED_TOOL = "needs_state", "hosted_tool"
 OWN_MARK = "fh_"
@@ -227,8 +228,7 @@ def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
                 else:
                     messages.append({"role": role, "content": content})
             case "function_call":
-                function = {"name": item.get("name"), "arguments": item.get("arguments")}
-                call = {"id": item.get("call_id"), "type": "function", "function": function}
+                call = function_call(item.get("call_id"), item.get("name"), item.get("arguments"))
                 if messages and messages[-1]["role"] == "assistant":
                     # One turn of the model, though it is several items: chat templates want roles to alternate.
                     messages[-1].setdefault("tool_calls", []).append(call)
