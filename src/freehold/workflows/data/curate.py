@@ -14,10 +14,9 @@ from typing import Any, Literal
 import msgspec
 
 from freehold import files
-from freehold.datasets import profile as profiles
+from freehold.datasets import card as profiles
 from freehold.datasets.building import Building, Recipe, all_asked
-from freehold.datasets.card import card_in_short, card_markdown
-from freehold.datasets.profile import LabelTimes, label_shifts
+from freehold.datasets.card import LabelTimes, card_in_short, card_markdown, label_shifts
 from freehold.datasets.replacing import Replacer
 from freehold.evals import scorers
 from freehold.privacy import patterns
