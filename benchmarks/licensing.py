@@ -10,7 +10,7 @@ import itertools
 import platform
 import time
 
-from freehold.catalog.releases import releases
+from freehold.catalog.licenses import releases
 from freehold.types.license import Lineage, LineageEdge
 from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model

@@ -34,7 +34,7 @@ from freehold.training import formatting, methods, schedule
 from freehold.training.schedule import COSINE
 from freehold.training.trainer import MAX_GRAD_NORM
 from freehold.types.config import FinetuneConfig
-from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.made import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
 
 WARM_STEPS = 3

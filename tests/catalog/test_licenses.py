@@ -5,10 +5,14 @@ import re
 import pytest
 
 from freehold.catalog.ancestry import resolve
-from freehold.catalog.licenses import fingerprints, license_named, licenses, licenses_mentioned, names
-from freehold.catalog.releases import (
+from freehold.catalog.licenses import (
     families,
     family_of,
+    fingerprints,
+    license_named,
+    licenses,
+    licenses_mentioned,
+    names,
     release_mentioned,
     release_on,
     releases,

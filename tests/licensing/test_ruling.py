@@ -5,8 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from freehold.catalog.ancestry import resolve
-from freehold.catalog.licenses import licenses
-from freehold.catalog.releases import releases
+from freehold.catalog.licenses import licenses, releases
 from freehold.licensing.ruling import SEVERITY, rule
 from freehold.licensing.situation import Ancestor, Situation
 from freehold.types.license import (

@@ -76,7 +76,7 @@ def test_stopped_killed_and_killed_for_memory_it_leaves_the_same_weights(tmp_pat
     assert stopped >= 2, "a worker that is stopped writes a checkpoint"
 
     counts = iter([0, 1, 1, 1])  # of the system's kills: the first is one of them, the second is not
-    monkeypatch.setattr("freehold.hardware.cgroup.oom_kills", lambda: next(counts))
+    monkeypatch.setattr("freehold.hardware.probes.oom_kills", lambda: next(counts))
     ends, killed = [stopped + 60, stopped + 200], set()
     said = []
     with pytest.raises(TrainingError, match="killed"):

@@ -88,8 +88,8 @@ class ProjectCare:
         """Who changed what, when, from where and why; the last entries, oldest first."""
         from collections import deque
 
+        from freehold.workflows import project_store
         from freehold.workflows.project_store import opened_store
-        from freehold.workflows.shift import audit
 
         with opened_store(self._opened, reads=True) as (store, _):
-            return tuple(deque(audit.listed(store, action=action), maxlen=last))
+            return tuple(deque(project_store.audit_entries(store, action=action), maxlen=last))

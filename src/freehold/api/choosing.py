@@ -102,8 +102,8 @@ class ProjectQuestions:
         """The quantizations of a model: bytes, whether each fits, how fast it is, and which to take."""
         from freehold.types.machine import Workload
         from freehold.workflows.choose.quants import quants
+        from freehold.workflows.fit.learned import all_measured
         from freehold.workflows.fit.machine import find_machine
-        from freehold.workflows.fit.speeds import all_measured
         from freehold.workflows.prove.quantizations import latest
 
         return quants(

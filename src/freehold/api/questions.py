@@ -86,8 +86,7 @@ def fit(
     from freehold.types.machine import Workload
     from freehold.workflows.fit.fit import ServingOptions, fit_model
     from freehold.workflows.fit.machine import find_machine
-    from freehold.workflows.fit.placing import form_of
-    from freehold.workflows.fit.training import SampleLengths, training_fit
+    from freehold.workflows.fit.placing import SampleLengths, form_of, training_fit
 
     settings = load()
     found = find_machine(machine, settings, measure=train is None)

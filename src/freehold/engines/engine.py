@@ -14,11 +14,12 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from freehold.engines import keys
+from freehold.engines.constraints import held
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
 from freehold.types import record
-from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
 
@@ -88,11 +89,11 @@ class Engine(Protocol):
 
 # One line an engine: where its `ENGINE` lives.
 ENGINES: dict[EngineName, str] = {
-    "echo": "freehold.engines.echo.engine",
+    "echo": "freehold.engines.echo",
     "encoder": "freehold.engines.encoder.engine",
     "llamacpp": "freehold.engines.llamacpp.engine",
-    "ollama": "freehold.engines.ollama.engine",
-    "remote": "freehold.engines.remote.engine",
+    "ollama": "freehold.engines.ollama",
+    "remote": "freehold.engines.remote",
     "vllm": "freehold.engines.vllm.engine",
 }
 
@@ -115,12 +116,32 @@ def read_options(options: dict[str, Any], kind: type[Options], engine: str) -> O
     return record.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
 
 
+def endpoint_of(
+    plan: ServePlan, name: str, base_url: str, *, key_env: str | None, capabilities: Capabilities
+) -> Endpoint:
+    """The endpoint of an engine that serves the model and each adapter of a plan under its own name."""
+    served = [ServedModel(name=plan.model, upstream_name=plan.model)]
+    served += [
+        ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
+        for mount in plan.adapters
+    ]
+    return Endpoint(
+        name=name,
+        engine=plan.engine,
+        base_url=base_url,
+        models=tuple(held(one, plan) for one in served),
+        capabilities=capabilities,
+        api_key_env=key_env,
+        context_tokens=plan.context_tokens,
+    )
+
+
 def check(plan: ServePlan, settings: Settings | None = None) -> None:
     """Check a plan against its engine and what it prepares requests with; see `Engine.check`.
 
     Without `settings`, those of the environment count.
     """
-    from freehold.preparing import request  # late: a gateway without an engine prepares nothing
+    from freehold.preparing import request
 
     request.check(plan)
     load(plan.engine).check(plan, settings or load_settings())

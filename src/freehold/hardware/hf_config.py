@@ -22,8 +22,10 @@ from freehold.hardware.hf_families import (
     WINDOW_IGNORED,
     ConfigKeys,
     Family,
+    layer_count,
+    layer_kinds,
+    recurrent_shape,
 )
-from freehold.hardware.hf_hybrids import layer_count, layer_kinds, recurrent_shape
 from freehold.hardware.model_files import read_object
 from freehold.types.model import MAX_LAYERS, AttentionKind, CompressedShape, ExpertShape, LatentShape, Shape
 from freehold.visible import MIB

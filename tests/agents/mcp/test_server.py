@@ -395,10 +395,10 @@ def test_a_cancelled_call_stops_the_work(folder):
         from freehold.store import open_store
         from freehold.workflows.journey.beginning import LOCK
         from freehold.workflows.project import open_project
-        from freehold.workflows.project_lock import look
+        from freehold.workflows.project_store import look_at_lock
 
         with open_store(open_project(folder).store_url) as store:
-            return look(store, LOCK) is not None
+            return look_at_lock(store, LOCK) is not None
 
     ended, _ = talk(folder, script, user=User(True))
     assert ended

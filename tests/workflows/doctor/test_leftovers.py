@@ -14,7 +14,7 @@ from freehold.store import open_store
 from freehold.workflows.doctor import leftovers as checks
 from freehold.workflows.doctor.examine import site_of
 from freehold.workflows.project import now, open_project
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from freehold.bounded.sandbox import SandboxState, sandbox_state
-from freehold.catalog import advisories
+from freehold.catalog import freshness
 from freehold.settings import load
 from freehold.types.config_file import parse
 from freehold.types.machine import Machine
@@ -57,7 +57,7 @@ def engine(name, version, where=""):
 
 
 def test_an_engine_older_than_its_last_advisory():
-    for row in advisories.rows():
+    for row in freshness.advisories():
         assert engine(row.engine, row.fixed).outcome == "ok"
         old = engine(row.engine, "0.0.1")
         assert old.outcome == "fail" and row.id in old.text and ("upgrade" in old.fix or "newer" in old.fix)

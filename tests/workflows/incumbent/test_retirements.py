@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
+from freehold.costs.prices import asking_cost
 from freehold.errors import UpstreamError, UsageError
 from freehold.types.trace import Usage
 from freehold.workflows.incumbent import retirements as workflow
-from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import open_project
 
 DAY = date(2026, 11, 24)

@@ -13,7 +13,7 @@ from freehold.errors import InputError, UsageError
 from freehold.progress import Silent
 from freehold.types.config import DEFAULT_MODEL
 from freehold.types.config_file import parse
-from freehold.workflows.incumbent.fine_tunes import FineTune
+from freehold.workflows.incumbent.retirements import FineTune
 from freehold.workflows.journey import ladder, rescue
 from freehold.workflows.journey.rescue import RescueRequest, config_text, dollars
 from freehold.workflows.journey.suits import Unsuited

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from freehold.catalog.releases import families, releases, releases_of
+from freehold.catalog.licenses import families, releases, releases_of
 from freehold.types.license import Lineage, LineageEdge
 from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model

@@ -11,7 +11,7 @@ from freehold.errors import UsageError
 from freehold.processes import described
 from freehold.progress import Silent
 from freehold.workflows.project import open_project
-from freehold.workflows.serve import servers
+from freehold.workflows.serve import hold
 from freehold.workflows.shift import background
 
 pytestmark = pytest.mark.process
@@ -51,7 +51,7 @@ def test_a_copy_of_the_project_neither_stops_nor_replaces_the_originals(tmp_path
     try:
         shutil.copytree(original, tmp_path / "copy")
         copy = open_project(tmp_path / "copy" / "freehold.toml")
-        assert background.running(copy) is None and servers.live(copy.state / "engines") == []
+        assert background.running(copy) is None and hold.live_servers(copy.state / "engines") == []
         with pytest.raises(
             UsageError, match=f"{started.url} belongs to {project.state}, which this project was"
         ):

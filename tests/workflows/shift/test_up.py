@@ -19,7 +19,7 @@ from freehold.store import audit, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.model import Weights
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import chosen
+from freehold.workflows.serve import plan as chosen
 
 pytestmark = pytest.mark.process
 
@@ -148,7 +148,7 @@ def test_a_killed_engine_under_load_comes_back_behind_the_gateway(run, port):
             victim = next(
                 child
                 for child in children_of(command.process.pid)
-                if "freehold.engines.echo.child" in child.cmdline()
+                if "freehold.engines.echo_server" in child.cmdline()
             )
             victim.send_signal(signal.SIGKILL)
             time.sleep(0.2)

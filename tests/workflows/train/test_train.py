@@ -14,7 +14,7 @@ from freehold.settings import load as load_settings
 from freehold.training import artefacts
 from freehold.types.config import FinetuneConfig
 from freehold.types.training import TrainingEvent
-from freehold.workflows.fit import training as training_fit
+from freehold.workflows.fit import placing as training_fit
 from freehold.workflows.train import train as workflow
 
 __all__ = ["tiny", "tokenizer"]  # fixtures

@@ -97,10 +97,10 @@ def command(
     if not found.shortlist:
         raise SystemExit(1)
     if written is not None and project.config_path is not None:
-        from freehold.workflows.choose.candidates_file import first_of, put
+        from freehold.workflows.choose.ranking import first_candidates, put_candidates
 
-        chosen = first_of(found.shortlist, written)
-        put(project.config_path, chosen)
+        chosen = first_candidates(found.shortlist, written)
+        put_candidates(project.config_path, chosen)
         names = (f"{one.model} ({one.method})" if one.method else one.model for one in chosen)
         echo(f"wrote the candidates of {project.config_path}: {', '.join(names)}", err=True)
 
@@ -145,9 +145,9 @@ def _show(found: Assessment, *, show_all: bool) -> None:
     if found.money:
         echo("\n" + hanging(found.money, ""))
     if found.shortlist:
-        from freehold.workflows.choose.candidates_file import as_tables, first_of
+        from freehold.workflows.choose.ranking import as_tables, first_candidates
 
-        echo("\n" + as_tables(first_of(found.shortlist, 3)).rstrip())
+        echo("\n" + as_tables(first_candidates(found.shortlist, 3)).rstrip())
     else:
         echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
 

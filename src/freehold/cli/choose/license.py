@@ -94,7 +94,7 @@ def _tell_age(model: str) -> None:
     from datetime import date
 
     from freehold.catalog.freshness import is_stale, said
-    from freehold.catalog.releases import releases_of
+    from freehold.catalog.licenses import releases_of
 
     days = [date.fromisoformat(one.checked) for one in releases_of(model) if one.checked]
     today = now().date()

@@ -69,8 +69,8 @@ def command(  # click passes each option
     """
     from freehold.types.machine import Workload
     from freehold.workflows.choose.quants import quants
+    from freehold.workflows.fit.learned import all_measured
     from freehold.workflows.fit.machine import find_machine
-    from freehold.workflows.fit.speeds import all_measured
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.quantizations import latest
 
@@ -78,10 +78,10 @@ def command(  # click passes each option
     project = open_project(config_path)
     if made is not None:
         from freehold.cli.progress import progress
-        from freehold.workflows.weights.quantize import make
+        from freehold.workflows.weights.made import make_quantization
 
         with progress() as bar:
-            weights = make(model, made, project.settings, progress=bar)
+            weights = make_quantization(model, made, project.settings, progress=bar)
         echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
         model = weights.model_id if not Path(model).is_file() else model
     if measured:

@@ -99,8 +99,8 @@ def down_command(config_path: Path | None, as_json: bool) -> None:
 
 def _plan(project: Project, model: str, adapters: tuple[str, ...], shown: Progress) -> ClusterPlan:
     from freehold.workflows.serve import cluster
-    from freehold.workflows.serve.mounts import mount
     from freehold.workflows.serve.plan import of_config, pull_and_plan
+    from freehold.workflows.weights.trained import mount
 
     planned = pull_and_plan(
         model,

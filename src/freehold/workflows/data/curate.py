@@ -15,9 +15,10 @@ import msgspec
 
 from freehold import files
 from freehold.datasets import card as profiles
-from freehold.datasets.building import Building, Recipe, all_asked
+from freehold.datasets.building import Building, all_asked
 from freehold.datasets.card import LabelTimes, card_in_short, card_markdown, label_shifts
 from freehold.datasets.replacing import Replacer
+from freehold.datasets.sampling import Recipe
 from freehold.evals import scorers
 from freehold.privacy import patterns
 from freehold.privacy.finds import Finder

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold import __version__
-from freehold.catalog import advisories, retirements
+from freehold.catalog import freshness, retirements
 from freehold.errors import ConfigError, FreeholdError
 from freehold.settings import load as load_settings
 from freehold.types.config_file import parse
@@ -46,7 +46,7 @@ def look_at_clock(site: Site) -> store.ClockFacts:
         times = [entry.stat().st_mtime for entry in site.state.iterdir()]
     except OSError:
         times = []
-    days = [row.checked for row in retirements.rows()] + [row.checked for row in advisories.rows()]
+    days = [row.checked for row in retirements.rows()] + [row.checked for row in freshness.advisories()]
     return store.ClockFacts(
         now=site.now,
         newest_trace=newest,

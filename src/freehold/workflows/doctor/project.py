@@ -10,7 +10,7 @@ from pathlib import Path
 
 from freehold.catalog.freshness import PartAge, ages
 from freehold.catalog.retirements import retirement_of
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import FreeholdError, KeysUnavailableError
 from freehold.gateway.limits import key_requirement
 from freehold.store import database
@@ -23,7 +23,7 @@ from freehold.types.route import ApiKey
 from freehold.workflows.doctor.leftovers import look_at_leftovers
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
-from freehold.workflows.shift.incidents import Incident, incidents
+from freehold.workflows.shift.alarms import Incident, incidents
 
 SOON_DAYS = 90
 

@@ -16,7 +16,7 @@ from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.imports import ImportResult, import_files, named_files
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.task import task_of
 
 LOCK = "migration"

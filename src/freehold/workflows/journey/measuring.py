@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import anyio
 
 from freehold import __version__
-from freehold.catalog import rentals
+from freehold.catalog import accelerators
+from freehold.costs.decision import TARGET_UTILISATION
 from freehold.costs.prices import flat_price, request_price
-from freehold.costs.self_host import TARGET_UTILISATION
 from freehold.engines import start
 from freehold.errors import MissingExtraError, UsageError
 from freehold.evals.comparing import SideBySide, summarize
@@ -218,7 +218,7 @@ def hour_price(config: ProjectConfig, machine: Machine) -> HourPrice:
     stated = config.selection.usd_per_hour
     if stated is not None:
         return HourPrice(stated, f"${stated} an hour ([selection] usd_per_hour)")
-    found = [rentals.rental_price(device.name) for device in machine.accelerators]
+    found = [accelerators.rental_price(device.name) for device in machine.accelerators]
     known = [(one.usd_per_hour.low + one.usd_per_hour.high) / 2 for one in found if one is not None]
     if known and len(known) == len(found):
         usd = sum(known, Decimal(0))

@@ -20,7 +20,7 @@ from freehold import __version__, training
 from freehold.errors import FreeholdError
 from freehold.evals.asking import chat_request
 from freehold.evals.scorers import for_task
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.progress import Progress
 from freehold.store import open_store
 from freehold.types.choosing import CandidateChoice
@@ -35,11 +35,11 @@ from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, read_traffic
 from freehold.workflows.journey.candidate import CandidateOutcome, CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
-from freehold.workflows.journey.methods import Bench, Candidate
+from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.preflight.check import require
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from freehold.costs.prices import flat_price, request_price
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import MissingExtraError, UsageError, did_you_mean
 from freehold.evals.client import HeldSpending, answer_tokens, is_count, unbounded
 from freehold.evals.scorer import ChatAnswer

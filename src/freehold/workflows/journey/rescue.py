@@ -16,6 +16,7 @@ import anyio
 import msgspec
 
 from freehold import files
+from freehold.costs.prices import asking_cost
 from freehold.datasets import building, importing, messages
 from freehold.datasets.importing import Imported
 from freehold.datasets.sampling import Recipe
@@ -30,8 +31,7 @@ from freehold.types.evaluated import Freeze
 from freehold.types.finding import Preflight
 from freehold.types.record import Record
 from freehold.types.trace import Usage
-from freehold.workflows.incumbent.fine_tunes import Account, FineTune
-from freehold.workflows.incumbent.list_price import asking_cost
+from freehold.workflows.incumbent.retirements import Account, FineTune
 from freehold.workflows.journey.before import look_first
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.drafting import (

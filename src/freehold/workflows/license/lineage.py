@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.catalog.releases import releases_of
+from freehold.catalog.licenses import releases_of
 from freehold.errors import InputError, MissingExtraError
 from freehold.types.license import OWN_MARK, EdgeKind, Lineage, LineageEdge
 from freehold.types.use import UseProfile

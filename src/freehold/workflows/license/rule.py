@@ -10,8 +10,7 @@ import msgspec
 from freehold import __version__, files
 from freehold.catalog import models
 from freehold.catalog.ancestry import resolve
-from freehold.catalog.licenses import fingerprints, license_named, licenses, names
-from freehold.catalog.releases import releases_of
+from freehold.catalog.licenses import fingerprints, license_named, licenses, names, releases_of
 from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.licensing.comply import (
     annex_text,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.costs.prices import asking_cost
 from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.evals.asking import asking_notes, preparation_notes, unread_notes
@@ -37,7 +38,6 @@ from freehold.types.evaluation import Task
 from freehold.types.record import content_id
 from freehold.workflows.data.curate import label_shifts_of
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look

@@ -7,8 +7,7 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-from freehold.catalog.licenses import licenses
-from freehold.catalog.releases import releases_of
+from freehold.catalog.licenses import licenses, releases_of
 from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from freehold.catalog.retirements import retirement_of
+from freehold.costs.prices import asking_cost
 from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.evals.frozen import FrozenAnswers, self_noise, with_frozen, write_frozen
@@ -19,7 +20,6 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
 from freehold.types.record import content_id
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.results import frozen_file
 from freehold.workflows.prove.task import task_of

@@ -31,8 +31,8 @@ from freehold.types.model import Weights
 from freehold.types.record import content_id
 from freehold.workflows.project import Project
 from freehold.workflows.serve import plan as serving
-from freehold.workflows.serve.mounts import trained_adapter
 from freehold.workflows.train.train import TrainingInputs, train
+from freehold.workflows.weights.trained import trained_adapter
 
 
 def leak_test(

@@ -44,9 +44,9 @@ from freehold.workflows.prove.encoder_parity import encoder_meant, parity_of
 from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize, undecided
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
-from freehold.workflows.serve.mounts import mount
 from freehold.workflows.serve.plan import of_config
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import mount
 
 MAX_TOKENS = 48
 BATCH = 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,94 @@ from typing import Any
 import msgspec
 
 from freehold.engines import load
-from freehold.errors import UsageError
+from freehold.engines.engine import read_options
+from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.server import LlamaOptions
+from freehold.engines.vllm import environment as vllm
+from freehold.engines.weights.store import quantization_of
+from freehold.errors import FreeholdError, UnknownModelError, UsageError, WeightsError
+from freehold.hardware.probes import probe_machine
 from freehold.progress import Progress
 from freehold.settings import Settings
-from freehold.training.encoder import read_record
+from freehold.store import open_store
+from freehold.training.encoder.job import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
+from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
 from freehold.types.record import Record
-from freehold.workflows.project import Project
-from freehold.workflows.serve import choice, room
+from freehold.workflows.fit import learned
+from freehold.workflows.fit.fit import ServingOptions, fit_model
+from freehold.workflows.project import Project, now
+from freehold.workflows.serve import choice
 from freehold.workflows.serve.encoder import plan_encoder
-from freehold.workflows.serve.mounts import mount, served_under
-from freehold.workflows.weights.convert import to_safetensors
 from freehold.workflows.weights.encoders import check_writes, encoder_folder, find_encoder, matching
+from freehold.workflows.weights.made import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import mount, served_under
+
+
+def speed_advice(plan: ServePlan, settings: Settings) -> str | None:
+    """What would make this plan faster on this machine, in one line; None when nothing is known to."""
+    if not plan.engine_kind.measured or plan.options.get("binary") is not None:
+        return None
+    if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
+        return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"
+    benefit = native.can_help()
+    if benefit.helps and native.read(settings.home) is None:
+        return (
+            f"llama.cpp can be several times as fast here ({benefit.reason}): "
+            "freehold engines install llamacpp"
+        )
+    quantization = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
+    if native.binary(settings.home) is not None and "_K" in quantization:
+        return (
+            f"{quantization} is slow on a CPU with {', '.join(native.cpu_flags()[:2])}: "
+            "Q4_0 and Q8_0 are about twice as fast (--quant)"
+        )
+    return None
+
+
+def fit_of_plan(plan: ServePlan, settings: Settings) -> Fit | None:
+    """The fit of a plan on this machine; None where the engine reads no GGUF here, or one of an architecture whose
+    cache is not known: it is served all the same."""
+    if plan.engine_kind.reads != "gguf" or plan.weights_path is None:
+        return None
+    mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
+    try:
+        return fit_model(
+            plan.weights_path,
+            workload=Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel),
+            settings=settings,
+            options=ServingOptions(
+                kv_type=plan.kv_type,
+                adapters=tuple(Path(mount.path) for mount in plan.adapters),
+                prompt_cache_bytes=max(0, mebibytes) << 20,
+            ),
+        )
+    except FreeholdError:
+        return None
+
+
+def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> None:
+    """Record that a plan ran out of memory at load and is taken to need `bytes`: `freehold fit` knows from then on."""
+    fit = plan.memory
+    if fit is None or plan.weights_path is None:
+        return
+    learned_bytes = sum(part.bytes for part in fit.parts if part.name == learned.LEARNED_PART)
+    computed_bytes = fit.total_bytes - learned_bytes
+    learned.learn_correction(
+        settings.home,
+        plan.weights_path,
+        probe_machine(settings.home),
+        plan.kv_type,
+        more_bytes=max(0, bytes - computed_bytes),
+        of_bytes=computed_bytes,
+        why=why,
+        at=now().isoformat(),
+    )
+
 
 ECHO = "echo"
 """The model id that means the shipped fake."""
@@ -163,7 +236,7 @@ def plan(
         threads=settings.threads,
         options=options,
     ).with_adapters(tuple(adapters))
-    return msgspec.structs.replace(serve_plan, memory=room.fit_of(serve_plan, settings))
+    return msgspec.structs.replace(serve_plan, memory=fit_of_plan(serve_plan, settings))
 
 
 def plans(
@@ -235,3 +308,41 @@ def _options(config: ServeConfig, model: str, engine: str | None) -> dict[str, A
     if engine not in (None, "auto", config.engine) and config.engine != "auto":
         return {}
     return config.options if (model == ECHO) == (config.engine == ECHO) else {}
+
+
+def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
+    """What `freehold migrate` chose last for this project, else its first candidate that writes text, as it comes.
+
+    Raises `UsageError` where there is none, and `WeightsError` when the chosen weights are gone and cannot be fetched
+    again: another model under the same name would answer unnoticed.
+    """
+    with open_store(project.store_url) as store:
+        chosen = store.latest(ServePlan)
+    if chosen is not None:
+        gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
+        return _with_weights_fetched_again(chosen, project, progress) if gone else chosen
+    first = project.config.writer
+    if first is None:
+        raise UsageError(
+            "no candidate can be served as it comes: each is an encoder that is not trained yet, or answers elsewhere",
+            hint="freehold migrate trains and proves one; freehold up --no-engine runs the gateway alone",
+        )
+    return pull_and_plan(
+        first.model,
+        of_config(project.config.serve),
+        project.settings,
+        progress=progress,
+    )
+
+
+def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
+    """The plan with its weights where they are now, fetched again when they were removed."""
+    weights = None
+    with contextlib.suppress(WeightsError, UnknownModelError):
+        weights = ensure_weights(chosen.model, project.settings, progress=progress)
+    if weights is None or weights.sha256 != chosen.weights_sha256:
+        raise WeightsError(
+            f"the weights that freehold migrate chose are gone: {chosen.weights_path}",
+            hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
+        )
+    return msgspec.structs.replace(chosen, weights_path=weights.path)

@@ -32,7 +32,7 @@ from freehold.types.record import Record
 from freehold.types.route import ApiKey, LabelLimits, Limits, Role
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
-from freehold.workflows.shift import caps
+from freehold.workflows.shift import endpoints
 from freehold.workflows.shift.endpoints import configured_endpoints
 from freehold.workflows.shift.routes import route_of
 
@@ -150,7 +150,7 @@ def add(
         expires_at=scope.expires_at,
     )
     if project is not None:
-        caps.check(store, project.config, key)
+        endpoints.check_caps(store, project.config, key)
         if not required(store, project.keys_file, at=at):
             found = stored_keys(store.database)
             key_requirement.write(
@@ -198,7 +198,7 @@ def limit(
     before = find(store, name)
     changed = msgspec.structs.replace(before, limits=limits)
     if project is not None:
-        caps.check(store, project.config, changed)
+        endpoints.check_caps(store, project.config, changed)
     detail = {"limits": msgspec.to_builtins(limits)}
     store.put_key(changed, "key.limit", who=who, at=at, detail=detail, before=before)
     return changed
@@ -212,7 +212,7 @@ def limit_label(
     _check(limits)
     shared = LabelLimits(label=label, limits=limits)
     if project is not None:
-        caps.check(store, project.config, shared)
+        endpoints.check_caps(store, project.config, shared)
     detail = {"limits": msgspec.to_builtins(limits)}
     store.put(shared, change=Change(action="label.limit", who=who, at=at, detail=detail))
     return shared

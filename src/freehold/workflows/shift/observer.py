@@ -30,9 +30,9 @@ from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
 from freehold.types.rollout import RouteAlarm
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import alerts, rollout_records, routes
+from freehold.workflows.shift import alarms, rollout_records, routes
+from freehold.workflows.shift.following import LEASE, ObserverConfig
 from freehold.workflows.shift.lookout import Lookout, moves_back
-from freehold.workflows.shift.observer_process import LEASE, ObserverConfig
 from freehold.workflows.shift.rollout import rollout
 
 log = logging.getLogger("freehold.observer")
@@ -150,7 +150,7 @@ class Observer:
         return "auto" if path is None else open_project(Path(path), looks=True).config.watch.on_alarm
 
     def _send_alarm(
-        self, route: str, why: str, *, kind: alerts.AlarmKind = "rolled_back", action: str = "rolled_back"
+        self, route: str, why: str, *, kind: alarms.AlarmKind = "rolled_back", action: str = "rolled_back"
     ) -> None:
         """Send an alarm to the hooks of ``[watch]``: at two in the morning no screen is read."""
         path = self._config.config_path
@@ -158,7 +158,7 @@ class Observer:
             return
         # Of a file that was changed since, too: this process holds no variable that was not agreed to.
         config = open_project(Path(path), looks=True).config
-        alarm = alerts.Alarm(
+        alarm = alarms.Alarm(
             kind=kind,
             app=config.app.name,
             route=route,
@@ -166,7 +166,7 @@ class Observer:
             why=why,
             action=action,
         )
-        for problem in alerts.send(alarm, config.watch):
+        for problem in alarms.send_alarm(alarm, config.watch):
             log.warning("%s", problem)
 
     def _follow_file(self, store: Store) -> None:

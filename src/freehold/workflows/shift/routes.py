@@ -20,7 +20,7 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
 from freehold.types.route import FileRoute, Route, RouteChange, RouteTerms, Target
-from freehold.workflows.shift import caps, rollout_records
+from freehold.workflows.shift import endpoints, rollout_records
 
 FILE = "freehold.toml"
 ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent", "deferral")
@@ -100,7 +100,7 @@ def change(
     check_route(route, endpoint_names(config))
     if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
         check_apart(route, store.routes())
-    caps.check(store, config, route)
+    endpoints.check_caps(store, config, route)
     return store.save_route(
         route,
         who=note.who,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from freehold.engines.llamacpp import native, requantize
+from freehold.engines.llamacpp import native
 from freehold.errors import UsageError
 from freehold.hardware.quantization import known
 from freehold.training.artefacts import MergeJob
@@ -18,6 +18,7 @@ from freehold.training.ollama_template import go_template, infer_pieces, modelfi
 from freehold.types.model import Weights
 from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project
+from freehold.workflows.weights import made
 
 Kind = Literal["peft", "merged", "gguf-adapter", "gguf", "ollama", "vllm"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -155,7 +156,7 @@ def _gguf(task: ExportTask, name: str | None = None) -> ExportUsage:
     if not direct:
         assert program is not None
         try:
-            requantize.run(program, first, target, quantization)
+            made.run_quantize(program, first, target, quantization)
         finally:
             first.unlink()
     return ExportUsage(f"llama-server -m {target.name} --jinja", merged.changed)

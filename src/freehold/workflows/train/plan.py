@@ -22,8 +22,8 @@ from freehold.types.training import (
     WholeModel,
     WrittenCalls,
 )
+from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import TrainingInputs
 

@@ -26,7 +26,7 @@ from freehold.types.model import Weights
 from freehold.types.training import TrainingEvent, TrainingResult
 from freehold.visible import gib
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.fit.training import SampleLengths, training_fit
+from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.weights.encoders import check_writes
 from freehold.workflows.weights.pull import ensure_weights

@@ -16,7 +16,7 @@ from freehold.types.endpoint import Preparation
 from freehold.workflows.journey.methods import METHODS, Candidate, NotMadeError
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import open_project
-from freehold.workflows.shift.chosen import project_plan
+from freehold.workflows.serve.plan import project_plan
 
 EXAMPLES = METHODS["examples"]
 

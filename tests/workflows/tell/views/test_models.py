@@ -45,7 +45,7 @@ def test_each_model_left_out_says_why(project):
     "query", [{"machine": "T4", "model": "http://127.0.0.1:1"}, {"machine": "/etc/passwd"}]
 )
 def test_what_is_not_understood_is_told_and_nothing_is_opened(project, query, monkeypatch):
-    monkeypatch.setattr("freehold.hardware.probes.machine.bandwidth.measure", lambda cores: None)
+    monkeypatch.setattr("freehold.hardware.probes.memory_bandwidth", lambda cores: None)
     found = look(project, **query)
     assert found.problem and found.rows and found.fit is None
 

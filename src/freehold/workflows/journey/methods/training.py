@@ -25,10 +25,10 @@ from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.prove.parity import MOST_PROMPTS, parity
-from freehold.workflows.serve.mounts import trained_adapter, trained_weights
 from freehold.workflows.serve.plan import plan
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import trained_adapter, trained_weights
 
 R = TypeVar("R", Adapter, WholeModel)
 

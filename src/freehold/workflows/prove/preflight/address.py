@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from freehold.engines import probe
+from freehold.engines import supervisor
 from freehold.errors import FreeholdError
 from freehold.late import aiohttp
 from freehold.signing.clouds import TITLES
@@ -55,7 +55,7 @@ async def address_findings(address: AskedEndpoint, *, seconds: float = SECONDS) 
     listing = joined(base, "/v1/models")
     try:
         headers = await OwnCredentials(asked).headers("GET", listing)
-        listed = await probe.get_json(listing, headers=headers, seconds=seconds)
+        listed = await supervisor.get_json(listing, headers=headers, seconds=seconds)
     except FreeholdError as error:
         return [bad("endpoint", f"{who}: {error.message}", error.hint or "")]
     except aiohttp.ClientResponseError as error:

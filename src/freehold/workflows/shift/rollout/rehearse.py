@@ -33,7 +33,7 @@ from freehold.types.record import Record
 from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
 from freehold.workflows.shift import rollout_records
-from freehold.workflows.shift.observer_process import LEASE, ObserverConfig, ObserverProcess
+from freehold.workflows.shift.following import LEASE, ObserverConfig, ObserverProcess
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import Tests
 

@@ -25,8 +25,15 @@ from freehold.types.route import Route, RouteState, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
-from freehold.workflows.shift.rollout.gates import candidate_key, gates_left, rule_of, verdict_of
-from freehold.workflows.shift.rollout.ledger import Look, Tests, look
+from freehold.workflows.shift.rollout.ledger import (
+    Look,
+    Tests,
+    candidate_key,
+    gates_left,
+    look,
+    rule_of,
+    verdict_of,
+)
 
 log = logging.getLogger(__name__)
 

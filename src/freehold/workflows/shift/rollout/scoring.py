@@ -13,7 +13,8 @@ from datetime import datetime
 import anyio
 import msgspec
 
-from freehold.datasets.building import Recipe, answer_of, sample_of
+from freehold.datasets.building import answer_of, sample_of
+from freehold.datasets.sampling import Recipe
 from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import scorer_of
 from freehold.late import np
