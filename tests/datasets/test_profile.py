@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.datasets.profile import profile, warnings
+from freehold.datasets.card import profile, warnings
 from freehold.types.dataset import Lengths, Message, Sample, SplitProfile
 
 

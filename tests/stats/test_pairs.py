@@ -1,6 +1,6 @@
 import numpy as np
 
-from freehold.stats.pairs import scored_pairs
+from freehold.stats.slices import scored_pairs
 
 NAN = float("nan")
 

@@ -2,7 +2,7 @@ import pytest
 from tests.stats.conftest import counted
 from tests.stats.conftest import run as compared
 
-from freehold.stats.outlook import SETTLED_BY_ITEMS
+from freehold.stats.compare import SETTLED_BY_ITEMS
 from freehold.verdict.notes import noted
 from freehold.verdict.reasons import REASONS, WAYS_OUT
 

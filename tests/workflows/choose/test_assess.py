@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from freehold.catalog.accelerators import rental_price
 from freehold.cli.main import cli
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.choosing import ModelLimits, Needs
 from freehold.types.machine import Machine
 from freehold.types.trace import Trace, Usage

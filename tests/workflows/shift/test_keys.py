@@ -11,10 +11,10 @@ from sqlalchemy import update
 from freehold.errors import RevisionError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.keys import KeyRing, hash_of
+from freehold.store import open_store
 from freehold.store.database import default_url
 from freehold.store.routes import stored_keys
 from freehold.store.shares import BilledCost, book
-from freehold.store.store import open_store
 from freehold.store.tables import records
 from freehold.types.config_file import parse
 from freehold.types.route import ApiKey, LabelLimits, Limits, Target

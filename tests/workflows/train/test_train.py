@@ -11,7 +11,7 @@ from freehold.errors import TrainingError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.progress import Silent
 from freehold.settings import load as load_settings
-from freehold.training import checkpoint
+from freehold.training import artefacts
 from freehold.types.config import FinetuneConfig
 from freehold.types.training import TrainingEvent
 from freehold.workflows.fit import placing as training_fit
@@ -63,7 +63,7 @@ def test_who_stops_a_run_is_told_that_it_goes_on(tmp_path, tiny, monkeypatch):
         try:
             yield TrainingEvent(kind="start", message="20 samples")
         finally:  # as the worker does when it is asked to stop
-            (Path(job.run_dir) / checkpoint.FILE).write_bytes(b"state")
+            (Path(job.run_dir) / artefacts.FILE).write_bytes(b"state")
             ended.append(True)
 
     class Impatient(Silent):

@@ -33,8 +33,7 @@ from freehold.encoders.words import Words
 from freehold.errors import TrainingError, WeightsError
 from freehold.files import writing
 from freehold.late import np
-from freehold.training.artefacts import sha256_of
-from freehold.training.checkpoint import write_durable
+from freehold.training.artefacts import sha256_of, write_durable
 from freehold.training.encoder import base as bases
 from freehold.training.encoder.answers import TaughtForm, targets_of
 from freehold.training.encoder.base import TorchBase, pooled

@@ -19,7 +19,7 @@ from freehold.errors import FreeholdError, UnknownModelError, UsageError, Weight
 from freehold.hardware.probes import probe_machine
 from freehold.progress import Progress
 from freehold.settings import Settings
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.training.encoder.job import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan

@@ -6,7 +6,7 @@ import pytest
 from tests.workflows.journey.rehearsal import Told, bench
 from tests.workflows.journey.rehearsal import project as rehearsed
 
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.config import MethodSettings
 from freehold.types.endpoint import Preparation
 from freehold.workflows.journey.methods import METHODS

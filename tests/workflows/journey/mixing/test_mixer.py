@@ -9,7 +9,7 @@ from tests.workflows.journey.rehearsal import CONFIG, MODEL, Told
 
 from freehold.errors import UsageError
 from freehold.progress import Silent
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.evaluated import Evaluation, ItemLook
 from freehold.types.mixture import Mixture
 from freehold.types.route import Route, Target
