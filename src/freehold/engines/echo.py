@@ -11,12 +11,12 @@ import msgspec
 
 from freehold import files
 from freehold.engines import keys, supervisor
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine, endpoint_of, read_options
+from freehold.engines.engine import Connection, Presence, RunningEngine, endpoint_of, read_options
 from freehold.engines.supervisor import Program
 from freehold.errors import UsageError
 from freehold.rows.reading import records
 from freehold.settings import Settings
-from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
+from freehold.types.endpoint import Capabilities, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 
 
@@ -109,8 +109,9 @@ class EchoEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        if read_options(plan.options, EchoOptions, "echo").in_process:
-            return await InProcessEcho.start(plan, name, key_env)
+        options = read_options(plan.options, EchoOptions, "echo")
+        if options.in_process:
+            return await _in_process(plan, name, options, key_env)
 
         def program(ported: ServePlan) -> Program:
             child = (sys.executable, "-m", "freehold.engines.echo_server")
@@ -127,40 +128,20 @@ class EchoEngine:
         )
 
 
-class InProcessEcho:
+async def _in_process(plan: ServePlan, name: str, options: EchoOptions, key_env: str | None) -> Connection:
     """Echo inside the caller's event loop: nothing to start, nothing to crash."""
+    from aiohttp import web
 
-    def __init__(self, endpoint: Endpoint, runner: object) -> None:
-        self.endpoint = endpoint
-        self._runner = runner
-        self._stopped = False
+    from freehold.engines.echo_server import EchoApp
 
-    @classmethod
-    async def start(cls, plan: ServePlan, name: str, key_env: str | None) -> InProcessEcho:
-        from aiohttp import web
-
-        from freehold.engines.echo_server import EchoApp
-
-        options = read_options(plan.options, EchoOptions, "echo")
-        app = EchoApp(plan, options, keys.value_of(key_env)).application()
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await runner.setup()
-        port = supervisor.claim_port(plan.host, plan.port)
-        await web.TCPSite(runner, plan.host, port).start()
-        host = f"[{plan.host}]" if ":" in plan.host else plan.host
-        url = f"http://{host}:{port}"
-        return cls(endpoint_of(plan, name, url, key_env=key_env, capabilities=CAPABILITIES), runner)
-
-    def health(self) -> EngineHealth:
-        return EngineHealth(state="stopped" if self._stopped else "ready")
-
-    async def stop(self) -> None:
-        from aiohttp import web
-
-        assert isinstance(self._runner, web.AppRunner)
-        if not self._stopped:
-            self._stopped = True
-            await self._runner.cleanup()
+    app = EchoApp(plan, options, keys.value_of(key_env)).application()
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    port = supervisor.claim_port(plan.host, plan.port)
+    await web.TCPSite(runner, plan.host, port).start()
+    url = f"http://{f'[{plan.host}]' if ':' in plan.host else plan.host}:{port}"
+    endpoint = endpoint_of(plan, name, url, key_env=key_env, capabilities=CAPABILITIES)
+    return Connection(endpoint, runner.cleanup)
 
 
 ENGINE = EchoEngine()
