@@ -1,7 +1,7 @@
 """The contract every engine keeps, and the table of engines.
 
-A new engine is a package here with an `engine.py` that has `ENGINE`, one line in `ENGINES`, and a row in the
-contract suite's table (tests/engines/contract). See docs/adding/an-engine.md.
+A new engine is a module here that has `ENGINE`, one line in `ENGINES`, and a row in the contract suite's table
+(tests/engines/contract). See docs/adding/an-engine.md.
 """
 
 from __future__ import annotations
