@@ -39,9 +39,9 @@ from freehold.encoders.folder import read_heads, read_manifest
 from freehold.engines import keys, supervisor
 from freehold.files import write_json
 from freehold.settings import load
+from freehold.training.artefacts import sha256_of
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import output
-from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import EncoderManifest, FieldHead
 from freehold.types.model import Weights
 from freehold.workflows.serve.encoder import plan_encoder

@@ -13,8 +13,8 @@ from freehold.engines.llamacpp import native
 from freehold.engines.traffic import drive, synthetic
 from freehold.engines.vllm import environment
 from freehold.engines.weights.store import WeightsStore
+from freehold.progress import Silent
 from freehold.settings import load
-from freehold.types.progress import Silent
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 from freehold.workflows.weights import made as requantize
 

@@ -12,8 +12,7 @@ import anyio
 import pytest
 
 from freehold.api.loops import blocking, finished, watched
-from freehold.progress_lines import ProgressLines
-from freehold.types.progress import Silent
+from freehold.progress import ProgressLines, Silent
 
 SAID = ContextVar("SAID", default="nothing")
 

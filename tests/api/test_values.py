@@ -6,7 +6,8 @@ import pytest
 
 from freehold.api.values import decimal, low_high, token_price, use_of
 from freehold.errors import ConfigError, UsageError
-from freehold.types.config import AppConfig, ProjectConfig, UseProfile
+from freehold.types.config import AppConfig, ProjectConfig
+from freehold.types.use import UseProfile
 
 
 class Opened:

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.catalog import accelerators
 from freehold.errors import UsageError
-from freehold.types.units import GIB, MIB
+from freehold.visible import GIB, MIB
 
 
 def test_every_row_has_source_date_and_a_name_of_its_own():

@@ -18,9 +18,8 @@ from freehold.catalog.licenses import (
     releases,
     releases_of,
 )
-from freehold.types.config import UseProfile
-from freehold.types.license import DutyClause, NoteClause, ThresholdClause
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import DutyClause, Lineage, LineageEdge, NoteClause, ThresholdClause
+from freehold.types.use import UseProfile
 
 
 def test_names_are_unambiguous_and_clauses_carry_sections():

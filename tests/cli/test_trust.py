@@ -23,11 +23,11 @@ from freehold.engines.ollama import OllamaOptions
 from freehold.engines.remote import RemoteOptions
 from freehold.engines.vllm.weights import VllmOptions
 from freehold.errors import FreeholdError, UntrustedError
-from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.judging import JudgeOptions
 from freehold.evals.scorers.code import CodeOptions
 from freehold.evals.scorers.semantic import SemanticOptions
+from freehold.progress import Silent
 from freehold.types.config import ProjectConfig
-from freehold.types.progress import Silent
 from freehold.workflows import project as trust
 from freehold.workflows.project import open_project
 

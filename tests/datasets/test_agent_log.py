@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 import pytest
 from tests.datasets.agent_log import REFUSAL, agent_log, to_trace
 
-from freehold.datasets.building import SAME_QUESTION, Recipe, make_samples
+from freehold.datasets.building import SAME_QUESTION, make_samples
+from freehold.datasets.sampling import Recipe
 from freehold.datasets.sessions import linked_samples
 from freehold.types.dataset import SPLITS
 from freehold.types.identity import question_id

@@ -4,12 +4,16 @@ import json
 
 import pytest
 
-from freehold.datasets.asked import all_asked, asked_context, is_step, last_turn, normalized_question
 from freehold.datasets.messages import (
+    all_asked,
+    asked_context,
     chat_message,
     chat_messages,
+    is_step,
+    last_turn,
     message_text,
     modern,
+    normalized_question,
     refusal_of,
     response_message,
     text_of,

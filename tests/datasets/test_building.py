@@ -5,8 +5,9 @@ import pytest
 from tests.datasets.traces import trace, write
 
 from freehold.datasets import building
-from freehold.datasets.building import SAME_QUESTION, Recipe, make_samples
+from freehold.datasets.building import SAME_QUESTION, make_samples
 from freehold.datasets.near import KnownQuestions
+from freehold.datasets.sampling import Recipe
 from freehold.errors import StorageError, UsageError
 from freehold.types.dataset import SPLITS, Message, Sample
 

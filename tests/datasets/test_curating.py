@@ -6,7 +6,8 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from freehold.datasets.building import Recipe, make_samples, normalized_question
+from freehold.datasets.building import make_samples, normalized_question
+from freehold.datasets.sampling import Recipe
 from freehold.types.dataset import SPLITS
 from freehold.types.trace import Trace
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from freehold.datasets.shifts import LEVEL, label_shift
+from freehold.datasets.profile import LEVEL, label_shift
 
 
 def test_out_of_scope_that_is_held_out_more_often_is_told_by_name_and_shares():

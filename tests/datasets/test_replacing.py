@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from freehold.datasets.replacing import Replacer
 from freehold.privacy import patterns
-from freehold.privacy import secrets as secret_finder
 from freehold.types.dataset import Message, Sample
 
 PARTS = st.sampled_from(
@@ -28,7 +27,7 @@ PARTS = st.sampled_from(
 
 
 def replacer(key=b"k" * 32):
-    return Replacer((secret_finder.find, patterns.find), key)
+    return Replacer((patterns.find_secrets, patterns.find), key)
 
 
 def sample(text, **fields):

@@ -5,7 +5,7 @@ import pytest
 
 from freehold.datasets.building import make_samples
 from freehold.datasets.sampling import Recipe, calls_unoffered, sample_of
-from freehold.evals.chat.requests import chat_request
+from freehold.evals.asking import chat_request
 from freehold.types.dataset import SPLITS, Message, Sample
 from freehold.types.endpoint import ServedModel
 from freehold.types.evaluation import Task

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.datasets.traces import trace
 
-from freehold.datasets.shifts import LabelTimes, label_shifts
+from freehold.datasets.profile import LabelTimes, label_shifts
 from freehold.types.dataset import Sample
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from freehold.engines.cluster import REPLICA_HEADER, UnknownNameError, models_of
 from freehold.errors import EngineError
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
-from freehold.types.serving.cluster import ClusterPlan
+from freehold.types.serving import ClusterPlan
 
 pytest.importorskip("ray.serve")
 

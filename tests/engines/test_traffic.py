@@ -10,7 +10,7 @@ from freehold import engines
 from freehold.engines.traffic import drive, from_bodies, knee, quantiles, rates, refusal, synthetic
 from freehold.errors import UpstreamError, UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.serving.load import LoadLevel, Quantiles
+from freehold.types.serving import LoadLevel, Quantiles
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from freehold.errors import InputError, StorageError
-from freehold.evals.answers import ChatAnswer
 from freehold.evals.frozen import (
     FrozenAnswers,
     frozen_answer,
@@ -16,9 +15,8 @@ from freehold.evals.frozen import (
     with_frozen,
     write_frozen,
 )
-from freehold.evals.scorer import Scorer, right
-from freehold.evals.scorers import make
-from freehold.evals.scoring import score_all, scored
+from freehold.evals.scorer import ChatAnswer, Scorer, right
+from freehold.evals.scorers import make, score_all, scored
 from freehold.types.dataset import Sample
 
 

@@ -7,10 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.evals.json_text import NotJson, parse_json, same
-from freehold.evals.matching import Fault, first_unmatched
-from freehold.evals.normalizing import collapsed, normalized_label, unfenced
-from freehold.evals.tool_calls import BrokenCall, Call, read_calls
+from freehold.evals.text import (
+    BrokenCall,
+    Call,
+    Fault,
+    NotJson,
+    collapsed,
+    first_unmatched,
+    normalized_label,
+    parse_json,
+    read_calls,
+    same,
+    unfenced,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -8,7 +8,7 @@ import pytest
 
 from freehold.hardware import probes
 from freehold.hardware.probes import probe_machine
-from freehold.types.units import GIB
+from freehold.visible import GIB
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

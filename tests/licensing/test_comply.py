@@ -3,10 +3,16 @@
 import yaml
 
 from freehold.catalog.licenses import licenses
-from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
-from freehold.licensing.memo import memo
-from freehold.types.config import UseProfile
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.licensing.comply import (
+    annex_text,
+    attribution_text,
+    card_text,
+    checklist_text,
+    memo,
+    notice_text,
+)
+from freehold.types.license import Lineage, LineageEdge
+from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model
 
 

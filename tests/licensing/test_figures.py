@@ -1,8 +1,8 @@
 import pytest
 
 from freehold.licensing.figures import read
-from freehold.types.config import UseProfile
 from freehold.types.license import Limit
+from freehold.types.use import UseProfile
 
 LICENSEE = Limit(metric="mau_licensee", above=100, frozen_at="2025-06-27")
 FROZEN = Limit(metric="mau_group", above=700, frozen_at="2024-07-23")

@@ -8,9 +8,17 @@ from freehold.catalog.ancestry import resolve
 from freehold.catalog.licenses import licenses, releases
 from freehold.licensing.ruling import SEVERITY, rule
 from freehold.licensing.situation import Ancestor, Situation
-from freehold.types.config import UseProfile
-from freehold.types.license import DomainClause, License, Limit, PurposeClause, RegionClause, ThresholdClause
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import (
+    DomainClause,
+    License,
+    Limit,
+    Lineage,
+    LineageEdge,
+    PurposeClause,
+    RegionClause,
+    ThresholdClause,
+)
+from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model
 
 MODELS = sorted({model.replace("*", "x") for release in releases() for model in release.models})

@@ -3,9 +3,8 @@
 import pytest
 
 from freehold.licensing.situation import Ancestor, Situation
-from freehold.types.config import UseProfile
-from freehold.types.license import License, OutputsClause, Release
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import License, Lineage, LineageEdge, OutputsClause, Release
+from freehold.types.use import UseProfile
 
 
 def license(*clauses):

@@ -14,7 +14,7 @@ from freehold.preparing.conversation import (
     turn_tokens,
     unprepared,
 )
-from freehold.types.preparation import Example, ExampleIndex, Preparation
+from freehold.types.endpoint import Example, ExampleIndex, Preparation
 
 SYSTEM = "Name the intent."
 

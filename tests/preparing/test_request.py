@@ -10,8 +10,7 @@ from freehold.preparing import index as index_module
 from freehold.preparing import request
 from freehold.preparing.index import write_index
 from freehold.preparing.request import asked, check
-from freehold.types.endpoint import ServedModel, ServePlan
-from freehold.types.preparation import Example, ExampleIndex, Preparation
+from freehold.types.endpoint import Example, ExampleIndex, Preparation, ServedModel, ServePlan
 
 BODY = {"model": "app", "messages": [{"role": "user", "content": "my card is lost"}], "temperature": 0}
 EXAMPLES = [

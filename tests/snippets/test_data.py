@@ -12,7 +12,7 @@ from tests.snippets import blocks
 
 from freehold.errors import ConfigError
 from freehold.settings import load
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.license import DutyClause, License, OutputsClause, ThresholdClause
 from freehold.workflows.fit.machine import find_machine
 

@@ -15,7 +15,7 @@ from tests.training.templates.chats import sample
 
 from freehold.training import checkpoint, worker
 from freehold.training import job as jobs
-from freehold.training.templates.tagged import is_tagged
+from freehold.training.templates import is_tagged
 from freehold.types.training import TrainingEvent
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.datasets.traces import trace
 
-from freehold.datasets.building import Recipe, make_samples
+from freehold.datasets.building import make_samples
+from freehold.datasets.sampling import Recipe
 from freehold.types.dataset import Message, Sample
 from freehold.types.identity import answer_id, item_key, looked_at, question_id, stated_at
 

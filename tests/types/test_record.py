@@ -3,19 +3,19 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.types.choosing import QuantLosses
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation, Freeze
 from freehold.types.evaluation import Comparison
+from freehold.types.gates import ParityReport
+from freehold.types.license import Ruling
 from freehold.types.machine import Fit, MeasuredSpeed
-from freehold.types.parity import ParityReport
-from freehold.types.planning.quants import QuantLosses
 from freehold.types.record import content_id, event_id
 from freehold.types.report import Report
+from freehold.types.rollout import Check, Rollout
 from freehold.types.route import ApiKey, FileRoute, Route, Target
-from freehold.types.ruling import Ruling
-from freehold.types.serving.load import LoadReport
-from freehold.types.serving.rollout import Check, Rollout
+from freehold.types.serving import LoadReport
 from freehold.types.training import Adapter
 from freehold.types.verdict import Verdict
 

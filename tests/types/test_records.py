@@ -10,15 +10,13 @@ from tests.report import sample_report as sample
 from tests.workflows.journey.rehearsal import trained
 
 from freehold.errors import UsageError
-from freehold.types.asking import RecordedAsking
 from freehold.types.config import FinetuneConfig
-from freehold.types.dataset import Message
+from freehold.types.dataset import Message, RecordedAsking
 from freehold.types.encoder import VIEWS, texts_of
-from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
-from freehold.types.preparation import ExampleIndex, Preparation
+from freehold.types.endpoint import AdapterMount, Endpoint, ExampleIndex, Preparation, ServedModel, ServePlan
+from freehold.types.license import Obligation, duty_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.route import Limits
-from freehold.types.ruling import Obligation, duty_id
 from freehold.types.training import Adapter, TrainingResult, WholeModel, as_made
 from freehold.types.verdict import Verdict
 

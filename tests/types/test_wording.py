@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.types.dataset import Message, Sample
-from freehold.types.identity import words
-from freehold.types.wording import Wordings, connected, near_ids
+from freehold.types.identity import Wordings, connected, near_ids, words
 
 ASKED = "how do I change the address on my account"
 BESIDE = [ASKED, "where is my card", "what is the weather in Rome today", "please close my account"]

@@ -3,8 +3,7 @@ from typing import get_args
 
 import pytest
 
-from freehold.types.evidence import EvidenceBasis, EvidencePart
-from freehold.types.verdict import Reason, Verdict
+from freehold.types.verdict import EvidenceBasis, EvidencePart, Reason, Verdict
 from freehold.verdict.aging import CHANGED, NOT_KEPT, PARTS_OF, evidence_ages
 
 AT = datetime(2026, 11, 29, 12, tzinfo=UTC)

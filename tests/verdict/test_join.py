@@ -6,8 +6,8 @@ import pytest
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import Comparison
+from freehold.types.license import Obligation, Ruling, RulingReason
 from freehold.types.machine import Fit, Workload
-from freehold.types.ruling import Obligation, Ruling, RulingReason
 from freehold.types.verdict import CheckResult
 from freehold.verdict import join
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from freehold.api.loops import blocking, watched
 from freehold.api.values import FilePath
 from freehold.errors import UsageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
-    from freehold.store.care.backup import Backup
-    from freehold.store.care.check import StoreCheck
+    from freehold.store.backup import Backup
+    from freehold.store.check import StoreCheck
     from freehold.types.audit import AuditEntry
     from freehold.types.journey import JourneyState
     from freehold.workflows.data.forget import ForgetReceipt
@@ -45,7 +45,7 @@ class ProjectCare:
     @blocking
     def check_store(self, *, progress: Progress | None = None) -> StoreCheck:
         """Whether the store is what was written. Raises `StoreError` where there is none."""
-        from freehold.store.care.check import check
+        from freehold.store.check import check
         from freehold.workflows.data.store_care import url_of
 
         shown = watched(progress)

@@ -10,11 +10,10 @@ from freehold.api.values import Amount, FilePath, Use, decimal, low_high, token_
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
+    from freehold.types.choosing import Assessment, Quants
     from freehold.types.config import ProjectConfig
     from freehold.types.cost import Cost
-    from freehold.types.planning.assessment import Assessment
-    from freehold.types.planning.quants import Quants
-    from freehold.types.ruling import Ruling
+    from freehold.types.license import Ruling
     from freehold.workflows.incumbent.retirements import RetirementNotice
     from freehold.workflows.journey.methods import Candidate
     from freehold.workflows.project import Project

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from freehold.api.loops import blocking, watched
 from freehold.api.project import here
 from freehold.api.values import Amount, FilePath, Use, paths
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
+    from freehold.types.application import LogTasks, Scan
     from freehold.types.cost import Cost
-    from freehold.types.log_task import LogTasks
+    from freehold.types.license import Ruling
     from freehold.types.machine import Fit
-    from freehold.types.planning.scan import Scan
-    from freehold.types.ruling import Ruling
 
 
 @blocking

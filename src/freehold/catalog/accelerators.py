@@ -17,7 +17,7 @@ from freehold.catalog import tables
 from freehold.errors import UsageError, nearest
 from freehold.types.cost import Range
 from freehold.types.machine import Accelerator
-from freehold.types.units import GIB, MIB
+from freehold.visible import GIB, MIB
 
 DISCOUNT = 0.07
 """Taken from what a vendor sells where no driver's total was read. The largest gap among those that were read is

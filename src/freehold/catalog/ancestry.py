@@ -18,9 +18,8 @@ from freehold.catalog.licenses import (
     words,
 )
 from freehold.licensing.situation import Ancestor
-from freehold.types.config import UseProfile
-from freehold.types.license import License, Release
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import License, Lineage, LineageEdge, Release
+from freehold.types.use import UseProfile
 
 _HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
 _HUB_ID_INSIDE = re.compile(r"(?<![\w./-])[\w.\-]+/[\w.\-]+")

@@ -32,7 +32,7 @@ class UnlistedModels(Record, frozen=True, kw_only=True):
 
     ids: tuple[str, ...]
     released: str
-    why_unlisted: str
+    why: str
     source: str
     checked: date
 

@@ -11,9 +11,9 @@ from freehold.catalog.synced import SyncedModel
 from freehold.catalog.weights import PublishedQuantization
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
+from freehold.types.license import RulingOutcome
 from freehold.types.model import Model
 from freehold.types.record import Record
-from freehold.types.ruling import RulingOutcome
 from freehold.workflows.journey.migrate import Migration
 from freehold.workflows.project_store import HeldLock
 from freehold.workflows.shift.background import Background

@@ -24,7 +24,7 @@ from freehold.late import aiohttp
 from freehold.preparing.request import CHAT
 from freehold.preparing.request import asked as prepared_for
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.serving.cluster import ClusterPlan, ClusterState, Replica
+from freehold.types.serving import ClusterPlan, ClusterState, Replica
 
 DROPPED = frozenset(
     {

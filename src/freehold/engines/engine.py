@@ -19,7 +19,7 @@ from freehold.engines.constraints import held
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
-from freehold.types import strict
+from freehold.types import record
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
@@ -132,7 +132,7 @@ Options = TypeVar("Options", bound=msgspec.Struct)
 def read_options(options: dict[str, Any], kind: type[Options], engine: str) -> Options:
     """Options of an engine (`ServePlan.options`). Raises `UsageError` for an unknown name (with the nearest) or a wrong
     type."""
-    return strict.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
+    return record.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
 
 
 def endpoint_of(
@@ -160,7 +160,7 @@ def check(plan: ServePlan, settings: Settings | None = None) -> None:
 
     Without `settings`, those of the environment count.
     """
-    from freehold.preparing import request  # late: a gateway without an engine prepares nothing
+    from freehold.preparing import request
 
     request.check(plan)
     load(plan.engine).check(plan, settings or load_settings())

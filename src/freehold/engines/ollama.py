@@ -96,7 +96,7 @@ class OllamaEngine:
                 elif _is_dora(file):
                     raise EngineError(
                         f"adapter {mount.name} is a DoRA adapter, which Ollama would serve as something else",
-                        hint="freehold adapters export --as gguf merges it; ollama create makes a model of that",
+                        hint="merge it into its base (PEFT: merge_and_unload, save_pretrained), and serve that folder",
                     )
 
     async def start(

@@ -15,7 +15,7 @@ from freehold.engines.engine import Connection, Presence, RunningEngine, read_op
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.late import aiohttp
 from freehold.settings import Settings
-from freehold.signing.own import OwnCredentials
+from freehold.signing.signer import OwnCredentials
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 from freehold.wire.base_url import joined, stem

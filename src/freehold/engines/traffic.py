@@ -18,7 +18,7 @@ from freehold.errors import UpstreamError, UsageError
 from freehold.late import aiohttp
 from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.serving.load import LoadLevel, Quantiles
+from freehold.types.serving import LoadLevel, Quantiles
 
 # Short, common words: about one token each in every tokenizer.
 _WORDS = tuple(

@@ -28,7 +28,7 @@ from freehold.hardware.hf_families import (
 )
 from freehold.hardware.model_files import read_object
 from freehold.types.model import MAX_LAYERS, AttentionKind, CompressedShape, ExpertShape, LatentShape, Shape
-from freehold.types.units import MIB
+from freehold.visible import MIB
 
 MAX_CONFIG_BYTES = 8 * MIB
 """The list of layers left unquantized makes a config of MiniMax M3 in NVFP4 3 MB long."""

@@ -14,7 +14,7 @@ import msgspec
 from freehold import files
 from freehold.errors import TrainingError
 from freehold.types.record import Record
-from freehold.types.units import mib
+from freehold.visible import mib
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,7 @@ from freehold.errors import InputError, TrainingError
 from freehold.hardware import probes
 from freehold.processes import RunningProcess, standing, this_process
 from freehold.training import job as jobs
-from freehold.training.output.artefacts import sha256_of
+from freehold.training.artefacts import sha256_of
 from freehold.training.worker import STOPPED
 from freehold.types.training import TrainingEvent, TrainingResult, as_made
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.wire import call_pieces, openai, sse
+from freehold.wire import openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
 from freehold.wire.errors import UNREADABLE, ApiError, cut_off
@@ -196,13 +196,13 @@ class AnthropicStreamFromOpenai:
     def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
         function = call.get("function") or {}
         known = len(self._calls)
-        place = call_pieces.place_of(self._calls, call)
+        place = openai.place_of(self._calls, call)
         if place < known and self._block != ("tool", place):
             if not function.get("arguments"):
                 return
             # Blocks follow each other; half a call must not look like a whole one.
             raise ApiError(502, "the model's calls came in pieces that mix", code="upstream_unreadable")
-        call_pieces.note(self._calls[place], call)
+        openai.note(self._calls[place], call)
         block: dict[str, Any] = {
             "type": "tool_use",
             "id": call.get("id"),

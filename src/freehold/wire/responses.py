@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.wire import call_pieces, openai, sse
+from freehold.wire import openai, sse
 from freehold.wire.errors import cut_off
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.responses_request import OWN_MARK
@@ -232,8 +232,8 @@ class ResponsesStreamFromOpenai:
 
     def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
         begun = len(self._calls)
-        place = call_pieces.place_of(self._calls, call)
-        call_pieces.note(self._calls[place], call)
+        place = openai.place_of(self._calls, call)
+        openai.note(self._calls[place], call)
         if place == begun:
             output_index = begun + bool(self._parts)
             item = {**_call_item(call, "in_progress"), "arguments": ""}

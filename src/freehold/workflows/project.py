@@ -26,8 +26,8 @@ from freehold.catalog.vendors import with_addresses
 from freehold.errors import ConfigError, UntrustedError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
-from freehold.types.config import AppConfig, ProjectConfig, parse, usable_name
-from freehold.types.config.reach import reach
+from freehold.types.config import AppConfig, ProjectConfig
+from freehold.types.config_file import parse, reach, usable_name
 from freehold.types.record import Record, content_id
 
 _WAIT_S = 10.0
@@ -167,7 +167,9 @@ class Project:
     @property
     def store_url(self) -> str:
         """SQLAlchemy URL of the store: FREEHOLD_DATABASE_URL, else SQLite in the state folder."""
-        from freehold.store.urls import file_url  # late: the command line needs this module before any store
+        from freehold.store.database import (
+            file_url,  # late: the command line needs this module before any store
+        )
 
         return self.settings.database_url or file_url((self.state / "freehold.sqlite").absolute())
 

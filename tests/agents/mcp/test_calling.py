@@ -25,8 +25,8 @@ from freehold.agents.mcp.wording import COMMANDS
 from freehold.cli.main import COMMANDS as CLI
 from freehold.cli.main import cli
 from freehold.errors import UsageError
+from freehold.progress import Silent
 from freehold.types.audit import change_source
-from freehold.types.progress import Silent
 from freehold.types.record import Record
 
 

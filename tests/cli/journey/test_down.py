@@ -1,6 +1,6 @@
 import pytest
 
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import background
 

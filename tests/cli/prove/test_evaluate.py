@@ -6,7 +6,7 @@ import pytest
 from tests.report.sample_mixture import mixture, refused
 
 from freehold.cli.prove.mixture_text import show_mixture
-from freehold.types.parity import ParityItem
+from freehold.types.gates import ParityItem
 from freehold.workflows.prove import parity as workflow
 from freehold.workflows.prove.encoder_parity import summarize
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.workflows.watch.test_mixture import RULE
 
 from freehold.store import open_store
-from freehold.types.serving.rollout import RouteAlarm
+from freehold.types.rollout import RouteAlarm
 from freehold.workflows.project import open_project
 
 

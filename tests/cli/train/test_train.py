@@ -1,7 +1,7 @@
 """Training itself is in tests/training and tests/workflows/train."""
 
 from freehold.cli.train.shown import show_leaks
-from freehold.types.leak import LeakRate, LeakReport
+from freehold.types.gates import LeakRate, LeakReport
 
 
 def test_mistakes(refused, freehold, traffic, monkeypatch):

@@ -10,8 +10,7 @@ from freehold.datasets.tasks import (
     fits,
     is_selected,
 )
-from freehold.types.config import DataConfig
-from freehold.types.config.data import MatchConfig
+from freehold.types.config import DataConfig, MatchConfig
 from freehold.types.trace import Trace
 
 

@@ -134,7 +134,7 @@ def test_it_is_what_the_trainer_would_have_written(tmp_path, rslora):
     torch = pytest.importorskip("torch")
     library = pytest.importorskip("peft")
     transformers = pytest.importorskip("transformers")
-    from freehold.training.output.export import write_gguf
+    from freehold.training.export import write_gguf
 
     torch.manual_seed(1)
     shape = transformers.LlamaConfig(

@@ -2,8 +2,8 @@ import pytest
 
 from freehold.engines.weights.store import WeightsStore, sha256_of
 from freehold.errors import EngineError
+from freehold.progress import Silent
 from freehold.types.model import Weights
-from freehold.types.progress import Silent
 from freehold.workflows.weights import made as requantize
 
 pytestmark = pytest.mark.process

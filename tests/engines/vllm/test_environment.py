@@ -11,7 +11,7 @@ import pytest
 from freehold.engines.vllm import environment
 from freehold.engines.vllm.environment import Flavour, requirements_of, without_packages, write_alias
 from freehold.errors import EngineError, StorageError, UsageError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 
 REQUIREMENTS = (
     "torch==2.13.0+cpu",

@@ -16,7 +16,7 @@ from freehold.engines.vllm.weights import (
     with_parser,
 )
 from freehold.errors import EngineError, InputError, WeightsError
-from freehold.training.templates.tagged import tagged_template
+from freehold.training.templates import tagged_template
 
 
 @pytest.mark.usefixtures("installed")

@@ -11,7 +11,7 @@ import pytest
 from freehold.engines.weights import store
 from freehold.engines.weights.store import users
 from freehold.errors import HashMismatchError, InputError, WeightsError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.weights.pull import ensure_weights, list_weights
 
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from freehold.evals.chat.requests import (
+from freehold.evals.asking import (
     asked_with,
     asking_notes,
     chat_request,
@@ -9,11 +9,9 @@ from freehold.evals.chat.requests import (
     request_key,
     unread_notes,
 )
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample
-from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.dataset import Message, RecordedAsking, Sample
+from freehold.types.endpoint import Endpoint, Preparation, ServedModel
 from freehold.types.evaluation import Task
-from freehold.types.preparation import Preparation
 
 TASK = Task(name="t", scorer="exact", max_tokens=9, temperature=0.5)
 SERVED = ServedModel(name="base:ad", upstream_name="base", extra_body={"lora": [1]}, adapter_id="a1")

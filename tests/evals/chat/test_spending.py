@@ -7,9 +7,7 @@ from aiohttp import web
 from tests.evals.chat.conftest import QUICK, run, said
 
 from freehold.errors import UsageError
-from freehold.evals.chat.chat_client import ChatClient
-from freehold.evals.chat.cost_bounds import answer_tokens, limited, unbounded
-from freehold.evals.chat.spending_cap import HeldSpending, spending_cap
+from freehold.evals.client import ChatClient, HeldSpending, answer_tokens, limited, spending_cap, unbounded
 
 BODY = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
 CALLED_HERE = [{"type": "function", "function": {"name": "f"}}, {"type": "custom"}]

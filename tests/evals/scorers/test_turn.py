@@ -10,10 +10,9 @@ import pytest
 from tests.evals import agent_log
 from tests.evals.scorers.conftest import score
 
-from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide
-from freehold.evals.scorers import make
-from freehold.evals.scoring import score_all
+from freehold.evals.scorer import ChatAnswer
+from freehold.evals.scorers import make, score_all
 from freehold.evals.task_comparison import compare_by_task
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import Task

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.evals.turns.arguments import Leeway, difference
-from freehold.evals.turns.kinds import (
+from freehold.evals.turns import (
+    Leeway,
+    difference,
     reference_turn,
     refusal_pattern,
 )

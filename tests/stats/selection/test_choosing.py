@@ -8,8 +8,7 @@ from freehold.stats import exact
 from freehold.stats.binary import tango_statistic, z_quantile
 from freehold.stats.compare import outcome_of
 from freehold.stats.rules import DecisionRule
-from freehold.stats.selection import SelectionRule, TriedCandidate, assess, choose, look_parts
-from freehold.stats.selection.choosing import LEAST_PART
+from freehold.stats.selection import LEAST_PART, SelectionRule, TriedCandidate, assess, choose, look_parts
 
 RULE = SelectionRule(decision=DecisionRule(margin=0.05), held_out=400)
 

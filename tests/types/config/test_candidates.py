@@ -3,7 +3,8 @@
 import pytest
 
 from freehold.errors import ConfigError
-from freehold.types.config import DEFAULT_MODEL, CandidateConfig, parse
+from freehold.types.config import DEFAULT_MODEL, CandidateConfig
+from freehold.types.config_file import parse
 
 APP = '[app]\nname = "x"\n'
 HOUSE = '[[endpoints]]\nname = "house"\nbase_url = "http://127.0.0.1:9"\n'

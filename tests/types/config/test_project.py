@@ -3,8 +3,7 @@
 import pytest
 
 from freehold.errors import ConfigError
-from freehold.types.config.project import parse
-from freehold.types.config.written import is_variable
+from freehold.types.config_file import is_variable, parse
 
 MINIMAL = '[app]\nname = "x"\n'
 

@@ -7,9 +7,9 @@ import pytest
 from freehold.catalog.licenses import licenses
 from freehold.errors import ConfigError
 from freehold.licensing.words import domain_tags
-from freehold.types.config import UseProfile, parse
-from freehold.types.config.use_words import BUSINESSES, CLOSED, DOMAINS, OPEN, PLACES, check_use
+from freehold.types.config_file import parse
 from freehold.types.license import BusinessClause, DomainClause
+from freehold.types.use import BUSINESSES, CLOSED, DOMAINS, OPEN, PLACES, UseProfile, check_use
 from freehold.workflows.license.use import with_settings
 
 

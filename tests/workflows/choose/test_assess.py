@@ -7,13 +7,14 @@ from click.testing import CliRunner
 
 from freehold.catalog.accelerators import rental_price
 from freehold.cli.main import cli
-from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.store.store import open_store
+from freehold.types.choosing import ModelLimits, Needs
+from freehold.types.config_file import parse
 from freehold.types.machine import Machine
-from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
-from freehold.workflows.choose.assess import MOST_SECONDS, assess, with_costs
+from freehold.workflows.choose.assess import assess, with_costs
+from freehold.workflows.choose.ranking import MOST_SECONDS
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import open_project
 

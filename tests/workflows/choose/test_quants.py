@@ -1,8 +1,8 @@
 import pytest
 
 from freehold.settings import load
+from freehold.types.choosing import QuantRow
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
-from freehold.types.planning.quants import QuantRow
 from freehold.workflows.choose.quants import choose, quants
 from freehold.workflows.fit.machine import find_machine
 

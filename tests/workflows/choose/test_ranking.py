@@ -11,10 +11,11 @@ from freehold.errors import ConfigError
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
-from freehold.types.config import CandidateConfig, parse
+from freehold.types.choosing import CandidateRow
+from freehold.types.config import CandidateConfig
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Accelerator, Machine
-from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.ranking import measured_of, put_candidates, ranked
 
 LABELS = (

@@ -7,7 +7,7 @@ from freehold.costs.prices import TokenPrice
 from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.project import Project

@@ -8,7 +8,7 @@ import pytest
 from tests.workflows.data.building import TOML, fill, project_of, question, trace
 
 from freehold.datasets import building
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.workflows.data import curate
 from freehold.workflows.data import dataset as workflow
 

@@ -11,9 +11,9 @@ from tests.workflows.journey.rehearsal import Told
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.config import DataConfig
-from freehold.types.progress import Silent
 from freehold.workflows.data.imports import import_file, preview_file
 from freehold.workflows.project import open_project
 

@@ -7,7 +7,7 @@ import pytest
 
 from freehold.errors import StorageError
 from freehold.settings import load
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.workflows.doctor import examine
 from freehold.workflows.doctor.examine import PARTS, SiteCheck, diagnose, site_of
 from freehold.workflows.doctor.site import Site

@@ -7,7 +7,7 @@ import pytest
 from freehold.bounded.sandbox import SandboxState, sandbox_state
 from freehold.catalog import freshness
 from freehold.settings import load
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.machine import Machine
 from freehold.workflows.doctor import machine as checks
 from freehold.workflows.doctor.machine import SandboxFacts, judge_sandbox, look_at_sandbox

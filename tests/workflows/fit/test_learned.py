@@ -10,7 +10,7 @@ from freehold.hardware.memory import ServingLoad
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.settings import load
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.machine import Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.model import Shape
 from freehold.workflows.fit import learned

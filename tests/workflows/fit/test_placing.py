@@ -11,9 +11,9 @@ from freehold.costs import traffic
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.settings import load
+from freehold.types.choosing import ModelLimits, Needs
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Speed, Workload
-from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.cost import MachineSpeeds, answer_seconds
 from freehold.workflows.choose.needs import is_doubtful, speed_reasons
 from freehold.workflows.fit.machine import find_machine

@@ -6,10 +6,10 @@ import pytest
 
 from freehold.datasets.building import samples
 from freehold.errors import UsageError
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.training.encoder.answers import form_of
 from freehold.training.encoder.prepared import prepare as taught
-from freehold.types.progress import Silent
 from freehold.workflows.journey.before import look_first
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.init import DraftRequest, draft

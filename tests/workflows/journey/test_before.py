@@ -5,8 +5,8 @@ import pytest
 from tests.workflows.journey.rehearsal import MODEL, project, training_project
 
 from freehold.datasets.building import samples
+from freehold.progress import Silent
 from freehold.store import open_store
-from freehold.types.progress import Silent
 from freehold.workflows.journey.before import look_first, rented_addresses, reported
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods import candidates

@@ -5,12 +5,13 @@ import pytest
 from tests.workflows.journey.rehearsal import project, small_machine, training_project
 
 from freehold.hardware.probes import probe_machine
-from freehold.types.config import UseProfile
+from freehold.progress import Silent
 from freehold.types.finding import fail
-from freehold.types.progress import Silent
+from freehold.types.use import UseProfile
 from freehold.workflows.journey import candidate_findings as looked
 from freehold.workflows.journey.beginning import prepare
-from freehold.workflows.journey.methods import Candidate, candidates
+from freehold.workflows.journey.methods import candidates
+from freehold.workflows.journey.methods.method import Candidate
 
 ENCODER = Candidate(model="sentence-transformers/all-MiniLM-L6-v2", method="encoder")
 WORDS = Candidate(model="words", method="encoder")

@@ -14,7 +14,8 @@ from freehold.evals.scorers import make
 from freehold.stats.compare import outcome_of
 from freehold.stats.power import items_needed
 from freehold.stats.rules import DecisionRule
-from freehold.types.config import DataConfig, parse
+from freehold.types.config import DataConfig
+from freehold.types.config_file import parse
 from freehold.workflows.journey.drafting import (
     WANTED,
     Guess,

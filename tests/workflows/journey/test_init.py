@@ -3,7 +3,8 @@ import json
 import pytest
 
 from freehold.errors import ConfigError, InputError
-from freehold.types.config import DataConfig, parse
+from freehold.types.config import DataConfig
+from freehold.types.config_file import parse
 from freehold.workflows.journey.init import DraftRequest, draft
 
 

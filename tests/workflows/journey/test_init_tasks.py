@@ -5,9 +5,9 @@ import pytest
 from benchmarks.mixed_log import as_record, mixed_log
 
 from freehold.errors import UsageError
+from freehold.progress import Silent
 from freehold.store import audit, open_store
-from freehold.types.config.data import MatchConfig
-from freehold.types.progress import Silent
+from freehold.types.config import MatchConfig
 from freehold.workflows.data import dataset
 from freehold.workflows.data.imports import import_file, named_files
 from freehold.workflows.journey.init import DraftRequest

@@ -9,8 +9,8 @@ import pytest
 from tests.workflows.journey.rehearsal import Told, project
 
 from freehold.errors import ConfigError, FreeholdError, InputError, UsageError
+from freehold.progress import Silent
 from freehold.store import open_store
-from freehold.types.progress import Silent
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.migrate import first_request, migrate

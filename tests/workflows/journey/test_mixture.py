@@ -3,8 +3,8 @@ from tests.report.sample_mixture import mixture
 from tests.workflows.journey.rehearsal import project
 
 from freehold.errors import UsageError
+from freehold.progress import Silent
 from freehold.store import open_store
-from freehold.types.progress import Silent
 from freehold.workflows.journey.mixture import kept_mixture, plan_mixture
 
 

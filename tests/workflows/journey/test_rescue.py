@@ -10,8 +10,9 @@ from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, jo
 
 from freehold.cli.journey.rescue import command
 from freehold.errors import InputError, UsageError
-from freehold.types.config import DEFAULT_MODEL, parse
-from freehold.types.progress import Silent
+from freehold.progress import Silent
+from freehold.types.config import DEFAULT_MODEL
+from freehold.types.config_file import parse
 from freehold.workflows.incumbent.retirements import FineTune
 from freehold.workflows.journey import ladder, rescue
 from freehold.workflows.journey.rescue import RescueRequest, config_text, dollars

@@ -3,8 +3,8 @@
 import pytest
 from tests.workflows.journey.rehearsal import Told
 
+from freehold.progress import Silent
 from freehold.store import open_store
-from freehold.types.progress import Silent
 from freehold.types.record import Record
 from freehold.workflows.journey.steps import Steps
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from freehold.errors import InputError
-from freehold.types.config import UseProfile
+from freehold.types.use import UseProfile
 from freehold.workflows.license.cases import answer_case, read_cases
 from freehold.workflows.license.lineage import read_lineage
 

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from freehold.catalog.licenses import families, releases, releases_of
-from freehold.types.config import UseProfile
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import Lineage, LineageEdge
+from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model
 
 WORDS = ("Banana", "Commercial", "Pro", "Ultra", "Open", "Next", "v9", "Turbo", "Max", "Free", "Enterprise")

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from freehold.errors import InputError
-from freehold.types.config import UseProfile
+from freehold.types.use import UseProfile
 from freehold.workflows.license.lineage import file_hashes, read_lineage
 
 USE = UseProfile()

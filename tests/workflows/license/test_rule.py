@@ -8,10 +8,11 @@ from tests.workflows.prove.test_evaluate import make_dataset
 
 from freehold.errors import ConfigError, InputError, StorageError, UsageError
 from freehold.store import audit, default_url, open_store
-from freehold.types.config import UseProfile, parse
+from freehold.types.config_file import parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
-from freehold.types.ruling import Lineage, LineageEdge, duty_id
+from freehold.types.license import Lineage, LineageEdge, duty_id
+from freehold.types.use import UseProfile
 from freehold.workflows.license.duties import done_duties, mark_duty
 from freehold.workflows.license.rule import (
     attributions,

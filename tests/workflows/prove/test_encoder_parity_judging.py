@@ -5,7 +5,7 @@ import pytest
 
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderManifest, FieldHead
-from freehold.types.parity import EncoderReference
+from freehold.types.gates import EncoderReference
 from freehold.workflows.prove.encoder_parity import compare, summarize
 
 FIELDS = (FieldHead(name="a", kind="one", labels=("x", "y")), FieldHead(name="b", kind="one", labels=(1, 2)))

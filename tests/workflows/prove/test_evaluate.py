@@ -9,7 +9,7 @@ from tests.datasets.test_card import CARD
 
 from freehold.datasets import building
 from freehold.errors import ConfigError, UsageError
-from freehold.evals.chat.chat_client import Patience
+from freehold.evals.client import Patience
 from freehold.evals.replay import ReplayOptions
 from freehold.types.dataset import Message, Sample, SplitName
 from freehold.types.endpoint import Capabilities, Endpoint

@@ -6,9 +6,8 @@ from tests.report import sample_report as sample
 
 from freehold.catalog import licenses
 from freehold.store import open_store
-from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.endpoint import AdapterMount, Preparation, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.preparation import Preparation
 from freehold.workflows.prove import evidence_basis
 from freehold.workflows.prove.evidence_basis import (
     ages_of,

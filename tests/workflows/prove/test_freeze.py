@@ -11,8 +11,7 @@ from tests.workflows.prove.test_evaluate import make_dataset
 from freehold.deferring.signals import ASK_FOR_LOGPROBS
 from freehold.evals.frozen import read_frozen
 from freehold.store import open_store
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Message, RecordedAsking, Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
 from freehold.workflows.project import open_project

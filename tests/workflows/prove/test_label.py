@@ -6,10 +6,10 @@ import pytest
 from tests.workflows.prove.test_results import evaluation
 
 from freehold.errors import UsageError
-from freehold.evals.judging.human_labels import haste_note, read_labels, typical_seconds
+from freehold.evals.pairwise import haste_note, read_labels, typical_seconds
 from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, Score

@@ -11,7 +11,7 @@ from tests.workflows.prove.test_evaluate import run, sample
 from freehold.evals.comparing import compare
 from freehold.stats.looks import LookPlan
 from freehold.store import open_store
-from freehold.store.care.erase import erase_mentions, erase_traces
+from freehold.store.erase import erase_mentions, erase_traces
 from freehold.types.dataset import Message
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task

@@ -8,7 +8,7 @@ from tests.workflows.prove.test_results import evaluation
 
 from freehold.errors import UsageError
 from freehold.store import audit, open_store
-from freehold.types.notes import NOTE_CHARACTERS
+from freehold.types.evaluated import NOTE_CHARACTERS
 from freehold.workflows.prove.notes import add_note, notes_of
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)

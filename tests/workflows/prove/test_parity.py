@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from tests.workflows.prove.test_parity_judging import served, trained
 
 from freehold.cli.main import cli
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
+from freehold.types.gates import ParityReport
 from freehold.types.model import Weights
-from freehold.types.parity import ParityReport
-from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.prove import parity as workflow
 from freehold.workflows.prove.parity import score_parity

@@ -3,12 +3,11 @@ import pytest
 from tests.workflows.prove.test_evaluate import make_dataset
 
 from freehold.errors import StorageError
-from freehold.evals.comparing import SideBySide
+from freehold.evals.comparing import SideBySide, summarize
 from freehold.evals.frozen import FrozenAnswers, write_frozen
-from freehold.evals.latency import summarize
 from freehold.settings import load as load_settings
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import EvalResult, Score, Task

@@ -2,7 +2,7 @@ import pytest
 
 from freehold.errors import ConfigError, UsageError
 from freehold.settings import load as load_settings
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 

@@ -4,9 +4,9 @@ import pytest
 
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.native import StreamSpeed
+from freehold.progress import Silent
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
-from freehold.types.progress import Silent
 from freehold.workflows.serve import engines
 from freehold.workflows.serve.engines import faster, list_engines
 

@@ -22,8 +22,7 @@ from freehold.errors import EngineError, PortInUseError, StorageError, UsageErro
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port
 from freehold.preparing.index import write_index
-from freehold.types.endpoint import ServePlan
-from freehold.types.preparation import Example, ExampleIndex, Preparation
+from freehold.types.endpoint import Example, ExampleIndex, Preparation, ServePlan
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import hold
 

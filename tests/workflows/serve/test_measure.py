@@ -15,7 +15,7 @@ from freehold.gateway.serve import free_port
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import MeasuredSpeed
-from freehold.types.serving.load import LoadReport
+from freehold.types.serving import LoadReport
 from freehold.workflows.fit.learned import measured
 from freehold.workflows.project import open_project
 from freehold.workflows.serve.measure import bench, find_endpoint, is_here

@@ -1,7 +1,5 @@
 """Plans: what weights and adapters bring into them."""
 
-import json
-
 import msgspec
 import pytest
 
@@ -102,19 +100,6 @@ def test_a_plan_carries_its_memory_which_does_not_decide_what_it_is(tiny, settin
 def test_weights_are_served_under_another_name(tiny, settings):
     made = plan.plan(tiny, plan.ServeRequest(engine="llamacpp"), settings, name="app")
     assert (made.model, made.weights_sha256) == ("app", tiny.sha256)
-
-
-def test_a_dora_adapter_next_to_another_is_refused(tiny, settings, tmp_path):
-    folder = tmp_path / "dora"
-    folder.mkdir()
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "use_dora": True}))
-    dora = AdapterMount(name="m:dora", path=str(folder))
-    plain = AdapterMount(name="m:plain", path=str(tmp_path / "plain.gguf"))
-    request = plan.ServeRequest(engine="llamacpp")
-    for adapters in ([plain, dora], [dora, plain]):
-        with pytest.raises(UsageError, match="m:dora is a DoRA adapter"):
-            plan.plan(tiny, request, settings, adapters=adapters)
-    assert plan.plan(tiny, request, settings, adapters=[plain]).adapters == (plain,)
 
 
 def test_the_template_an_adapter_was_taught_with_is_served(tiny, settings, tmp_path):

@@ -12,9 +12,9 @@ from tests.workflows.journey.rehearsal import Told
 from freehold.cli.main import cli
 from freehold.errors import PortInUseError, UsageError
 from freehold.gateway.serve import free_port
+from freehold.progress import Silent
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
-from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import plan, serve
 

@@ -6,8 +6,7 @@ import pytest
 
 from freehold.hardware.gguf_header import Header
 from freehold.settings import load
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Message, RecordedAsking, Sample
 from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
 from freehold.workflows.serve import tools
 from freehold.workflows.weights.pull import ensure_weights

@@ -12,11 +12,11 @@ from tests.workflows.shift.shifting import START
 
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.telemetry.meters import Meters, leave_word
-from freehold.store import open_store
+from freehold.store.store import open_store
 from freehold.types.config import PriceConfig, WatchConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.rollout import RouteAlarm
 from freehold.types.route import ApiKey, Limits, Route, Target
-from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.shift import alarms
 from freehold.workflows.shift.alarms import Alarm, send_alarm
 from freehold.workflows.shift.following import ObserverConfig, ObserverProcess

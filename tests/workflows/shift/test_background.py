@@ -9,7 +9,7 @@ import pytest
 
 from freehold.errors import UsageError
 from freehold.processes import described
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import hold
 from freehold.workflows.shift import background

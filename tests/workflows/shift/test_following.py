@@ -14,7 +14,8 @@ from freehold.errors import StorageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.meters import leave_word, read_all
 from freehold.store import audit, default_url, open_store
-from freehold.types.config import ProjectConfig, ServeConfig, parse
+from freehold.types.config import ProjectConfig, ServeConfig
+from freehold.types.config_file import parse
 from freehold.types.route import Route, Target
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import following, up

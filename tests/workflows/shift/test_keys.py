@@ -14,11 +14,12 @@ from freehold.cli.main import cli
 from freehold.errors import RevisionError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.keys import KeyRing, hash_of
-from freehold.store import default_url, open_store
-from freehold.store.keys import stored_keys
+from freehold.store.database import default_url
+from freehold.store.routes import stored_keys
+from freehold.store.shares import BilledCost, book
+from freehold.store.store import open_store
 from freehold.store.tables import records
-from freehold.store.usage import BilledCost, book
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.route import ApiKey, LabelLimits, Limits, Target
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import endpoints, keys, routes

@@ -17,8 +17,8 @@ from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.rollout import RouteAlarm
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.shift import lookout
 from freehold.workflows.shift.following import ObserverConfig, ObserverProcess
 from freehold.workflows.shift.lookout import Lookout, moves_back

@@ -11,9 +11,9 @@ from tests.workflows.shift.shifting import START, begun
 
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
-from freehold.types.serving.rollout import RolloutTerms
+from freehold.types.rollout import RolloutTerms
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 

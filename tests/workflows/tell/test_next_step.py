@@ -8,7 +8,7 @@ from tests.workflows.tell.facts import AT, SOON, STAGES, facts, rollout, verdict
 
 from freehold.cli.main import COMMANDS, cli
 from freehold.types.cost import Ending
-from freehold.types.evidence import EvidenceAge
+from freehold.types.verdict import EvidenceAge
 from freehold.verdict.reasons import REASONS
 from freehold.workflows.tell.after_verdict import WAYS, after_verdict
 from freehold.workflows.tell.journey_steps import journey_steps

@@ -10,8 +10,8 @@ from freehold.errors import ConfigError
 from freehold.store import open_store
 from freehold.types.evaluated import Freeze
 from freehold.types.evaluation import Task
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.tell.project_facts import journey_of, journey_of_project, project_facts

@@ -5,7 +5,7 @@ import pytest
 from tests.report.sample_full import candidate, full
 
 from freehold.store import open_store
-from freehold.types.evidence import EvidenceAge, EvidenceBasis
+from freehold.types.verdict import EvidenceAge, EvidenceBasis
 from freehold.workflows.project import open_project
 from freehold.workflows.tell.standing import valid_until, with_standing
 

@@ -6,11 +6,11 @@ import pytest
 
 from freehold.datasets import building
 from freehold.errors import UsageError
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, Sample
 from freehold.types.model import Weights
-from freehold.types.progress import Silent
 from freehold.types.training import Adapter, TrainingCurve
 from freehold.workflows.project import open_project
 from freehold.workflows.train import curve as curves

@@ -2,10 +2,10 @@ import pytest
 from tests.training.encoder.conftest import base_weights, label_samples, sample, write_dataset
 
 from freehold.errors import UsageError
+from freehold.progress import Silent
 from freehold.settings import load
 from freehold.types.dataset import DataCard, Lengths, SplitProfile
 from freehold.types.encoder import EncoderConfig
-from freehold.types.progress import Silent
 from freehold.workflows.train.encoder import (
     ENGLISH_BASE,
     MULTILINGUAL_BASE,

@@ -17,8 +17,8 @@ from freehold.encoders.folder import read_manifest
 from freehold.encoders.pairs import NUMBERS
 from freehold.encoders.runner import load_runner
 from freehold.encoders.words import learn
+from freehold.progress import Silent
 from freehold.types.encoder import FieldHead
-from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder_export import export_encoder
 

@@ -7,7 +7,7 @@ import pytest
 from tests.workflows.train.owned import owned_encoder
 
 from freehold.errors import StorageError, UsageError, WeightsError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.train import encoder_export
 from freehold.workflows.train.encoder_export import export_encoder

@@ -8,14 +8,14 @@ from click.testing import CliRunner
 
 from freehold.cli.train.trained import adapters as command
 from freehold.errors import StorageError, UsageError, WeightsError
+from freehold.progress import Silent
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
-from freehold.training.output.artefacts import sha256_of
-from freehold.training.output.merge import merge_here
-from freehold.types.config import UseProfile
+from freehold.training.artefacts import sha256_of
+from freehold.training.merge import merge_here
 from freehold.types.evaluated import Measured
-from freehold.types.progress import Silent
 from freehold.types.report import CandidateReport
+from freehold.types.use import UseProfile
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.train import export_kinds

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from freehold.errors import EngineError, UsageError
-from freehold.training.output.merge import merge_here
-from freehold.types.progress import Silent
+from freehold.progress import Silent
+from freehold.training.merge import merge_here
 from freehold.workflows.train import export_kinds
 from freehold.workflows.train.export import export
 

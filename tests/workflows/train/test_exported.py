@@ -6,8 +6,8 @@ import pytest
 from tests.workflows.train.owned import owned_encoder
 
 from freehold.errors import StorageError, UsageError
+from freehold.progress import Silent
 from freehold.store import open_store
-from freehold.types.progress import Silent
 from freehold.types.report import CandidateReport
 from freehold.workflows.project import open_project
 from freehold.workflows.train.exported import (

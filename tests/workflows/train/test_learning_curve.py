@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from freehold.errors import UsageError
-from freehold.workflows.train.learning_curve import LearnedPoint, fit, foretell, sizes
+from freehold.workflows.train.curve import LearnedPoint, fit, foretell, sizes
 
 
 def points(ceiling, scale, rate, sizes=(125, 250, 500, 1000), asked=100_000):

@@ -10,7 +10,8 @@ from freehold.cli.train.shown import show_plan, show_preview
 from freehold.errors import TrainingError
 from freehold.settings import load as load_settings
 from freehold.store import open_store
-from freehold.types.config import FinetuneConfig, parse
+from freehold.types.config import FinetuneConfig
+from freehold.types.config_file import parse
 from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.workflows.project import Project
 from freehold.workflows.train import train as training_workflow

@@ -9,10 +9,10 @@ from tests.workflows.data.building import project_of
 
 from freehold.errors import TrainingError, UsageError
 from freehold.hardware.probes import probe_machine
+from freehold.progress import Silent
 from freehold.settings import load as load_settings
 from freehold.training import checkpoint
 from freehold.types.config import FinetuneConfig
-from freehold.types.progress import Silent
 from freehold.types.training import TrainingEvent
 from freehold.workflows.fit import placing as training_fit
 from freehold.workflows.train import train as workflow

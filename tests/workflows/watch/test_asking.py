@@ -6,9 +6,9 @@ from tests.signing.vendors import Azure
 from tests.workflows.prove.test_evaluate import sample
 from tests.workflows.shift.shifting import ROUTE
 
-from freehold.types.asking import RecordedAsking
+from freehold.progress import Silent
+from freehold.types.dataset import RecordedAsking
 from freehold.types.evaluation import Task
-from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.watch.asking import PeriodScores, ask

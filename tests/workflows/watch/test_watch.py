@@ -14,7 +14,7 @@ from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.tools import TOOLS
 from freehold.cli.main import cli
 from freehold.errors import UsageError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.types.trace import Usage
 from freehold.workflows import project as project_module
 from freehold.workflows.shift.rollout import rollout

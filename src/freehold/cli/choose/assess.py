@@ -10,10 +10,10 @@ import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json, short_count
 from freehold.cli.output import echo
-from freehold.types.units import GIB
+from freehold.visible import GIB
 
 if TYPE_CHECKING:
-    from freehold.types.planning.assessment import Assessment, CandidateRow, Needs
+    from freehold.types.choosing import Assessment, CandidateRow, Needs
 
 
 @click.command("assess")
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "show_all", is_flag=True, help="Show every model, the excluded ones too.")
 @config_option
-@json_option("freehold.types.planning.assessment:Assessment")
+@json_option("freehold.types.choosing:Assessment")
 def command(
     models: tuple[str, ...],
     machine: str | None,
@@ -74,7 +74,7 @@ def command(
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
       freehold assess --write 3
     """
-    from freehold.types.planning.assessment import ModelLimits
+    from freehold.types.choosing import ModelLimits
     from freehold.workflows.choose.assess import assess
     from freehold.workflows.project import open_project
 
@@ -107,7 +107,7 @@ def command(
 
 def _stated(wanted: dict[str, Any]) -> Needs | None:
     """The needs that were stated; None where none was."""
-    from freehold.types.planning.assessment import Needs
+    from freehold.types.choosing import Needs
 
     names = ("vision", "languages", "task", "context", "concurrency")
     if not any(wanted[name] for name in names):

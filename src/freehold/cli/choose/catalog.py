@@ -8,7 +8,7 @@ import click
 
 from freehold.cli.options import hanging, json_option, now, print_json, short_count
 from freehold.cli.output import echo
-from freehold.types.units import GIB, gib
+from freehold.visible import GIB, gib
 
 if TYPE_CHECKING:
     from freehold.catalog.synced import CatalogChange, Shadow, SyncedModel

@@ -10,7 +10,7 @@ import click
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 from freehold.types.machine import Fit
-from freehold.types.units import gib
+from freehold.visible import gib
 
 if TYPE_CHECKING:
     from freehold.types.machine import MeasuredSpeed

@@ -9,10 +9,10 @@ import click
 
 from freehold.cli.options import config_option, hanging, json_option, only_with, print_json
 from freehold.cli.output import echo
-from freehold.types.units import GIB, gib
+from freehold.visible import GIB, gib
 
 if TYPE_CHECKING:
-    from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
+    from freehold.types.choosing import QuantLosses, QuantRow, Quants
     from freehold.workflows.project import Project
 
 
@@ -41,7 +41,7 @@ SPEED = 15
     help="With --measure: try this one; repeatable (default: Q8_0 down to Q2_K).",
 )
 @config_option
-@json_option("freehold.types.planning.quants:Quants", measured="freehold.types.planning.quants:QuantLosses")
+@json_option("freehold.types.choosing:Quants", measured="freehold.types.choosing:QuantLosses")
 def command(  # click passes each option
     model: str,
     context: int,

@@ -20,7 +20,7 @@ from freehold.cli.options import (
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.types.planning.scan import ModelUse, Scan
+    from freehold.types.application import ModelUse, Scan
 
 COLORS = {"error": "red", "warning": "yellow", "note": None}
 PLACES = 6
@@ -44,7 +44,7 @@ NAMED = 3
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code-scanning pages.")
 @click.option("--why", is_flag=True, help="Show every place, a line each, and what it rests on.")
 @markdown_option
-@json_option("freehold.types.planning.scan:Scan")
+@json_option("freehold.types.application:Scan")
 def command(
     paths: tuple[Path, ...],
     fail_within: int,

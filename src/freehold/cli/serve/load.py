@@ -26,7 +26,7 @@ from freehold.cli.output import echo
 @click.option("--traces", "from_traces", is_flag=True, help="Ask what the project's traces asked.")
 @click.option("--api-key-env", callback=variable_name, help="Environment variable with the endpoint's key.")
 @config_option
-@json_option("freehold.types.serving.load:LoadReport")
+@json_option("freehold.types.serving:LoadReport")
 def command(
     url: str | None,
     model: str | None,

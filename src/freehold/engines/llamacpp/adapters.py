@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_WAY_OUT = "merge it into its base and serve that: freehold adapters export, or PEFT's merge_and_unload"
+_WAY_OUT = "merge it into its base (PEFT: merge_and_unload, save_pretrained), and serve that folder"
 
 
 def convert_adapter(folder: Path, base: dict[str, object], home: Path) -> Path:
@@ -89,20 +89,12 @@ def _config(folder: Path) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.json.decode((folder / PEFT_CONFIG).read_bytes(), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise InputError(f"cannot be read: {error}", path=str(folder / PEFT_CONFIG)) from None
-    if (
-        found.get("peft_type", "LORA") != "LORA"
-        or found.get("use_dora")
-        or found.get("bias", "none") != "none"
-    ):
-        kind = (
-            "DoRA" if found.get("use_dora") else f"{found.get('peft_type', 'LORA')}, bias {found.get('bias')}"
+    kind = "DoRA" if found.get("use_dora") else found.get("peft_type", "LORA")
+    bias = found.get("bias", "none")
+    if kind != "LORA" or bias != "none":
+        raise EngineError(
+            f"llama.cpp serves plain LoRA, and the adapter in {folder} is {kind}, bias {bias}", hint=_WAY_OUT
         )
-        way_out = _WAY_OUT
-        if found.get("use_dora"):
-            way_out = (
-                "freehold serve MODEL --adapter NAME=FOLDER, at the start, merges it into weights of its own"
-            )
-        raise EngineError(f"llama.cpp serves plain LoRA, and the adapter in {folder} is {kind}", hint=way_out)
     return found
 
 

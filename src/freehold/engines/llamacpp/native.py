@@ -32,9 +32,9 @@ from freehold import files
 from freehold.engines.weights.pypi import find_pip, run_job
 from freehold.engines.weights.store import sha256_of, storage_errors
 from freehold.errors import EngineError, HashMismatchError, StorageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import GIB, mib
+from freehold.visible import GIB, mib
 
 log = logging.getLogger(__name__)
 

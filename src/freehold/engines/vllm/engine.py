@@ -31,7 +31,7 @@ from freehold.errors import EngineError, UsageError
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, Capabilities, ServePlan
 from freehold.types.engine import ENGINE_KINDS
-from freehold.types.units import GIB
+from freehold.visible import GIB
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What ``--max-lora-rank`` may be (vLLM 0.32)."""

@@ -40,9 +40,9 @@ from freehold import files
 from freehold.engines.weights.pypi import find_pip, run_job
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, StorageError, UsageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import gib
+from freehold.visible import gib
 
 log = logging.getLogger(__name__)
 

@@ -119,7 +119,7 @@ def check_adapter(mount: AdapterMount, plan: ServePlan) -> int:
     if config.get("use_dora"):
         raise EngineError(
             f"adapter {mount.name} is a DoRA adapter, which vLLM does not serve",
-            hint="freehold serve MODEL --adapter NAME=FOLDER, at the start, merges it into weights of its own",
+            hint="merge it into its base (PEFT: merge_and_unload, save_pretrained), and serve that folder",
         )
     known = {plan.weights_sha256, source_of(plan.weights_path)} - {None}
     if mount.base_sha256 and known and mount.base_sha256 not in known:

@@ -16,7 +16,7 @@ from freehold.catalog.hub import endpoint, hub_errors, library
 from freehold.engines.weights.store import refuse_pickle, storage_errors
 from freehold.errors import MissingExtraError, UnknownModelError, WeightsError
 from freehold.hardware.gguf_header import parts_of
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import msgspec
 
 from freehold.engines.weights.store import format_of, hash_of, quantization_of, refuse_pickle, weight_files
 from freehold.errors import InputError, UsageError, WeightsError
+from freehold.progress import Progress
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 
 

@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 from freehold.engines.weights.local import Package
 from freehold.engines.weights.store import CHUNK_BYTES, storage_errors
 from freehold.errors import StorageError, WeightsError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 log = logging.getLogger(__name__)
 

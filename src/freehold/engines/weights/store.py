@@ -30,10 +30,10 @@ import msgspec
 from freehold import files
 from freehold.errors import HashMismatchError, InputError, StorageError, UsageError, WeightsError
 from freehold.hardware.gguf_header import parts_of, read_header
+from freehold.progress import Progress
 from freehold.types.model import Weights, WeightsFormat
-from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import mib
+from freehold.visible import mib
 
 if TYPE_CHECKING:
     import psutil

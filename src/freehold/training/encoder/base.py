@@ -17,7 +17,7 @@ from freehold.files import replacing, writing
 from freehold.late import np
 from freehold.types.encoder import EncoderRuntime, Pooling
 from freehold.types.model import Weights
-from freehold.types.units import mib
+from freehold.visible import mib
 
 if TYPE_CHECKING:
     import numpy.typing as npt

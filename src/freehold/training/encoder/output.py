@@ -33,6 +33,7 @@ from freehold.encoders.words import Words
 from freehold.errors import TrainingError, WeightsError
 from freehold.files import writing
 from freehold.late import np
+from freehold.training.artefacts import sha256_of
 from freehold.training.checkpoint import write_durable
 from freehold.training.encoder import base as bases
 from freehold.training.encoder.answers import TaughtForm, targets_of
@@ -40,7 +41,6 @@ from freehold.training.encoder.base import TorchBase, pooled
 from freehold.training.encoder.frozen import Fitted, WordsFirst
 from freehold.training.encoder.job import ANSWERS, RECORD, TUNED, EncoderJob
 from freehold.training.encoder.prepared import TaughtData
-from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import (
     EarlyEnd,
     EncoderManifest,
@@ -49,7 +49,7 @@ from freehold.types.encoder import (
     PseudoLabels,
     StageResult,
 )
-from freehold.types.parity import EncoderReference
+from freehold.types.gates import EncoderReference
 from freehold.types.record import content_id
 
 _OPSET = 20

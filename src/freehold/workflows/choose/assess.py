@@ -17,23 +17,17 @@ from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import Build
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.settings import Settings
-from freehold.store import open_store
+from freehold.store.store import open_store
+from freehold.types.choosing import Assessment, CandidateOutcome, CandidateRow, ModelLimits, Needs
 from freehold.types.cost import Advice, Traffic
 from freehold.types.evaluation import Comparison
+from freehold.types.license import Ruling
 from freehold.types.machine import Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.mixture import Mixture
 from freehold.types.model import Model
-from freehold.types.planning.assessment import (
-    Assessment,
-    CandidateOutcome,
-    CandidateRow,
-    ModelLimits,
-    Needs,
-)
 from freehold.types.record import content_id
-from freehold.types.ruling import Ruling
-from freehold.types.units import GIB, gib
 from freehold.types.verdict import Verdict
+from freehold.visible import GIB, gib
 from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpeeds, priced_machine
 from freehold.workflows.choose.needs import is_doubtful, needs_in, speed_reasons
 from freehold.workflows.choose.needs import seconds as seconds_of

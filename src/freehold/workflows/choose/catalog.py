@@ -16,9 +16,9 @@ from freehold.errors import InputError, UnknownModelError, UsageError
 from freehold.hardware.hf_config import shape_from_config
 from freehold.hardware.quantization import BASE_TYPES, LARGE_HEADS, OTHER_NAMES, known
 from freehold.hardware.tensors import parameter_count
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
 from freehold.types.model import Model
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
 
 NEWEST = 20

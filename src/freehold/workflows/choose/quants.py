@@ -18,8 +18,8 @@ from freehold.hardware.quantization import quantize, repacked_bytes, weights_byt
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
+from freehold.types.choosing import QuantLosses, QuantRow, Quants
 from freehold.types.machine import Machine, MeasuredSpeed, Workload
-from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.choose.catalog import synced_quantizations
 from freehold.workflows.fit.learned import newest
 from freehold.workflows.fit.machine import engine_build

@@ -15,12 +15,13 @@ import msgspec
 from freehold import files
 from freehold.catalog import models as catalog
 from freehold.errors import ConfigError
-from freehold.types.config import CandidateConfig, parse
+from freehold.types.choosing import CandidateRow, TaskKind
+from freehold.types.config import CandidateConfig
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Machine
 from freehold.types.mixture import Mixture
 from freehold.types.model import Model
-from freehold.types.planning.assessment import CandidateRow, TaskKind
 from freehold.types.verdict import Verdict
 
 MONTHS_TO_HALVE = 12

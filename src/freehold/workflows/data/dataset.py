@@ -18,11 +18,11 @@ from freehold.datasets.near import KnownQuestions
 from freehold.datasets.sampling import answer_of, sample_of, with_id
 from freehold.datasets.tasks import is_selected
 from freehold.errors import InputError, UsageError
+from freehold.progress import Progress, Silent
 from freehold.store import Store, open_store
 from freehold.types.dataset import DataCard, Dataset, Sample, SplitName
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.identity import question_id
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card

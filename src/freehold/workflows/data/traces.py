@@ -17,11 +17,10 @@ from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import Capture
 from freehold.store import Store, audit
-from freehold.store.search import finding
+from freehold.store import search as finding
 from freehold.store.traces import TraceFilter
 from freehold.types.record import Record
-from freehold.types.trace import Trace
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import Trace, TraceQuery
 from freehold.wire.otlp import spans_document
 from freehold.workflows.project import now
 

@@ -18,7 +18,7 @@ from freehold import __version__
 from freehold.catalog import freshness, retirements
 from freehold.errors import ConfigError, FreeholdError
 from freehold.settings import load as load_settings
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.finding import SEVERITY, Finding, Outcome, warn
 from freehold.types.record import Record
 from freehold.workflows.doctor import leftovers, machine, project, store

@@ -13,12 +13,12 @@ import msgspec
 
 from freehold.errors import FreeholdError
 from freehold.processes import RunningProcess, Standing, standing
-from freehold.store.urls import parsed
+from freehold.store.database import parsed
 from freehold.training import checkpoint
 from freehold.training.job import MANIFEST
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
 

@@ -22,7 +22,7 @@ from freehold.hardware.probes import probe_machine
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.machine import Machine
 from freehold.types.record import Record
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.doctor.site import Site
 
 LEAST_MEMORY = 1 << 30

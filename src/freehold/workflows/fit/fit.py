@@ -20,7 +20,7 @@ from freehold.settings import Settings
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.machine import Fit, Machine, MeasuredSpeed, Workload
 from freehold.types.model import Weights
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.fit import learned
 from freehold.workflows.fit.encoder import fit_of_base, fit_of_folder
 from freehold.workflows.fit.learned import narrowed, newest

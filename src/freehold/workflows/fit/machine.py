@@ -16,9 +16,9 @@ from freehold.errors import InputError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.settings import Settings
-from freehold.types import strict
+from freehold.types import record
 from freehold.types.machine import Accelerator, Machine
-from freehold.types.units import GIB, gib
+from freehold.visible import GIB, gib
 
 MOST_DEVICES = 72
 """Accelerators of the largest system that is sold as one machine (GB300 NVL72)."""
@@ -262,7 +262,7 @@ def read_machine(path: Path) -> Machine:
         raise InputError("no such machine file", path=str(path)) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"not a machine file: {error}", path=str(path)) from None
-    found = strict.read(raw, MachineFile, str(path))
+    found = record.read(raw, MachineFile, str(path))
     picked = [(_device_of_file(path, entry), entry.count) for entry in found.accelerators]
     notes = dict.fromkeys(note for (_, note), _ in picked if note)
     bandwidth = found.memory_bandwidth_gb_per_second

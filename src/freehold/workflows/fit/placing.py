@@ -27,7 +27,7 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.machine import Fit, Machine, Speed, Workload
 from freehold.types.model import Model, Weights
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.sizes import SizedModel, as_served, size_model
 

@@ -36,7 +36,7 @@ from freehold.hardware.vllm_memory import WEIGHT_BITS, usual_layouts
 from freehold.settings import Settings
 from freehold.types.machine import Fit, Machine
 from freehold.types.model import PublishedForm, Shape, Weights
-from freehold.types.units import gib, mib
+from freehold.visible import gib, mib
 
 DEFAULT_QUANTIZATION = "Q4_K_M"
 LEAST_HELD = 0.5

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from freehold.report.markdown import quiet, quoted
-from freehold.types.planning.scan import EndStatus, ModelEnd, ModelUse, Scan, ScannedModel
+from freehold.types.application import EndStatus, ModelEnd, ModelUse, Scan, ScannedModel
 from freehold.visible import one_line
 from freehold.workflows.incumbent.meaning import SHOWN_HOLE, Meaning, Word, completions, shown
 

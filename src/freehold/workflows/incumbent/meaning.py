@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from freehold.catalog import retirements
 from freehold.catalog.retirements import HOLE, Platform, Retirement, UndatedRetirement
-from freehold.types.planning.scan import ModelUseKind
+from freehold.types.application import ModelUseKind
 
 SHOWN_HOLE = "{…}"
 

@@ -24,7 +24,7 @@ from freehold import files
 from freehold.catalog import retirements as catalog
 from freehold.catalog.retirements import Platform, Retirement
 from freehold.errors import UpstreamError, UsageError
-from freehold.signing.own import OwnCredentials
+from freehold.signing.signer import OwnCredentials
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.wire.base_url import joined

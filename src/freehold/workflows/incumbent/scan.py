@@ -25,8 +25,8 @@ from typing import Literal, NamedTuple
 from freehold import __version__
 from freehold.catalog.retirements import Platform
 from freehold.errors import InputError
-from freehold.types.planning.scan import ModelUse, Scan, UnreadFiles
-from freehold.types.progress import Progress, Silent
+from freehold.progress import Progress, Silent
+from freehold.types.application import ModelUse, Scan, UnreadFiles
 from freehold.visible import one_line
 from freehold.workflows.incumbent import source_text
 from freehold.workflows.incumbent.findings import by_model, finding

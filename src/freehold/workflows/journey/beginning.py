@@ -8,9 +8,9 @@ from typing import Any
 
 from freehold.errors import InputError, UsageError
 from freehold.evals.scorers import for_task
+from freehold.progress import Progress
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.imports import ImportResult, import_files, named_files

@@ -21,15 +21,16 @@ from freehold.costs.decision import TARGET_UTILISATION
 from freehold.costs.prices import flat_price, request_price
 from freehold.engines import start
 from freehold.errors import MissingExtraError, UsageError
-from freehold.evals.comparing import SideBySide
-from freehold.evals.judging.judge import JudgeOptions
-from freehold.evals.latency import summarize
+from freehold.evals.comparing import SideBySide, summarize
+from freehold.evals.judging import JudgeOptions
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.scorer import read_options
 from freehold.evals.task_comparison import WIN_SCALE, compare_by_task, prepared
 from freehold.late import np
+from freehold.progress import Progress
 from freehold.stats.clustered import encode_groups
 from freehold.stats.selection import SelectionRule, TriedCandidate
+from freehold.types.choosing import RequestCost, SelectionScores
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import SplitName
 from freehold.types.deferral import SignalName
@@ -37,8 +38,6 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import LatencySummary
 from freehold.types.evaluation import EvalResult, Task
 from freehold.types.machine import Machine
-from freehold.types.progress import Progress
-from freehold.types.selected import RequestCost, SelectionScores
 from freehold.types.trace import Usage
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.methods.method import endpoint_of

@@ -22,13 +22,13 @@ from freehold.datasets.importing import Imported
 from freehold.datasets.sampling import Recipe
 from freehold.errors import InputError, UsageError
 from freehold.evals.replay import Budget, ReplayOptions
+from freehold.progress import Progress
 from freehold.store import open_store
+from freehold.types.choosing import Needs
 from freehold.types.config import DataConfig
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import Freeze
 from freehold.types.finding import Preflight
-from freehold.types.planning.assessment import Needs
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.trace import Usage
 from freehold.workflows.incumbent.retirements import Account, FineTune

@@ -13,10 +13,9 @@ from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
 from freehold.types.engine import EngineName
 from freehold.types.evaluation import Task
-from freehold.types.evidence import EvidenceAge, EvidenceBasis, EvidenceGate, EvidencePart
+from freehold.types.license import Ruling
 from freehold.types.record import content_id
-from freehold.types.ruling import Ruling
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import EvidenceAge, EvidenceBasis, EvidenceGate, EvidencePart, Verdict
 from freehold.verdict.aging import evidence_ages
 
 ENGINE_PACKAGES: dict[EngineName, str] = {"llamacpp": "xllamacpp", "encoder": "onnxruntime"}

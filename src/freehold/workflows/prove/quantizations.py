@@ -23,18 +23,18 @@ from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError, UsageError
 from freehold.evals.comparing import SideBySide
 from freehold.evals.replay import ReplayOptions, answers
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scorers import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import known, weights_bytes
-from freehold.store import open_store
+from freehold.progress import Progress, Silent
+from freehold.store.store import open_store
+from freehold.types.choosing import LossOutcome, QuantLoss, QuantLosses
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.model import Weights
-from freehold.types.planning.quants import LossOutcome, QuantLoss, QuantLosses
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project

@@ -16,11 +16,11 @@ from freehold.engines import cluster, supervisor
 from freehold.engines.cluster import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
 from freehold.late import aiohttp
+from freehold.progress import Progress
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
-from freehold.types.progress import Progress
-from freehold.types.serving.cluster import ClusterPlan, ClusterState
+from freehold.types.serving import ClusterPlan, ClusterState
 from freehold.workflows.project import Project
 
 WORKING_SHARE = 1.2

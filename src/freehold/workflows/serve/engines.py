@@ -10,17 +10,17 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from freehold.engines import ENGINES, load
-from freehold.engines.engine import Presence, start
+from freehold.engines import load
+from freehold.engines.engine import ENGINES, Presence, start
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.native import NativeBuild, StreamSpeed
 from freehold.engines.traffic import rates, synthetic
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
 from freehold.hardware.probes import load_average, usable_cores
+from freehold.progress import Progress
 from freehold.settings import Settings
 from freehold.types.endpoint import ServePlan
-from freehold.types.progress import Progress
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 ROUNDS = 5

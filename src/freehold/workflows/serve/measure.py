@@ -21,13 +21,13 @@ from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
 from freehold.late import aiohttp
-from freehold.signing.own import OwnCredentials
+from freehold.progress import Progress
+from freehold.signing.signer import OwnCredentials
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.machine import MeasuredSpeed, Speed
-from freehold.types.progress import Progress
 from freehold.types.record import content_id
-from freehold.types.serving.load import LoadReport
+from freehold.types.serving import LoadReport
 from freehold.wire.base_url import joined, stem
 from freehold.workflows.fit.learned import speed_id
 from freehold.workflows.fit.machine import engine_build

@@ -17,15 +17,15 @@ from freehold.engines.vllm import environment as vllm
 from freehold.engines.weights.store import quantization_of
 from freehold.errors import FreeholdError, UnknownModelError, UsageError, WeightsError
 from freehold.hardware.probes import probe_machine
+from freehold.progress import Progress
 from freehold.settings import Settings
-from freehold.store import open_store
-from freehold.training.encoder import read_record
+from freehold.store.store import open_store
+from freehold.training.encoder.job import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.fit import learned
 from freehold.workflows.fit.fit import ServingOptions, fit_model
@@ -33,7 +33,7 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.serve import choice
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.weights.encoders import check_writes, encoder_folder, find_encoder, matching
-from freehold.workflows.weights.made import merged, must_merge, to_safetensors
+from freehold.workflows.weights.made import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
 from freehold.workflows.weights.trained import mount, served_under
 
@@ -195,10 +195,8 @@ def plan(
 ) -> ServePlan:
     """How weights that are here are served, under their own name or `name`, and the memory that takes.
 
-    The engine is given what it reads: for vLLM a GGUF is converted once, and an adapter that no engine attaches is
-    merged once into weights of its own, which are served under its name. Weights without a chat template get the
-    one the catalog names. Raises `UsageError` for a sentence encoder and for several adapters of which one must be
-    merged, and what `Engine.require`, `to_safetensors` and `merged` raise.
+    The engine is given what it reads: for vLLM a GGUF is converted once. Weights without a chat template get the one
+    the catalog names. Raises `UsageError` for a sentence encoder, and what `Engine.require` and `to_safetensors` raise.
     """
     if request.engine == ENCODER:
         raise UsageError(
@@ -221,7 +219,8 @@ def plan(
         load(engine).require(request.options, settings)  # before weights are converted for it
         if request.engine == "auto" and progress is not None:
             progress.say(f"{kind.title} serves {weights.model_id}: {why} (--engine llamacpp for the other)")
-    weights, mounts = _as_read(weights, adapters, kind, settings, progress)
+    if kind.reads == "safetensors":
+        weights = to_safetensors(weights, settings, progress=progress)
     _check_template(request, adapters)
     options = dict(request.options)
     if kind.takes_template and weights.chat_template is not None:
@@ -236,7 +235,7 @@ def plan(
         kv_type=request.kv_type,
         threads=settings.threads,
         options=options,
-    ).with_adapters(mounts)
+    ).with_adapters(tuple(adapters))
     return msgspec.structs.replace(serve_plan, memory=fit_of_plan(serve_plan, settings))
 
 
@@ -254,8 +253,8 @@ def plans(
     `request` is what ``[serve]`` asks for where nothing else is given. `engine` overrides the engine of ``[serve]``,
     whose options are left out for another one.
 
-    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first; one that is merged has a
-    plan of its own. Raises `UsageError` without any model, and what `pull_and_plan` raises.
+    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first. Raises `UsageError`
+    without any model, and what `pull_and_plan` raises.
     """
     config = project.config.serve
     request = request or of_config(config)
@@ -276,36 +275,12 @@ def plans(
             engine=engine or _engine(config, model),
             options=_options(config, model, engine),
         )
-        to_merge = [one for one in mounts[model] if must_merge(one)]
-        to_attach = [one for one in mounts[model] if one not in to_merge]
         trained = find_encoder(project, model) if matching(project, model) else None
         source = f"file:{trained.path}" if trained is not None else model
-        planned += [
-            pull_and_plan(source, own_request, project.settings, adapters=group, progress=progress)
-            for group in (to_attach, *([one] for one in to_merge))
-        ]
-    return planned
-
-
-def _as_read(
-    weights: Weights,
-    adapters: Sequence[AdapterMount],
-    kind: EngineKind,
-    settings: Settings,
-    progress: Progress | None,
-) -> tuple[Weights, tuple[AdapterMount, ...]]:
-    """Weights and adapters as the engine reads them."""
-    to_merge = next((one for one in adapters if must_merge(one)), None)
-    if to_merge is not None and len(adapters) > 1:
-        raise UsageError(
-            f"{to_merge.name} is a DoRA adapter, which is served as a model of its own, without other adapters",
-            hint="freehold serve puts several on one address",
+        planned.append(
+            pull_and_plan(source, own_request, project.settings, adapters=mounts[model], progress=progress)
         )
-    if to_merge is not None:
-        return merged(weights, to_merge, settings, engine=kind.name, progress=progress), ()
-    if kind.reads == "safetensors":
-        weights = to_safetensors(weights, settings, progress=progress)
-    return weights, tuple(adapters)
+    return planned
 
 
 def _check_template(request: ServeRequest, adapters: Sequence[AdapterMount]) -> None:

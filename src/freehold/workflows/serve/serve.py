@@ -12,9 +12,9 @@ from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import check_port
 from freehold.hardware.probes import probe_machine
+from freehold.progress import Progress
 from freehold.types.endpoint import ServePlan
-from freehold.types.progress import Progress
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve.hold import ServedAt, check_folders, hold, telling

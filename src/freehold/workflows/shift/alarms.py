@@ -20,8 +20,8 @@ import msgspec
 from freehold.gateway.telemetry import meters, pulse
 from freehold.types.config import WatchConfig
 from freehold.types.record import Record
-from freehold.types.serving.rollout import RouteAlarm, Trouble
-from freehold.types.units import MIB
+from freehold.types.rollout import RouteAlarm, Trouble
+from freehold.visible import MIB
 
 TIMEOUT_S = 15.0
 

@@ -19,8 +19,8 @@ from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.processes import RunningProcess, described, is_alive, standing
+from freehold.progress import Progress
 from freehold.types.endpoint import ENDPOINT_NAME
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 

@@ -28,7 +28,7 @@ from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, run_folders
-from freehold.signing.source import TITLES
+from freehold.signing.clouds import TITLES
 from freehold.store import audit, open_store
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import Endpoint

@@ -22,9 +22,9 @@ from freehold.errors import (
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import Store, audit
-from freehold.store.keys import forget_keys, stored_keys
-from freehold.store.urls import store_file
-from freehold.store.usage import Spent, spent
+from freehold.store.database import store_file
+from freehold.store.routes import forget_keys, stored_keys
+from freehold.store.shares import Spent, spent
 from freehold.types.audit import Change
 from freehold.types.endpoint import ANY_MODEL, ServePlan
 from freehold.types.record import Record

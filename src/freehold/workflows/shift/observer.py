@@ -28,7 +28,7 @@ from freehold.errors import ConfigError, FreeholdError, StorageError
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
-from freehold.types.serving.rollout import RouteAlarm
+from freehold.types.rollout import RouteAlarm
 from freehold.workflows.project import file_state, open_project
 from freehold.workflows.shift import alarms, routes
 from freehold.workflows.shift.following import LEASE, ObserverConfig

@@ -15,15 +15,15 @@ import msgspec
 
 from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.config import check_apart, check_route
-from freehold.store import Store
 from freehold.store.records import KeptRecord
+from freehold.store.store import Store
 from freehold.types.audit import Change
 from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
-from freehold.types.route import FileRoute, Route, RouteChange, Target
-from freehold.types.serving.rollout import Rollout
+from freehold.types.rollout import Rollout
+from freehold.types.route import FileRoute, Route, RouteChange, RouteTerms, Target
 from freehold.workflows.shift import endpoints
 
 
@@ -273,22 +273,9 @@ def carry_over(
 
 def route_of(table: RouteConfig) -> Route:
     """The route a ``[[routes]]`` table describes."""
-    return Route(
-        name=table.name,
-        model=table.model,
-        incumbent=table.incumbent,
-        candidate=table.candidate,
-        state=table.state,
-        canary_share=table.canary_share,
-        shadow_share=table.shadow_share,
-        sticky=table.sticky,
-        match_headers={name.lower(): value for name, value in table.headers.items()},
-        match_keys=table.keys,
-        fallback=table.fallback,
-        first_byte_ms=table.first_byte_ms,
-        limits=table.limits,
-        cache=table.cache,
-    )
+    headers = {name.lower(): value for name, value in table.headers.items()}
+    terms = {name: getattr(table, name) for name in RouteTerms.__struct_fields__}
+    return Route(**terms, match_headers=headers, match_keys=table.keys)
 
 
 def _differences(before: Route, after: Route) -> dict[str, Any]:

@@ -14,14 +14,15 @@ from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
 from freehold.privacy.library import LIBRARY
+from freehold.progress import Progress
 from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
-from freehold.store.urls import store_file
-from freehold.types.config import CaptureMode, UseProfile
+from freehold.store.database import store_file
+from freehold.types.config import CaptureMode
 from freehold.types.endpoint import ServePlan
-from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import MIB
+from freehold.types.use import UseProfile
+from freehold.visible import MIB
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve.hold import ServedAt, check_folders, hold, telling
 from freehold.workflows.shift import keys, routes

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.store import Store
+from freehold.store.store import Store
 from freehold.types.audit import WHY_LENGTH_MAX
-from freehold.types.notes import NOTE_CHARACTERS, ItemNote
+from freehold.types.evaluated import NOTE_CHARACTERS, ItemNote
+from freehold.types.license import DutyMark
 from freehold.types.record import Record
 from freehold.types.route import Limits, Role
-from freehold.types.ruling import DutyMark
 from freehold.workflows.data import traces as words
 from freehold.workflows.license.duties import mark_duty
 from freehold.workflows.project import Project

@@ -15,11 +15,11 @@ from freehold.encoders.words import WHOLE, WORD, Words, pieces, words_of
 from freehold.errors import FreeholdError, WeightsError
 from freehold.files import write_json
 from freehold.late import np
+from freehold.progress import Progress
 from freehold.report.model_card import EncoderCardFacts, encoder_card
 from freehold.training.encoder.job import TUNED
 from freehold.types.encoder import MOST_CHARACTERS, EncoderManifest, EncoderModel
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.train.export_kinds import copy_licenses

@@ -12,10 +12,9 @@ from typing import Literal, NamedTuple, get_args
 from freehold.engines.llamacpp import native
 from freehold.errors import UsageError
 from freehold.hardware.quantization import known
-from freehold.training.output.artefacts import MergeJob
-from freehold.training.output.merge import merge
-from freehold.training.output.merge_gguf import QUANTIZATIONS
-from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
+from freehold.training.artefacts import MergeJob
+from freehold.training.merge import QUANTIZATIONS, merge
+from freehold.training.ollama_template import go_template, infer_pieces, modelfile
 from freehold.types.model import Weights
 from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project

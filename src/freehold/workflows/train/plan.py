@@ -8,14 +8,20 @@ from typing import Any, NamedTuple
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.hardware.training_memory import PACK_TOKENS, smallest_side
-from freehold.store import open_store
+from freehold.store.store import open_store
 from freehold.training import base as bases
 from freehold.training import checkpoint, formatting, preview, schedule
-from freehold.training.options import check, check_count, check_rank, weight_count
+from freehold.training.schedule import check, check_count, check_rank, weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
-from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
-from freehold.types.training import Adapter, WholeModel, WrittenCalls
+from freehold.types.training import (
+    Adapter,
+    SplitMeasurement,
+    TrainingPlan,
+    TrainingPreview,
+    WholeModel,
+    WrittenCalls,
+)
 from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.project import Project

@@ -17,14 +17,14 @@ import anyio
 import msgspec
 
 from freehold.errors import FreeholdError, UsageError
+from freehold.progress import Progress, Silent
 from freehold.stats.drift import THRESHOLD, MeanDetector, no_worse, smallest_drop_found
 from freehold.store import Store
 from freehold.types.config import WatchConfig
 from freehold.types.mixture import Mixture
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import StoredRecord, event_id
+from freehold.types.rollout import FEWEST_PAIRS, Check
 from freehold.types.route import Route
-from freehold.types.serving.rollout import FEWEST_PAIRS, Check
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of

@@ -25,14 +25,14 @@ from freehold.environment import inherited
 from freehold.errors import EngineError, InputError, UnknownModelError, UsageError
 from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.quantization import known, weights_bytes
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
-from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, MergeJob
-from freehold.training.output.merge import merge
+from freehold.training.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, MergeJob
+from freehold.training.merge import merge
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
-from freehold.types.units import GIB
+from freehold.visible import GIB
 
 LARGEST_GROWTH = 8
 """Bytes in 16 bits for a byte of the smallest quantization in use (2 bits)."""

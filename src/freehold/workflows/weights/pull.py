@@ -21,10 +21,10 @@ from freehold.engines.weights.store import (
     weight_files,
 )
 from freehold.errors import HashMismatchError, UnknownModelError, UsageError, WeightsError
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
 
 NO_WEIGHTS = Weights(
     model_id=WORDS_MODEL,

@@ -15,7 +15,7 @@ import msgspec
 from freehold import files, training
 from freehold.errors import EngineError, InputError, UsageError
 from freehold.training import encoder
-from freehold.training.output.artefacts import TEMPLATE, WHOLE_GGUF
+from freehold.training.artefacts import TEMPLATE, WHOLE_GGUF
 from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import EngineKind

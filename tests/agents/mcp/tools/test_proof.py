@@ -10,7 +10,7 @@ from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.limits import OutsideError, OverBudgetError
 from freehold.agents.mcp.tools import TOOLS
 from freehold.errors import FreeholdError, UsageError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 
 
 def answers(folder, name, right):

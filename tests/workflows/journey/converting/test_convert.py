@@ -9,7 +9,7 @@ import pytest
 from freehold.catalog.vendors import with_addresses
 from freehold.errors import InputError, UsageError
 from freehold.gateway.config import check_route
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.route import Target
 from freehold.workflows.journey.converting.convert import convert
 from freehold.workflows.journey.converting.litellm import clean_url

@@ -1,8 +1,9 @@
 """What a log tells about the candidates of its project. The ladder itself: tests/workflows/journey/test_ladder.py."""
 
 from freehold.catalog import models
-from freehold.types.config import CandidateConfig, parse
-from freehold.types.planning.assessment import ModelLimits, Needs
+from freehold.types.choosing import ModelLimits, Needs
+from freehold.types.config import CandidateConfig
+from freehold.types.config_file import parse
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.journey import ladder
 from freehold.workflows.journey.drafting import Guess

@@ -6,11 +6,10 @@ import pytest
 from tests.gateway.loopback import ANSWER, FakeUpstream, plain
 
 from freehold.preparing.index import write_index
+from freehold.progress import Silent
 from freehold.types.dataset import Message, Sample
-from freehold.types.endpoint import ServePlan
+from freehold.types.endpoint import Example, ExampleIndex, Preparation, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.preparation import Example, ExampleIndex, Preparation
-from freehold.types.progress import Silent
 from freehold.workflows.journey.examples import ROUNDS, choose, with_setting
 
 TASK = Task(name="t", scorer="exact", max_tokens=8)

@@ -10,8 +10,8 @@ from benchmarks.mixed_log import as_record, mixed_log
 from freehold.datasets.sampling import Recipe, sample_of
 from freehold.datasets.tasks import any_fits, asked_task
 from freehold.evals.scorers import for_task
+from freehold.progress import Silent
 from freehold.store import open_store
-from freehold.types.progress import Silent
 from freehold.workflows.data.imports import import_file
 from freehold.workflows.journey import log_tasks
 from freehold.workflows.journey.init import DraftRequest

@@ -9,11 +9,11 @@ from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project
 
 from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import SelectionRule
-from freehold.types.config import parse
+from freehold.types.choosing import SelectionScores
+from freehold.types.config_file import parse
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import LatencySummary
 from freehold.types.machine import Accelerator, Machine
-from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.measuring import hour_price, measured, on_scale_of, request_cost, tried
 from freehold.workflows.journey.methods import Candidate

@@ -6,10 +6,10 @@ from tests.workflows.journey.rehearsal import bench, project
 
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import EvalResult, Score
-from freehold.types.progress import Silent
 from freehold.workflows.journey.measuring import SELECTION_SPLIT, score_on_selection, signal_columns
 from freehold.workflows.journey.methods import METHODS, candidates
 from freehold.workflows.project import open_project

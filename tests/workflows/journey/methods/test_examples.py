@@ -10,9 +10,9 @@ from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project
 from freehold.errors import EngineError
 from freehold.preparing import request
 from freehold.preparing.index import is_there
+from freehold.progress import Silent
 from freehold.types.config import MethodSettings
-from freehold.types.preparation import Preparation
-from freehold.types.progress import Silent
+from freehold.types.endpoint import Preparation
 from freehold.workflows.journey.methods import METHODS, Candidate, NotMadeError
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import open_project

@@ -6,7 +6,7 @@ import pytest
 from tests.workflows.journey.rehearsal import bench, candidate_of, project, training_project
 
 from freehold.errors import UsageError
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.workflows.journey.methods import (
     METHODS,

@@ -8,8 +8,8 @@ from tests.workflows.journey.rehearsal import project as rehearsed
 
 from freehold.store import open_store
 from freehold.types.config import MethodSettings
+from freehold.types.endpoint import Preparation
 from freehold.types.machine import Fit
-from freehold.types.preparation import Preparation
 from freehold.workflows.journey.methods import METHODS, Candidate, Made, NotMadeError
 from freehold.workflows.journey.methods import as_is as method
 from freehold.workflows.journey.migrate import migrate

@@ -8,10 +8,10 @@ import pytest
 from tests.workflows.journey.rehearsal import CONFIG, MODEL, Told
 
 from freehold.errors import ConfigError, UsageError
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.evaluated import Evaluation, ItemLook
 from freehold.types.mixture import Mixture
-from freehold.types.progress import Silent
 from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey.migrate import migrate

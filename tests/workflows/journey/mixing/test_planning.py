@@ -1,11 +1,11 @@
 import numpy as np
 
 from freehold.stats.deferral import best_curve
+from freehold.types.choosing import SelectionScores
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Message, Sample
 from freehold.types.deferral import Tier
 from freehold.types.evaluated import LatencySummary
-from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.mixing.planning import (
     AskedTier,
     SelectionSplit,

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.types.selected import RequestCost
+from freehold.types.choosing import RequestCost
 from freehold.workflows.journey.mixing.rest import Paid, mixture_cost, paid
 from freehold.workflows.project import open_project
 

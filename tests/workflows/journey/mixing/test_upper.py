@@ -10,9 +10,9 @@ from tests.workflows.journey.rehearsal import MODEL, Told
 
 from freehold.errors import ConfigError, FreeholdError, UsageError
 from freehold.gateway.serve import free_port
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.deferral import Tier
-from freehold.types.progress import Silent
 from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey.migrate import migrate

@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.errors import UsageError
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.workflows.journey.paying import asked_model
 
 TEXT = """

@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from freehold.agents.mcp.limits import AgentBudget, OverBudgetError
-from freehold.evals.answers import ChatAnswer
-from freehold.types.config import PriceConfig, parse
+from freehold.evals.scorer import ChatAnswer
+from freehold.types.config import PriceConfig
+from freehold.types.config_file import parse
 from freehold.types.endpoint import Endpoint
 from freehold.types.trace import Usage
 from freehold.workflows.journey.paying import Prices, ProjectSpendingCap

@@ -10,7 +10,7 @@ from tests.workflows.journey.rehearsal import Told, bench, project
 
 from freehold.engines import start
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import ItemLook

@@ -1,6 +1,6 @@
 from tests.workflows.prove.preflight.held_out import dataset, sample
 
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
 from freehold.workflows.prove.preflight.data import label_findings, length_findings
 

@@ -1,8 +1,7 @@
 from benchmarks import tiny_models
 from freehold.hardware.gguf_header import Header
 from freehold.settings import load
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Sample
+from freehold.types.dataset import RecordedAsking, Sample
 from freehold.workflows.prove.preflight import template
 from freehold.workflows.serve import tools
 

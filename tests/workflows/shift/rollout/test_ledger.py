@@ -9,10 +9,9 @@ from msgspec.structs import replace
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored, promoting, trace
 
 from freehold.errors import UsageError
-from freehold.store.terms import is_error
+from freehold.store.index import is_error
 from freehold.types.deferral import DeferralDecision
-from freehold.types.evidence import EvidenceBasis
-from freehold.types.verdict import Reason
+from freehold.types.verdict import EvidenceBasis, Reason
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import PROMOTE_ALPHA, Ledger, begin, look, promote_alpha, unit_of
 

@@ -13,7 +13,7 @@ from freehold.errors import FreeholdError, RevisionError, UsageError
 from freehold.store import default_url, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.serving.rollout import RolloutTerms
+from freehold.types.rollout import RolloutTerms
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 

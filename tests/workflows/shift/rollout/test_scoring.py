@@ -11,7 +11,7 @@ from tests.workflows.shift.shifting import LATER, START, begun, mirrored
 from freehold.store import open_store, rollouts
 from freehold.types.deferral import DeferralDecision
 from freehold.types.evaluation import Task
-from freehold.types.serving.rollout import Rollout
+from freehold.types.rollout import Rollout
 from freehold.workflows.shift.rollout import rollout, scoring
 from freehold.workflows.shift.rollout.scoring import path_of, quality_path
 

@@ -10,8 +10,7 @@ from tests.workflows.data.building import project_of, trace
 from tests.workflows.train.owned import manifest
 
 from freehold import training
-from freehold.evals.comparing import SideBySide, compare, disagreements
-from freehold.evals.latency import summarize
+from freehold.evals.comparing import SideBySide, compare, disagreements, summarize
 from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample

@@ -7,7 +7,7 @@ import pytest
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored, trace
 
 from freehold.store import open_store
-from freehold.store.search.traffic import AnsweredTokens
+from freehold.store.search import AnsweredTokens
 from freehold.types.trace import Usage
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout

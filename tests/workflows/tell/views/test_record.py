@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 from tests.workflows.shift.shifting import begun, trace
 
+from freehold.types.rollout import Rollout
 from freehold.types.route import Limits
-from freehold.types.serving.rollout import Rollout
 from freehold.workflows.shift import keys
 from freehold.workflows.tell.views.record import RecordQuery, record
 

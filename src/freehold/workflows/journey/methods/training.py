@@ -16,10 +16,10 @@ from freehold.errors import UnknownModelError, WeightsError
 from freehold.settings import Settings
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import ServePlan
+from freehold.types.gates import ParityReport
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
-from freehold.types.parity import ParityReport
 from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError

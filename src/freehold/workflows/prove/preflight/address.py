@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from freehold.engines import supervisor
 from freehold.errors import FreeholdError
 from freehold.late import aiohttp
-from freehold.signing.own import OwnCredentials
-from freehold.signing.source import TITLES
+from freehold.signing.clouds import TITLES
+from freehold.signing.signer import OwnCredentials
 from freehold.types.endpoint import CloudCredentials, Endpoint
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.wire.base_url import joined, stem

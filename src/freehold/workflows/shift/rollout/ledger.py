@@ -28,17 +28,16 @@ from freehold.stats.sequential import (
     MeanTest,
     empirical_bernstein_lower_cs,
 )
-from freehold.store import Store
-from freehold.store.terms import is_error
+from freehold.store.index import is_error
+from freehold.store.store import Store
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, ServePlan
-from freehold.types.evidence import MAX_AGE_DAYS
 from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record, content_id
+from freehold.types.rollout import Gate, Rollout
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import Gate, Rollout
 from freehold.types.trace import Trace
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import MAX_AGE_DAYS, Verdict
 from freehold.workflows.prove.evidence_basis import AS_ASKED, ages_of
 
 PROMOTE_ALPHA = 0.025

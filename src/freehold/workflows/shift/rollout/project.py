@@ -21,8 +21,8 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT, ServePlan
 from freehold.types.engine import EngineName
 from freehold.types.mixture import Mixture
+from freehold.types.rollout import Check, Rollout, RolloutTerms
 from freehold.types.route import Route
-from freehold.types.serving.rollout import Check, Rollout, RolloutTerms
 from freehold.types.trace import Trace
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project

@@ -25,13 +25,13 @@ from freehold.errors import EngineError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.late import aiohttp
+from freehold.progress import Progress, Silent
 from freehold.store import Store, default_url, leases, open_store, rollouts
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.following import LEASE, ObserverConfig, ObserverProcess
 from freehold.workflows.shift.rollout import rollout

@@ -20,8 +20,8 @@ from freehold.gateway.config import check_apart
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
 from freehold.types.record import Record, event_id
+from freehold.types.rollout import Gate, Rollout, RolloutTerms, RouteAlarm
 from freehold.types.route import Route, RouteState, Target
-from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAlarm
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import scoring
