@@ -11,8 +11,16 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.engines.echo import EchoOptions, EchoRule, read_answers
-from freehold.engines.echo_server import EchoApp, embedding, instance, reply_to, tokens
+from freehold.engines.echo_answers import (
+    EchoOptions,
+    EchoRule,
+    embedding,
+    instance,
+    read_answers,
+    reply_to,
+    tokens,
+)
+from freehold.engines.echo_server import EchoApp
 from freehold.errors import InputError, PortInUseError, UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 

@@ -3,7 +3,9 @@
 import pytest
 from tests.workflows.watch.watching import Incumbent
 
-from freehold.store import default_url, open_store
+from freehold.store import open_store
+from freehold.store.database import default_url
+from freehold.types.model import Weights
 from freehold.workflows.project import open_project
 
 
@@ -26,3 +28,17 @@ def incumbent():
     server = Incumbent()
     yield server
     server.close()
+
+
+@pytest.fixture
+def base():
+    """Weights whose file is not there: for plans that do not read it."""
+    return Weights(
+        model_id="org/base",
+        format="gguf",
+        quantization="Q4_1",
+        bytes=1,
+        sha256="a" * 64,
+        source="file:base.gguf",
+        path="/weights/base.gguf",
+    )

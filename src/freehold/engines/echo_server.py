@@ -1,169 +1,38 @@
-"""Echo as a process: OpenAI chat and text completions (plain and streamed), embeddings, models, counts, health. What
-it answers is a pure function of the request, so that two runs agree to the byte.
+"""Echo as a process: OpenAI chat and text completions (plain and streamed), embeddings, models, counts, health.
 
-Plan and port come on the first line of stdin, the key it asks for on the second. The closing of stdin ends the
-process.
+Plan and port come on the first line of stdin, the key it asks for on the second. The closing of stdin ends the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
-import math
 import os
 import random
-import re
 import signal
 import struct
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from freehold import logs
-from freehold.engines.echo import EchoOptions, read_answers
+from freehold.engines.echo_answers import (
+    EchoOptions,
+    EchoReply,
+    embedding,
+    last_user_text,
+    prompt_tokens,
+    read_answers,
+    reply_to,
+    tokens,
+)
 from freehold.engines.guard import keyed, own_hosts_only
 from freehold.engines.lifeline import watch_parent
 from freehold.late import web
 from freehold.types.endpoint import ServePlan
-
-EMBEDDING_SIZE = 64
-_TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")
-
-
-class EchoReply(NamedTuple):
-    """An answer: its pieces as they would be streamed, or one tool call."""
-
-    pieces: list[str]
-    finish_reason: str
-    tool_call: dict[str, Any] | None = None
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-
-def tokens(text: str) -> list[str]:
-    """Pieces that join to `text`: words and marks with the space before them. Echo's idea of a token."""
-    return _TOKEN.findall(text)
-
-
-def text_of(content: Any) -> str:
-    """The text of a message's content, which may be a list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
-    return ""
-
-
-def prompt_tokens(messages: list[dict[str, Any]]) -> int:
-    """Tokens of a conversation: those of its texts, and three for each message's frame."""
-    return sum(3 + len(tokens(text_of(message.get("content")))) for message in messages)
-
-
-def last_user_text(messages: list[dict[str, Any]]) -> str:
-    """The text of the last message of the user; empty where there is none."""
-    return next(
-        (text_of(message.get("content")) for message in reversed(messages) if message["role"] == "user"), ""
-    )
-
-
-def reply_to(body: dict[str, Any], options: EchoOptions, answers: dict[str, dict[str, str]]) -> EchoReply:
-    """The answer to a chat request. `answers` maps a model's name to its table of answers."""
-    model = str(body.get("model"))
-    asked = last_user_text(body["messages"])
-    if (call := _tool_call(body)) is not None:
-        return EchoReply([], "tool_calls", call)
-    text = _text(asked, model, options, answers)
-    if (schema := _schema(body)) is not None and not _satisfies(text, schema):
-        text = msgspec.json.encode(instance(schema)).decode()
-    return _cut(text, body)
-
-
-def _text(asked: str, model: str, options: EchoOptions, answers: dict[str, dict[str, str]]) -> str:
-    for table in (answers.get(model, {}), answers.get("", {})):
-        if asked in table:
-            return table[asked]
-    for rule in options.rules:
-        if rule.matches(asked, model):
-            return rule.answer
-    return options.default if options.default is not None else asked
-
-
-def _cut(text: str, body: dict[str, Any]) -> EchoReply:
-    stops = body.get("stop") or []
-    for stop in [stops] if isinstance(stops, str) else stops:
-        text = text.partition(stop)[0]
-    pieces = tokens(text)
-    most = body.get("max_completion_tokens") or body.get("max_tokens")
-    if isinstance(most, int) and len(pieces) > most:
-        return EchoReply(pieces[:most], "length")
-    return EchoReply(pieces, "stop")
-
-
-def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
-    wanted = body.get("response_format") or {}
-    if wanted.get("type") == "json_object":
-        return {"type": "object"}
-    if wanted.get("type") == "json_schema":
-        schema: dict[str, Any] = (wanted.get("json_schema") or {}).get("schema") or {"type": "object"}
-        return schema
-    return None
-
-
-def _satisfies(text: str, schema: dict[str, Any]) -> bool:
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return False
-    return isinstance(value, dict) and all(key in value for key in schema.get("required", []))
-
-
-def _tool_call(body: dict[str, Any]) -> dict[str, Any] | None:
-    """A call of the named tool (or the first) when the request demands one."""
-    choice = body.get("tool_choice")
-    functions = [tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
-    if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
-        functions = [function for function in functions if function.get("name") == name]
-    elif choice != "required":
-        return None
-    if not functions:
-        return None
-    arguments = instance(functions[0].get("parameters") or {"type": "object"})
-    return {"name": functions[0]["name"], "arguments": msgspec.json.encode(arguments).decode()}
-
-
-def instance(schema: dict[str, Any]) -> Any:
-    """The plainest value a JSON schema allows (first enum value, empty text, zero, required keys only)."""
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    for key in ("anyOf", "oneOf"):
-        if schema.get(key):
-            return instance(schema[key][0])
-    kind = schema.get("type", "object")
-    kind = kind[0] if isinstance(kind, list) else kind
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {key: instance(properties.get(key, {"type": "string"})) for key in schema.get("required", [])}
-    if kind == "array":
-        return [instance(schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
-    return {"string": "", "integer": 0, "number": 0, "boolean": False}.get(kind)
-
-
-def embedding(text: str) -> list[float]:
-    """A unit vector of `EMBEDDING_SIZE` that depends on the text alone."""
-    data = hashlib.shake_256(text.encode()).digest(EMBEDDING_SIZE)
-    vector = [byte - 127.5 for byte in data]
-    length = math.sqrt(sum(value * value for value in vector))
-    return [value / length for value in vector]
-
 
 CREATED = 1_700_000_000
 """Fixed, as everything here: two runs agree to the byte."""

@@ -1,12 +1,13 @@
 """The contract every engine keeps, and the table of engines.
 
-A new engine is a package here with an `engine.py` that has `ENGINE`, one line in `ENGINES`, and a row in the
-contract suite's table (tests/engines/contract). See docs/adding/an-engine.md.
+A new engine is a module here that has `ENGINE`, one line in `ENGINES`, and a row in the contract suite's table
+(tests/engines/contract). See docs/adding/an-engine.md.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar
@@ -54,6 +55,24 @@ class RunningEngine(Protocol):
 
     async def stop(self) -> None:
         """Stop cleanly; a second call does nothing."""
+
+
+class Connection:
+    """A `RunningEngine` that is not a process of this one's; `close` is what there is to do at its end."""
+
+    def __init__(self, endpoint: Endpoint, close: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.endpoint = endpoint
+        self._close = close
+        self._stopped = False
+
+    def health(self) -> EngineHealth:
+        return EngineHealth(state="stopped" if self._stopped else "ready")
+
+    async def stop(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            if self._close is not None:
+                await self._close()
 
 
 class Engine(Protocol):

@@ -23,7 +23,7 @@ import msgspec
 
 from freehold.engines import supervisor
 from freehold.engines.constraints import held
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
+from freehold.engines.engine import Connection, Presence, RunningEngine, read_options
 from freehold.engines.weights.store import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
 from freehold.late import aiohttp
@@ -142,33 +142,20 @@ class OllamaEngine:
             ),
             context_tokens=plan.context_tokens,
         )
-        return OllamaConnection(endpoint, [] if options.keep else made)
+        return Connection(endpoint, None if options.keep else functools.partial(_remove, options.url, made))
 
 
-class OllamaConnection:
+async def _remove(url: str, models: list[str]) -> None:
     """What was made is removed at the end; Ollama itself goes on."""
-
-    def __init__(self, endpoint: Endpoint, made: list[str]) -> None:
-        self.endpoint = endpoint
-        self._made = made
-        self._stopped = False
-
-    def health(self) -> EngineHealth:
-        return EngineHealth(state="stopped" if self._stopped else "ready")
-
-    async def stop(self) -> None:
-        if self._stopped:
-            return
-        self._stopped = True
-        timeout = aiohttp.ClientTimeout(total=30)
-        async with aiohttp.ClientSession(base_url=self.endpoint.base_url, timeout=timeout) as http:
-            ollama = _Ollama(http, self.endpoint.base_url)
-            for model in self._made:
-                try:
-                    await ollama.delete(model)
-                except EngineError as error:
-                    log.info("Ollama cannot be asked to remove %s: %s", model, error.message)
-                    return  # it has gone, and with it what could be removed
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(base_url=url, timeout=timeout) as http:
+        ollama = _Ollama(http, url)
+        for model in models:
+            try:
+                await ollama.delete(model)
+            except EngineError as error:
+                log.info("Ollama cannot be asked to remove %s: %s", model, error.message)
+                return  # it has gone, and with it what could be removed
 
 
 async def _make(

@@ -11,7 +11,7 @@ import msgspec
 
 from freehold.engines import supervisor
 from freehold.engines.constraints import held
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
+from freehold.engines.engine import Connection, Presence, RunningEngine, read_options
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.late import aiohttp
 from freehold.settings import Settings
@@ -76,7 +76,7 @@ class RemoteEngine:
                 hint=did_you_mean(upstream, listed, f"it has: {', '.join(sorted(listed)[:8])}"),
             )
         log.info("%s: %s at %s", name, upstream, options.base_url)
-        return RemoteConnection(
+        return Connection(
             Endpoint(
                 name=name,
                 engine="remote",
@@ -123,20 +123,6 @@ async def _models(options: RemoteOptions) -> list[str] | None:
         raise EngineError(f"{url} did not answer with JSON", hint="is it an API of this kind?") from None
     rows = answer.get("data") if isinstance(answer, dict) else None
     return [str(row["id"]) for row in rows if "id" in row] if isinstance(rows, list) else None
-
-
-class RemoteConnection:
-    """Nothing was started, so there is nothing to stop."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self._stopped = False
-
-    def health(self) -> EngineHealth:
-        return EngineHealth(state="stopped" if self._stopped else "ready")
-
-    async def stop(self) -> None:
-        self._stopped = True
 
 
 ENGINE = RemoteEngine()

@@ -308,3 +308,13 @@ def now() -> datetime:
     """The current time in UTC, to the millisecond."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def file_state(path: Path | str | None) -> tuple[int, int] | None:
+    """Time of change and size of a file, by which a change is seen; None for one that is not there: it may be being
+    written again."""
+    try:
+        stat = None if path is None else Path(path).stat()
+    except OSError:
+        return None
+    return None if stat is None else (stat.st_mtime_ns, stat.st_size)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from freehold.engines.echo import EchoOptions
+from freehold.engines.echo_answers import EchoOptions
 from freehold.engines.echo_server import EchoApp
 from freehold.types.endpoint import ServePlan
 

@@ -4,11 +4,41 @@ import msgspec
 import pytest
 
 from freehold.errors import EngineError, InputError, UsageError
+from freehold.types.config import FinetuneConfig
 from freehold.types.engine import ENGINE_KINDS
+from freehold.types.training import Adapter
 from freehold.workflows.weights import trained
 
 PEFT = {"adapter_model.safetensors": "1" * 64}
 BOTH = {**PEFT, "adapter.gguf": "2" * 64}
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """The manifest of an adapter in the test's folder: ``adapter(files={…}, method="full")``."""
+
+    def make(files=(), **config):
+        return Adapter(
+            id="a1",
+            name="shop",
+            path=str(tmp_path),
+            base_model="org/base",
+            base_sha256="b" * 64,
+            dataset_id="d",
+            config=FinetuneConfig(**config),
+            template_sha256="t",
+            seed=0,
+            steps=1,
+            train_tokens=1,
+            train_seconds=1.0,
+            final_loss=0.1,
+            peak_memory_bytes=None,
+            files=dict(files),
+            versions={},
+            made_from=(),
+        )
+
+    return make
 
 
 def test_an_adapter_folder_says_which_weights_it_belongs_to(adapter, tmp_path):

@@ -34,7 +34,7 @@ from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.types.route import Route
-from freehold.workflows.project import Project, open_project
+from freehold.workflows.project import Project, file_state, open_project
 
 KEYS = {
     "endpoints": "[incumbent] and [[endpoints]]",
@@ -96,13 +96,13 @@ class ConfigFollower:
         self._kept_least: Capture | None = keeps_less(None, running.capture)
         self._held = {one.api_key_env for one in running.endpoints}
         self._held_clouds = {one.credentials for one in running.endpoints}
-        self._seen = self._arriving = self._state()
+        self._seen = self._arriving = file_state(self._path)
         self._told = ""
         self._meters = Meters()
 
     def poll(self) -> GatewayConfig | None:
         """The configuration to take over now; None where there is nothing new that can be."""
-        state = self._state()
+        state = file_state(self._path)
         # Twice the same: what an editor is still writing may read well, and be half of what it will say.
         arrived, self._arriving = state == self._arriving, state
         if state is None or state == self._seen or not arrived:
@@ -144,13 +144,6 @@ class ConfigFollower:
     @property
     def _name(self) -> str:
         return "freehold.toml" if self._path is None else self._path.name
-
-    def _state(self) -> tuple[int, int] | None:
-        try:
-            stat = Path(self._path or "").stat() if self._path is not None else None
-        except OSError:
-            return None  # it is being written again
-        return None if stat is None else (stat.st_mtime_ns, stat.st_size)
 
     def _with_named(self, wanted: GatewayConfig, routes: list[Route]) -> GatewayConfig:
         """With the endpoints that routes in force still go to: without them their requests would have nowhere to go."""
@@ -316,15 +309,12 @@ class ObserverProcess:
 
     def _environment_changed(self) -> bool:
         """Whether the file, if it was written since the last look, asks for another environment."""
-        path = Path(self._config.config_path) if self._config.config_path is not None else None
-        try:
-            state = None if path is None else (path.stat().st_mtime_ns, path.stat().st_size)
-        except OSError:
-            return False  # it is being written again
-        if path is None or state == self._file_state:
+        path = self._config.config_path
+        state = file_state(path)
+        if path is None or state is None or state == self._file_state:
             return False
         try:
-            config = open_project(path).config
+            config = open_project(Path(path)).config
         except ConfigError:
             return False  # the observer says so
         self._file_state = state

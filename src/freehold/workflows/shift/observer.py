@@ -29,7 +29,7 @@ from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
 from freehold.types.rollout import RouteAlarm
-from freehold.workflows.project import open_project
+from freehold.workflows.project import file_state, open_project
 from freehold.workflows.shift import alarms, routes
 from freehold.workflows.shift.following import LEASE, ObserverConfig
 from freehold.workflows.shift.lookout import Lookout, moves_back
@@ -171,14 +171,8 @@ class Observer:
 
     def _follow_file(self, store: Store) -> None:
         path = self._config.config_path
-        if path is None:
-            return
-        try:
-            stat = Path(path).stat()
-        except OSError:
-            return  # it is being rewritten; what was carried over stays
-        state = (stat.st_mtime_ns, stat.st_size)
-        if state == self._file_state:
+        state = file_state(path)
+        if path is None or state is None or state == self._file_state:
             return
         self._file_state = state
         try:
