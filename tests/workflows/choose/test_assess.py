@@ -1,9 +1,13 @@
 import pytest
+from click.testing import CliRunner
 
+from freehold.cli.main import cli
+from freehold.types.config import CandidateConfig, parse
 from freehold.types.machine import Machine
 from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose import assess as assessing
 from freehold.workflows.choose.assess import MOST_SECONDS, assess
+from freehold.workflows.choose.candidates_file import put
 from freehold.workflows.project import open_project
 
 
@@ -93,3 +97,45 @@ def test_what_takes_long_on_two_cores_does_not_lead(project, two_cores):
     assert slow == sorted(slow), "what is fast enough stands before what is not"
     named = by_name(found)["google/gemma-3-27b-it"]
     assert any("s or more for a request here" in reason for reason in named.reasons)
+
+
+APP = '# mine\n[app]\nname = "a"   # stays\n'
+ENCODER = CandidateConfig(model="sentence-transformers/all-MiniLM-L6-v2", method="encoder")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        '\n[[candidates]]\nmodel = "a/b"\nmethod = "as_is"\n\n[task]\nmargin = 0.05\n',
+        '\n[task]\nmargin = 0.05\n\n[[candidates]]\nmodel = "x/y"',
+    ],
+)
+def test_those_that_the_file_does_not_name_are_added_once(tmp_path, body):
+    path = tmp_path / "freehold.toml"
+    path.write_text(APP + body)
+    before = parse(path.read_text())
+    chosen = (ENCODER, CandidateConfig(model="a/b"))
+    put(path, chosen)
+    after = parse(path.read_text())
+    known = before.candidates or ()
+    assert after.candidates == (*known, ENCODER, *([] if "a/b" in body else chosen[1:]))
+    assert (after.app, after.task) == (before.app, before.task)
+    once = path.read_text()
+    assert once.startswith(APP)
+    put(path, (*chosen, CandidateConfig(model=ENCODER.model)))
+    assert path.read_text() == once
+
+
+def test_an_encoder_that_leads_is_written_with_its_method(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    path = tmp_path / "freehold.toml"
+    path.write_text(APP + '\n[task]\nscorer = "label"\n')
+    result = CliRunner().invoke(cli, ["assess", "--write", "3"])
+    assert result.exit_code == 0, result.output
+    written = parse(path.read_text()).candidates
+    assert len(written) == 3
+    assert [one.method for one in written] == ["encoder", None, None]
+    told = result.stdout.partition("[[candidates]]")
+    assert parse(APP + told[1] + told[2]).candidates == written, "what is shown is what is written"

@@ -1,24 +1,28 @@
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
 from tests.report import sample_mixture
 from tests.report import sample_report as sample
 
+from freehold.catalog.rentals import rental_price
 from freehold.cli.main import cli
+from freehold.costs.prices import TokenPrice
+from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.trace import Trace, Usage
-from freehold.workflows.choose.cost import (
-    LOOKED_UP,
-    priced_machine,
-)
+from freehold.types.config import parse
+from freehold.types.trace import REPEATED, Trace, Usage
+from freehold.workflows.choose.cost import LOOKED_UP, priced_machine
+from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.project import open_project
+from freehold.workflows.project import Project, open_project
 
 pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
+
 
 STATED = ["--requests-per-month", "2_000_000", "--prompt-tokens", "800", "--completion-tokens", "120"]
 
@@ -241,3 +245,124 @@ def test_where_the_rented_model_ends_its_replacement_is_weighed_and_what_is_know
     assert "what A30 costs is not known" in str(half.exception)
     assert "gpt-4o costs $6,400 a month" in half.stdout and f"{after['model']} would cost $" in half.stdout
     assert "2027-01-14" in half.stdout
+
+
+@pytest.fixture
+def project_of_money(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return open_project()
+
+
+def test_assess_has_a_money_column_and_a_sentence(project_of_money, monkeypatch):
+    (project_of_money.root / "freehold.toml").write_text(
+        '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n'
+    )
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    with open_store(f"sqlite:///{project_of_money.state}/freehold.sqlite") as store:
+        store.add_traces(
+            Trace(
+                id=f"t{number}", at=start + timedelta(hours=number), source="import:x", model="gpt-5.4",
+                request={"messages": [{"role": "user", "content": "hi"}]},
+                response={"choices": [], "usage": {"completion_tokens_details": {"reasoning_tokens": 7}}},
+                usage=Usage(prompt_tokens=800, completion_tokens=120),
+            )
+            for number in range(48)
+        )  # fmt: skip
+    arguments = ["assess", "Qwen/Qwen3-8B", "--machine", "L4"]
+    result = CliRunner().invoke(cli, [*arguments, "--json"])
+    record = json.loads(result.stdout)
+    assert record["advice"] == "stay"  # a few hundred requests a month never pay a machine
+    assert record["money"].startswith("Stay on the API")
+    rent = rental_price("L4 24GB").usd_per_hour
+    low, high = (float(end) for end in record["rows"][0]["usd_per_month"])
+    assert (low, high) == pytest.approx((float(rent.low) * 730.5, float(rent.high) * 730.5))
+    assert "/month" in CliRunner().invoke(cli, arguments).stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = CliRunner().invoke(cli, arguments).stdout.splitlines()
+    at = next(at for at, line in enumerate(narrow) if "Qwen/Qwen3-8B" in line)
+    assert narrow[at - 1].endswith("tokens/s")
+    assert max(map(len, narrow[at - 1 : at + 2])) < 80
+    assert narrow[at + 1].strip() == f"· ${low:,.0f}–{high:,.0f} a month"
+
+
+def test_assess_says_what_is_missing_for_money(project_of_money):
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "not decidable by cost: no incumbent is named" in result.stdout
+    (project_of_money.root / "freehold.toml").write_text(
+        '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n'
+    )
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "no traffic to price" in result.stdout
+
+
+FLAT = TokenPrice(Decimal(2), Decimal(10))
+"""Dollars per million tokens of prompts and of answers."""
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def project_of_traffic(tmp_path):
+    return Project(
+        tmp_path, parse('[app]\nname = "t"\n'), load({"FREEHOLD_HOME": str(tmp_path / "home")}), None
+    )
+
+
+def trace(number, *, model="gpt-4o", **fields):
+    return Trace(
+        **{
+            "id": f"t{number}",
+            "at": START + timedelta(hours=number),
+            "source": "import:x",
+            "model": model,
+            "request": {"messages": [{"role": "user", "content": "hi"}]},
+            "response": {"choices": []},
+            "usage": Usage(prompt_tokens=1000, completion_tokens=100),
+        }
+        | fields
+    )
+
+
+def fill(project, traces):
+    with open_store(project.store_url) as store:
+        store.add_traces(traces)
+
+
+def test_traces_are_priced_one_by_one_and_mirrored_ones_left_out(project_of_traffic):
+    fill(project_of_traffic, [*(trace(n) for n in range(48)), trace(60, parent_id="t1")])
+    found = price_traffic(project_of_traffic, "gpt-4o", flat=FLAT)
+    assert found.bill.usd_per_request.low == Decimal("0.003")
+    assert found.bill.basis == "prices as stated, 48 of 48 traces priced one by one"
+    assert found.made_from[0].startswith("traces:")
+    assert price_traffic(project_of_traffic, "gpt-4o").bill.basis.startswith(
+        "gpt-4o of OpenAI, prices of genai-prices "
+    )
+
+
+def test_a_snapshot_and_its_alias_count_as_one_model(project_of_traffic):
+    models = ("gpt-4o", "openai/gpt-4o-2024-08-06", "gpt-4o-mini", "gpt-4o-latest")
+    fill(project_of_traffic, [trace(n, model=models[n % 4]) for n in range(48)])
+    basis = price_traffic(project_of_traffic, "gpt-4o", flat=FLAT).bill.basis
+    assert "12 of them were of other models (gpt-4o-mini 12) and are priced as gpt-4o" in basis
+
+
+def test_hidden_reasoning_counts_up_to_the_answer_it_is_part_of(project_of_traffic):
+    details = {"reasoning_tokens": 70}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "completion_tokens_details": details}
+    fill(project_of_traffic, [trace(n, response={"choices": [], "usage": usage}) for n in range(48)])
+    assert price_traffic(project_of_traffic, "gpt-4o", flat=FLAT).traffic.reasoning_tokens == 70
+
+
+def test_repeats_that_the_gateway_answered_itself_are_counted_apart(project_of_traffic):
+    repeats = [trace(n, endpoint=REPEATED, decision=REPEATED) for n in range(48, 60)]
+    fill(project_of_traffic, [*(trace(n) for n in range(48)), *repeats])
+    found = price_traffic(project_of_traffic, "gpt-4o", StatedTraffic(Decimal(1000)), FLAT)
+    assert (found.traffic.requests_per_month, found.traffic.repeats_per_month) == (800, 200)
+    assert found.bill.usd_per_month.low == Decimal("2.4"), "800 x $0.003: what was repeated costs nothing"
+    assert "20% of them answered again from the gateway's memory" in found.traffic.how
+
+
+def test_a_log_of_nothing_but_repeats_asks_no_model(project_of_traffic):
+    fill(project_of_traffic, [trace(n, decision=REPEATED) for n in range(48)])
+    with pytest.raises(UsageError, match="all 48 traces are answers from the gateway's memory"):
+        price_traffic(project_of_traffic, "gpt-4o", flat=FLAT)

@@ -1,18 +1,23 @@
 import json
 
 import msgspec
+import pytest
 from click.testing import CliRunner
 from tests.workflows.choose.ten_cases import CASES, TWO_CORES
 
 from freehold.catalog import models as catalog
 from freehold.cli.main import cli
 from freehold.hardware.tensors import active_parameter_count, parameter_count
+from freehold.settings import load
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import Comparison
-from freehold.types.machine import Accelerator, Machine
+from freehold.types.machine import Accelerator, Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.planning.assessment import CandidateRow
+from freehold.types.planning.quants import QuantRow
+from freehold.workflows.choose.quants import choose, quants
 from freehold.workflows.choose.ranking import measured_of, ranked
+from freehold.workflows.fit.machine import find_machine
 
 LABELS = (
     "refund_request", "order_status", "delivery_problem", "account_access", "invoice_question", "cancellation",
@@ -167,3 +172,62 @@ def compared(candidate, difference, verdict):
         msgspec.structs.replace(result, **fields), id=f"{candidate}{verdict}", task="t", incumbent="gpt-4o",
         candidate=candidate,
     )  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load({"FREEHOLD_HOME": str(tmp_path)})
+
+
+def row_of_quants(name: str, bits: float, *, fits: bool = True, speed: float | None = None) -> QuantRow:
+    rate = (speed or 1.0, speed or 1.0)
+    return QuantRow(
+        quantization=name, bits_per_weight=bits, weights_bytes=round(bits * 1e9), total_bytes=round(bits * 1e9),
+        fits=fits, largest_context_tokens=4096 if fits else None,
+        speed=None if speed is None else Speed(
+            prefill_tokens_per_second=rate, decode_tokens_per_second=rate, decode_all_tokens_per_second=rate,
+            concurrency=1, how="measured", basis="",
+        ),
+    )  # fmt: skip
+
+
+def test_the_largest_that_fits_is_taken_and_says_why(settings):
+    found = quants(
+        "google/gemma-3-27b-it",
+        machine=find_machine("RTX 4090", settings),
+        workload=Workload(context_tokens=32768),
+        settings=settings,
+    )
+    by_name = {one.quantization: one for one in found.rows}
+    assert found.take == "Q5_K_M"
+    assert not by_name["Q6_K"].fits
+    assert [one.weights_bytes for one in found.rows] == sorted(
+        (one.weights_bytes for one in found.rows), reverse=True
+    )
+    assert any("estimates" in reason for reason in found.reasons)
+
+
+def test_a_measured_faster_one_wins_where_the_difference_is_clear():
+    rows = (
+        row_of_quants("Q8_0", 8.5, speed=50),
+        row_of_quants("Q6_K", 6.6, speed=95),
+        row_of_quants("Q4_K_M", 4.8, speed=100),
+    )
+    assert choose(rows)[0] == "Q6_K"  # within a tenth of the fastest
+    assert "measured here" in choose(rows)[1][0]
+
+
+def test_measured_speeds_of_this_machine_are_read(settings):
+    machine = find_machine(None, settings)
+    speed = row_of_quants("Q4_1", 5.0, speed=123.0).speed
+    measured = MeasuredSpeed(
+        id="x", model="HuggingFaceTB/SmolLM2-135M-Instruct", engine="llamacpp", weights_sha256=None,
+        machine=machine.name, prompt_tokens=512, completion_tokens=64, speed=speed, quantization="Q4_1",
+    )  # fmt: skip
+    found = quants(
+        "SmolLM2-135M-Instruct", machine=machine, workload=Workload(), settings=settings, speeds=(measured,)
+    )
+    by_name = {one.quantization: one for one in found.rows}
+    assert by_name["Q4_1"].speed == speed
+    assert by_name["Q4_1"].known == ("freehold pull HuggingFaceTB/SmolLM2-135M-Instruct",)
+    assert by_name["Q8_0"].speed is None  # this machine's bandwidth was not measured, so nothing is said

@@ -1,9 +1,18 @@
-import msgspec
+"""Encoders among the models whose fit is asked: by the catalog's shape before there are files, by the files after."""
 
+import msgspec
+import pytest
+from tests.engines.encoder.tiny import tiny_encoder
+
+from freehold.catalog import models as catalog
+from freehold.errors import UsageError
 from freehold.settings import load
-from freehold.types.machine import MeasuredSpeed, Speed, Workload
+from freehold.types.config import FinetuneConfig
+from freehold.types.machine import Machine, MeasuredSpeed, Speed, Workload
+from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.fit.training import FAST_BF16, SampleLengths, training_fit, value_bytes
 
 
 def test_what_does_not_fit_says_what_would(settings):
@@ -98,3 +107,83 @@ def test_a_measured_speed_takes_the_estimates_place_for_its_own_weights(tiny, se
     assert timed.speed.how == "measured"
     assert timed.id != plain.id
     assert fitted(_speed("Q4_0", 9.0)) == plain
+
+
+def test_training_fits_and_names_its_parts(settings):
+    found = training_fit(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        config=FinetuneConfig(),
+        lengths=SampleLengths(128),
+        settings=settings,
+    )
+    assert found.training == "lora"
+    assert found.workload == Workload(context_tokens=128, concurrency=32)
+    assert {"weights", "adapter", "gradients", "optimizer", "activations", "passing", "process"} <= {
+        part.name for part in found.parts
+    }
+    assert found.total_bytes == sum(part.bytes for part in found.parts)
+    assert found.fits
+
+
+def test_training_that_does_not_fit_says_what_would(settings):
+    found = training_fit(
+        "Qwen/Qwen3-4B",
+        config=FinetuneConfig(method="qlora"),
+        lengths=SampleLengths(2048),
+        settings=settings,
+        machine=find_machine("L4", settings),
+    )
+    assert not found.fits
+    assert any("2,048 tokens at once" in way for way in found.ways_out)
+    assert found.largest_context_tokens is not None
+
+
+def test_a_gguf_is_not_quantized_a_second_time(settings, tmp_path):
+    from benchmarks import tiny_models
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
+    with pytest.raises(UsageError, match="quantized already"):
+        training_fit(str(path), config=FinetuneConfig(method="qlora"), settings=settings)
+
+
+def test_numbers_are_halved_where_the_machine_multiplies_them_fast(settings):
+    plain, gpu = find_machine("64GB", settings), find_machine("L4", settings)
+    fast = msgspec.structs.replace(plain, isa=FAST_BF16[:1])
+    assert [value_bytes(machine) for machine in (plain, gpu, fast)] == [4, 2, 2]
+
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+MACHINE = Machine(name="m", cores=2, memory_bytes=1 << 34, available_memory_bytes=1 << 33, cpu="x")
+SHORT = Workload(context_tokens=128)
+
+
+def mib(fit):
+    return fit.total_bytes / 2**20
+
+
+def test_a_base_is_counted_as_it_is_served_without_a_cache():
+    """217 MiB were resident with its 22.7 million weights after 32 messages at once."""
+    fit = fit_model(MINILM, workload=SHORT, machine=MACHINE, settings=load())
+    assert {part.name for part in fit.parts} == {"weights", "tokenizer", "compute", "process"}
+    assert fit.fits and fit.engine == "encoder" and fit.quantization == "F32"
+    assert 217 <= mib(fit) <= 1.25 * 217
+    assert fit.largest_context_tokens is None and fit.speed is None
+
+
+def test_a_context_that_it_does_not_read_is_no_reason_against_it():
+    long = fit_model(MINILM, workload=Workload(), machine=MACHINE, settings=load())
+    most = fit_of_base(catalog.get(MINILM), Workload(context_tokens=512), machine=MACHINE)
+    assert long.fits and long.total_bytes == most.total_bytes, "it reads 512 tokens of a message"
+    assert any("512" in part.basis for part in long.parts)
+
+
+@pytest.mark.parametrize("prefix", ["", "file:"])
+def test_a_trained_one_is_counted_by_its_files(tmp_path, prefix):
+    folder = tiny_encoder(tmp_path / "given")
+    fit = fit_model(f"{prefix}{folder}", workload=SHORT, machine=MACHINE, settings=load())
+    sizes = {part.name: part.bytes for part in fit.parts}
+    assert sizes["weights"] == sum(
+        (folder / name).stat().st_size for name in ("model.onnx", "heads.safetensors")
+    )
+    assert fit.model == "given" and fit.fits

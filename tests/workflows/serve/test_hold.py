@@ -2,7 +2,11 @@
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -11,16 +15,22 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from click.testing import CliRunner
+from tests.workflows.journey.rehearsal import Told
 from tests.workflows.serve.holding import echo, hold_while
 
+from freehold.cli.main import cli
 from freehold.engines import keys
-from freehold.errors import EngineError, PortInUseError, UsageError
+from freehold.errors import EngineError, PortInUseError, StorageError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port
 from freehold.preparing.index import write_index
 from freehold.types.endpoint import ServePlan
+from freehold.types.machine import Fit, Workload
 from freehold.types.preparation import Example, ExampleIndex, Preparation
-from freehold.workflows.serve import servers
+from freehold.types.progress import Silent
+from freehold.workflows.project import open_project
+from freehold.workflows.serve import plan, serve, servers
 
 
 def models_at(url):
@@ -156,3 +166,129 @@ def test_a_plan_without_its_examples_does_not_start(tmp_path):
     (Path(plan.preparation.examples.path) / "examples.jsonl").unlink()
     with pytest.raises(EngineError, match="the index of examples cannot be read"):
         hold_while(lambda at: None, [plan], tmp_path / "logs", GatewayConfig(endpoints=(), port=free_port()))
+
+
+def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = Told()
+    plan = ServePlan(engine="echo", model="echo", options={"anwers": {}})
+    with pytest.raises(UsageError, match="unknown option anwers"):
+        serve.serve(open_project(), [plan], port=free_port(), ready=lambda _: None, progress=told)
+    assert told.said == told.steps == []
+
+
+ECHO = ServePlan(engine="echo", model="echo")
+FIT = Fit(
+    id="fit",
+    model="echo",
+    quantization="",
+    machine="here",
+    workload=Workload(),
+    parts=(),
+    total_bytes=2 << 30,
+    available_bytes=16 << 30,
+    headroom_bytes=14 << 30,
+    fits=True,
+    reasons=(),
+)
+
+
+def test_models_that_do_not_fit_together_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    huge = msgspec.structs.replace(FIT, total_bytes=1 << 50)
+    two = [msgspec.structs.replace(ECHO, model=name, memory=huge) for name in "ab"]
+    with pytest.raises(UsageError, match=r"the models need .* GiB together, .* GiB are available"):
+        serve.serve(open_project(), two, port=free_port(), ready=lambda _: None, progress=Silent())
+
+
+def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fetched = []
+    monkeypatch.setattr(plan, "plans", lambda *_, **__: fetched.append(1))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = CliRunner().invoke(cli, ["serve", "org/model", "--port", str(port)])
+    assert isinstance(found.exception, PortInUseError)
+    assert fetched == []
+
+
+def leave(folder, port, pid=None, started=None):
+    pid = pid or os.getpid()
+    server = servers.Served(
+        pid=pid,
+        started=started if started is not None else psutil.Process(pid).create_time(),
+        url=f"http://127.0.0.1:{port}",
+    )
+    (folder / f"serving-{port}.json").write_bytes(msgspec.json.encode(server))
+    return server
+
+
+@pytest.mark.process
+def test_only_those_whose_process_lives_count(tmp_path):
+    alive = leave(tmp_path, 8001)
+    leave(tmp_path, 8002, started=psutil.Process().create_time() - 60)  # a later process has its id
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    leave(tmp_path, 8003, pid=ended.pid, started=0.0)
+    (tmp_path / "serving-8004.json").write_text("{")
+    assert servers.live(tmp_path) == [alive]
+    assert servers.live(tmp_path / "nowhere") == []
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return open_project()
+
+
+def test_folders_that_can_be_written_are_left_as_they_are(project):
+    servers.check_folders(project)
+    assert [path.name for path in project.state.iterdir()] == [".gitignore"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; tests/deploy has a read-only root")
+def test_a_state_folder_of_another_user(project):
+    project.state.chmod(0o500)
+    with pytest.raises(
+        StorageError, match="the state folder cannot be written: Permission denied"
+    ) as refused:
+        servers.check_folders(project)
+    assert "mount a volume" in refused.value.hint
+    project.state.chmod(0o700)
+
+
+def test_no_place_for_temporary_files(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "gone")])
+    with pytest.raises(StorageError, match="temporary files") as refused:
+        servers.check_folders(project)
+    assert "--tmpfs /tmp" in refused.value.hint
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path, monkeypatch):
+    address = (
+        str(tmp_path / "notify") if request.param == "path" else f"@freehold-{tmp_path.name}-{id(tmp_path)}"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(address if request.param == "path" else "\0" + address[1:])
+        listening.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        yield listening
+
+
+def test_a_manager_hears_the_state(manager):
+    assert servers.tell_manager("READY=1")
+    assert manager.recv(100) == b"READY=1"
+
+
+@pytest.mark.parametrize("address", [None, "", "relative", "/nowhere/at/all", "@" + "long" * 60])
+def test_without_a_manager_that_listens_nothing_happens(address, monkeypatch):
+    if address is None:
+        monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    else:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    assert not servers.tell_manager("STOPPING=1")

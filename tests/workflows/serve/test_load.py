@@ -9,11 +9,17 @@ from click.testing import CliRunner
 
 from freehold import engines
 from freehold.cli.main import cli
-from freehold.errors import UpstreamError
+from freehold.engines.llamacpp.native import StreamSpeed
+from freehold.errors import UpstreamError, UsageError
+from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.serving.load import LoadReport
+from freehold.workflows.fit.speeds import measured
+from freehold.workflows.project import open_project
+from freehold.workflows.serve.bench import bench
+from freehold.workflows.serve.engines import faster, list_engines
 from freehold.workflows.serve.load import is_here
 
 
@@ -84,3 +90,47 @@ def test_no_traces_yet(endpoint, project):
 def test_only_this_machines_speed_is_kept():
     assert is_here("http://127.0.0.1:8420") and is_here("http://[::1]:1") and is_here("http://localhost")
     assert not is_here("https://api.example.com")
+
+
+@pytest.fixture
+def project_of_bench(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    # Each token takes its time, so that a long answer takes measurably longer than a short one.
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "x"\n[serve]\nengine = "echo"\n[serve.options]\ntoken_delay_ms = 2\n'
+    )
+    return open_project()
+
+
+@pytest.mark.process
+def test_a_measured_speed_is_kept_and_replaced(project_of_bench):
+    first = bench(project_of_bench, "echo", completion_tokens=32)
+    low, high = first.speed.prefill_tokens_per_second
+    assert 0 < low <= high
+    assert first.speed.how == "measured"
+    again = bench(project_of_bench, "echo", completion_tokens=32)
+    assert again.id == first.id
+    assert measured(project_of_bench, "echo", "Q4_0") == again.speed, "an engine that names no quantization"
+    assert measured(project_of_bench, "other", "Q4_0") is None
+
+
+def test_too_few_tokens_are_refused(project_of_bench):
+    with pytest.raises(UsageError, match="16 tokens"):
+        bench(project_of_bench, "echo", prompt_tokens=4)
+
+
+def test_an_engine_is_only_called_available_where_it_can_be_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    lines = {line.name: line for line in list_engines(load({"FREEHOLD_HOME": str(tmp_path)}))}
+    assert not lines["ollama"].available
+    assert "no Ollama answers at http://127.0.0.1:9" in lines["ollama"].note
+    assert not lines["vllm"].available
+    assert lines["vllm"].note.startswith("freehold engines install vllm")
+    assert lines["echo"].available and lines["remote"].available
+
+
+def test_the_faster_one_is_chosen_by_both_speeds():
+    slow = StreamSpeed(prompt_tokens_per_second=280, completion_tokens_per_second=90)
+    assert faster(StreamSpeed(prompt_tokens_per_second=1300, completion_tokens_per_second=217), slow)
+    assert not faster(StreamSpeed(prompt_tokens_per_second=300, completion_tokens_per_second=60), slow)

@@ -1,18 +1,23 @@
 """A file that changes while the gateway runs: what is told, what is taken over, what is left."""
 
 import os
+import shutil
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
-from freehold.errors import StorageError
+from freehold.errors import StorageError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.meters import leave_word, read_all
+from freehold.processes import described
 from freehold.store import audit, open_store
 from freehold.types.config import ProjectConfig, ServeConfig
+from freehold.types.progress import Silent
 from freehold.types.route import Route, Target
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import up
+from freehold.workflows.serve import servers
+from freehold.workflows.shift import background, up
 from freehold.workflows.shift.following import KEYS, ConfigFollower
 
 HEAD = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
@@ -190,3 +195,50 @@ def test_metrics_say_while_the_file_is_not_in_force(following, run_folder):
     assert stale() == [0]
     following.save(HEAD + CAPTURE + '[serve]\ntls_cert = "c.pem"\ntls_key = "k.pem"\n')
     assert stale() == [1], "it waits for the next start"
+
+
+@pytest.mark.process
+def test_an_incumbent_without_its_key_does_not_keep_the_model_from_serving(tmp_path, monkeypatch):
+    monkeypatch.delenv("RENTED_KEY", raising=False)
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "x"\n[serve]\nengine = "echo"\n[incumbent]\nmodel = "rented"\n'
+        'base_url = "http://127.0.0.1:9/v1"\napi_key_env = "RENTED_KEY"\n'
+    )
+    project = open_project(tmp_path / "freehold.toml")
+    assert background.start(project, progress=Silent()) == background.running(project)
+    background.stop(project)
+
+
+@pytest.mark.process
+def test_a_copy_of_the_project_neither_stops_nor_replaces_the_originals(tmp_path):
+    original = tmp_path / "original"
+    original.mkdir()
+    (original / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
+    project = open_project(original / "freehold.toml")
+    started = background.start(project, progress=Silent())
+    try:
+        shutil.copytree(original, tmp_path / "copy")
+        copy = open_project(tmp_path / "copy" / "freehold.toml")
+        assert background.running(copy) is None and servers.live(copy.state / "engines") == []
+        with pytest.raises(
+            UsageError, match=f"{started.url} belongs to {project.state}, which this project was"
+        ):
+            background.stop(copy)
+        own = background.start(copy, progress=Silent())
+        assert own.url != started.url
+        assert background.running(project) == started and background.running(copy) == own
+        background.stop(copy)
+        assert background.running(project) == started
+    finally:
+        background.stop(project)
+
+
+@pytest.mark.process
+def test_one_of_another_machine_is_left_alone(tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
+    project = open_project(tmp_path / "freehold.toml")
+    values = {**described(os.getpid(), project.state), "host": "other.example"}
+    there = msgspec.convert({**values, "url": "http://127.0.0.1:9", "log": "up.log"}, background.Background)
+    (project.state / "up.json").write_bytes(msgspec.json.encode(there))
+    with pytest.raises(UsageError, match=r"http://127.0.0.1:9 was started on other\.example"):
+        background.stop(project)

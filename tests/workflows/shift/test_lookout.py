@@ -8,15 +8,17 @@ import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import eventually, gateway, plain
-from tests.workflows.shift.shifting import ROUTE
+from tests.workflows.shift.shifting import ROUTE, START
 
 from freehold.gateway.serve import free_port
 from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
+from freehold.types.config import WatchConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.shift import lookout
+from freehold.workflows.shift.alerts import Alarm, send
 from freehold.workflows.shift.lookout import Lookout, moves_back
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 
@@ -257,3 +259,47 @@ def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream,
             observer.stop()
     assert alarm["kind"] == "trouble" and alarm["route"] == "support" and alarm["action"] == "none"
     assert "the candidate did not answer" in alarm["why"]
+
+
+ALARM = Alarm(kind="rolled_back", app="shop", route="support", at=START, why="too slow", action="rolled_back")
+TOLD = {
+    "kind": "rolled_back",
+    "app": "shop",
+    "route": "support",
+    "at": "2026-03-01T12:00:00Z",
+    "why": "too slow",
+    "action": "rolled_back",
+}
+HOOK = WatchConfig(webhook_env="ALARM_URL")
+
+
+@pytest.mark.process
+def test_without_hooks_nothing_is_told():
+    assert send(ALARM, WatchConfig()) == ()
+
+
+@pytest.mark.process
+def test_a_webhook_gets_the_alarm_as_json(hook):
+    bodies, answer = hook
+    assert send(ALARM, HOOK) == () and bodies == [TOLD]
+    answer["status"] = 500
+    assert send(ALARM, HOOK) == ("the alarm's webhook answered 500",)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("address", "trouble"),
+    [
+        (None, "ALARM_URL is not set"),
+        ("ftp://secret", "ALARM_URL is not an http:// or https:// address"),
+        ("http://127.0.0.1:1/secret", "cannot be reached: URLError"),
+        ("http://[secret", "cannot be reached: ValueError"),
+    ],
+)
+def test_a_webhook_that_cannot_be_told_is_named_without_its_address(monkeypatch, address, trouble):
+    if address is None:
+        monkeypatch.delenv("ALARM_URL", raising=False)
+    else:
+        monkeypatch.setenv("ALARM_URL", address)
+    (said,) = send(ALARM, HOOK)
+    assert trouble in said and "secret" not in said

@@ -2,7 +2,13 @@ import time
 
 import pytest
 
+from freehold.catalog import retirements
 from freehold.catalog.retirements import HOLE
+from freehold.workflows.incumbent.scanning import constants
+from freehold.workflows.incumbent.scanning.config import read as read_of_config
+from freehold.workflows.incumbent.scanning.config import values
+from freehold.workflows.incumbent.scanning.manifests import kind_of, module
+from freehold.workflows.incumbent.scanning.manifests import read as read_of_manifests
 from freehold.workflows.incumbent.scanning.meaning import meaning
 from freehold.workflows.incumbent.scanning.text import MAX_PIECES, read, read_page
 
@@ -196,3 +202,148 @@ def test_unfinished_and_long_files_end(language):
     source = "x" + ".a()" * 20_000 + ".model(ChatModel.GPT_4O_MINI); y = a" + ".b" * 20_000 + ' + "s"' * 5_000
     read(source, language)
     assert time.process_time() - begun < 5
+
+
+def texts_of_config(line):
+    return [word.text for word in values(line, 1)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "model: gpt-4o", "MODEL=gpt-4o", '"model": "gpt-4o",', "- gpt-4o", "models: [a, gpt-4o]",
+        "run: llm --model gpt-4o x",
+        "llm -m gpt-4o < x", "ENV MODEL gpt-4o", 'model = "gpt-4o"', "args: --model=gpt-4o", "<model>gpt-4o</model>",
+        'command: ["--model", "gpt-4o"]', "gpt-4o: {price: 1}", "model gpt-4o;",
+    ],
+)  # fmt: skip
+def test_a_value_is_read(line):
+    assert "gpt-4o" in texts_of_config(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "description: we replaced gpt-4 by gpt-4o",
+        '"text": "since gpt-4o is dear"',
+        "note: gpt-4o is old",
+        "say (gpt-4o) once",
+    ],
+)
+def test_a_mention_is_not_a_value(line):
+    assert "gpt-4o" not in texts_of_config(line)
+
+
+def test_variables_are_holes_and_places_stay():
+    (key, value) = values("model: gpt-4.1-${SIZE}-x # no", 3)
+    assert (key.text, value.text, value.line, value.column) == ("model", f"gpt-4.1-{HOLE}-x", 3, 8)
+    assert f"gpt-4.1-{HOLE}" in texts_of_config("model: gpt-4.1-{{ .Values.size }}")
+
+
+def test_a_file_of_one_line_takes_no_longer_than_one_of_many():
+    line = '{"n": 1, "model": "gpt-4o"}, ' * 40_000
+    began = time.process_time()
+    found = [word for word in read_of_config("[" + line + "]") if word.text == "gpt-4o"]
+    assert len(found) == 40_000
+    assert time.process_time() - began < 20  # seconds; a copy of the line for each word would take minutes
+
+
+def test_comments_are_left_out():
+    assert [word.text for word in read_of_config("a: gpt-4o # was gpt-4\n# gpt-4\nurl: https://x/y // old\n")] == [
+        "a", "gpt-4o", "url", "https://x/y",
+    ]  # fmt: skip
+
+
+# As the SDKs spell them: openai-go, anthropic-sdk-go, sashabaranov/go-openai, openai-java, anthropic-java.
+SPELT = {
+    "openai.ChatModelGPT3_5Turbo0125": "gpt-3.5-turbo-0125",
+    "oaiClient.ChatModelO1Mini": "o1-mini",
+    "openai.ChatModelO1": "o1",
+    "openai.GPT3Dot5Turbo1106": "gpt-3.5-turbo-1106",
+    "openai.GPT40613": "gpt-4-0613",
+    "openai.GPT4oMini": "gpt-4o-mini",
+    "anthropic.ModelClaude3_7SonnetLatest": "claude-3-7-sonnet-latest",
+    "anthropic.ModelClaude_3_Opus_20240229": "claude-3-opus-20240229",
+    "ChatModel.GPT_4O_MINI": "gpt-4o-mini",
+    "ChatModel.O1": "o1",
+    "com.openai.models.ChatModel.GPT_3_5_TURBO": "gpt-3.5-turbo",
+    "Model.CLAUDE_3_7_SONNET_LATEST": "claude-3-7-sonnet-latest",
+}
+OTHERS = (
+    "openai.ChatMessageRoleUser",  # another constant of the SDK
+    "config.GPT4",  # a member of what is for no models
+    "PhoneModel.O1",
+    "ChatModel.of",
+    "Models.GPT_35_TURBO_0301_X",
+    "ChatModel",
+    "GPT_4O",
+)
+
+
+@pytest.mark.parametrize("expression", SPELT)
+def test_a_constant_is_the_id_it_is_spelt_after(expression):
+    assert constants.model_of(expression) == SPELT[expression]
+    assert retirements.find(SPELT[expression])
+
+
+@pytest.mark.parametrize("expression", OTHERS)
+def test_other_members_are_no_models(expression):
+    assert constants.model_of(expression) is None
+
+
+def test_each_spelling_stands_for_one_id():
+    makers = [
+        name
+        for name in retirements.known_names()
+        if any(row.platform not in retirements.HOSTS for row in retirements.find(name))
+        and any(sign.isdigit() for sign in name)
+    ]
+    assert len({constants._letters(name) for name in makers}) == len(makers) > 200
+
+
+MANIFESTS = {
+    "package.json": (
+        '{\n  "name": "ai",\n  "dependencies": {\n    "ai": "^5",\n    "groq-sdk": "1"\n  }\n}',
+        ["ai", "groq-sdk"],
+    ),
+    "composer.json": ('{\n "require": {\n  "openai-php/client": "*"\n }\n}', ["openai-php/client"]),
+    "requirements.txt": ("openai>=1  # x\n# groq\ngoogle-genai\n-r other.txt\n", ["openai", "google.genai"]),
+    "requirements-dev.in": ("llama-index-llms-openai==1\n", ["llama_index.llms.openai"]),
+    "pyproject.toml": (
+        '[project]\nname = "x"\ndependencies = ["litellm[proxy]>=1"]\n[tool.poetry.dependencies]\ngroq = "^1"\n',
+        ["litellm", "groq"],
+    ),
+    "go.mod": (
+        "module x\nrequire (\n\tgithub.com/openai/openai-go v1.2.0\n)\n",
+        ["github.com/openai/openai-go"],
+    ),
+    "Cargo.toml": (
+        '[dependencies]\nasync-openai = "0.2"\nserde = { version = "1" }\n',
+        ["async_openai", "serde"],
+    ),
+    "Gemfile": ('source "https://x"\ngem "ruby-openai", "~> 7"\n', ["ruby-openai"]),
+    "pom.xml": ("<dependency>\n<groupId>com.openai</groupId>\n</dependency>", ["com.openai"]),
+    "build.gradle.kts": ('implementation("com.openai:openai-java:1.0")', ["com.openai"]),
+    "App.csproj": ('<PackageReference Include="Azure.AI.OpenAI" Version="2" />', ["Azure.AI.OpenAI"]),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_what_a_manifest_asks_for_is_read(name):
+    source, packages = MANIFESTS[name]
+    found = read_of_manifests(source, kind_of(name))
+    assert [word.text for word in found if word.text != "x"] == packages
+    for word in found:
+        written = source.splitlines()[word.line - 1][word.column - 1 :]
+        assert module(written.split('"')[0])[:3] or written
+
+
+def test_other_files_are_no_manifests():
+    assert kind_of("src/app.json") is None
+    assert kind_of("deep/package.json") == "package.json"
+    assert read_of_manifests("{{ template }}", "package.json") == []
+
+
+def test_a_python_package_is_known_by_its_module():
+    assert module("LangChain_OpenAI") == "langchain_openai"
+    assert module("google-cloud-aiplatform") == "vertexai"

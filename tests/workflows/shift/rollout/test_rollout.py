@@ -1,14 +1,17 @@
 """Rollouts over a real store: what the tests see, when they act, who may step forward."""
 
+import json
 import random
 import threading
 from datetime import timedelta
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from tests.report.sample_mixture import mixture
 from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, promoting, trace
 
+from freehold.cli.main import cli
 from freehold.errors import FreeholdError, RevisionError, UsageError
 from freehold.store import default_url, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
@@ -16,6 +19,7 @@ from freehold.types.evaluation import Task
 from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift.rollout.rehearse import rehearse
 
 
 def test_start_mirrors_and_refuses_a_second_rollout(store):
@@ -242,3 +246,53 @@ def test_looking_takes_nothing_in_and_moves_nothing(store):
     stepped = rollout.step(store, "support", at=LATER)
     assert stepped.rollout.state == "rolled_back" and stepped.look.pairs > 0
     assert rollout.status(store, "support", at=LATER) == stepped
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("fault", ["quality", "slow"])
+def test_a_bad_candidate_is_rolled_back_and_gets_nothing_after_a_second(fault):
+    made = rehearse(margin=0.1, drop=0.5, fault=fault)
+    assert made.rolled_back and made.late_requests == 0 and made.passed
+    assert made.requests < 600 and (fault if fault != "slow" else "latency") in made.why
+
+
+@pytest.mark.process
+def test_a_good_candidate_stays():
+    made = rehearse(margin=0.1, drop=0, most_requests=160)
+    assert not made.passed and not made.rolled_back and made.late_requests is None
+
+
+@pytest.mark.process
+def test_the_command_says_when_it_was_rolled_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[task]\nmargin = 0.1\n')
+    result = CliRunner().invoke(cli, ["rollout", "rehearse", "--fault", "errors", "--drop", "0.5", "--json"])
+    made = json.loads(result.stdout)
+    assert result.exit_code == 0 and made["rolled_back"] and made["margin"] == 0.1
+
+
+def test_a_rollout_is_live_until_it_is_over_and_kept_afterwards(store):
+    assert rollout_records.of_route(store, "support") is None and not rollout_records.is_live(
+        store, "support"
+    )
+    started = begun(store)
+    assert rollout_records.live(store) == [started] and rollout_records.is_live(store, "support")
+    rollout.pause(store, "support", who="ada", at=START)
+    assert rollout_records.is_live(store, "support"), "a pause is not the end"
+    ended = rollout.rollback(store, "support", who="ada", at=START)
+    assert not rollout_records.live(store) and not rollout_records.is_live(store, "support")
+    assert rollout_records.find(store, "support") == ended
+
+
+def test_a_wrong_name_is_told_the_right_ones(store):
+    begun(store)
+    for wrong in (rollout_records.find, rollout.status, rollout.step):
+        with pytest.raises(UsageError) as error:
+            wrong(store, "suport")
+        assert error.value.hint == "did you mean support?"
+    with pytest.raises(UsageError) as error:
+        rollout.rollback_route(store, "suport", who="ada", at=START)
+    assert error.value.hint == "did you mean support?"
+    with pytest.raises(UsageError) as error:
+        rollout.rollback_route(store, "mail", who="ada", at=START)
+    assert error.value.hint == "routes here: support (--route)"

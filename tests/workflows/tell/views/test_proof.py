@@ -1,6 +1,8 @@
 """Parts of the screen of proof: what differs, the items, the pictures, the ways out."""
 
+import json
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,11 +17,13 @@ from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, LookCount, Score, SliceResult
 from freehold.types.verdict import Reason, Verdict
+from freehold.workflows.prove.label import open_session
 from freehold.workflows.prove.results import write_results
 from freehold.workflows.tell.views.proof.answers import COMPARED_FIELDS, SHOWN_CHARACTERS, difference
 from freehold.workflows.tell.views.proof.items import PAGE_ITEMS, causes_of, item_index
+from freehold.workflows.tell.views.proof.labelling import LabellingQuery, desk_of, labelling
 from freehold.workflows.tell.views.proof.picture import clone_range
-from freehold.workflows.tell.views.proof.screen import ways_out
+from freehold.workflows.tell.views.proof.screen import ProofQuery, proof, ways_out
 
 
 def sides(found):
@@ -202,3 +206,68 @@ def test_every_command_exists():
     }
     for line in found:
         check_command(line)
+
+
+look = evidence.looking(proof, ProofQuery)
+
+
+def test_the_worst_items_come_first_with_what_differs(project):
+    made = evidence.with_proof(project)
+    found = look(project)
+    detail = found.detail
+    assert detail.evaluation_id == made.id and detail.comparison.id == made.comparison.id
+    assert detail.verdict.id == "8" * 32 and detail.clone.self_noise == 0.04
+    assert detail.reasons[0] == "the candidate is shown to be worse by more than the margin"
+    assert {row.kind for row in found.intervals} == {"proof", "selection"}
+    assert found.mixtures[0].mixture.id == "m" * 32
+    items = detail.items
+    assert len(items.items) == 10 and items.matching == items.changes["worse"]
+    for one in items.items:
+        assert one.candidate.score == 0 and one.incumbent.score == 1 and one.causes
+        assert {piece.side for piece in one.difference.pieces} == {"incumbent", "candidate"}
+    # The next page goes on, and an item's slice and cause lead to others like it.
+    after = look(project, after=items.next_after).detail.items
+    assert after.items[0].rank == items.items[-1].rank + 1
+    german = look(project, slice="language=de").detail.items
+    assert german.matching == items.worse_by_slice["language=de"]
+    cause = items.causes[0]
+    assert look(project, cause=cause[0]).detail.items.matching == cause[1]
+
+
+def test_answers_that_are_gone_are_told_and_the_rest_stands(project):
+    made = evidence.with_proof(project)
+    Path(made.results_file).unlink()
+    detail = look(project).detail
+    assert detail.items is None and "freehold evaluate" in detail.items_missing
+    assert detail.comparison is not None
+
+
+@pytest.fixture
+def made_of_labelling(project):
+    return evidence.with_proof(project, hostile=False)
+
+
+look_of_labelling = evidence.looking(labelling, LabellingQuery)
+
+
+def test_ten_pairs_are_labelled_as_the_command_labels_them(project, made_of_labelling):
+    pair = look_of_labelling(project)
+    assert pair.wanted == 100 and pair.pair_id
+    names = {made_of_labelling.candidate, made_of_labelling.incumbent}
+    begun = pair.labelled  # equal answers are labelled without being shown
+    for _ in range(10):
+        assert not names & set(msgspec_texts(pair))
+        pair = desk_of(project).label(made_of_labelling.id, pair.pair_id, "left")
+        if pair.pair_id is None:
+            break
+    assert pair.labelled > begun
+    lines = [json.loads(line) for line in Path(pair.path).read_text().splitlines()]
+    shown = [line for line in lines if line["shown"]]
+    assert {line["winner"] for line in shown} <= {"candidate", "incumbent"}
+    session, path = open_session(project, evaluation_id=made_of_labelling.id)
+    assert str(path) == pair.path and session.progress.labelled == pair.labelled
+    assert session.current_id == pair.pair_id
+
+
+def msgspec_texts(pair):
+    return [pair.question.text, pair.left.text, pair.right.text]
