@@ -1,14 +1,19 @@
 """Models of the catalog, those synced from a hub, and published scores."""
 
+import statistics
 from datetime import date
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from tests.hardware.small_shapes import shape
 
-from freehold.catalog import models, publishers, scores, synced, unlisted
+from freehold.catalog import models, publishers, quantizations, scores, synced, unlisted, weights
 from freehold.catalog.synced import SeenQuantization, SyncedModel
-from freehold.errors import InputError, StorageError
+from freehold.cli.main import cli
+from freehold.engines.weights.source import parse
+from freehold.errors import InputError, StorageError, UnknownModelError
+from freehold.hardware.quantization import FIRST_YEAR, file_bytes, known
 from freehold.hardware.tensors import parameter_count
 
 
@@ -210,3 +215,77 @@ def test_a_record_that_contradicts_itself_is_refused_with_its_path(tmp_path, siz
     with pytest.raises(StorageError) as caught:
         synced.find(tmp_path, "Org/Model-1B")
     assert told in caught.value.message and "Org--Model-1B.json" in caught.value.message
+
+
+def test_every_row_has_a_source_that_parses_and_a_hash():
+    for row in weights.rows():
+        source = parse(row.source)
+        assert source is not None and source.file
+        assert all(package.version for package in source.packages), "versions are pinned"
+        assert len(row.sha256) == 64 and row.bytes > 0
+        if row.chat_template:
+            assert "add_generation_prompt" in weights.template(row.chat_template)
+
+
+def test_find_by_id_short_name_and_quantization():
+    row = weights.find("smollm2-135m-instruct")
+    assert row is not None and row.model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert weights.find(row.model, "q4_1") == row
+    assert weights.find("nobody/nothing") is None
+    with pytest.raises(UnknownModelError, match="not known in Q9"):
+        weights.find(row.model, "Q9")
+
+
+def test_gemma_template_writes_turns():
+    import jinja2
+
+    text = jinja2.Template(weights.template("gemma")).render(
+        bos_token="<bos>",
+        add_generation_prompt=True,
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": " Hi "},
+            {"role": "assistant", "content": "Hello"},
+            {"role": "user", "content": "Bye"},
+        ],
+    )
+    assert text == (
+        "<bos><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello<end_of_turn>\n"
+        "<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n"
+    )
+
+
+KEPT_WIDE = {
+    ("bartowski/DeepSeek-Coder-V2-Lite-Instruct-GGUF", name) for name in ("Q6_K_L", "Q5_K_L", "Q4_K_L")
+}
+"""Cards of a time when _L kept the embeddings at 16 bits."""
+
+
+def test_every_file_is_of_a_known_model_and_as_large_as_its_shape_says():
+    errors = []
+    for row in quantizations.rows():
+        model = models.find(row.model)
+        assert model is not None, row.model
+        assert known(row.quantization) == row.quantization
+        if (row.repo, row.quantization) in KEPT_WIDE:
+            continue
+        year = FIRST_YEAR if row.repo.startswith("TheBloke/") else ""
+        error = abs(file_bytes(model.shape, row.quantization + year) / row.bytes - 1)
+        assert error <= 0.015, (row.repo, row.quantization, error)
+        errors.append(error)
+    assert len(errors) > 450
+    assert statistics.median(errors) <= 0.007
+
+
+def test_files_of_a_fine_tune_are_not_taken_for_its_bases():
+    assert not any("Coder" in row.repo for row in quantizations.of(("Qwen/Qwen2.5-7B-Instruct",)))
+    assert quantizations.of(("qwen/qwen2.5-coder-7b-instruct",))[0].repo.startswith("bartowski/Qwen2.5-Coder")
+
+
+def test_a_model_is_shown_with_files_and_how_its_turns_are_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    shown = CliRunner().invoke(cli, ["catalog", "list", "mistralai/Mistral-7B-Instruct-v0.2"]).stdout
+    assert "chat         mistral-v1" in shown
+    assert "files        TheBloke/Mistral-7B-Instruct-v0.2-GGUF\n" in shown
+    assert "Q4_K_M 4.07" in shown
+    assert "TheBloke/zephyr-7B-beta-GGUF, of HuggingFaceH4/zephyr-7b-beta" in shown

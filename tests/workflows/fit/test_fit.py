@@ -1,4 +1,4 @@
-"""Encoders among the models whose fit is asked: by the catalog's shape before there are files, by the files after."""
+"""Whether a model fits, to serve and to train; encoders as well."""
 
 import msgspec
 import pytest

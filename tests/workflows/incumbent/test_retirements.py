@@ -1,4 +1,4 @@
-"""What an account has fine-tuned, against a local server that speaks the real API's shape."""
+"""When rented models end, by their vendor and by the account's own fine-tunes."""
 
 import json
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""What is said of each candidate before anything is spent: its licence, the terms of what it learns from, its room."""
+"""What is said before anything is spent: candidates that suit, their licences and room, odd logs."""
 
 import json
 from pathlib import Path

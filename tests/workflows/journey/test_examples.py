@@ -1,4 +1,4 @@
-"""How many examples: measured by a real server that answers right only when it was shown enough of them."""
+"""Examples in a prompt: which samples become one, how many are shown, and the candidate that shows them."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What 1,000 requests cost: by price, by the speed measured here, or unknown and said so."""
+"""What is asked of the selection split, and what 1,000 requests cost."""
 
 from decimal import Decimal
 

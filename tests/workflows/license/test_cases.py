@@ -1,4 +1,4 @@
-"""Names that nobody published: made from the catalog's families and suffixes people use, none of them allowed."""
+"""The worked cases; and names that nobody published, none of them allowed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Notes to items: kept, audited without their words, refused where they are about nothing."""
+"""Labels of people, the labels that answers are held to, and notes to items."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Two files of outputs: what is looked at before they are scored."""
+"""Two files of outputs: looked at, paired and scored; pairs of scores in one file."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""``engine = "auto"``: every row of the table, and what binds a plan to llama.cpp."""
+"""Which engine serves, what a cluster takes, what is found out of an address and of a chat template."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`freehold load` as a command, against echo."""
+"""Load, speed and engines, against echo."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Changes of keys in the store."""
+"""Caps that can be held, and changes of keys in the store."""
 
 import concurrent.futures
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The endpoints of the file, and a key that is missing when the gateway starts."""
+"""Routes of the file and of commands; endpoints, and a key that is missing when the gateway starts."""
 
 import json
 from datetime import UTC, datetime

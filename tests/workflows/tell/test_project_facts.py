@@ -1,4 +1,4 @@
-"""The console's buttons go through the workflows of the commands."""
+"""What is known of a project, how its report stands, and what the console's buttons do."""
 
 import dataclasses
 from datetime import UTC, date, datetime, timedelta

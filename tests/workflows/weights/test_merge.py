@@ -1,4 +1,5 @@
-"""Adapters that are served as models of their own. tests/training/output/test_merge.py tests what a merge computes."""
+"""Weights that are made here: merged, converted, quantized. What a merge computes is in
+tests/training/output/test_merge.py."""
 
 import hashlib
 import json

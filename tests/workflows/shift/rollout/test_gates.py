@@ -1,4 +1,4 @@
-"""Where a project's rollout gets its route and its candidate from."""
+"""What a step forward needs, and where a project's rollout gets its route and its candidate from."""
 
 import json
 from datetime import timedelta

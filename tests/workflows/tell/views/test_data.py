@@ -1,4 +1,4 @@
-"""The screen Data: pages of samples, what is learned, states of a project."""
+"""The screens Data and Training."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The screen Models: every model with its reasons, on this machine and on another."""
+"""The screens Models, Cost and Licence."""
 
 from dataclasses import replace
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Where a project is: from nothing to a candidate that answers, with what it spared."""
+"""Where a project is, its rollouts, what serves it and how it is set."""
 
 from datetime import timedelta
 from decimal import Decimal

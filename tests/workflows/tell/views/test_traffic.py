@@ -1,4 +1,4 @@
-"""One trace as a page shows it: bounded whatever it holds, with the other side's answer next to it."""
+"""Traces, one by one and counted, and records by their ids."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,3 +1,7 @@
+"""Choosing among candidates: steps, sizes, the bar that suffices, the choice."""
+
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,10 +9,22 @@ from hypothesis import strategies as st
 
 from freehold.errors import UsageError
 from freehold.stats import exact
-from freehold.stats.binary import tango_statistic, z_quantile
+from freehold.stats.binary import tango_ci, tango_statistic, z_quantile
 from freehold.stats.compare import outcome_of
 from freehold.stats.rules import DecisionRule
-from freehold.stats.selection import SelectionRule, TriedCandidate, assess, choose, look_parts
+from freehold.stats.selection import (
+    HalvingStep,
+    SelectionRule,
+    TriedCandidate,
+    assess,
+    choose,
+    halving_plan,
+    hopeless,
+    look_parts,
+    selection_size,
+    sufficing_share,
+    surviving,
+)
 from freehold.stats.selection.choosing import LEAST_PART
 
 RULE = SelectionRule(decision=DecisionRule(margin=0.05), held_out=400)
@@ -164,3 +180,121 @@ def test_bad_input_is_refused():
         SelectionRule(decision=DecisionRule(margin=0.05), held_out=400, least_chance=1)
     with pytest.raises(UsageError, match="held-out"):
         SelectionRule(decision=DecisionRule(margin=0.05), held_out=-1)
+
+
+DECISION = DecisionRule(margin=0.05)
+RULE_of_halving = SelectionRule(decision=DECISION, held_out=400)
+
+
+def counted_of_halving(name, wins, losses, n, cost=None):
+    d = np.zeros(n)
+    d[:wins], d[wins : wins + losses] = 1, -1
+    return TriedCandidate(name=name, differences=d, cost=cost)
+
+
+def test_plans():
+    assert halving_plan(800, 1) == (HalvingStep(800, 1),)
+    assert halving_plan(800, 3) == (HalvingStep(200, 3), HalvingStep(800, 1))
+    assert halving_plan(800, 6) == (HalvingStep(200, 3), HalvingStep(400, 2), HalvingStep(800, 1))
+    assert halving_plan(50, 6) == (HalvingStep(50, 1),)
+    assert halving_plan(100, 2) == (HalvingStep(100, 1),)
+    with pytest.raises(UsageError):
+        halving_plan(0, 3)
+
+
+@pytest.mark.parametrize("candidates", range(1, 40))
+@pytest.mark.parametrize("items", [1, 30, 61, 119, 500, 3000])
+def test_steps_grow_to_all_items_and_let_fewer_go_on(items, candidates):
+    plan = halving_plan(items, candidates)
+    assert plan[-1] == (items, 1)
+    assert all(a.items < b.items and a.keep >= b.keep for a, b in itertools.pairwise(plan))
+    assert all(step.items >= 30 for step in plan[:-1])
+    asked = sum(
+        (step.items - before) * min(candidates, going)
+        for step, before, going in zip(
+            plan, [0, *(s.items for s in plan)], [candidates, *(s.keep for s in plan)], strict=False
+        )
+    )
+    assert asked <= candidates * items
+
+
+def test_hopeless_is_shown_worse_by_more_than_the_margin():
+    for losses in range(60):
+        upper = tango_ci(2, losses, 100, 0.01).upper
+        assert hopeless(counted_of_halving("", 2, losses, 100).differences, DECISION, error=0.01) == (
+            upper < -0.05
+        )
+    assert not hopeless(np.full(20, np.nan), DECISION)
+
+
+def test_one_cluster_shows_nothing_and_many_do():
+    lost = np.full(40, -1.0)
+    assert hopeless(lost, DECISION)
+    assert not hopeless(lost, DECISION, codes=np.zeros(40, dtype=np.int64))
+
+
+def test_hopeless_and_outrun_candidates_stop_with_their_reasons():
+    tried = [
+        counted_of_halving("hopeless", 0, 60, 100, cost=0.1),
+        counted_of_halving("cheap", 2, 2, 100, cost=1.0),
+        counted_of_halving("best", 10, 0, 100, cost=2.0),
+        counted_of_halving("middling", 2, 6, 100, cost=3.0),
+    ]
+    found = surviving(tried, RULE_of_halving, HalvingStep(100, 2))
+    assert found["cheap"] is None
+    assert found["best"] is None
+    assert "worse by more than the margin" in found["hopeless"]
+    assert "2 others did better" in found["middling"]
+
+
+def test_one_always_goes_on():
+    tried = [counted_of_halving("a", 0, 60, 100), counted_of_halving("b", 0, 50, 100)]
+    found = surviving(tried, RULE_of_halving, HalvingStep(100, 2))
+    assert found["b"] is None
+    assert found["a"] is not None
+
+
+def rule(held_out=700, margin=0.02):
+    return SelectionRule(decision=DecisionRule(margin=margin, alpha=0.025), held_out=held_out)
+
+
+@pytest.mark.parametrize(("incumbent", "items"), [(0.94, 400), (1.0, 300), (0.6, 200)])
+def test_what_has_that_share_right_passes_whichever_items_they_are(incumbent, items):
+    share = sufficing_share(rule(margin=0.05), incumbent=incumbent, items=items)
+    random = np.random.default_rng(0)
+    right = round(share * items)
+    theirs = np.arange(items) < round(incumbent * items)
+    apart = np.arange(items) >= items - right
+    for own in [apart, *(random.permutation(apart) for _ in range(20))]:
+        differences = own.astype(float) - theirs
+        assert assess(TriedCandidate(name="c", differences=differences), rule(margin=0.05)).passes
+    one_less = (np.arange(items) >= items - right + 1).astype(float) - theirs
+    assert not assess(TriedCandidate(name="c", differences=one_less), rule(margin=0.05)).passes
+
+
+def test_where_nothing_can_pass_there_is_no_such_share():
+    assert sufficing_share(rule(held_out=20), incumbent=0.9, items=300) is None
+    assert sufficing_share(rule(), incumbent=0.9, items=0) is None
+    assert sufficing_share(rule(held_out=100, margin=0.001), incumbent=1.0, items=100) is None
+
+
+def test_enough_to_tell_good_from_worse_by_the_margin_but_a_fifth_at_most():
+    wanted = (2 * z_quantile(0.1)) ** 2 * 0.05 / 0.02**2
+    assert selection_size(100_000, 0.02) == pytest.approx(wanted, abs=1)
+    assert selection_size(100_000, 0.02, design_effect=2) == pytest.approx(2 * wanted, abs=2)
+    assert selection_size(1000, 0.02) == 200
+
+
+def test_few_items():
+    assert selection_size(100, 0.02) == 30
+    assert selection_size(40, 0.02) == 20
+    assert selection_size(0, 0.02) == 0
+    assert selection_size(100_000, 0.5) == 30
+
+
+@pytest.mark.parametrize(
+    ("items", "more"), [(-1, {}), (10, {"margin": 0}), (10, {"discordance": 2}), (10, {"design_effect": 0.5})]
+)
+def test_bad_input_is_refused_of_sizing(items, more):
+    with pytest.raises(UsageError):
+        selection_size(items, **({"margin": 0.02} | more))
