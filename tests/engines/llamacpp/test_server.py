@@ -93,7 +93,7 @@ TEXT = "Order 4711: two blue lamps and one red chair, to be sent to 12 Hill Stre
 
 
 @pytest.fixture(scope="module")
-def plan():
+def real_plan():
     weights = ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", load())
     return ServePlan(
         engine="llamacpp",
@@ -127,9 +127,9 @@ async def answer(plan, log_dir, **options):
 
 @pytest.mark.anyio
 @pytest.mark.weights
-async def test_an_answer_that_copies_is_guessed_from_its_prompt(plan, tmp_path):
-    plain, slow = await answer(plan, tmp_path)
-    guessed, fast = await answer(plan, tmp_path, speculative="ngram-simple")
+async def test_an_answer_that_copies_is_guessed_from_its_prompt(real_plan, tmp_path):
+    plain, slow = await answer(real_plan, tmp_path)
+    guessed, fast = await answer(real_plan, tmp_path, speculative="ngram-simple")
     assert guessed == plain
     assert not slow.get("draft_n")
     assert fast["draft_n_accepted"] > 0, "the answer repeats the prompt"

@@ -353,29 +353,6 @@ def of_stored_completions_with_sound():
     return "gpt-audio", records, 2 * (400 * 2.5 + 600 * 32 + 50 * 10 + 150 * 64)
 
 
-def of_openai_evals():
-    records = [
-        {
-            "object": "eval.run.output_item",
-            "id": f"o{n}",
-            "datasource_item": {"input": f"lamp {n}?", "ideal": "yes"},
-            "sample": {
-                "input": asked(n),
-                "output": [{"role": "assistant", "content": "yes"}],
-                "model": "gpt-4o",
-                "usage": {
-                    "prompt_tokens": 500,
-                    "completion_tokens": 10,
-                    "cached_tokens": 256,
-                    "total_tokens": 510,
-                },
-            },
-        }
-        for n in range(2)
-    ]
-    return "gpt-4o", records, 2 * (244 * 2.5 + 256 * 1.25 + 10 * 10)
-
-
 def of_a_table():
     rows = [
         {
@@ -392,7 +369,7 @@ def of_a_table():
 
 LOGS = [of_openai_chat, of_openai_responses, of_anthropic, of_an_anthropic_stream_in_helicone, of_gemini, of_ollama,
         of_litellm, of_langfuse, of_langsmith, of_opentelemetry, of_openinference, of_a_batch_job,
-        of_stored_completions_with_sound, of_openai_evals, of_a_table]  # fmt: skip
+        of_stored_completions_with_sound, of_a_table]  # fmt: skip
 
 
 def billed(folder, incumbent, records, *more):

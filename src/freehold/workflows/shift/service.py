@@ -136,7 +136,7 @@ def _check_text(service: GatewayService) -> None:
     """Raises `ConfigError` for control characters, which would end a line of the file and begin one of their own."""
     values = msgspec.to_builtins(service)
     for field, value in values.items():
-        texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        texts = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
         texts = [*texts, *(value.values() if isinstance(value, dict) else ())]
         if any(isinstance(text, str) and _CONTROL.search(text) for text in texts):
             raise ConfigError(f"{field} has a control character, which a configuration file cannot hold")
