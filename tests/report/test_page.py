@@ -11,7 +11,7 @@ from tests.report import choosing
 from tests.report import sample_report as sample
 from tests.report.sample_full import candidate, full, hostile, standing
 
-from freehold.evals import retained
+from freehold.evals.retained import probes
 from freehold.report import render, words
 from freehold.report.first_screen import one_sentence, validity, would_change
 from freehold.report.selection_rows import NOT_EVIDENCE, selection_rows
@@ -59,9 +59,9 @@ def test_absent_parts_say_why(candidates, wanted):
 def test_what_it_kept_and_what_can_be_got_out_of_it_are_told():
     right = [1.0] * 80
     kept = compared(
-        retained(80),
+        probes(80),
         right,
-        [0.0 if one.skill == "chat" else 1.0 for one in retained(80)],
+        [0.0 if one.skill == "chat" else 1.0 for one in probes(80)],
         base="b",
         trained_id="t",
     )
