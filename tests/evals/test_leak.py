@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from freehold.evals import leak, retained
-from freehold.evals.retained import AnswerCheck, AnsweredTask, OtherTask, kept_tasks, passes
+from freehold.evals import leak
+from freehold.evals.retained import AnswerCheck, AnsweredTask, OtherTask, kept_tasks, passes, probes
 from freehold.evals.scorer import ChatAnswer
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task
@@ -84,7 +84,7 @@ def test_a_string_that_comes_out_once_counts_and_the_base_is_told_apart():
 
 
 def test_the_set_is_200_different_requests_each_skill_with_its_share():
-    every = retained(1000)
+    every = probes(1000)
     assert len(every) == len({one.id for one in every}) == len({one.ask for one in every}) == 200
     assert Counter(one.skill for one in every) == {"no_tool": 40, "refusal": 40, "format": 60, "chat": 60}
     assert {one.id.rpartition("-")[0] for one in every} == set(SKILLS)
@@ -92,8 +92,8 @@ def test_the_set_is_200_different_requests_each_skill_with_its_share():
 
 @pytest.mark.parametrize("count", [1, 4, 79, 80])
 def test_a_part_has_the_skills_in_turn_and_is_always_the_same(count):
-    part = retained(count)
-    assert part == retained(200)[:count]
+    part = probes(count)
+    assert part == probes(200)[:count]
     shares = Counter(one.skill for one in part).values()
     assert len(part) == count and max(shares) - min(shares) <= 1
 

@@ -13,7 +13,7 @@ from tests.report import sample_report as sample
 from tests.report.sample_full import candidate, full, hostile, standing
 from tests.report.sample_mixture import mixture
 
-from freehold.evals import retained
+from freehold.evals.retained import probes
 from freehold.report import render, words
 from freehold.report.curve_page import render_curve
 from freehold.report.first_screen import one_sentence, validity, would_change
@@ -66,9 +66,9 @@ def test_absent_parts_say_why(candidates, wanted):
 def test_what_it_kept_and_what_can_be_got_out_of_it_are_told():
     right = [1.0] * 80
     kept = compared(
-        retained(80),
+        probes(80),
         right,
-        [0.0 if one.skill == "chat" else 1.0 for one in retained(80)],
+        [0.0 if one.skill == "chat" else 1.0 for one in probes(80)],
         base="b",
         trained_id="t",
     )

@@ -75,8 +75,7 @@ def test_what_must_outlive_a_power_failure_is_synced_when_it_commits(tmp_path):
         key = ApiKey(name="till", hash="0" * 64)
         route = Route(name="r", model="m", incumbent=Target(endpoint="e"))
         durable = {
-            "a key": lambda: store.put_key(key, "key.add", who="me", at=NOON, detail={}),
-            "a revoked key": lambda: store.put_key(key, "key.revoke", who="me", at=NOON, detail={}),
+            "a key": lambda: store.put(key),
             "a route": lambda: store.save_route(route, at=NOON, who="me"),
             "money": lambda: shares.book(
                 store.database, [shares.BilledCost("w", 1, "2026-03-01", ["key:till"], Decimal(1))], at=NOON

@@ -111,7 +111,7 @@ def test_of_several_new_keys_of_one_name_made_at_once_one_is_in_force(url, store
         def work(mine, thread, name=f"key-{number}", made=made):
             made.wait(30)
             key = ApiKey(name=name, hash=str(thread))
-            mine.put_key(key, "key.add", who="ada", at=NOON, detail={}, new=True)
+            mine.put(key, if_was=lambda other: other is None)
 
         errors = each_with_its_own(url, work)
         assert [type(error) for error in errors] == [RevisionError] * 2

@@ -88,15 +88,15 @@ def test_a_name_stays_with_its_key_after_revoking(tmp_path):
 def test_a_key_that_is_revoked_while_it_is_changed_stays_revoked(tmp_path, monkeypatch):
     with open_store(default_url(tmp_path)) as store:
         keys.add(store, "app", limits=Limits(), who="ada", at=AT)
-        put = store.put_key
+        put = store.put
 
-        def meanwhile(key, action, **more):
-            if action != "key.revoke":
+        def meanwhile(key, *, change, **more):
+            if change.action != "key.revoke":
                 keys.revoke(store, "app", who="bob", at=AT)
-            put(key, action, **more)
+            put(key, change=change, **more)
 
-        monkeypatch.setattr(store, "put_key", meanwhile)
-        with pytest.raises(RevisionError, match="the key app was changed meanwhile"):
+        monkeypatch.setattr(store, "put", meanwhile)
+        with pytest.raises(RevisionError, match="the api key app was changed meanwhile"):
             keys.limit(store, "app", Limits(concurrency=1), who="ada", at=AT)
         assert store.get(ApiKey, "app").revoked_at == AT
 
@@ -104,15 +104,15 @@ def test_a_key_that_is_revoked_while_it_is_changed_stays_revoked(tmp_path, monke
 def test_a_key_that_is_changed_while_it_is_revoked_is_revoked(tmp_path, monkeypatch):
     with open_store(default_url(tmp_path)) as store:
         keys.add(store, "app", limits=Limits(), who="ada", at=AT)
-        put, changed = store.put_key, []
+        put, changed = store.put, []
 
-        def meanwhile(key, action, **more):
+        def meanwhile(key, **more):
             if not changed:
                 changed.append(1)
                 keys.limit(store, "app", Limits(concurrency=1), who="ada", at=AT)
-            put(key, action, **more)
+            put(key, **more)
 
-        monkeypatch.setattr(store, "put_key", meanwhile)
+        monkeypatch.setattr(store, "put", meanwhile)
         keys.revoke(store, "app", at=AT)
         kept = store.get(ApiKey, "app")
         assert (kept.revoked_at, kept.limits.concurrency) == (AT, 1)
