@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from freehold.api.loops import blocking, finished, watched
+from freehold.api.calling import blocking, finished, watched
 from freehold.progress_lines import ProgressLines
 from freehold.types.progress import Silent
 
@@ -53,7 +53,7 @@ def test_errors_come_out_as_they_are():
 
 STOPPED = """
 import asyncio, sys, time
-from freehold.api.loops import blocking
+from freehold.api.calling import blocking
 
 @blocking
 def work():

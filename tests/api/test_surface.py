@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 import freehold
-from freehold.api.care import ProjectCare
-from freehold.api.traffic import ProjectTraffic
+from freehold.api.traffic import ProjectCare, ProjectTraffic
 
 LIST = Path(__file__).with_name("surface.txt")
 

@@ -3,7 +3,7 @@ from decimal import Decimal
 import click
 import pytest
 
-from freehold.cli.amounts import low_high, number
+from freehold.cli.options import low_high, number
 
 
 @pytest.mark.parametrize(

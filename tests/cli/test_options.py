@@ -33,7 +33,6 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
 @pytest.mark.parametrize(
     "words",
     [
-        "freeze --endpoint",
         "evaluate --endpoint",
         "rescue --base-url",
     ],

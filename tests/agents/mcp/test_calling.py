@@ -9,9 +9,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from freehold.agents.mcp.answers import FULL_BYTES, MOST_BYTES, Answers
+from freehold.agents.mcp.answers import COMMANDS, FULL_BYTES, MOST_BYTES, Answers
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
-from freehold.agents.mcp.limits import (
+from freehold.agents.mcp.server import AgentProgress
+from freehold.agents.mcp.tool import (
     AgentBudget,
     CallRate,
     FloodError,
@@ -19,9 +20,7 @@ from freehold.agents.mcp.limits import (
     OverBudgetError,
     Places,
 )
-from freehold.agents.mcp.server import AgentProgress
 from freehold.agents.mcp.tools import TOOLS
-from freehold.agents.mcp.wording import COMMANDS
 from freehold.cli.main import COMMANDS as CLI
 from freehold.cli.main import cli
 from freehold.errors import UsageError

@@ -3,7 +3,8 @@ from pathlib import Path
 from tests.workflows.journey.test_migrate import project as rehearsal
 from tests.workflows.tell.facts import STAGES, facts
 
-from freehold.cli.journey.status import show_state
+from freehold.cli.output import show
+from freehold.cli.status import state_view
 from freehold.workflows.tell.next_step import journey_state
 
 
@@ -35,7 +36,7 @@ def test_a_broken_store_is_told_with_a_way_out(freehold, project):
 
 def test_words_of_strangers_cannot_steer_the_terminal(capsys):
     hostile = facts(**{**STAGES["imported"], "app": "a\x1b[2Jb\u202e", "incumbent": "x" + "\u0301" * 100_000})
-    show_state(journey_state(hostile))
+    show(state_view(journey_state(hostile)))
     out = capsys.readouterr().out
     assert "\x1b[2J" not in out and "\u202e" not in out
 

@@ -5,7 +5,8 @@ import json
 import pytest
 from tests.report.sample_mixture import mixture, refused
 
-from freehold.cli.prove.mixture_text import show_mixture
+from freehold.cli.defer import mixture_view
+from freehold.cli.output import show
 from freehold.types.parity import ParityItem
 from freehold.workflows.prove import parity as workflow
 from freehold.workflows.prove.encoder_parity import summarize
@@ -114,10 +115,10 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
     ran = freehold("parity", "tickets")
     assert ran.code == 1
     assert ran.out.splitlines()[:5] == [
-        "model      m:shop",
-        "messages   1 of 1 are cut into equal tokens",
-        "answers    66.7% of 3 values agree",
-        "distance   0.2500 at most between the probabilities of an answer",
+        "  model     m:shop",
+        "  messages  1 of 1 are cut into equal tokens",
+        "  answers   66.7% of 3 values agree",
+        "  distance  0.2500 at most between the probabilities of an answer",
         "FAILED     numbers",
     ]
 
@@ -132,10 +133,10 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
     ],
 )
 def test_the_outcome_is_said_first(capsys, made, said):
-    show_mixture(made)
+    show(mixture_view(made))
     assert capsys.readouterr().out.startswith(said)
 
 
 def test_a_harmed_slice_is_named(capsys):
-    show_mixture(mixture(losses=60))
+    show(mixture_view(mixture(losses=60)))
     assert "language" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import click
 import pytest
 from tests.workflows.prove.test_label import item
 
-from freehold.cli.prove import label
+from freehold.cli import label
 from freehold.workflows.prove.label import LabelSession
 
 

@@ -1,6 +1,7 @@
 """Training itself is in tests/training and tests/workflows/train."""
 
-from freehold.cli.train.shown import show_leaks
+from freehold.cli.output import show
+from freehold.cli.train import leaks_view
 from freehold.types.leak import LeakRate, LeakReport
 
 
@@ -26,7 +27,7 @@ def test_a_leak_test_is_a_line_a_kind(capsys):
     report = LeakReport(
         id="l", base_model="b", dataset_id="d", trained_id="t", attempts=5, rates=(rate,), notes=("so it is",)
     )
-    show_leaks(report)
+    show(leaks_view(report))
     shown = capsys.readouterr()
     assert shown.out == "planted 1 time: 0 of 8 (0.0%, 95 % interval 0.0 to 32.4 %)\n"
     assert shown.err == "note: so it is\n"
