@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 import freehold
-from freehold.api.values import decimal, low_high, token_price, use_of
+from freehold.api.calling import decimal, low_high, token_price, use_of
 from freehold.errors import ConfigError, UnknownModelError, UsageError
 from freehold.types.config import AppConfig, ProjectConfig, UseProfile
 

@@ -19,9 +19,8 @@ import anyio
 import pytest
 
 import freehold
-from freehold.api.care import ProjectCare
-from freehold.api.loops import blocking, finished, watched
-from freehold.api.traffic import ProjectTraffic
+from freehold.api.calling import blocking, finished, watched
+from freehold.api.traffic import ProjectCare, ProjectTraffic
 from freehold.progress import ProgressLines, Silent
 
 LIST = Path(__file__).with_name("surface.txt")
@@ -86,7 +85,7 @@ def test_names_that_do_not_exist_are_said():
     with pytest.raises(AttributeError, match="no attribute 'migrat'"):
         _ = freehold.migrat
     assert {"Project", "compare", "files"} <= {*dir(freehold), "files"}
-    from freehold import files  # a module still is one
+    from freehold import files
 
     assert files.__name__ == "freehold.files"
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from tests.cli.test_documents import COMMANDS, MORE, filled
 from tests.documents import ROOT
 
-from freehold.cli.amounts import low_high, number
 from freehold.cli.main import cli
+from freehold.cli.options import low_high, number
 
 
 def test_the_project_is_found_by_a_file_or_a_folder(freehold, project, tmp_path, monkeypatch):
@@ -43,7 +43,6 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
 @pytest.mark.parametrize(
     "words",
     [
-        "freeze --endpoint",
         "evaluate --endpoint",
         "rescue --base-url",
     ],

@@ -11,8 +11,8 @@ import pytest
 from tests.cli.test_documents import COMMANDS
 
 from freehold import __version__
+from freehold.cli.ending import unix_error
 from freehold.cli.progress import progress
-from freehold.cli.system import unix_error
 
 
 @pytest.mark.parametrize("words", [("--version", "--json"), ("--json", "--version")])

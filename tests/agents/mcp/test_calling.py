@@ -10,20 +10,12 @@ import jsonschema
 import msgspec
 import pytest
 
-from freehold.agents.mcp.answers import FULL_BYTES, MOST_BYTES, Answers
+from freehold.agents.mcp.answers import COMMANDS, FULL_BYTES, MOST_BYTES, Answers
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.confirming import LASTS, TRIES, Confirmations, call_id
-from freehold.agents.mcp.limits import (
-    AgentBudget,
-    CallRate,
-    FloodError,
-    OutsideError,
-    OverBudgetError,
-    Places,
-)
 from freehold.agents.mcp.server import AgentProgress
+from freehold.agents.mcp.tool import AgentBudget, CallRate, FloodError, OutsideError, OverBudgetError, Places
 from freehold.agents.mcp.tools import TOOLS
-from freehold.agents.mcp.wording import COMMANDS
 from freehold.cli.main import COMMANDS as CLI
 from freehold.cli.main import cli
 from freehold.errors import UsageError

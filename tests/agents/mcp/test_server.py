@@ -8,7 +8,7 @@ import pytest
 
 from freehold.agents.mcp.answers import MOST_BYTES
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
-from freehold.agents.mcp.limits import CallRate
+from freehold.agents.mcp.tool import CallRate
 from freehold.agents.mcp.tools import TOOLS
 
 mcp = pytest.importorskip("mcp")

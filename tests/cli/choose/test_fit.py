@@ -8,7 +8,7 @@ import pytest
 
 from freehold.catalog import models, synced
 from freehold.catalog.synced import SyncedModel
-from freehold.cli.choose import catalog
+from freehold.cli import catalog
 
 
 def test_what_does_not_fit_is_exit_code_1_with_ways_out(freehold):

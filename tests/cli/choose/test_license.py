@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.choose.license import command
+from freehold.cli.license import license as command
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_name_nobody_gave_a_model_names_those_that_may_be_meant(run):
 
 
 def test_a_licence_looked_up_long_ago_says_so(run, monkeypatch):
-    from freehold.cli.choose import license as module
+    from freehold.cli import license as module
 
     assert "stale" not in run("google/gemma-3-270m", "--set", "mode=internal").stderr
     monkeypatch.setattr(module, "now", lambda: datetime(2027, 7, 1, tzinfo=UTC))

@@ -11,8 +11,9 @@ import pytest
 from tests.report.sample_mixture import mixture, refused
 from tests.workflows.prove.test_label import item
 
-from freehold.cli.prove import label
-from freehold.cli.prove.mixture_text import show_mixture
+from freehold.cli.defer import mixture_view
+from freehold.cli.label import label
+from freehold.cli.output import show
 from freehold.store import look_ledger
 from freehold.types.evaluated import ItemLook
 from freehold.types.gates import ParityItem
@@ -117,10 +118,10 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
     ran = freehold("parity", "tickets")
     assert ran.code == 1
     assert ran.out.splitlines()[:5] == [
-        "model      m:shop",
-        "messages   1 of 1 are cut into equal tokens",
-        "answers    66.7% of 3 values agree",
-        "distance   0.2500 at most between the probabilities of an answer",
+        "  model     m:shop",
+        "  messages  1 of 1 are cut into equal tokens",
+        "  answers   66.7% of 3 values agree",
+        "  distance  0.2500 at most between the probabilities of an answer",
         "FAILED     numbers",
     ]
 
@@ -135,7 +136,7 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
     ],
 )
 def test_the_outcome_is_said_first(capsys, made, said):
-    show_mixture(made)
+    show(mixture_view(made))
     assert capsys.readouterr().out.startswith(said)
 
 

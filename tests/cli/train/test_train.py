@@ -5,7 +5,8 @@ import io
 import pytest
 from tests.workflows.train.owned import manifest, owned_encoder
 
-from freehold.cli.train.shown import show_leaks
+from freehold.cli.output import show
+from freehold.cli.train import leaks_view
 from freehold.types.config import FinetuneConfig
 from freehold.types.gates import LeakRate, LeakReport
 from freehold.workflows.project import open_project
@@ -33,7 +34,7 @@ def test_a_leak_test_is_a_line_a_kind(capsys):
     report = LeakReport(
         id="l", base_model="b", dataset_id="d", trained_id="t", attempts=5, rates=(rate,), notes=("so it is",)
     )
-    show_leaks(report)
+    show(leaks_view(report))
     shown = capsys.readouterr()
     assert shown.out == "planted 1 time: 0 of 8 (0.0%, 95 % interval 0.0 to 32.4 %)\n"
     assert shown.err == "note: so it is\n"

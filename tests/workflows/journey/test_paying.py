@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.agents.mcp.limits import AgentBudget, OverBudgetError
+from freehold.agents.mcp.tool import AgentBudget, OverBudgetError
 from freehold.errors import UsageError
 from freehold.evals.scorer import ChatAnswer
 from freehold.types.config import PriceConfig

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, job
 
-from freehold.cli.journey.rescue import command
+from freehold.cli.rescue import rescue as command
 from freehold.errors import InputError, UsageError
 from freehold.progress import Silent
 from freehold.types.config import DEFAULT_MODEL

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.train.trained import adapters as command
+from freehold.cli.trained import adapters as command
 from freehold.errors import EngineError, StorageError, UsageError, WeightsError
 from freehold.progress import Silent
 from freehold.report.model_card import CardFacts, model_card

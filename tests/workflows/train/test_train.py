@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from tests.training.conftest import make_sample, task_samples, tiny, tokenizer, write_dataset
 from tests.workflows.data.building import project_of
 
-from freehold.cli.train.shown import show_plan, show_preview
+from freehold.cli.output import show
+from freehold.cli.train import plan_view, preview_view
 from freehold.errors import TrainingError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.progress import Silent
@@ -152,12 +153,12 @@ def asked(tmp_path, base, samples):
     return training_workflow.TrainingInputs(write_dataset(tmp_path / "data", samples), base, "shop")
 
 
-def printed(show, record):
+def printed(view, record):
     import click
 
     @click.command()
     def command():
-        show(record)
+        show(view(record))
 
     result = CliRunner().invoke(command)
     assert result.exit_code == 0, result.output
@@ -174,7 +175,7 @@ def test_plan_counts_the_steps_that_are_then_made(tmp_path, project, tiny, monke
     assert not plan.done and not plan.resumes
     assert plan.seconds is None and "nothing was measured" in plan.seconds_basis
     assert not (project.state / "adapters").exists()
-    text = printed(show_plan, plan)
+    text = printed(plan_view, plan)
     assert "14: 2 passes" in text and "parts whose gradients are added up" in text
     assert "not known: nothing was measured" in text
 
@@ -204,7 +205,7 @@ def test_no_sample_that_can_be_trained_on_is_an_error_that_names_the_first(tmp_p
     assert "--preview" in error.value.hint
     seen = preview_run(project, what, config=CONFIG_of_plan, count=2)
     assert seen.samples == () and seen.train.left_out == {"empty_assistant": 5}
-    assert "no sample can be shown" in printed(show_preview, seen)
+    assert "no sample can be shown" in printed(preview_view, seen)
 
 
 def test_what_the_run_would_refuse_the_plan_refuses(tmp_path, project, tiny):
@@ -219,26 +220,26 @@ def test_what_the_run_would_refuse_the_plan_refuses(tmp_path, project, tiny):
 
 def test_preview_marks_what_is_learned_without_colour_too(tmp_path, project, tiny):
     what = asked(tmp_path, tiny, task_samples(6))
-    text = printed(show_preview, preview_run(project, what, config=CONFIG_of_plan, count=1))
+    text = printed(preview_view, preview_run(project, what, config=CONFIG_of_plan, count=1))
     assert "⟦order_status<|im_end|>⟧" in text and "6 can be trained on" in text
 
 
 def test_over_long_samples_are_reported_with_their_number(tmp_path, project, tiny):
     samples = [*task_samples(6), make_sample(9, "where is my lamp " * 300, "order_status")]
     text = printed(
-        show_preview, preview_run(project, asked(tmp_path, tiny, samples), config=CONFIG_of_plan, count=1)
+        preview_view, preview_run(project, asked(tmp_path, tiny, samples), config=CONFIG_of_plan, count=1)
     )
     assert "1 over_long (over max_tokens = 1,024, the longest has" in text
 
 
 def test_the_command_prints_json_and_trains_nothing(tmp_path, project, tiny, monkeypatch):
-    from freehold.cli.train import train as command_line
+    from freehold.cli.train import train
     from freehold.workflows import project as projects
 
     what = asked(tmp_path, tiny, task_samples(12))
-    monkeypatch.setattr(projects, "open_project", lambda _path: project)
+    monkeypatch.setattr(projects, "open_project", lambda *_, **__: project)
     monkeypatch.setattr(training_workflow, "training_inputs", lambda *_, **__: what)
-    result = CliRunner().invoke(command_line.command, ["--dry-run", "--json"])
+    result = CliRunner().invoke(train, ["--dry-run", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["config"]["batch_size"] == 4

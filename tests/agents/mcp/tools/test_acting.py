@@ -7,7 +7,7 @@ import pytest
 from tests.gateway.loopback import ANSWER, FakeUpstream, plain, stream
 
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
-from freehold.agents.mcp.limits import OutsideError, OverBudgetError
+from freehold.agents.mcp.tool import OutsideError, OverBudgetError
 from freehold.agents.mcp.tools import TOOLS
 from freehold.errors import FreeholdError, UsageError
 from freehold.progress import Silent
