@@ -1,6 +1,8 @@
-"""The key of this run: drawn once, sent by freehold's own clients, known to nobody else."""
+"""Who may ask an engine: the key of this run, ports, loopback addresses and host names."""
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 
@@ -8,12 +10,14 @@ import aiohttp
 import msgspec
 import psutil
 import pytest
+from aiohttp import ClientSession, web
 
 from freehold import engines
-from freehold.engines import keys
+from freehold.engines import keys, ports
+from freehold.engines.guard import own_hosts_only
 from freehold.engines.transcript import transcript
 from freehold.environment import inherited
-from freehold.errors import UsageError
+from freehold.errors import PortInUseError, UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
 
 ASK = [{"role": "user", "content": "hi"}]
@@ -26,11 +30,6 @@ PATHS = (
     "/v1/models",
     "/x",
 )
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 @pytest.mark.process
@@ -129,3 +128,59 @@ async def test_llama_cpp_answers_nobody_without_the_key(tmp_path, smollm2):
         assert (await transcript(endpoint, "m", ASK, max_tokens=2)).prompt_ids
         process = psutil.Process(session.running.health().process_id)
         assert os.environ[keys.RUN_KEY_ENV] not in " ".join((*process.cmdline(), *process.environ().values()))
+
+
+def test_a_free_port_is_found_and_one_in_use_is_refused():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", ports.claim("127.0.0.1", 0)))
+        listening.listen()
+        taken = listening.getsockname()[1]
+        with pytest.raises(PortInUseError, match=str(taken)):
+            ports.claim("127.0.0.1", taken)
+    assert ports.claim("127.0.0.1", taken) == taken
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on():
+    for port in (0, 8420):
+        with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"):
+            ports.claim("192.0.2.1", port)
+    with pytest.raises(UsageError, match="not the name of a host"):
+        ports.claim("\u202e", 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_is_allowed(host):
+    ports.require_loopback(host, "the engine")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.org", ""])
+def test_anything_else_would_be_open_to_others(host):
+    with pytest.raises(UsageError, match="past the gateway") as caught:
+        ports.require_loopback(host, "the engine")
+    assert "freehold up --host" in caught.value.hint
+
+
+@pytest.mark.parametrize(("host", "status"), [(None, 200), ("localhost:1", 200), ("evil.example", 421)])
+def test_a_foreign_name_is_refused(host, status):
+    async def hello(_: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def main():
+        app = web.Application(middlewares=[own_hosts_only])
+        app.router.add_get("/", hello)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        headers = {"Host": host} if host else {}
+        try:
+            async with (
+                ClientSession() as http,
+                http.get(f"http://127.0.0.1:{port}/", headers=headers) as reply,
+            ):
+                return reply.status
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(main()) == status

@@ -1,8 +1,10 @@
-"""Restarts with growing pauses, giving up, memory at load: with small children that do as they are told."""
+"""Children that are supervised: restarts, giving up, why one ended in words, and that it ends with its parent."""
 
 import asyncio
 import contextlib
 import os
+import signal
+import subprocess
 import sys
 import textwrap
 
@@ -11,11 +13,9 @@ import psutil
 import pytest
 from tests.gateway.loopback import eventually
 
-from freehold.engines import supervisor
+from freehold.engines import crash, supervisor
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError
-
-pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
 SERVER = """
 import http.server, os, sys, pathlib, threading, time
@@ -34,11 +34,6 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 def child(tmp_path):
     """A supervised child: ``child(before)`` runs `before` in it ahead of its server."""
     state = tmp_path / "starts"
@@ -50,11 +45,9 @@ def child(tmp_path):
         def program(port):
             return Program((sys.executable, "-c", code, str(port), str(state)), {})
 
-        made = SupervisedProcess(
+        return SupervisedProcess(
             program, name="child", host="127.0.0.1", log_dir=tmp_path, ready_seconds=20, probe_model="m"
         )
-        made.starts = lambda: int(state.read_text() or 0)
-        return made
 
     return make
 
@@ -71,6 +64,8 @@ async def until(holds, seconds=20):
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_the_log_of_a_child_that_runs_on_stays_small(child, monkeypatch):
     monkeypatch.setattr(supervisor, "LOG_BYTES", 10_000)
     monkeypatch.setattr(supervisor, "HEALTH_INTERVAL_SECONDS", 0.05)
@@ -91,6 +86,8 @@ async def test_the_log_of_a_child_that_runs_on_stays_small(child, monkeypatch):
         await one.stop()
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_pauses_grow_and_then_it_is_called_failed(child, monkeypatch):
     pauses = []
     real = asyncio.sleep
@@ -113,21 +110,16 @@ async def test_pauses_grow_and_then_it_is_called_failed(child, monkeypatch):
     await one.stop()
 
 
-async def test_a_crash_after_a_start_is_answered_at_once(child):
-    one = child()
-    await one.start(0)
-    await die(one)
-    await until(lambda: one.health().restarts == 1 and one.health().state == "ready")
-    assert "code 7" in one.health().last_crash and one.starts() == 2
-    await one.stop()
-
-
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_memory_at_load_is_told_apart(child):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); bytes(1 << 30)"
     with pytest.raises(EngineError, match="did not start: out of memory: MemoryError"):
         await child(limit).start(0)
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_listening_is_not_enough_it_has_to_answer(child, monkeypatch):
     broken = "http.server.BaseHTTPRequestHandler.send_response_only = lambda self, code, message=None: None"
     one = child(broken)
@@ -136,6 +128,8 @@ async def test_listening_is_not_enough_it_has_to_answer(child, monkeypatch):
         await one.start(0)
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_a_started_engine_does_not_know_the_keys_of_its_user(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     program = Program(("sleep", "60"), {"OMP_WAIT_POLICY": "passive"})
@@ -148,3 +142,85 @@ async def test_a_started_engine_does_not_know_the_keys_of_its_user(monkeypatch):
     await child.wait()
     assert found["PATH"] == os.environ["PATH"] and found["OMP_WAIT_POLICY"] == "passive"
     assert "OPENAI_API_KEY" not in found
+
+
+def run(*program):
+    command = [sys.executable, "-m", "freehold.engines.lifeline", *program]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.process
+def test_its_exit_code_is_the_programs():
+    with run(sys.executable, "-c", "raise SystemExit(7)") as process:
+        assert process.wait(60) == 7
+
+
+@pytest.mark.process
+def test_it_dies_of_the_signal_its_program_died_of():
+    with run(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)") as process:
+        assert process.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("end", ["the parent lets go", "a signal"])
+def test_the_program_is_told_to_end(end):
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('told', flush=True), sys.exit(0)))\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    with run(sys.executable, "-c", code) as process:
+        assert process.stdout.readline() == "ready\n"
+        if end == "a signal":
+            process.terminate()
+        else:
+            process.stdin.close()
+        assert process.stdout.readline() == "told\n"
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "lines", "killed", "says"),
+    [
+        (-9, ["loading"], True, "it was killed by the kernel: out of memory"),
+        (-9, ["loading"], False, "it was ended by SIGKILL"),
+        (
+            1,
+            ["ggml: failed to allocate CPU buffer of size 99", "bye"],
+            False,
+            "out of memory: ggml: failed to",
+        ),
+        (-6, ["terminate called after throwing", "what(): std::bad_alloc"], False, "out of memory: what()"),
+        (1, ["error: no such tensor", "done"], False, "it exited with code 1: error: no such tensor"),
+        (3, ["last words"], False, "it exited with code 3: last words"),
+        (0, ["last words"], False, "it exited with code 0"),
+        (
+            1,
+            [
+                "0.00.100.000 E srv: a request failed",
+                "0.00.100.000 W slot: all is well",
+                "0.00.506.318 E llama_adapter_lora: tensor has incorrect shape",
+                "0.00.506.356 E srv load_model: failed to create_context",
+                "Traceback (most recent call last):",
+                "RuntimeError: Failed to init server, please check the input params.",
+            ],
+            False,
+            "it exited with code 1: llama_adapter_lora: tensor has incorrect shape",
+        ),
+        (-200, [], False, "it was ended by signal 200"),
+    ],
+)
+def test_reasons(code, lines, killed, says):
+    reason = crash.explain(code, lines, memory_kill=killed)
+    assert reason.startswith(says)
+    assert crash.is_memory(reason) == ("out of memory" in says)
+
+
+def test_only_what_was_said_since_counts(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"out of memory\n")
+    size = log.stat().st_size
+    with log.open("ab") as out:
+        out.write(b"hello\n")
+    assert crash.tail(log, since=size) == ["hello"]
+    assert crash.tail(tmp_path / "none") == []

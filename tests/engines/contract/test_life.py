@@ -126,10 +126,16 @@ async def test_a_port_in_use_is_told_before_anything_starts(plan, tmp_path):
             ).start()
 
 
-async def test_it_listens_where_it_is_told(plan, tmp_path, unused_port):
+async def test_it_listens_where_it_is_told_and_stopping_twice_is_fine(plan, tmp_path, unused_port):
     asked = msgspec.structs.replace(plan, port=unused_port)
-    async with engines.start(asked, log_dir=tmp_path, name="fixed") as endpoint:
-        assert endpoint.base_url == f"http://127.0.0.1:{unused_port}"
+    session = engines.start(asked, log_dir=tmp_path, name="fixed")
+    endpoint = await session.start()
+    assert endpoint.base_url == f"http://127.0.0.1:{unused_port}"
+    process_id = session.running.health().process_id
+    await session.stop()
+    await session.stop()
+    assert session.running.health().state == "stopped"
+    assert not alive(process_id)
 
 
 async def test_it_never_listens_beyond_loopback(plan):
@@ -142,16 +148,6 @@ async def test_an_unknown_option_names_the_nearest(plan):
     with pytest.raises(UsageError, match=wrong) as caught:
         engines.check(msgspec.structs.replace(plan, options={wrong: 1}))
     assert "did you mean" in caught.value.hint
-
-
-async def test_stopping_twice_is_fine(plan, tmp_path):
-    session = engines.start(plan, log_dir=tmp_path, name="twice")
-    await session.start()
-    process_id = session.running.health().process_id
-    await session.stop()
-    await session.stop()
-    assert session.running.health().state == "stopped"
-    assert not alive(process_id)
 
 
 async def test_a_log_that_cannot_be_written_is_one_line(plan, tmp_path):

@@ -40,7 +40,6 @@ async def test_a_plan_that_can_hold_is_taken(plan):
         ({"weights_path": None}, EngineError, "no folder is named"),
         ({"weights_path": "/nowhere"}, InputError, "not a trained encoder"),
         ({"adapters": (AdapterMount(name="m:a", path="/a"),)}, EngineError, "takes no adapters"),
-        ({"host": "0.0.0.0"}, UsageError, "past the gateway"),
         ({"context_tokens": 0}, UsageError, "at least 1"),
         ({"options": {"batch": 0}}, UsageError, "option batch is 0"),
         ({"options": {"queue_texts": -3}}, UsageError, "queue_texts is -3"),
@@ -68,15 +67,6 @@ async def test_it_is_here_and_says_on_what_it_runs():
     assert presence.available and "ONNX Runtime" in presence.note
 
 
-async def test_answers_are_told_apart_by_the_files_that_gave_them(plan, tmp_path):
-    folder = Path(plan.weights_path)
-    promised = changed(plan, weights_sha256=sha256_of_folder(folder, read_manifest(folder)))
-    async with engines.start(promised, log_dir=tmp_path, name="e") as endpoint:
-        assert endpoint.models[0].adapter_id == promised.weights_sha256
-        assert endpoint.capabilities.logprobs and endpoint.capabilities.embeddings
-        assert not endpoint.capabilities.json_schema and not endpoint.capabilities.tools
-
-
 async def test_a_graph_that_does_not_load_is_told_in_its_words(plan, tmp_path):
     (Path(plan.weights_path) / "model.onnx").write_bytes(b"not a graph")
     with pytest.raises(EngineError, match=r"did not start: .*model\.onnx does not load"):
@@ -89,9 +79,16 @@ async def test_a_graph_of_another_width_is_told(plan, tmp_path):
         await engines.start(changed(plan, weights_path=str(folder)), log_dir=tmp_path, name="e").start()
 
 
-async def test_its_process_holds_no_pytorch(plan, tmp_path):
-    session = engines.start(plan, log_dir=tmp_path, name="e")
-    async with session:
+async def test_its_process_holds_no_pytorch_and_a_client_that_leaves_takes_its_texts_along(plan, tmp_path):
+    """And what answers is told by the files that it answers from."""
+    folder = Path(plan.weights_path)
+    promised = changed(plan, weights_sha256=sha256_of_folder(folder, read_manifest(folder)))
+    session = engines.start(promised, log_dir=tmp_path, name="e")
+    async with session as endpoint, aiohttp.ClientSession(headers=keys.headers(endpoint)) as http:
+        assert endpoint.models[0].adapter_id == promised.weights_sha256
+        assert endpoint.capabilities.logprobs and endpoint.capabilities.embeddings
+        assert not endpoint.capabilities.json_schema and not endpoint.capabilities.tools
+        await _leave_and_ask_again(http, endpoint)
         maps = Path(f"/proc/{session.running.health().process_id}/maps")
         if not maps.exists():
             pytest.skip("no /proc here")
@@ -100,18 +97,11 @@ async def test_its_process_holds_no_pytorch(plan, tmp_path):
         assert "libtorch" not in loaded and "sklearn" not in loaded
 
 
-async def test_a_client_that_leaves_takes_its_texts_along(plan, tmp_path):
-    session = engines.start(plan, log_dir=tmp_path, name="e")
-    async with session as endpoint, aiohttp.ClientSession(headers=keys.headers(endpoint)) as http:
-        texts = [f"one two {number}" for number in range(2000)]
-        with pytest.raises(TimeoutError):
-            async with http.post(
-                f"{endpoint.base_url}/v1/embeddings",
-                json={"model": "m", "input": texts},
-                timeout=aiohttp.ClientTimeout(total=0.01),
-            ):
-                pass
-        async with http.post(
-            f"{endpoint.base_url}/v1/embeddings", json={"model": "m", "input": "one"}
-        ) as reply:
-            assert len((await reply.json())["data"]) == 1
+async def _leave_and_ask_again(http, endpoint):
+    url, texts = f"{endpoint.base_url}/v1/embeddings", [f"one two {number}" for number in range(2000)]
+    with pytest.raises(TimeoutError):
+        soon = aiohttp.ClientTimeout(total=0.01)
+        async with http.post(url, json={"model": "m", "input": texts}, timeout=soon):
+            pass
+    async with http.post(url, json={"model": "m", "input": "one"}) as reply:
+        assert len((await reply.json())["data"]) == 1

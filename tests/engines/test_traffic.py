@@ -1,14 +1,15 @@
-"""The load driver against echo, whose speed and failures are known."""
+"""The load driver against echo, whose speed and failures are known, and the requests it sends."""
 
 import contextlib
 
-import aiohttp.test_utils
-import aiohttp.web
 import pytest
+from aiohttp import web
+from tests.engines.conftest import serving
 
 from freehold import engines
-from freehold.engines.traffic import drive, knee, synthetic
+from freehold.engines.traffic import drive, from_bodies, knee, synthetic
 from freehold.engines.traffic.drive import quantiles, refusal
+from freehold.errors import UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.serving.load import LoadLevel, Quantiles
 
@@ -20,16 +21,9 @@ def echo(**options):
 
 
 @contextlib.asynccontextmanager
-async def serving(reply):
-    """A server that answers every chat with `reply`."""
-    app = aiohttp.web.Application()
-    app.router.add_post("/v1/chat/completions", reply)
-    server = aiohttp.test_utils.TestServer(app)
-    await server.start_server()
-    try:
-        yield Endpoint(name="e", engine="remote", base_url=str(server.make_url("")).rstrip("/"))
-    finally:
-        await server.close()
+async def answering(reply):
+    async with serving(reply) as url:
+        yield Endpoint(name="e", engine="remote", base_url=url)
 
 
 def level(streams, rate):
@@ -67,12 +61,12 @@ async def test_failures_are_counted_by_kind(tmp_path):
 
 async def test_an_error_within_a_stream_is_one():
     async def reply(request):
-        stream = aiohttp.web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await stream.prepare(request)
         await stream.write(b'data: {"error": {"message": "the cache is full"}}\n\n')
         return stream
 
-    async with serving(reply) as endpoint:
+    async with answering(reply) as endpoint:
         workload = synthetic(prompt_tokens=4, completion_tokens=2)
         assert await refusal(endpoint, "m", workload) == "error in the stream: the cache is full"
 
@@ -88,9 +82,9 @@ async def test_an_error_within_a_stream_is_one():
 )
 async def test_a_refusal_is_told_in_the_endpoints_words(body, said):
     async def reply(request):
-        return aiohttp.web.Response(status=429, body=body)
+        return web.Response(status=429, body=body)
 
-    async with serving(reply) as endpoint:
+    async with answering(reply) as endpoint:
         workload = synthetic(prompt_tokens=4, completion_tokens=2)
         assert await refusal(endpoint, "m", workload) == said
 
@@ -98,9 +92,9 @@ async def test_a_refusal_is_told_in_the_endpoints_words(body, said):
 @pytest.mark.parametrize("line", [b"data: 1\n\n", b"data: {\n\n", b""])
 async def test_what_is_no_stream_of_answers_is_cut_off(line):
     async def reply(request):
-        return aiohttp.web.Response(body=line)
+        return web.Response(body=line)
 
-    async with serving(reply) as endpoint:
+    async with answering(reply) as endpoint:
         (level,) = await drive(
             endpoint, "m", synthetic(prompt_tokens=4, completion_tokens=2), [1], seconds=0.1
         )
@@ -117,3 +111,20 @@ async def test_quantiles_are_measured_values():
     found = quantiles([5, 1, 3, 2, 4])
     assert (found.n, found.p50, found.p95) == (5, 3, 5)
     assert quantiles([]).p50 is None
+
+
+async def test_made_up_prompts_share_what_they_should():
+    workload = synthetic(prompt_tokens=10, shared_prefix_tokens=6, completion_tokens=3, count=20)
+    texts = [body["messages"][0]["content"].split() for body in workload.bodies]
+    assert len({tuple(words[:6]) for words in texts}) == 1
+    assert len({tuple(words) for words in texts}) == 20
+    with pytest.raises(UsageError):
+        synthetic(prompt_tokens=5, shared_prefix_tokens=5, completion_tokens=1)
+
+
+async def test_recorded_requests_keep_what_matters():
+    asked = {"model": "gpt", "stream": True, "messages": [{"role": "user", "content": "x"}], "seed": 1}
+    workload = from_bodies([asked, {"input": "embedding"}], about="a file", completion_tokens=9)
+    assert workload.bodies == [{"messages": asked["messages"], "max_tokens": 9, "temperature": 0}]
+    with pytest.raises(UsageError, match="no request with messages in a file"):
+        from_bodies([{}], about="a file", completion_tokens=9)

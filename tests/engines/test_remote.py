@@ -2,17 +2,13 @@
 
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 
 from freehold import engines
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 @pytest.fixture
@@ -25,14 +21,8 @@ async def somebody(anyio_backend):
             return web.json_response({"error": "who are you"}, status=401)
         return web.json_response({"data": [{"id": "gpt-big"}]})
 
-    app = web.Application()
-    app.router.add_get("/v1/models", models)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with serving(models) as url:
+        yield url
 
 
 def plan(url, model="gpt-big", **options):
