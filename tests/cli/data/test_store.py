@@ -3,7 +3,7 @@ import sqlite3
 import stat
 
 import pytest
-from tests.store.care.test_check import fill
+from tests.store.test_care import fill
 
 
 @pytest.fixture
