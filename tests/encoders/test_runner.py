@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder, with_words_first
+from tests.engines.encoder.tiny import LABEL, NUMBER, tiny_encoder, with_words_first
 
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, MODEL, PACKED, TOKENIZER, read_manifest
 from freehold.encoders.pairs import NUMBERS, likeness
-from freehold.encoders.runner import RUN_TOKENS, SentenceVectors, TooLong, groups, load_runner, unit_length
+from freehold.encoders.runner import RUN_TOKENS, SentenceVectors, TooLong, groups, load_runner
 from freehold.errors import EngineError, StorageError
 from freehold.preparing import index as index_module
 from freehold.preparing.index import open_index, write_index
@@ -162,14 +162,6 @@ def test_groups_hold_each_text_once_and_stay_in_bounds(lengths):
         longest, shortest = max(lengths[place] for place in group), min(lengths[place] for place in group)
         assert longest <= 1.25 * shortest + 2
         assert len(group) == 1 or longest * len(group) <= RUN_TOKENS
-
-
-def test_a_vector_of_nothing_stays_nothing():
-    assert not unit_length(np.zeros((1, WIDTH), np.float32)).any()
-
-
-def test_the_manifest_names_its_labels(tmp_path):
-    assert read_manifest(tiny_encoder(tmp_path / "encoder")).fields == (LABEL,)
 
 
 @pytest.mark.weights

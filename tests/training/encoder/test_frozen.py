@@ -1,13 +1,16 @@
+"""Heads on a frozen base, and against an incumbent's answers, on embeddings made up here."""
+
 import numpy as np
 import pytest
 from tests.training.encoder.conftest import KINDS
 
 from freehold.encoders.folder import LinearHead
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, words
+from freehold.training.encoder import frozen, heads, pseudo, words
 from freehold.training.encoder.answers import TaughtForm, form_of
 from freehold.training.encoder.base import EncodedTexts
 from freehold.training.encoder.frozen import Features, features
+from freehold.training.encoder.heads import normalized
 from freehold.training.encoder.prepared import Examples
 from freehold.types.encoder import FieldHead
 
@@ -128,12 +131,6 @@ def test_an_empty_text_of_a_further_view_is_zeros():
     assert made.tolist() == [[97, 1, 0, 0, 99, 1], [98, 1, 100, 1, 0, 0]]
 
 
-@pytest.mark.parametrize("places", [[0, 2], []])
-def test_some_of_the_examples(places):
-    some = frozen.taken(drawn(6, 0), np.array(places, dtype=np.intp))
-    assert len(some.examples) == len(some.pooled) == len(places)
-
-
 EXAMPLES = Examples(list(KINDS.values()), [("x",)] * 3)
 POOLED = np.zeros((3, 32), dtype="f4")
 
@@ -155,3 +152,48 @@ def test_a_split_that_is_left_out_is_not_learned():
     made = fitted(drawn(30, 0), rows)
     assert made.right < 20, "what it learned contradicts it"
     assert (made.heads[0].logits(rows.pooled).argmax(axis=1) == np.arange(60) % 3).mean() < 0.2
+
+
+ABC = ("a", "b", "c")
+FIELD = FieldHead(name="", kind="one", labels=ABC)
+
+
+def clouds(count, *, right, wrong_every, seed=0):
+    """`count` points around three corners; of those without a right answer every `wrong_every`-th has another label."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(count) % 3
+    rows = normalized((np.eye(3)[truth] + random.normal(0, 0.25, (count, 3))).astype("f4"))
+    known = np.arange(count) < right
+    said = np.where(~known & (np.arange(count) % wrong_every == 0), (truth + 1) % 3, truth)
+    return pseudo.LabelledRows(rows, said.astype(np.intp), known), truth
+
+
+def test_answers_that_heads_contradict_are_doubted():
+    taught, truth = clouds(400, right=60, wrong_every=5)
+    doubted = pseudo.doubts(FIELD, taught)
+    wrong = taught.places != truth
+    assert not doubted[taught.right].any(), "what is known to be right is never doubted"
+    assert doubted[wrong].mean() > 0.8
+    assert doubted[~wrong].mean() < 0.05
+
+
+def moons(count=120):
+    rng = np.random.default_rng(0)
+    centers = np.repeat([[1.0, 0, 0], [0, 1.0, 0]], count, axis=0)
+    return normalized((centers + rng.normal(scale=0.25, size=centers.shape)).astype("f4"))
+
+
+def test_answers_spread_to_texts_alike():
+    features, right = moons(), np.repeat([0, 1], 120)
+    prior = np.full((240, 2), 0.5, dtype="f4")
+    made = pseudo.spread(features, np.array([0, 120]), np.array([0, 1]), prior)
+    assert (made.argmax(axis=1) == right).mean() > 0.95
+    assert made[0].tolist() == [1, 0], "what is known stays"
+    assert np.allclose(made.sum(axis=1), 1, atol=1e-5)
+
+
+def test_neighbours_are_the_nearest_others():
+    features = normalized(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype="f4"))
+    near, alike = pseudo.neighbours(features, 1)
+    assert near.ravel().tolist() == [1, 0, 3, 2]
+    assert (alike > 0.99).all()

@@ -166,12 +166,6 @@ def test_temperature_of_yes_and_no():
     assert heads.temperature_of_several(logits, right) == pytest.approx(2, rel=0.1)
 
 
-def test_calibration_error():
-    sure, right = np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False])
-    assert heads.calibration_error(sure, right) == pytest.approx(0.1)
-    assert heads.calibration_error(sure[:0], right[:0]) is None
-
-
 def test_threshold_that_makes_most_lists_right():
     shares = np.array([[0.3, 0.1], [0.35, 0.6], [0.2, 0.9]])
     right = np.array([[True, False], [True, True], [False, True]])

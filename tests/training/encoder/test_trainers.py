@@ -1,11 +1,13 @@
+"""An encoder that is tuned: its trainers, its groups and its passes."""
+
 import numpy as np
 import pytest
 import torch
 from tests.training.encoder.conftest import KINDS
 
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import heads
-from freehold.training.encoder.answers import TaughtForm
+from freehold.training.encoder import heads, tuned
+from freehold.training.encoder.answers import TaughtForm, form_of, targets_of
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, items_of, pairs_of
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import FieldHead
@@ -52,15 +54,6 @@ def test_a_text_before_is_learned_from_and_may_be_missing(base):
         trainer.step(items, 1e-3)
     assert trainer.evaluate(items).score == 1
     assert trainer.heads()[0].weight.shape == (3, 2 * base.width)
-
-
-def test_what_is_trained_is_named(base):
-    assert AnswerTrainer(base, LABELS, CONFIG).trained == "weights, all of the encoder's and its heads'"
-    trainer = ContrastTrainer(base, CONFIG)
-    assert trainer.trained == "weights, all of the encoder's but its word embeddings"
-    words = base.model.get_input_embeddings().weight
-    whole = sum(one.numel() for one in base.model.parameters())
-    assert trainer.parameters.flat.numel() == whole - words.numel()
 
 
 def test_probabilities_of_labels_are_learned_as_well(base):
@@ -125,3 +118,33 @@ def test_groups_take_turns_in_pairs():
     assert [sum(one.group == group for one in pairs) for group in (0, 1)] == [10, 10]
     for one in pairs:
         assert groups[one.ids[0]] == groups[one.other[0]] == one.group
+
+
+def form(answers):
+    return form_of(answers, [""] * len(answers))
+
+
+def test_groups_are_labels_where_there_is_one_field():
+    made = form(["a", "b", "b"] * 3)
+    values = [targets_of(made, answer) for answer in ("b", "a", "b")]
+    assert tuned.groups_of(made, values).tolist() == [0, 1, 0]
+    assert made.can_contrast
+
+
+def test_groups_are_combinations_where_there_are_several():
+    answers = [f'{{"a": "{a}", "b": "{b}"}}' for a in "xy" for b in "uv"] * 3
+    made = form(answers)
+    groups = tuned.groups_of(made, [targets_of(made, answer) for answer in answers])
+    assert len(set(groups.tolist())) == 4
+    assert groups[0] == groups[4]
+
+
+def test_weights_go_a_part_of_the_way(base_weights):
+    base = bases.load(base_weights)
+    before = {name: one.clone() for name, one in base.model.state_dict().items()}
+    with torch.no_grad():
+        for one in base.model.parameters():
+            one.add_(1.0)
+    tuned._move_back(base, before)
+    for name, one in base.model.named_parameters():
+        assert torch.allclose(one, before[name] + tuned.KEPT_SHARE, atol=1e-5)

@@ -1,25 +1,156 @@
+"""Stores that are looked through row by row, backed up and restored, and what is damaged."""
+
 import errno
 import shutil
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 from sqlalchemy import delete, update
-from tests.store.care.test_check import change, fill
-from tests.store.examples import Note, trace
+from tests.store.examples import NOON, Note, put, trace
 
-from freehold.errors import StorageError, StoreError
-from freehold.store import default_url, open_store
-from freehold.store.backup import backup, loss, refuse_while_in_use, restore
-from freehold.store.check import check
+from freehold.errors import StorageError, StoreError, UsageError
+from freehold.store import open_store
+from freehold.store.backup import backup, loss, refuse_while_in_use, require_backup, restore
+from freehold.store.check import SEALED, check
 from freehold.store.damage import way_back
-from freehold.store.database import file_url
+from freehold.store.database import Database, default_url, file_url
 from freehold.store.erase import erase_traces
 from freehold.store.search import search
-from freehold.store.tables import audit, trace_blocks
+from freehold.store.tables import audit, metadata, records, store_facts, trace_blocks
+from freehold.types.route import Route, Target
 from freehold.types.trace import TraceQuery
+
+
+def fill(url, count=40):
+    with open_store(url) as store:
+        store.add_traces(trace(number, id=f"t{number:03}") for number in range(count))
+        put(store)
+        store.put(Note(text="x"), made_from=["a"])
+        store.save_route(Route(name="r", model="m", incumbent=Target(endpoint="e")), who="ada", at=NOON)
+
+
+def change(url, statement):
+    with open_store(url) as store, store.database.writing() as connection:
+        connection.execute(statement)
+
+
+def test_a_whole_store_is_said_to_be(url):
+    fill(url)
+    told = []
+    found = check(url, tell=lambda done, total: told.append((done, total)))
+    assert found.healthy
+    assert found.rows["traces"] == 40 and told[-1] == (8, 8)
+    assert found.newest_trace.minute == 0 and found.newest_trace.second == 39
+
+
+def test_each_damaged_row_is_named(url):
+    fill(url)
+    change(url, update(trace_blocks).where(trace_blocks.c.place == 17).values(body=b"\x00" * 99))
+    change(url, update(records).where(records.c.kind == "note").values(body=b"\x00\x00\x00\x00{}"))
+    found = check(url)
+    assert not found.healthy and found.damaged_rows == 2
+    assert {(row.table, row.key) for row in found.damaged} == {
+        ("trace_blocks", "17 (16 traces)"),
+        ("records", "note/a"),
+    }
+
+
+def test_nothing_is_made_or_written_by_looking(tmp_path):
+    url = default_url(tmp_path)
+    with pytest.raises(StoreError, match="there is no store"):
+        check(url)
+    assert list(tmp_path.iterdir()) == []
+    fill(url)
+    database = Database(url, as_is=True)
+    with pytest.raises(StorageError, match="no write access"), database.writing() as connection:
+        connection.execute(delete(trace_blocks))
+    database.close()
+    change(url, update(store_facts).where(store_facts.c.name == "schema").values(value="9999"))
+    assert "its schema is 9999" in check(url).problems[0]
+
+
+def test_a_file_that_is_no_store_is_a_problem(tmp_path):
+    (tmp_path / "freehold.sqlite3").write_bytes(b"a diary, not a database" * 100)
+    found = check(default_url(tmp_path))
+    assert not found.healthy and "not a freehold store" in found.problems[0]
+
+
+def test_every_table_with_bodies_is_here():
+    binary = {
+        table.name
+        for table in metadata.tables.values()
+        for column in table.columns
+        if str(column.type) == "BLOB" and not column.primary_key
+    }
+    assert {kind.name for kind in SEALED} == binary
+
+
+def test_a_backup_is_one_whole_private_file_that_reads_the_same(url, tmp_path):
+    fill(url)
+    target, told = tmp_path / "b.sqlite", []
+    made = backup(url, target, tell=lambda done, total: told.append(done))
+    assert made.check.healthy and made.check.rows == check(url).rows and told
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600 and made.size_bytes == target.stat().st_size
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("b.sqlite")] == ["b.sqlite"]
+    with open_store(url) as store, open_store(f"sqlite:///{target}") as copy:
+        assert list(copy.traces()) == list(store.traces()) and copy.routes() == store.routes()
+
+
+def test_writers_go_on_while_a_backup_is_made(url, tmp_path):
+    """What is written meanwhile is not in the copy, or is in it whole; the copy does not begin again and again."""
+    fill(url, count=3000)
+    stop, written = threading.Event(), []
+
+    def write():
+        with open_store(url) as store:
+            number = 10_000
+            while not stop.is_set():
+                written.append(store.add_traces([trace(number, id=f"w{number}")]))
+                number += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        made = backup(url, tmp_path / "b.sqlite")
+    finally:
+        stop.set()
+        thread.join()
+    assert made.check.healthy and made.check.rows["traces"] >= 3000 and written
+    with open_store(url) as store:
+        assert store.count_traces() == 3000 + len(written)
+
+
+def test_nothing_is_written_over_and_nothing_half_is_left(url, tmp_path):
+    fill(url)
+    (tmp_path / "there").write_text("mine")
+    with pytest.raises(UsageError, match="exists"):
+        backup(url, tmp_path / "there")
+    with pytest.raises(StorageError, match="cannot be written"):
+        backup(url, tmp_path / "no" / "folder")
+    with pytest.raises(StoreError, match="there is no store"):
+        backup(f"sqlite:///{tmp_path}/none", tmp_path / "b.sqlite")
+    assert not list(tmp_path.glob("b.sqlite*")) and (tmp_path / "there").read_text() == "mine"
+
+
+def test_damage_in_the_store_is_told_with_the_backup(url, tmp_path):
+    from sqlalchemy import update
+
+    fill(url)
+    change(url, update(trace_blocks).where(trace_blocks.c.place == 1).values(body=b"\x01broken"))
+    assert backup(url, tmp_path / "b").check.damaged[0].key == "1 (16 traces)"
+
+
+def test_a_file_that_is_no_backup_is_refused(tmp_path):
+    (tmp_path / "x").write_bytes(b"a diary" * 1000)
+    with pytest.raises(StoreError, match="is not a freehold store"):
+        require_backup(tmp_path / "x")
+    with pytest.raises(UsageError, match="no such file"):
+        require_backup(tmp_path / "y")
+
 
 HOLDER = """
     import sys

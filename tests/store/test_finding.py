@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from tests.store.examples import NOON, trace
 
-from freehold.errors import UsageError
 from freehold.store import index as words
 from freehold.store import search as finding
 from freehold.store.index import is_error, text_of
@@ -91,8 +90,7 @@ def all_pages(store, query, most):
         assert page.next == page.traces[-1].place and len(page.traces) == most and pages < 1000
 
 
-@pytest.mark.parametrize("batch", [400, 7])
-@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize(("batch", "index"), [(400, True), (7, True), (7, False)])
 def test_a_search_finds_what_each_trace_says_of_itself(store, monkeypatch, batch, index):
     """In blocks that are full at once or filled bit by bit, and where SQLite is too old to keep an index."""
     monkeypatch.setattr(words, "exists", (lambda connection: False) if not index else words.exists)
@@ -101,12 +99,12 @@ def test_a_search_finds_what_each_trace_says_of_itself(store, monkeypatch, batch
     for start in range(0, 400, batch):
         store.add_traces(kept[start : start + batch])
     hits = 0
-    for _ in range(80):
+    for _ in range(40):
         query = any_query(draw)
         found = all_pages(store, query, draw.choice((20, 1000)))
         assert [one.id for one in found] == [one.id for one in reversed(kept) if meets(one, query)], query
         hits += bool(found)
-    assert hits > 40  # or nothing was tested
+    assert hits > 20  # or nothing was tested
 
 
 @pytest.mark.parametrize(
@@ -144,13 +142,6 @@ def test_what_a_parser_may_take_for_one_word_is_found_by_its_parts(store, text):
     )
     store.add_traces([trace(1, request={"messages": [{"role": "user", "content": said}]}), trace(2)])
     assert len(search(store.database, TraceQuery(text=text)).traces) == 1
-
-
-def test_what_cannot_be_looked_for_is_refused(store):
-    with pytest.raises(UsageError, match="not a status"):
-        search(store.database, TraceQuery(status="bad"))
-    with pytest.raises(UsageError, match="not a word"):
-        search(store.database, TraceQuery(text="?!"))
 
 
 def test_a_trace_that_was_written_again_is_found_by_what_it_says_now(store):

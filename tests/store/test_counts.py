@@ -8,25 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 from tests.store.examples import NOON, trace
-from tests.store.search.copies import copied
 from tests.workflows.shift.shifting import START
 from tests.workflows.shift.shifting import trace as later
 
 from freehold.errors import UsageError
 from freehold.store import open_store
+from freehold.store.backup import backup, restore
 from freehold.store.erase import erase_traces
 from freehold.store.index import (
     MIDDLE_S,
     MOST_TOKENS,
     SHORT_S,
-    Phrase,
     add_answered,
     add_counts,
     phrases_of,
     wanted_tags,
     words_in,
 )
-from freehold.store.search import AnsweredTokens, answered_by_candidate, traffic
+from freehold.store.search import AnsweredTokens, answered_by_candidate, search, traffic
 from freehold.store.tables import answered_counts, trace_counts
 from freehold.types.trace import TraceQuery, Usage
 
@@ -132,22 +131,6 @@ def test_counts_stay_when_traces_are_forgotten(store):
     assert traffic(store.database, since=NOON, until=NOON + timedelta(minutes=1)).incumbent.requests == 5
 
 
-@pytest.mark.parametrize(
-    ("text", "phrases"),
-    [
-        ("refund", [Phrase(("refund",))]),
-        ('"order 4711" refund', [Phrase(("order", "4711")), Phrase(("refund",))]),
-        ("deliv*", [Phrase(("deliv",), prefix=True)]),
-        ("a.b@example.com", [Phrase(("a", "b", "example", "com"))]),
-        ('"never closed', [Phrase(("never", "closed"))]),
-        ('NEAR( AND OR NOT "', [Phrase((word,)) for word in ("NEAR", "AND", "OR", "NOT")]),
-        ('* "" müller', [Phrase(("müller",))]),
-    ],
-)
-def test_what_a_text_asks_for(text, phrases):
-    assert phrases_of(text) == phrases
-
-
 @pytest.mark.parametrize("text", ["", "  ", '""', "* !? \x00"])
 def test_a_text_without_a_word_is_refused(text):
     with pytest.raises(UsageError, match="not a word in"):
@@ -195,16 +178,23 @@ def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["backup", "restored"])
-def test_what_was_counted_is_not_counted_again(store, url, tmp_path, how):
-    """By a copy; and a trace that is written twice, erased or corrected stays one request."""
+def test_a_copy_is_searched_and_what_was_counted_is_not_counted_again(store, url, tmp_path, how):
+    """By a copy or by the index that it makes again; and a trace that is written twice, erased or corrected stays one
+    request."""
     usage = Usage(prompt_tokens=10, completion_tokens=3)
     kept = [later(number, arm="candidate", usage=usage, endpoint="local") for number in range(1, 6)]
     store.add_traces(kept)
     store.add_traces(kept[:2])
     store.replace_trace(kept[0])
     erase_traces(store.database, [kept[4].id])
-    address = copied(store, url, tmp_path, how)
-    with open_store(address) as other:
+    copy = tmp_path / "copy.sqlite"
+    backup(url, copy)
+    if how == "restored":
+        store.close()
+        restore(url, copy, tmp_path / "kept.sqlite")
+    with open_store(url if how == "restored" else f"sqlite:///{copy}") as other:
+        found = search(other.database, TraceQuery(text="question", most=100)).traces
+        assert {one.id for one in found} == {one.id for one in kept[:4]}
         for days in (0, 3, 30):
             since, until = START - timedelta(days=days), START + timedelta(hours=1)
             found = answered_by_candidate(other.database, since=since, until=until)
