@@ -372,7 +372,7 @@ def _arguments(text: Any) -> Any:
         raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
 
 
-class AnthropicStreamFromOpenai(sse.Translation):
+class AnthropicStreamFromOpenai(sse.TranslatedStream):
     """A chat completion stream as Anthropic's events. `repeats_begun` as of `answer_from_openai`."""
 
     def __init__(self, request: bytes, *, repeats_begun: bool = False) -> None:

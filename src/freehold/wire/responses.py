@@ -403,7 +403,7 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode(_response(chat, asked, status, _output(chat, status), finish))
 
 
-class ResponsesStreamFromOpenai(sse.Translation):
+class ResponsesStreamFromOpenai(sse.TranslatedStream):
     """A chat completion stream as the events of a response."""
 
     def __init__(self, request: bytes) -> None:

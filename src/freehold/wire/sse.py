@@ -85,7 +85,7 @@ class JsonEvents:
         return found
 
 
-class Translation:
+class TranslatedStream:
     """A running stream in the words of another API: `_take` puts what each object of it becomes into `_out`."""
 
     def __init__(self) -> None:

@@ -248,7 +248,7 @@ def answer_to_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode(chat)
 
 
-class StreamToOpenai(sse.Translation):
+class StreamToOpenai(sse.TranslatedStream):
     """Anthropic's events as a chat completion stream."""
 
     def __init__(self, request: bytes) -> None:
