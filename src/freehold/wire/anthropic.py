@@ -403,7 +403,7 @@ class AnthropicStreamFromOpenai(sse.TranslatedStream):
     def broken(self, error: bytes) -> bytes:
         return b"event: error\ndata: " + error + b"\n\n"
 
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def _take(self, chunk: dict[str, Any], /) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         usage = chunk.get("usage")

@@ -370,7 +370,7 @@ class OllamaStreamFromOpenai(sse.TranslatedStream):
     def broken(self, error: bytes) -> bytes:
         return error + b"\n"
 
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def _take(self, chunk: dict[str, Any], /) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         self._timings = chunk.get("timings") or self._timings

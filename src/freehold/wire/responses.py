@@ -451,7 +451,7 @@ class ResponsesStreamFromOpenai(sse.TranslatedStream):
         self._event("error", body)
         return self._sent()
 
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def _take(self, chunk: dict[str, Any], /) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         self._start(chunk)

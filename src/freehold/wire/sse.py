@@ -102,7 +102,7 @@ class TranslatedStream:
         """What to say when the stream broke off."""
         return b"data: " + error + b"\n\n"
 
-    def _take(self, told: dict[str, Any]) -> None:
+    def _take(self, told: dict[str, Any], /) -> None:
         raise NotImplementedError
 
     def _sent(self) -> bytes:

@@ -267,7 +267,7 @@ class StreamToOpenai(sse.TranslatedStream):
             raise cut_off()
         return b""
 
-    def _take(self, event: dict[str, Any]) -> None:
+    def _take(self, event: dict[str, Any], /) -> None:
         match event.get("type"):
             case "message_start":
                 message = event["message"]
