@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +230,7 @@ def revoke(store: Store, name: str, *, at: datetime, who: str = "") -> ApiKey:
         revoked = msgspec.structs.replace(before, revoked_at=at)
         change = Change(action="key.revoke", who=who, at=at)
         with contextlib.suppress(RevisionError):  # its limits were changed meanwhile: it ends all the same
-            store.put(revoked, change=change, if_was=lambda stored, before=before: stored == before)
+            store.put(revoked, change=change, if_was=partial(operator.eq, before))
             return revoked
 
 

@@ -1,20 +1,13 @@
 """Weights made from others, once, and kept in the weights store: a GGUF's numbers as safetensors, for engines that
-read only those; another quantization (`freehold quants --make`), by llama.cpp's own program; and adapters that no
-engine can attach to a running base, merged into weights of their own.
-
-LoRA of linear layers is attached by name. DoRA is not: neither llama.cpp nor vLLM scales rows as it does. Such an
-adapter becomes a model that is served under the name the adapter would have.
+read only those; another quantization (`freehold quants --make`), by llama.cpp's own program.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
 from pathlib import Path
-
-import msgspec
 
 from freehold import __version__, files
 from freehold.engines.llamacpp import native
@@ -22,15 +15,11 @@ from freehold.engines.weights import local
 from freehold.engines.weights.convert import RECORD_NAME, Conversion, ConversionRecord, convert
 from freehold.engines.weights.store import WeightsStore, sha256_of
 from freehold.environment import inherited
-from freehold.errors import EngineError, InputError, UnknownModelError, UsageError
+from freehold.errors import EngineError, UnknownModelError, UsageError
 from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.quantization import known, weights_bytes
 from freehold.progress import Progress, Silent
 from freehold.settings import Settings
-from freehold.training.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, MergeJob
-from freehold.training.merge import merge
-from freehold.types.endpoint import AdapterMount
-from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.model import Weights
 from freehold.visible import GIB
 
@@ -73,88 +62,6 @@ def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress |
             owned=True,
             origin=f"{weights.quantization} weights with sha256 {weights.sha256}, written in 16 bits",
             converted_from=weights.sha256,
-        )
-    return found
-
-
-QUANTIZATION = "Q8_0"
-"""Of adapted tensors in a GGUF: rounding them to 4 bits again would lose part of what was learned."""
-FULL_GROWTH = 8
-
-
-def must_merge(mount: AdapterMount) -> bool:
-    """Whether an adapter can only be served as a model of its own. Raises `InputError` for a damaged configuration."""
-    folder = Path(mount.path)
-    file = folder / PEFT_CONFIG
-    if not file.is_file() or any(folder.glob("*.gguf")):
-        return False
-    try:
-        found = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InputError(f"cannot be read: {error}", path=str(file)) from None
-    return bool(found.get("use_dora"))
-
-
-def merged(
-    base: Weights,
-    mount: AdapterMount,
-    settings: Settings,
-    *,
-    engine: EngineName,
-    progress: Progress | None = None,
-) -> Weights:
-    """`base` with an adapter merged in, as the engine reads it: a GGUF for llama.cpp, safetensors for vLLM.
-
-    Made once, then found by the hashes of both. Raises `EngineError` (an adapter of another base, both hashes named),
-    `InputError`, `TrainingError` (layers that cannot be merged), `MissingExtraError` and `StorageError`.
-    """
-    if mount.base_sha256 and mount.base_sha256 != base.sha256:
-        raise EngineError(
-            f"adapter {mount.name} was trained on weights with sha256 {mount.base_sha256}, "
-            f"these have {base.sha256}",
-            hint="serve the weights it was trained on, or train again on these",
-        )
-    progress = progress or Silent()
-    as_gguf = ENGINE_KINDS[engine].reads == "gguf"
-    if as_gguf and base.format != "gguf":
-        raise EngineError(
-            f"llama.cpp reads GGUF, and {base.model_id} is {base.format}",
-            hint="serve it with the vllm engine, or name a GGUF of the base",
-        )
-    template = mount.chat_template or base.chat_template
-    digest = hashlib.sha256(f"{base.sha256} {'gguf' if as_gguf else 'safetensors'} {template}".encode())
-    for name in (PEFT_WEIGHTS, PEFT_CONFIG):
-        with files.reading(Path(mount.path) / name):
-            digest.update((Path(mount.path) / name).read_bytes())
-    source = f"merged:{digest.hexdigest()[:16]}"
-    store = WeightsStore(settings.home)
-    with store.writing():
-        merged_here = [one for one in store.list() if one.weights.model_id == mount.name and one.owned]
-        for stored in merged_here:
-            if stored.weights.source == source:
-                return store.verify(stored, progress=progress)
-        for stored in merged_here:  # an earlier state of the same adapter, in the same form
-            if stored.weights.source.startswith("merged:") and (stored.weights.format == "gguf") == as_gguf:
-                store.remove(stored)
-        store.room(base.bytes * (2 if base.format == "safetensors" else FULL_GROWTH))
-        progress.step("merge the adapter into its base", note=f"{mount.name}: engines attach plain LoRA only")
-        target = store.folder(mount.name) / (f"{source[7:]}.gguf" if as_gguf else source[7:])
-        with store.arriving(target) as partial:
-            merge(
-                MergeJob(
-                    weights=base,
-                    adapter_path=mount.path,
-                    target=str(partial),
-                    quantization=QUANTIZATION if as_gguf else None,
-                )
-            )
-        found = local.describe(target, mount.name, source, progress=progress)
-        found = msgspec.structs.replace(found, chat_template=template)
-        store.record(
-            found,
-            owned=True,
-            origin=f"{base.model_id} {base.quantization} with the adapter {mount.path}",
-            private=True,
         )
     return found
 
