@@ -8,9 +8,8 @@ import pytest
 from tests.training.conftest import task_samples, write_dataset
 
 from freehold.errors import InputError, TrainingError, UsageError
-from freehold.store.check import check
 from freehold.training import job as jobs
-from freehold.training.schedule import FEWEST_SAMPLES, check_count, check_rank, resolved, weight_count
+from freehold.training.schedule import FEWEST_SAMPLES, check, check_count, check_rank, resolved, weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
 

@@ -372,7 +372,7 @@ def _arguments(text: Any) -> Any:
         raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
 
 
-class AnthropicStreamFromOpenai(sse.Translation):
+class AnthropicStreamFromOpenai(sse.TranslatedStream):
     """A chat completion stream as Anthropic's events. `repeats_begun` as of `answer_from_openai`."""
 
     def __init__(self, request: bytes, *, repeats_begun: bool = False) -> None:
@@ -403,7 +403,7 @@ class AnthropicStreamFromOpenai(sse.Translation):
     def broken(self, error: bytes) -> bytes:
         return b"event: error\ndata: " + error + b"\n\n"
 
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def _take(self, chunk: dict[str, Any], /) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         usage = chunk.get("usage")

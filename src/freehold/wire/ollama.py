@@ -341,7 +341,7 @@ def old_embedding_from_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode({"embedding": (made["embeddings"] or [[]])[0]})
 
 
-class OllamaStreamFromOpenai(sse.Translation):
+class OllamaStreamFromOpenai(sse.TranslatedStream):
     """A chat completion stream as lines of JSON. Tool calls come whole, at the end."""
 
     def __init__(self, request: bytes, *, generate: bool = False) -> None:
@@ -370,7 +370,7 @@ class OllamaStreamFromOpenai(sse.Translation):
     def broken(self, error: bytes) -> bytes:
         return error + b"\n"
 
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def _take(self, chunk: dict[str, Any], /) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         self._timings = chunk.get("timings") or self._timings

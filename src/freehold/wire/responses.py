@@ -403,7 +403,7 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode(_response(chat, asked, status, _output(chat, status), finish))
 
 
-class ResponsesStreamFromOpenai(sse.Translation):
+class ResponsesStreamFromOpenai(sse.TranslatedStream):
     """A chat completion stream as the events of a response."""
 
     def __init__(self, request: bytes) -> None:
@@ -451,7 +451,7 @@ class ResponsesStreamFromOpenai(sse.Translation):
         self._event("error", body)
         return self._sent()
 
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def _take(self, chunk: dict[str, Any], /) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         self._start(chunk)

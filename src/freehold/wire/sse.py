@@ -85,7 +85,7 @@ class JsonEvents:
         return found
 
 
-class Translation:
+class TranslatedStream:
     """A running stream in the words of another API: `_take` puts what each object of it becomes into `_out`."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Translation:
         """What to say when the stream broke off."""
         return b"data: " + error + b"\n\n"
 
-    def _take(self, told: dict[str, Any]) -> None:
+    def _take(self, told: dict[str, Any], /) -> None:
         raise NotImplementedError
 
     def _sent(self) -> bytes:

@@ -248,7 +248,7 @@ def answer_to_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode(chat)
 
 
-class StreamToOpenai(sse.Translation):
+class StreamToOpenai(sse.TranslatedStream):
     """Anthropic's events as a chat completion stream."""
 
     def __init__(self, request: bytes) -> None:
@@ -267,7 +267,7 @@ class StreamToOpenai(sse.Translation):
             raise cut_off()
         return b""
 
-    def _take(self, event: dict[str, Any]) -> None:
+    def _take(self, event: dict[str, Any], /) -> None:
         match event.get("type"):
             case "message_start":
                 message = event["message"]

@@ -1,4 +1,4 @@
-"""Weights made from others: converted, merged, quantized."""
+"""Weights made from others: converted, quantized."""
 
 from pathlib import Path
 
