@@ -23,9 +23,9 @@ from freehold.workflows.serve import choice, room
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.serve.mounts import mount, served_under
 from freehold.workflows.weights.convert import to_safetensors
-from freehold.workflows.weights.encoders import check_writes, encoder_folder, find_encoder, matching
 from freehold.workflows.weights.merge import merged, must_merge
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import ENCODERS, check_writes, encoder_folder
 
 ECHO = "echo"
 """The model id that means the shipped fake."""
@@ -206,7 +206,7 @@ def plans(
         )
         to_merge = [one for one in mounts[model] if must_merge(one)]
         to_attach = [one for one in mounts[model] if one not in to_merge]
-        trained = find_encoder(project, model) if matching(project, model) else None
+        trained = ENCODERS.find(project, model) if ENCODERS.matching(project, model) else None
         source = f"file:{trained.path}" if trained is not None else model
         planned += [
             pull_and_plan(source, own_request, project.settings, adapters=group, progress=progress)
