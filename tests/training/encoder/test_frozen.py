@@ -3,10 +3,10 @@ import pytest
 from tests.training.encoder.conftest import KINDS
 
 from freehold.encoders.folder import LinearHead
+from freehold.encoders.runner import unit_length
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, words
+from freehold.training.encoder import frozen
 from freehold.training.encoder.answers import TaughtForm, form_of
-from freehold.training.encoder.base import EncodedTexts
 from freehold.training.encoder.frozen import Features, features
 from freehold.training.encoder.prepared import Examples
 from freehold.types.encoder import FieldHead
@@ -18,9 +18,9 @@ FORM = form_of(list(LABELS) * 4, [""] * 12)
 def drawn(count, seed, labels=LABELS):
     rng = np.random.default_rng(seed)
     places = np.arange(count) % 3
-    rows = heads.normalized((np.eye(3)[places] + rng.normal(scale=0.35, size=(count, 3))).astype("f4"))
+    rows = unit_length((np.eye(3)[places] + rng.normal(scale=0.35, size=(count, 3))).astype("f4"))
     examples = Examples([""] * count, [(labels[place],) for place in places])
-    return Features(examples, rows, [], EncodedTexts([], []))
+    return Features(examples, rows)
 
 
 NO_NAMES = (np.empty((0, 3), dtype="f4"),)
@@ -31,8 +31,8 @@ def fitted(train, held, names=NO_NAMES):
         Examples(
             [*train.examples.texts, *held.examples.texts], [*train.examples.values, *held.examples.values]
         ),
-        np.concatenate([train.pooled, held.pooled]), [], EncodedTexts([], []),
-    )  # fmt: skip
+        np.concatenate([train.pooled, held.pooled]),
+    )
     parts = frozen.left_out(FORM, len(train.examples), whole.examples.values)
     return frozen.fit(FORM, whole, parts, names)
 
@@ -57,7 +57,7 @@ def test_too_few_samples_have_no_figure():
 
 
 def test_a_labels_own_words_are_taught():
-    names = (heads.normalized(np.eye(3, dtype="f4")),)
+    names = (unit_length(np.eye(3, dtype="f4")),)
     assert fitted(drawn(6, 3), drawn(300, 1), names).right >= fitted(drawn(6, 3), drawn(300, 1)).right
     assert frozen.label_words(FORM.fields[0])[0] in {"refund card", "card lost", "top up"}
 
@@ -74,7 +74,7 @@ def test_as_few_views_are_read_as_tell_the_answer(told_by, views):
     blocks = [rng.normal(scale=0.3, size=(200, 3)) for _ in range(3)]
     blocks[views - 1] += np.eye(3)[places]
     values = [(LABELS[place],) for place in places]
-    whole = Features(Examples([""] * 200, values), np.hstack(blocks).astype("f4"), [], EncodedTexts([], []))
+    whole = Features(Examples([""] * 200, values), np.hstack(blocks).astype("f4"))
     made, count = frozen.fit_views(FORM, whole, frozen.left_out(FORM, 120, values), NO_NAMES, 3)
     assert count == views
     assert made.heads[0].weight.shape == (3, 3 * views)
@@ -90,8 +90,8 @@ def test_words_are_read_besides_embeddings_where_the_two_beat_either():
     rows[places != 2, 2] = rows[places != 2, 2].mean()
     examples = Examples(said, [(LABELS[place],) for place in places])
     parts = frozen.left_out(FORM, 200, examples.values)
-    word_heads = words.fit(FORM, examples, parts, 1)
-    whole = Features(examples, rows.astype("f4"), [], EncodedTexts([], []))
+    word_heads = frozen.fit_words(FORM, examples, parts, 1)
+    whole = Features(examples, rows.astype("f4"))
     alone = frozen.fit(FORM, whole, parts, NO_NAMES)
     both = frozen.fit(FORM, whole, parts, NO_NAMES, words=word_heads)
     baseline = frozen.by_words(word_heads, frozen.held_of(whole, parts))
@@ -130,7 +130,7 @@ def test_an_empty_text_of_a_further_view_is_zeros():
 
 @pytest.mark.parametrize("places", [[0, 2], []])
 def test_some_of_the_examples(places):
-    some = frozen.taken(drawn(6, 0), np.array(places, dtype=np.intp))
+    some = drawn(6, 0).at(np.array(places, dtype=np.intp))
     assert len(some.examples) == len(some.pooled) == len(places)
 
 
@@ -145,8 +145,8 @@ def form(kind):
 def test_tokens_are_embedded_where_a_field_is_copied(base_weights):
     base = bases.load(base_weights)
     made = features(base, EXAMPLES, POOLED, form("copied"), 32)
-    assert [len(one) for one in made.tokens] == [len(row) for row in made.encoded.ids]
-    assert features(base, EXAMPLES, POOLED, form("one"), 32).tokens == []
+    assert [len(one) for one in made.tokens] == [len(one) for one in made.spans] == [7, 7, 7]
+    assert features(base, EXAMPLES, POOLED, form("one"), 32).tokens == ()
     assert features(None, EXAMPLES, POOLED, form("one"), 32).pooled is POOLED
 
 

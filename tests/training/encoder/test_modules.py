@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from freehold.training.encoder.modules import ByteDropout, seen_only, with_byte_dropout  # noqa: E402
+from freehold.training.encoder.trainers import ByteDropout, seen_only, with_byte_dropout  # noqa: E402
 
 
 def test_it_drops_its_share_and_keeps_the_mean():

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from freehold.encoders.runner import unit_length
 from freehold.training.encoder import pseudo
-from freehold.training.encoder.heads import normalized
 from freehold.types.encoder import FieldHead
 
 LABELS = ("a", "b", "c")
@@ -14,7 +14,7 @@ def clouds(count, *, right, wrong_every, seed=0):
     """`count` points around three corners; of those without a right answer every `wrong_every`-th has another label."""
     random = np.random.default_rng(seed)
     truth = np.arange(count) % 3
-    rows = normalized((np.eye(3)[truth] + random.normal(0, 0.25, (count, 3))).astype("f4"))
+    rows = unit_length((np.eye(3)[truth] + random.normal(0, 0.25, (count, 3))).astype("f4"))
     known = np.arange(count) < right
     said = np.where(~known & (np.arange(count) % wrong_every == 0), (truth + 1) % 3, truth)
     return pseudo.LabelledRows(rows, said.astype(np.intp), known), truth
@@ -32,7 +32,7 @@ def test_answers_that_heads_contradict_are_doubted():
 def moons(count=120):
     rng = np.random.default_rng(0)
     centers = np.repeat([[1.0, 0, 0], [0, 1.0, 0]], count, axis=0)
-    return normalized((centers + rng.normal(scale=0.25, size=centers.shape)).astype("f4"))
+    return unit_length((centers + rng.normal(scale=0.25, size=centers.shape)).astype("f4"))
 
 
 def test_answers_spread_to_texts_alike():
@@ -45,7 +45,7 @@ def test_answers_spread_to_texts_alike():
 
 
 def test_neighbours_are_the_nearest_others():
-    features = normalized(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype="f4"))
+    features = unit_length(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype="f4"))
     near, alike = pseudo.neighbours(features, 1)
     assert near.ravel().tolist() == [1, 0, 3, 2]
     assert (alike > 0.99).all()
