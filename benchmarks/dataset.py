@@ -176,7 +176,8 @@ def guises(text: str, draw: random.Random) -> dict[str, str]:
 
 def leaks(folder: Path) -> None:
     """How many copies of 200 held-out messages stay in training, and how many real training messages go."""
-    from freehold.datasets.building import Recipe, make_samples
+    from freehold.datasets.building import make_samples
+    from freehold.datasets.sampling import Recipe
     from freehold.types.trace import Trace
 
     def kept(taught: list[dict[str, str]]) -> int:

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tiny_models
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.memory import compute_bytes, kv_cache
-from freehold.hardware.probes.cpu import isa
+from freehold.hardware.probes import cpu_isa
 from freehold.hardware.quantization import repacked_bytes
-from freehold.hardware.shapes import shape_from_gguf
 from freehold.types.machine import Workload
 
 CONTEXTS = (1024, 4096, 8192)
@@ -125,7 +124,7 @@ def compare(name: str, path: Path, context: int, concurrency: int, kv: str) -> R
     workload = Workload(context_tokens=context, concurrency=concurrency)
     report = load_report(path, context, concurrency, kv)
     stored = [(tensor.name, tensor.dims, tensor.type) for tensor in header.tensors]
-    weights = header.tensor_bytes + repacked_bytes(stored, isa())
+    weights = header.tensor_bytes + repacked_bytes(stored, cpu_isa())
     cache = kv_cache(shape, workload, k_type=kv, v_type=kv).bytes
     compute = compute_bytes(shape, workload)
     return Row(

@@ -10,9 +10,9 @@ import itertools
 import platform
 import time
 
-from freehold.catalog.releases import releases
-from freehold.types.config import UseProfile
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.catalog.licenses import releases
+from freehold.types.license import Lineage, LineageEdge
+from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model
 
 COUNT = 10_000

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from freehold.evals.chat.requests import chat_request
+from freehold.evals.asking import chat_request
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint, ServedModel

@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.catalog import models
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import weights_bytes
-from freehold.hardware.shapes import shape_from_gguf
 from freehold.hardware.speed import Build, estimate
 from freehold.settings import load
 from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import Project
-from freehold.workflows.serve.bench import bench
+from freehold.workflows.serve.measure import bench
 
 EMPTY = (
     ("Qwen/Qwen2.5-0.5B-Instruct", "Q8_0"),

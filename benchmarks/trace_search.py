@@ -24,11 +24,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.store import Store, open_store
-from freehold.store.search.finding import search
-from freehold.store.search.traffic import traffic
+from freehold.store.search import search, traffic
 from freehold.types.record import event_id
-from freehold.types.trace import Trace, Usage
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import Trace, TraceQuery, Usage
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 SECONDS = 14 * 86_400

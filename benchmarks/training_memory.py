@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import training
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.hf_config import shape_from_config
-from freehold.hardware.shapes import shape_from_gguf
 from freehold.hardware.training_memory import TrainingLoad, training_parts
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Message, Sample, Split

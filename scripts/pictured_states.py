@@ -20,8 +20,8 @@ from tests.workflows.tell.views import evidence
 from freehold.store import Store, open_store
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import EvalResult
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.project import Project, open_project
 from freehold.workflows.shift.rollout import rollout

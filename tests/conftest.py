@@ -19,7 +19,7 @@ from tests.documents import check
 from freehold.cli.documents import document
 from freehold.errors import FreeholdError
 from freehold.types.audit import change_source, change_why
-from freehold.workflows import trust
+from freehold.workflows import project
 from freehold.workflows.project import open_project
 
 # Collecting tests makes millions of objects that stay: to look through them for garbage takes as long as to make them.
@@ -43,17 +43,17 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tests-of-freehold-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 # What a test writes is its own: a project is trusted once it is opened.
-STRANGERS = trust.reach_of
+STRANGERS = project.reach_of
 
 
 def _agreed(config, path, settings):
     found = STRANGERS(config, path, settings)
     if found.new:
-        trust.agree(path, found.all)
+        project.agree(path, found.all)
     return msgspec.structs.replace(found, new=())
 
 
-trust.reach_of = _agreed
+project.reach_of = _agreed
 
 
 def _trust_started(event: str, arguments: tuple) -> None:

@@ -13,7 +13,7 @@ import pytest
 from freehold import errors
 from freehold.cli.main import COMMANDS
 from freehold.settings import SETTINGS
-from freehold.types.config import UseProfile
+from freehold.types.use import UseProfile
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])

@@ -10,7 +10,7 @@ import pytest
 
 from freehold import files
 from freehold.errors import InputError, StorageError, UsageError
-from freehold.unpacking import FREE_BYTES, RATIO_MAX, check_ratio
+from freehold.files import FREE_BYTES, RATIO_MAX, check_ratio
 
 
 def test_the_target_is_replaced_at_the_end_only(tmp_path):

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from freehold import logs
-from freehold import progress_lines as module
+from freehold import progress as module
 from freehold.errors import ConfigError
-from freehold.progress_lines import ProgressLines
+from freehold.progress import ProgressLines
 
 
 @pytest.mark.parametrize(

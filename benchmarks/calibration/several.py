@@ -25,15 +25,17 @@ from freehold.stats.continuous import t_quantile
 from freehold.stats.looks import LookPlan
 from freehold.stats.rules import STRICT, DecisionRule
 from freehold.stats.selection import (
+    WRONG_STOP,
+    HalvingStep,
     SelectionRule,
     TriedCandidate,
+    binary_variances,
     choose,
     halving_plan,
     look_parts,
+    prospect,
     surviving,
 )
-from freehold.stats.selection.choosing import binary_variances, prospect
-from freehold.stats.selection.halving import WRONG_STOP, HalvingStep
 
 ALPHA, CANDIDATES, FIVES, CHECKED = 0.025, 6, 5, 2
 _CELLS = 6_000_000

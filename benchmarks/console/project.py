@@ -19,15 +19,14 @@ import msgspec
 import psutil
 
 from benchmarks.trace_search import Generator, filled
-from freehold.evals.comparing import SideBySide, compare
-from freehold.evals.latency import summarize
+from freehold.evals.comparing import SideBySide, compare, summarize
 from freehold.store import Store, open_store
 from freehold.store.tables import from_micros
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.types.rollout import Rollout, RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import Rollout, RolloutTerms
 from freehold.workflows.project import Project, open_project
 from freehold.workflows.prove.results import evaluation_id, keep, measured, write_results
 from freehold.workflows.shift.rollout import rollout

@@ -62,7 +62,7 @@ def measure(port: int, turns: int, requests: int) -> dict[str, dict[str, list[fl
     found = {way: {part: [] for part in PARTS} for way in WAYS}
     serial = itertools.count()
     client = http.client.HTTPConnection("127.0.0.1", port)
-    worker, engine = child("freehold.gateway.worker"), child("freehold.engines.echo.child")
+    worker, engine = child("freehold.gateway.worker"), child("freehold.engines.echo_server")
     body = {"model": "hit", "temperature": 0, "messages": [{"role": "user", "content": QUESTION}]}
     client.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json"})
     client.getresponse().read()

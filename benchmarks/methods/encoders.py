@@ -27,10 +27,10 @@ import msgspec
 import numpy as np
 
 from freehold import __version__
+from freehold.progress import Silent
 from freehold.settings import Settings, load
 from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName
 from freehold.types.encoder import EncoderConfig, EncoderManifest
-from freehold.types.progress import Silent
 from freehold.types.record import content_id
 from freehold.workflows.train.encoder import ENGLISH_BASE, train_encoder
 from freehold.workflows.weights.pull import ensure_weights

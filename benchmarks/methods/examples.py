@@ -31,9 +31,8 @@ from freehold.preparing.index import WrittenIndex, open_index, write_index
 from freehold.stats.binary import wilson_limits
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderManifest
-from freehold.types.endpoint import ServePlan
+from freehold.types.endpoint import ExampleIndex, Preparation, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.preparation import ExampleIndex, Preparation
 from freehold.workflows.journey.examples import example_of
 from freehold.workflows.serve import plan as serving
 from freehold.workflows.serve.plan import ServeRequest

@@ -36,6 +36,7 @@ from freehold.deferring.router import Router
 from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
+from freehold.progress import Silent
 from freehold.settings import Settings, load
 from freehold.stats.compare import compare_scores
 from freehold.stats.deferral import (
@@ -51,7 +52,6 @@ from freehold.types.deferral import Calibration, SignalName
 from freehold.types.encoder import EncoderConfig, EncoderStage
 from freehold.types.evaluation import PairedResult
 from freehold.types.mixture import MixtureCurve
-from freehold.types.progress import Silent
 from freehold.workflows.train.encoder import ENGLISH_BASE, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
 

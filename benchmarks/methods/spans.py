@@ -30,11 +30,11 @@ from freehold import __version__
 from freehold.encoders.answers import answer
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
+from freehold.progress import Silent
 from freehold.settings import load
 from freehold.training.encoder.heads import calibration_error
 from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName
 from freehold.types.encoder import EncoderConfig
-from freehold.types.progress import Silent
 from freehold.types.record import content_id
 from freehold.workflows.train.encoder import ENGLISH_BASE, train_encoder
 from freehold.workflows.weights.pull import ensure_weights

@@ -32,11 +32,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.methods.encoders import cpu_seconds, dataset_of
 from freehold.encoders.answers import answer
 from freehold.encoders.runner import EncodedText, load_runner
+from freehold.progress import Silent
 from freehold.settings import Settings, load
 from freehold.training.encoder.heads import calibration_error
 from freehold.types.dataset import Message
 from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderManifest
-from freehold.types.progress import Silent
 from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
 

@@ -25,7 +25,7 @@ from freehold.deferring.learning import learn_router
 from freehold.deferring.request_text import request_text
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions, replay
-from freehold.evals.scoring import scorer_of
+from freehold.evals.scorers import scorer_of
 from freehold.settings import load
 from freehold.stats.deferral import auroc
 from freehold.store import open_store

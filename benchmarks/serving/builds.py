@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plan
-from freehold.engines.llamacpp.measure import measure as speed_of
+from freehold.workflows.serve.engines import measure as speed_of
 
 PROMPT, WRITTEN = 4.5, 2.2
 

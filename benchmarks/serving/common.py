@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.engines import ports
+from freehold.engines import supervisor
 from freehold.engines.llamacpp import native
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError
@@ -55,7 +55,7 @@ def plan(asked: Asked, *, parallel: int = 1, context_tokens: int = 2048, **optio
 
 
 def cores() -> int:
-    from freehold.hardware.probes.cpu import cores as machine_cores
+    from freehold.hardware.probes import usable_cores as machine_cores
 
     return machine_cores().value
 
@@ -93,7 +93,7 @@ async def plain_server(
             ready_seconds=120,
             probe_model="plain",
         )
-        await running.start(ports.claim("127.0.0.1", 0))
+        await running.start(supervisor.claim_port("127.0.0.1", 0))
         try:
             yield Endpoint(
                 name=name,

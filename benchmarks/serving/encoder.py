@@ -36,12 +36,12 @@ from benchmarks.serving.common import Result, cores
 from benchmarks.serving.run import finish
 from freehold import engines
 from freehold.encoders.folder import read_heads, read_manifest
-from freehold.engines import keys, ports
+from freehold.engines import keys, supervisor
 from freehold.files import write_json
 from freehold.settings import load
+from freehold.training.artefacts import sha256_of
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import output
-from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import EncoderManifest, FieldHead
 from freehold.types.model import Weights
 from freehold.workflows.serve.encoder import plan_encoder
@@ -134,7 +134,7 @@ async def peer(folder: Path, model: str) -> AsyncIterator[Server]:
     heads = folder / "peer.npz"
     temperature = np.float32(head.field.temperature)
     np.savez(heads, **{"0.weight": head.weight / temperature, "0.bias": head.bias / temperature})
-    port = ports.claim("127.0.0.1", 0)
+    port = supervisor.claim_port("127.0.0.1", 0)
     arguments = [str(port), str(cores()), model, str(heads)]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.serving.encoder_peer", *arguments])
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any, Literal
 
-from freehold.engines.traffic.workload import RequestBodies
+from freehold.engines.traffic import RequestBodies
 
 Kind = Literal["classification", "extraction"]
 

@@ -35,7 +35,7 @@ from benchmarks.serving.run import finish
 from freehold import engines
 from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router, write_router
-from freehold.engines import ports
+from freehold.engines import supervisor
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.proxy.deferrable import ReadRequest, read_request
 from freehold.gateway.serve import free_port, started
@@ -161,7 +161,7 @@ async def measure(data: Path, seconds: float, per_second: float, rounds: int) ->
         router = Router.load(files)
         middle = float(np.median([router.score_text(text) for text in rows]))
         alone = decision_ms(files, rows)
-        upstream_port = ports.claim("127.0.0.1", 0)
+        upstream_port = supervisor.claim_port("127.0.0.1", 0)
         upstream = subprocess.Popen([sys.executable, str(UPSTREAM), str(upstream_port)])
         try:
             session = engines.start(plan_encoder(encoder, MODEL, load()), log_dir=folder, name="candidate")

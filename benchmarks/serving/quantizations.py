@@ -9,13 +9,14 @@ import msgspec
 
 from benchmarks.serving.common import Asked, Result, plan, tell
 from freehold.engines.engine import start
-from freehold.engines.llamacpp import native, requantize
+from freehold.engines.llamacpp import native
 from freehold.engines.traffic import drive, synthetic
 from freehold.engines.vllm import environment
 from freehold.engines.weights.store import WeightsStore
+from freehold.progress import Silent
 from freehold.settings import load
-from freehold.types.progress import Silent
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
+from freehold.workflows.weights import made as requantize
 
 NAMES = ("Q4_0", "Q4_1", "Q8_0", "Q4_K_M", "F16")
 KINDS = {"prompt-heavy (400 read, 8 written)": (400, 8), "writing-heavy (40 read, 96 written)": (40, 96)}

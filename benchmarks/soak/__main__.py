@@ -28,7 +28,7 @@ from benchmarks.soak.traffic import MODEL, Traffic
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store
-from freehold.store.urls import file_url
+from freehold.store.database import file_url
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits, Route, Target
 from freehold.workflows.shift import keys

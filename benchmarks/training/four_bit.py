@@ -20,7 +20,7 @@ from benchmarks.training.samples import BASE
 from freehold import settings
 from freehold.training import base as bases
 from freehold.types.config import FinetuneConfig, Method
-from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.made import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from freehold.workflows.train.learning_curve import LearnedPoint, fit, foretell, sizes
+from freehold.workflows.train.curve import LearnedPoint, fit, foretell, sizes
 
 ASKED = 1000
 _BATCH = 64

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.training.samples import SYSTEM
 from freehold.errors import FreeholdError
 from freehold.hardware.probes import probe_machine
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import open_project
 

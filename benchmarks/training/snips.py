@@ -26,12 +26,12 @@ from benchmarks.training.samples import BASE
 from freehold import __version__, settings, training
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions, replay
+from freehold.progress import Silent
 from freehold.stats.binary import wilson_limits
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Message, Sample, Split, SplitName
 from freehold.types.endpoint import AdapterMount
 from freehold.types.evaluation import Task
-from freehold.types.progress import Silent
 from freehold.types.record import content_id
 from freehold.workflows.serve import plan as serving
 from freehold.workflows.serve.plan import ServeRequest

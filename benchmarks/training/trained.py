@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.training import base as bases
-from freehold.training import formatting
-from freehold.training.methods import lora
+from freehold.training import formatting, methods
 from freehold.types.dataset import Sample
 from freehold.types.model import Weights
 from freehold.types.training import Adapter
@@ -21,7 +20,7 @@ def exact_share(adapter: Adapter, base: Weights, samples: Sequence[Sample]) -> f
 
     loaded = bases.load(base, adapter.config)
     encoded = formatting.format_samples(loaded.tokenizer, samples, max_tokens=adapter.config.max_tokens)
-    trainer = lora.LoraTrainer(loaded, adapter.config)
+    trainer = methods.LoraTrainer(loaded, adapter.config)
     peft.set_peft_model_state_dict(trainer.model, load_file(Path(adapter.path) / "adapter_model.safetensors"))
     return trainer.evaluate(encoded.samples).score
 

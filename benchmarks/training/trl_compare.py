@@ -30,12 +30,11 @@ import torch
 from benchmarks.training.samples import BASE, samples_of
 from freehold import settings
 from freehold.training import base as bases
-from freehold.training import formatting, schedule
-from freehold.training.methods import lora
+from freehold.training import formatting, methods, schedule
 from freehold.training.schedule import COSINE
 from freehold.training.trainer import MAX_GRAD_NORM
 from freehold.types.config import FinetuneConfig
-from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.made import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
 
 WARM_STEPS = 3
@@ -57,7 +56,7 @@ def prepared(data: Path, config: FinetuneConfig, steps: int) -> tuple[list[Any],
 def here(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
     """Our side."""
     train, judged = prepared(data, config, steps)
-    trainer = lora.LoraTrainer(bases.load(ensure_weights(BASE, settings.load()), config), config)
+    trainer = methods.LoraTrainer(bases.load(ensure_weights(BASE, settings.load()), config), config)
     times = []
     for step in range(steps):
         batch = train[step * config.batch_size : (step + 1) * config.batch_size]
@@ -111,7 +110,7 @@ def trl(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
                 learning_rate=config.learning_rate,
                 lr_scheduler_type="cosine",
                 warmup_steps=-int(-COSINE.warmup * steps // 1),
-                weight_decay=lora.LoraTrainer.weight_decay,
+                weight_decay=methods.LoraTrainer.weight_decay,
                 max_grad_norm=MAX_GRAD_NORM,
                 logging_strategy="no",
                 save_strategy="no",
@@ -129,7 +128,7 @@ def trl(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
             peft_config=peft.LoraConfig(
                 task_type="CAUSAL_LM",
                 r=config.r,
-                lora_alpha=lora.SCALE * config.r,
+                lora_alpha=methods.SCALE * config.r,
                 target_modules="all-linear",
             ),
             callbacks=[Clock()],

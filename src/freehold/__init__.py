@@ -38,7 +38,7 @@ _PUBLIC = {
     "compare": "freehold.api.proof:compare",
     "evaluate": "freehold.api.proof:evaluate",
     "Dataset": "freehold.types.dataset:Dataset",
-    "Ruling": "freehold.types.ruling:Ruling",
+    "Ruling": "freehold.types.license:Ruling",
     "Fit": "freehold.types.machine:Fit",
     "Cost": "freehold.types.cost:Cost",
     "Comparison": "freehold.types.evaluation:Comparison",

@@ -13,9 +13,9 @@ from freehold.errors import FreeholdError as FreeholdError
 from freehold.types.cost import Cost as Cost
 from freehold.types.dataset import Dataset as Dataset
 from freehold.types.evaluation import Comparison as Comparison
+from freehold.types.license import Ruling as Ruling
 from freehold.types.machine import Fit as Fit
 from freehold.types.report import Report as Report
-from freehold.types.ruling import Ruling as Ruling
 from freehold.types.verdict import Verdict as Verdict
 
 __version__: str

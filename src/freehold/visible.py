@@ -1,7 +1,7 @@
-"""Text of strangers made safe to print: what steers a terminal, hides, or turns the order of letters becomes visible.
+"""What is shown to people: text from strangers made visible, and sizes in GiB (2**30 bytes), MiB for what is small.
 
 Covered: control characters (C0, C1, delete), so every escape sequence; marks of direction; characters without width;
-line and paragraph separators; tags; halves of surrogate pairs. Each appears as in ``\\x1b`` or ``\\u202e``. Of marks
+line and paragraph separators; tags; halves of surrogate pairs. Each appears as in ``\x1b`` or ``\u202e``. Of marks
 that stand on one letter the first `MOST_MARKS` are shown and the others counted, so that no pile of them covers other
 lines.
 """
@@ -71,3 +71,18 @@ def without_password(address: str) -> str:
     """An address with ``***`` in place of its password, wherever that stands in it."""
     hidden = re.sub(r"(?<=://)([^/?#@]*?):[^/?#]*@", r"\1:***@", address)
     return re.sub(r"(?i)([?&](?:[^=&]*(?:password|passwd|pwd|secret|token))=)[^&]*", r"\1***", hidden)
+
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def gib(count: float, digits: int | None = None) -> str:
+    """Bytes as ``4.83 GiB``; without `digits`, two below ten and one above."""
+    size = count / GIB
+    return f"{size:,.{(2 if abs(size) < 10 else 1) if digits is None else digits}f} GiB"
+
+
+def mib(count: float, digits: int = 0) -> str:
+    """Bytes as ``270 MiB``."""
+    return f"{count / MIB:,.{digits}f} MiB"

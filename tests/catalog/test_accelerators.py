@@ -4,9 +4,9 @@ import datetime
 
 import pytest
 
-from freehold.catalog import accelerators, instances, rentals
+from freehold.catalog import accelerators
 from freehold.errors import UsageError
-from freehold.types.units import GIB, MIB
+from freehold.visible import GIB, MIB
 
 
 def test_every_row_has_source_date_and_a_name_of_its_own():
@@ -93,9 +93,9 @@ def test_unified_memory_must_be_said():
 
 
 def test_every_instance_has_an_accelerator_of_the_catalog_a_source_and_a_name_of_its_own():
-    names = [one.name.lower() for one in instances.all_instances()]
+    names = [one.name.lower() for one in accelerators.all_instances()]
     assert len(names) == len(set(names)) > 60
-    for one in instances.all_instances():
+    for one in accelerators.all_instances():
         assert accelerators.get(one.accelerator).name == one.accelerator
         assert one.source
         assert one.checked.year >= 2026
@@ -120,7 +120,7 @@ def test_every_instance_has_an_accelerator_of_the_catalog_a_source_and_a_name_of
     ],
 )
 def test_a_providers_name_is_found(name, accelerator, count, memory_gib):
-    found = instances.find(name)
+    found = accelerators.instance(name)
     assert (found.accelerator, found.count, found.memory_gib) == (accelerator, count, memory_gib)
 
 
@@ -129,25 +129,27 @@ COMMON = ["L4", "A10", "T4", "L40S", "RTX 4090", "RTX 5090", "RTX PRO 6000 Black
 
 
 def test_every_row_is_a_range_with_source_and_date():
-    for row in rentals.rows():
+    for row in accelerators.rental_rows():
         low, high = row.usd_per_hour
         assert 0 < low <= high and row.source and row.as_of <= row.checked
 
 
 def test_every_rented_accelerator_is_in_the_catalog():
     known = {row.name for row in accelerators.rows()}
-    assert {name for row in rentals.rows() for name in row.accelerators} <= known
+    assert {name for row in accelerators.rental_rows() for name in row.accelerators} <= known
 
 
 def test_common_accelerators_have_a_price():
-    priced = {name for row in rentals.rows() if row.shop != "hyperscaler" for name in row.accelerators}
+    priced = {
+        name for row in accelerators.rental_rows() if row.shop != "hyperscaler" for name in row.accelerators
+    }
     for words in COMMON:
         assert any(name.startswith(words) for name in priced), words
 
 
 def test_the_range_spans_shops_that_rent_single_ones_and_names_the_large_clouds():
-    found = rentals.rental_price("H100 SXM 80GB")
-    own = [row for row in rentals.rows() if "H100 SXM 80GB" in row.accelerators]
+    found = accelerators.rental_price("H100 SXM 80GB")
+    own = [row for row in accelerators.rental_rows() if "H100 SXM 80GB" in row.accelerators]
     small = [row for row in own if row.shop != "hyperscaler"]
     assert found.usd_per_hour.low == min(row.usd_per_hour[0] for row in small)
     assert found.usd_per_hour.high == max(row.usd_per_hour[1] for row in small)
@@ -156,6 +158,6 @@ def test_the_range_spans_shops_that_rent_single_ones_and_names_the_large_clouds(
 
 
 def test_a_price_is_old_after_half_a_year():
-    found = rentals.rental_price("L4 24GB")
-    assert not found.is_old(found.newest + datetime.timedelta(days=rentals.FRESH_DAYS))
-    assert found.is_old(found.newest + datetime.timedelta(days=rentals.FRESH_DAYS + 1))
+    found = accelerators.rental_price("L4 24GB")
+    assert not found.is_old(found.newest + datetime.timedelta(days=accelerators.FRESH_DAYS))
+    assert found.is_old(found.newest + datetime.timedelta(days=accelerators.FRESH_DAYS + 1))

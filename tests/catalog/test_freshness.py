@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from freehold.catalog import advisories, freshness, models, releases
+from freehold.catalog import freshness, licenses, models
 from freehold.catalog.freshness import PARTS, ages, said
 from freehold.engines import ENGINES
 
@@ -14,7 +14,7 @@ DAY = date(2026, 11, 27)
 def test_every_row_of_every_part_says_its_day():
     rows = {part: freshness._days(patterns) for part, (patterns, _) in PARTS.items()}
     assert len(rows["models"]) == len(models.all_models())
-    assert len(rows["licences of releases"]) == len(releases.releases())
+    assert len(rows["licences of releases"]) == len(licenses.releases())
     assert len(rows["published scores"]) > 31, "a table that says one day has that day in all of its rows"
     assert [one.part for one in ages()] == list(PARTS)
     assert all(date(2026, 1, 1) < day <= DAY for days in rows.values() for day in days)
@@ -39,14 +39,14 @@ def test_a_date_to_come_is_as_old_as_the_copy_it_was_read_from():
 
 
 def test_every_row_names_an_engine_a_release_and_a_source():
-    for row in advisories.rows():
+    for row in freshness.advisories():
         assert row.engine in ENGINES and row.source.startswith("https://")
-        assert advisories.is_older("0.0.1", row.fixed)
+        assert freshness.is_older("0.0.1", row.fixed)
         assert date(2024, 1, 1) < row.published <= row.checked
 
 
 def test_versions_are_compared_by_their_numbers():
-    assert advisories.is_older("0.9.1", "0.24.0") and advisories.is_older("v0.17.0-rc1", "0.17.1")
-    assert not advisories.is_older("2026.10.11549", "2026.5") and not advisories.is_older(
+    assert freshness.is_older("0.9.1", "0.24.0") and freshness.is_older("v0.17.0-rc1", "0.17.1")
+    assert not freshness.is_older("2026.10.11549", "2026.5") and not freshness.is_older(
         "0.24.0+cpu", "0.24.0"
     )

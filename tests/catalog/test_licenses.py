@@ -5,18 +5,21 @@ import re
 import pytest
 
 from freehold.catalog.ancestry import resolve
-from freehold.catalog.licenses import fingerprints, license_named, licenses, licenses_mentioned, names
-from freehold.catalog.releases import (
+from freehold.catalog.licenses import (
     families,
     family_of,
+    fingerprints,
+    license_named,
+    licenses,
+    licenses_mentioned,
+    names,
     release_mentioned,
     release_on,
     releases,
     releases_of,
 )
-from freehold.types.config import UseProfile
-from freehold.types.license import DutyClause, NoteClause, ThresholdClause
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import DutyClause, Lineage, LineageEdge, NoteClause, ThresholdClause
+from freehold.types.use import UseProfile
 
 
 def test_names_are_unambiguous_and_clauses_carry_sections():

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.hardware.small_shapes import shape
 
-from freehold.catalog import models, publishers, scores, synced, unlisted
+from freehold.catalog import models, synced, vendors
 from freehold.catalog.synced import SeenQuantization, SyncedModel
 from freehold.errors import InputError, StorageError
 from freehold.hardware.tensors import parameter_count
@@ -146,24 +146,24 @@ checked = 2026-11-27
 
 
 def test_every_family_has_its_publisher():
-    owners = {owner.lower() for row in publishers.rows() for owner in row.owners}
+    owners = {owner.lower() for row in vendors.publishers() for owner in row.owners}
     missing = {model.id for model in models.all_models() if model.id.split("/")[0].lower() not in owners}
     assert missing <= {"TinyLlama/TinyLlama-1.1B-Chat-v1.0"}
 
 
 def test_no_row_names_a_model_that_the_catalog_has():
-    names = [name for row in unlisted.rows() for name in row.ids]
+    names = [name for row in models.unlisted_rows() for name in row.ids]
     assert len(names) == len(set(names)) > 20
     assert [name for name in names if models.find(name) is not None] == []
 
 
 @pytest.mark.parametrize("name", ["mistral", "mistral-large", "Qwen/Qwen3.8-27B", "org/gone", ""])
 def test_a_family_alone_is_not_enough(name):
-    assert unlisted.why(name) is None
+    assert models.why_unlisted(name) is None
 
 
 def test_tables_of_2025_and_later_say_their_month_and_cover_what_readers_ask_for():
-    recent = [row for row in scores.rows() if row.published and row.published >= "2025-01"]
+    recent = [row for row in models.score_rows() if row.published and row.published >= "2025-01"]
     assert {"GPQA Diamond", "MMLU-Pro", "SWE-bench Verified", "BFCL-V4"} <= {row.task for row in recent}
     assert all(0 <= row.score <= 100 and row.metric == "%" for row in recent)
     assert len({(row.task, row.model, row.source) for row in recent}) == len(recent), (
@@ -172,9 +172,9 @@ def test_tables_of_2025_and_later_say_their_month_and_cover_what_readers_ask_for
 
 
 def test_a_models_scores_are_found_by_any_of_its_names():
-    row = scores.rows()[0]
-    assert row in scores.of((row.model.upper(),)) and row in scores.of((f"maker/{row.model}",))
-    assert scores.of(("no/such",)) == []
+    row = models.score_rows()[0]
+    assert row in models.scores_of((row.model.upper(),)) and row in models.scores_of((f"maker/{row.model}",))
+    assert models.scores_of(("no/such",)) == []
 
 
 MODEL = SyncedModel(

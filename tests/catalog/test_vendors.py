@@ -6,7 +6,7 @@ import pytest
 
 from freehold.catalog.vendors import vendor, vendors, with_addresses
 from freehold.errors import ConfigError
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.wire.base_url import joined, stem
 
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}

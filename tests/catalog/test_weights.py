@@ -5,9 +5,9 @@ import statistics
 import pytest
 from click.testing import CliRunner
 
-from freehold.catalog import models, quantizations, weights
+from freehold.catalog import models, weights
 from freehold.cli.main import cli
-from freehold.engines.weights.source import parse
+from freehold.engines.weights.local import parse
 from freehold.errors import UnknownModelError
 from freehold.hardware.quantization import FIRST_YEAR, file_bytes, known
 
@@ -58,7 +58,7 @@ KEPT_WIDE = {
 
 def test_every_file_is_of_a_known_model_and_as_large_as_its_shape_says():
     errors = []
-    for row in quantizations.rows():
+    for row in weights.published_rows():
         model = models.find(row.model)
         assert model is not None, row.model
         assert known(row.quantization) == row.quantization
@@ -73,8 +73,10 @@ def test_every_file_is_of_a_known_model_and_as_large_as_its_shape_says():
 
 
 def test_files_of_a_fine_tune_are_not_taken_for_its_bases():
-    assert not any("Coder" in row.repo for row in quantizations.of(("Qwen/Qwen2.5-7B-Instruct",)))
-    assert quantizations.of(("qwen/qwen2.5-coder-7b-instruct",))[0].repo.startswith("bartowski/Qwen2.5-Coder")
+    assert not any("Coder" in row.repo for row in weights.published_files(("Qwen/Qwen2.5-7B-Instruct",)))
+    assert weights.published_files(("qwen/qwen2.5-coder-7b-instruct",))[0].repo.startswith(
+        "bartowski/Qwen2.5-Coder"
+    )
 
 
 def test_a_model_is_shown_with_files_and_how_its_turns_are_written(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from tests.documents import check
 
 from freehold.cli.main import main
 from freehold.gateway.serve import free_port
-from freehold.hardware.probes import bandwidth
+from freehold.hardware import probes
 from freehold.store.damage import SEEN
 
 
@@ -43,7 +43,7 @@ def freehold(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(bandwidth, "BLOCK_BYTES", 4 << 20)  # memory is measured in a moment
+    monkeypatch.setattr(probes, "BLOCK_BYTES", 4 << 20)  # memory is measured in a moment
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["freehold", *map(str, arguments)])

@@ -25,14 +25,8 @@ def test_programs_get_a_document(freehold, words):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "words",
-    [
-        "--help",
-        "settings --keys --json",
-        "no-such --json",
-    ],
+    ("words", "errors_too"), [("--help", False), ("settings --keys --json", False), ("no-such --json", True)]
 )
-@pytest.mark.parametrize("errors_too", [False, True])
 def test_a_closed_pipe(words, errors_too):
     read, write = os.pipe()
     os.close(read)

@@ -18,17 +18,17 @@ from tests.conftest import STRANGERS
 from freehold.agents.mcp.calling import AgentLimits, AgentServer, AskedCall
 from freehold.agents.mcp.tools import TOOLS
 from freehold.cli.main import COMMANDS, cli
-from freehold.engines.llamacpp.options import LlamaOptions
-from freehold.engines.ollama.engine import OllamaOptions
-from freehold.engines.remote.engine import RemoteOptions
-from freehold.engines.vllm.options import VllmOptions
+from freehold.engines.llamacpp.server import LlamaOptions
+from freehold.engines.ollama import OllamaOptions
+from freehold.engines.remote import RemoteOptions
+from freehold.engines.vllm.weights import VllmOptions
 from freehold.errors import FreeholdError, UntrustedError
-from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.judging import JudgeOptions
 from freehold.evals.scorers.code import CodeOptions
 from freehold.evals.scorers.semantic import SemanticOptions
+from freehold.progress import Silent
 from freehold.types.config import ProjectConfig
-from freehold.types.progress import Silent
-from freehold.workflows import trust
+from freehold.workflows import project as trust
 from freehold.workflows.project import open_project
 
 SECRETS = ("OWNERS_SECRET", "OTHER_SECRET", "HOOK_SECRET")

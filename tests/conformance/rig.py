@@ -26,7 +26,7 @@ from freehold import engines
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port, started
 from freehold.settings import load
-from freehold.training.templates.tagged import tagged_template
+from freehold.training.templates import tagged_template
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.workflows.serve.tools import template_in
 

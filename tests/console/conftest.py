@@ -12,8 +12,8 @@ from freehold.console import serving
 from freehold.console.sessions import Visitor
 from freehold.store import open_store
 from freehold.types.evaluation import Task
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
 from freehold.types.trace import Trace
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout

@@ -4,8 +4,8 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from freehold.types.evaluation import Task
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.shift.rollout import rollout
 

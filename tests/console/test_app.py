@@ -9,7 +9,7 @@ import pytest
 
 from freehold.store import audit, open_store
 from freehold.types.route import Limits
-from freehold.workflows.shift import keys, rollout_records
+from freehold.workflows.shift import keys, routes
 
 ROUTE = "support <b>intents</b>"
 SECRET = "words of a customer"
@@ -185,7 +185,7 @@ def test_a_step_the_tests_do_not_allow_is_refused_with_the_reason(call, project)
     reply, text = act(call, "advance")
     assert reply.status == 409 and "hours" in json.loads(text)["error"]
     with open_store(project.store_url) as store:
-        assert rollout_records.find(store, ROUTE).stage == -1
+        assert routes.find_rollout(store, ROUTE).stage == -1
 
 
 def test_changes_come_from_the_page_itself_only(call, project):

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from freehold.costs import traffic
-from freehold.costs.self_host import Rented
+from freehold.costs.decision import Rented
 from freehold.types.cost import Bill, Range
 from freehold.types.machine import Speed
 

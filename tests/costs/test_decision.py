@@ -5,7 +5,7 @@ import pytest
 from tests.costs.conftest import D, asked, bill, rented, speed
 
 from freehold.costs import decision
-from freehold.costs.self_host import HOURS_PER_MONTH, Owned, machine_month, self_host
+from freehold.costs.decision import HOURS_PER_MONTH, Owned, machine_month, self_host
 from freehold.errors import UsageError
 from freehold.types.cost import Range
 

@@ -6,7 +6,7 @@ import pytest
 from tests.costs.conftest import D
 
 from freehold.costs import prices
-from freehold.costs.names import MOVING, BilledName, billed_name
+from freehold.costs.prices import MOVING, BilledName, billed_name
 from freehold.errors import UsageError
 from freehold.types.trace import Usage
 

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from freehold.datasets import building
-from freehold.datasets.building import Recipe, make_samples
+from freehold.datasets.building import make_samples
+from freehold.datasets.sampling import Recipe
 from freehold.types.trace import Trace
 
 

@@ -18,7 +18,7 @@ from freehold.cli.main import cli
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.keys import hash_of
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.route import ApiKey
 
 pytestmark = [pytest.mark.process, helm]

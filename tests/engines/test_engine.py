@@ -3,7 +3,7 @@
 import pytest
 
 from freehold import engines
-from freehold.engines.echo.options import EchoOptions
+from freehold.engines.echo_answers import EchoOptions
 from freehold.engines.engine import ENGINES, Presence, check, read_options
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, MissingExtraError, UsageError

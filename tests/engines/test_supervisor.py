@@ -1,21 +1,23 @@
-"""Restarts with growing pauses, giving up, memory at load: with small children that do as they are told."""
+"""A supervised child process, its port, the questions it is asked, and why it ended."""
 
 import asyncio
 import contextlib
 import os
+import socket
+import subprocess
 import sys
 import textwrap
 
 import aiohttp
 import psutil
 import pytest
+from aiohttp import ClientSession, web
 from tests.gateway.loopback import eventually
 
 from freehold.engines import supervisor
+from freehold.engines.guard import own_hosts_only
 from freehold.engines.supervisor import Program, SupervisedProcess
-from freehold.errors import EngineError
-
-pytestmark = [pytest.mark.process, pytest.mark.anyio]
+from freehold.errors import EngineError, PortInUseError, UsageError
 
 SERVER = """
 import http.server, os, sys, pathlib, threading, time
@@ -71,6 +73,8 @@ async def until(holds, seconds=20):
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_the_log_of_a_child_that_runs_on_stays_small(child, monkeypatch):
     monkeypatch.setattr(supervisor, "LOG_BYTES", 10_000)
     monkeypatch.setattr(supervisor, "HEALTH_INTERVAL_SECONDS", 0.05)
@@ -91,6 +95,8 @@ async def test_the_log_of_a_child_that_runs_on_stays_small(child, monkeypatch):
         await one.stop()
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_pauses_grow_and_then_it_is_called_failed(child, monkeypatch):
     pauses = []
     real = asyncio.sleep
@@ -113,6 +119,8 @@ async def test_pauses_grow_and_then_it_is_called_failed(child, monkeypatch):
     await one.stop()
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_a_crash_after_a_start_is_answered_at_once(child):
     one = child()
     await one.start(0)
@@ -122,12 +130,16 @@ async def test_a_crash_after_a_start_is_answered_at_once(child):
     await one.stop()
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_memory_at_load_is_told_apart(child):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); bytes(1 << 30)"
     with pytest.raises(EngineError, match="did not start: out of memory: MemoryError"):
         await child(limit).start(0)
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_listening_is_not_enough_it_has_to_answer(child, monkeypatch):
     broken = "http.server.BaseHTTPRequestHandler.send_response_only = lambda self, code, message=None: None"
     one = child(broken)
@@ -136,6 +148,8 @@ async def test_listening_is_not_enough_it_has_to_answer(child, monkeypatch):
         await one.start(0)
 
 
+@pytest.mark.process
+@pytest.mark.anyio
 async def test_a_started_engine_does_not_know_the_keys_of_its_user(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     program = Program(("sleep", "60"), {"OMP_WAIT_POLICY": "passive"})
@@ -148,3 +162,174 @@ async def test_a_started_engine_does_not_know_the_keys_of_its_user(monkeypatch):
     await child.wait()
     assert found["PATH"] == os.environ["PATH"] and found["OMP_WAIT_POLICY"] == "passive"
     assert "OPENAI_API_KEY" not in found
+
+
+@pytest.mark.parametrize(
+    ("code", "lines", "killed", "says"),
+    [
+        (-9, ["loading"], True, "it was killed by the kernel: out of memory"),
+        (-9, ["loading"], False, "it was ended by SIGKILL"),
+        (
+            1,
+            ["ggml: failed to allocate CPU buffer of size 99", "bye"],
+            False,
+            "out of memory: ggml: failed to",
+        ),
+        (-6, ["terminate called after throwing", "what(): std::bad_alloc"], False, "out of memory: what()"),
+        (1, ["error: no such tensor", "done"], False, "it exited with code 1: error: no such tensor"),
+        (3, ["last words"], False, "it exited with code 3: last words"),
+        (0, ["last words"], False, "it exited with code 0"),
+        (
+            1,
+            [
+                "0.00.100.000 E srv: a request failed",
+                "0.00.100.000 W slot: all is well",
+                "0.00.506.318 E llama_adapter_lora: tensor has incorrect shape",
+                "0.00.506.356 E srv load_model: failed to create_context",
+                "Traceback (most recent call last):",
+                "RuntimeError: Failed to init server, please check the input params.",
+            ],
+            False,
+            "it exited with code 1: llama_adapter_lora: tensor has incorrect shape",
+        ),
+        (-200, [], False, "it was ended by signal 200"),
+    ],
+)
+def test_reasons(code, lines, killed, says):
+    reason = supervisor.why_ended(code, lines, memory_kill=killed)
+    assert reason.startswith(says)
+    assert supervisor.is_out_of_memory(reason) == ("out of memory" in says)
+
+
+@pytest.mark.process
+def test_a_child_that_really_runs_out_of_memory(tmp_path):
+    log = tmp_path / "log"
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); bytes(1 << 30)"
+    with log.open("wb") as out:
+        done = subprocess.run([sys.executable, "-c", code], stderr=out, check=False)
+    assert supervisor.is_out_of_memory(
+        supervisor.why_ended(done.returncode, supervisor.last_lines(log), memory_kill=False)
+    )
+
+
+def test_only_what_was_said_since_counts(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"out of memory\n")
+    size = log.stat().st_size
+    with log.open("ab") as out:
+        out.write(b"hello\n")
+    assert supervisor.last_lines(log, since=size) == ["hello"]
+    assert supervisor.last_lines(tmp_path / "none") == []
+
+
+def test_a_free_port_is_found_and_one_in_use_is_refused():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", supervisor.claim_port("127.0.0.1", 0)))
+        listening.listen()
+        taken = listening.getsockname()[1]
+        with pytest.raises(PortInUseError, match=str(taken)):
+            supervisor.claim_port("127.0.0.1", taken)
+    assert supervisor.claim_port("127.0.0.1", taken) == taken
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on():
+    for port in (0, 8420):
+        with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"):
+            supervisor.claim_port("192.0.2.1", port)
+    with pytest.raises(UsageError, match="not the name of a host"):
+        supervisor.claim_port("\u202e", 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_is_allowed(host):
+    supervisor.require_loopback(host, "the engine")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.org", ""])
+def test_anything_else_would_be_open_to_others(host):
+    with pytest.raises(UsageError, match="past the gateway") as caught:
+        supervisor.require_loopback(host, "the engine")
+    assert "freehold up --host" in caught.value.hint
+
+
+@pytest.mark.parametrize(("host", "status"), [(None, 200), ("localhost:1", 200), ("evil.example", 421)])
+def test_a_foreign_name_is_refused(host, status):
+    async def hello(_: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def main():
+        app = web.Application(middlewares=[own_hosts_only])
+        app.router.add_get("/", hello)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        headers = {"Host": host} if host else {}
+        try:
+            async with (
+                ClientSession() as http,
+                http.get(f"http://127.0.0.1:{port}/", headers=headers) as reply,
+            ):
+                return reply.status
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(main()) == status
+
+
+@pytest.fixture
+async def server(anyio_backend):
+    """``(answers, url, bodies)``: a path's status and body, the server's address, what it was sent."""
+    answers, bodies = {}, []
+
+    async def answer(request):
+        if request.method == "POST":
+            bodies.append(await request.json())
+        status, text = answers.get(request.path, (404, "not here"))
+        return web.Response(status=status, text=text)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield answers, f"http://127.0.0.1:{runner.addresses[0][1]}", bodies
+    await runner.cleanup()
+
+
+@pytest.mark.anyio
+async def test_alive_is_a_good_answer_with_json(server):
+    answers, url, _ = server
+    assert not await supervisor.is_alive(f"{url}/health")
+    answers["/health"] = (200, "not json")
+    assert not await supervisor.is_alive(f"{url}/health")
+    answers["/health"] = (200, "{}")
+    assert await supervisor.is_alive(f"{url}/health")
+    assert not await supervisor.is_alive("http://127.0.0.1:9/health", seconds=2)
+
+
+@pytest.mark.anyio
+async def test_a_completion_is_one_token_and_an_embedding_one_text(server):
+    answers, url, bodies = server
+    answers["/v1/chat/completions"] = answers["/v1/embeddings"] = (200, "{}")
+    await supervisor.ask_completion(url, "m", seconds=5)
+    await supervisor.ask_completion(url, "m", path="/v1/embeddings", seconds=5)
+    assert bodies[0]["max_tokens"] == 1 and bodies[0]["messages"][0]["role"] == "user"
+    assert bodies[1] == {"model": "m", "input": "Hi"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("status", "retry"), [(503, True), (429, True), (400, False), (404, False)])
+async def test_an_engine_that_loads_is_asked_again_and_one_that_refuses_is_not(server, status, retry):
+    answers, url, _ = server
+    answers["/v1/chat/completions"] = (status, "why" * 200)
+    with pytest.raises(supervisor.ProbeError, match=f"^{status}: why") as caught:
+        await supervisor.ask_completion(url, "m", seconds=5)
+    assert caught.value.retry is retry and len(str(caught.value)) < 320
+
+
+@pytest.mark.anyio
+async def test_nothing_there_is_an_error_of_the_connection():
+    with pytest.raises(aiohttp.ClientError):
+        await supervisor.ask_completion("http://127.0.0.1:9", "m", seconds=2)

@@ -4,9 +4,7 @@ import anyio
 import msgspec
 import pytest
 
-from freehold.evals.comparing import SideBySide, compare, disagreements
-from freehold.evals.regressions import regressions
-from freehold.evals.slicing import slice_values
+from freehold.evals.comparing import SideBySide, compare, disagreements, regressions, slice_values
 from freehold.evals.task_comparison import compare_by_task
 from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample

@@ -6,19 +6,16 @@ import msgspec
 import pytest
 
 from freehold.errors import InputError, StorageError
-from freehold.evals.answers import ChatAnswer
 from freehold.evals.frozen import (
     FrozenAnswers,
     frozen_answer,
     read_frozen,
-    references_kind,
     self_noise,
     with_frozen,
     write_frozen,
 )
-from freehold.evals.scorer import Scorer, right
-from freehold.evals.scorers import make
-from freehold.evals.scoring import score_all, scored
+from freehold.evals.scorer import ChatAnswer, Scorer, right
+from freehold.evals.scorers import make, score_all, scored
 from freehold.types.dataset import Sample
 
 
@@ -67,14 +64,6 @@ def test_self_noise_is_the_share_of_samples_scored_differently():
     scorer = make("exact")
     assert asyncio.run(self_noise(scorer, samples, repeats)) == pytest.approx(2 / 3)
     assert asyncio.run(self_noise(scorer, samples, {})) is None
-
-
-@pytest.mark.parametrize(
-    ("golds", "kind"),
-    [(("g", "g"), "gold"), (("g", None), "mixed"), ((None, None), "incumbent")],
-)
-def test_what_answers_are_compared_with(golds, kind):
-    assert references_kind([sample(str(i), gold=gold) for i, gold in enumerate(golds)]) == kind
 
 
 SAMPLE = Sample(id="s", messages=())

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.evals.json_text import NotJson, parse_json, same
-from freehold.evals.matching import Fault, first_unmatched
-from freehold.evals.normalizing import collapsed, normalized_label, unfenced
-from freehold.evals.tool_calls import BrokenCall, Call, read_calls
+from freehold.evals.text import (
+    BrokenCall,
+    Call,
+    Fault,
+    NotJson,
+    first_unmatched,
+    parse_json,
+    read_calls,
+    same,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -139,24 +145,3 @@ def test_a_pairing_is_found_exactly_where_one_exists(fits):
         all(fits[row][column] for row, column in enumerate(order)) for order in permutations(range(len(fits)))
     )
     assert (first_unmatched(faults) is None) == possible
-
-
-@given(st.text())
-def test_normalizing_twice_changes_nothing(text):
-    assert normalized_label(normalized_label(text)) == normalized_label(text)
-    assert collapsed(collapsed(text)) == collapsed(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "inside"),
-    [
-        ("```json\n{}\n```", "{}"),
-        ("  ```\na\nb\n```  ", "a\nb"),
-        ("``` \n x \n```", "x"),
-        ("say ```x```", "say ```x```"),
-        ("```a\nb", "```a\nb"),
-        (" plain ", "plain"),
-    ],
-)
-def test_only_a_fence_around_everything_is_taken_off(text, inside):
-    assert unfenced(text) == inside

@@ -5,12 +5,10 @@ import zipfile
 
 import pytest
 
-from freehold import unpacking
+from freehold import files
 from freehold.errors import InputError, UsageError
-from freehold.evals import imports
-from freehold.evals.imports import read_outputs, source
-from freehold.evals.lm_eval import sample_files
-from freehold.evals.outputs import OutputLine, pair, read_lines, unique
+from freehold.evals import outputs
+from freehold.evals.outputs import OutputLine, read_lines, read_outputs, sample_files, source, unique
 
 
 def write(tmp_path, *lines):
@@ -60,16 +58,6 @@ def test_an_id_may_occur_once(tmp_path):
     assert list(unique([line("a"), line("b")], tmp_path)) == ["a", "b"]
     with pytest.raises(UsageError, match="1 duplicate ids: a"):
         unique([line("a"), line("b"), line("a")], tmp_path)
-
-
-def test_only_ids_that_both_files_have_are_paired():
-    a, b = {"x": line("x"), "y": line("y")}, {"x": line("x"), "z": line("z")}
-    with pytest.raises(UsageError, match="do not hold the same items"):
-        pair(a, b)
-    with pytest.raises(UsageError, match="do not hold the same items") as caught:
-        pair(a, {"q": line("q")})
-    assert "no id is in both" in (caught.value.hint or "")
-    assert len(pair(a, a)) == 2
 
 
 def test_an_answer_that_is_json_of_its_own_stays_what_it_is(tmp_path):
@@ -161,7 +149,7 @@ def test_inspect_eval_file(tmp_path):
 
 
 def test_an_eval_file_that_unpacks_to_more_than_any_log_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpacking, "FREE_BYTES", 1_000_000)
+    monkeypatch.setattr(files, "FREE_BYTES", 1_000_000)
     path = tmp_path / "log.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for i in range(3):
@@ -169,7 +157,7 @@ def test_an_eval_file_that_unpacks_to_more_than_any_log_is_refused(tmp_path, mon
     assert path.stat().st_size < 100_000
     with pytest.raises(InputError, match="unpacks to more than 500 times its size"):
         read(path)
-    monkeypatch.setattr(imports, "_SAMPLE_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(outputs, "_SAMPLE_BYTES_MAX", 1_000_000)
     with pytest.raises(InputError, match="is larger than 1000000 bytes"):
         read(path)
 
@@ -196,30 +184,6 @@ def test_promptfoo(tmp_path):
     assert [(line.id, line.output, line.score) for line in local] == [("0", '{"a":1}', 0.0), ("1", "x", 0.6)]
     assert local[0].metadata == {"language": "de"}
     assert [line.score for line in read(path, "openai:gpt-4o")] == [1.0, None]
-
-
-def test_openai_evals(tmp_path):
-    rows = [
-        {"spec": {"completion_fns": ["gpt-4o"], "eval_name": "x"}},
-        {"sample_id": "x.0", "type": "sampling", "data": {"prompt": "q0", "sampled": ["yes"]}},
-        {"sample_id": "x.0", "type": "match", "data": {"correct": True, "expected": "yes", "picked": "yes"}},
-        {
-            "sample_id": "x.1",
-            "type": "match",
-            "data": {"correct": False, "expected": ["no"], "sampled": "yes"},
-        },
-        {
-            "sample_id": "x.2",
-            "type": "sampling",
-            "data": {"prompt": [{"role": "user", "content": "q2"}], "sampled": "z"},
-        },
-        {"sample_id": "x.2", "type": "metrics", "data": {"score": 0.5}},
-        {"sample_id": "x.3", "type": "sampling", "data": {"prompt": "q3", "sampled": ["?"]}},
-        {"final_report": {"accuracy": 0.5}},
-    ]
-    lines = {line.id: line for line in read(saved(tmp_path / "events.jsonl", rows))}
-    assert {id: line.score for id, line in lines.items()} == {"x.0": 1.0, "x.2": 0.5, "x.3": None, "x.1": 0.0}
-    assert (lines["x.1"].gold, lines["x.1"].output, lines["x.2"].question) == ("no", "yes", "q2")
 
 
 def test_anything_else_is_native(tmp_path):

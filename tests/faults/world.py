@@ -26,7 +26,7 @@ import psutil
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits
 from freehold.workflows.shift import keys

@@ -25,7 +25,7 @@ from tests.gateway.loopback import (
 
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
-from freehold.store.usage import spent
+from freehold.store.shares import spent
 from freehold.types.config import PriceConfig
 from freehold.types.route import ApiKey, Limits, Route, Target
 from freehold.workflows.shift.keys import limit_label

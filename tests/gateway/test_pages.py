@@ -21,10 +21,10 @@ from freehold.gateway.pages import unanswered
 from freehold.gateway.proxy.relay import ARM_HEADER
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
-from freehold.store.search.finding import search
+from freehold.store.search import search
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.route import Route, Target
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import TraceQuery
 
 pytestmark = pytest.mark.process
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from freehold.hardware import cgroup
-from freehold.hardware.probes import amd, apple, cpu, nvidia, probe_machine
-from freehold.types.units import GIB
+from freehold.hardware import probes
+from freehold.hardware.probes import probe_machine
+from freehold.visible import GIB
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -31,12 +31,12 @@ def test_cgroup_v2_limits_win_over_the_machine(tmp_path):
             "sys/fs/cgroup/job/worker/cpu.max": "50000 100000\n",
         },
     )
-    limit = cpu.memory_limit(root)
+    limit = probes.memory_limit(root)
     assert limit.value == GIB // 2
     assert "job/memory.max" in limit.how
-    assert cpu.memory_available(limit, root).value == GIB // 2 - GIB // 4 + GIB // 8
-    assert cpu.cores(root).value == 1
-    assert "quota" in cpu.cores(root).how or cpu.cores(root).how == "CPU affinity"
+    assert probes.memory_available(limit, root).value == GIB // 2 - GIB // 4 + GIB // 8
+    assert probes.usable_cores(root).value == 1
+    assert "quota" in probes.usable_cores(root).how or probes.usable_cores(root).how == "CPU affinity"
 
 
 def test_cgroup_v1_limits_win_over_the_machine(tmp_path):
@@ -51,10 +51,10 @@ def test_cgroup_v1_limits_win_over_the_machine(tmp_path):
             "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
         },
     )
-    limit = cpu.memory_limit(root)
+    limit = probes.memory_limit(root)
     assert limit.value == GIB // 4
-    assert cpu.memory_available(limit, root).value == GIB // 4 - 1000
-    assert cpu.cores(root).how == "CPU affinity"
+    assert probes.memory_available(limit, root).value == GIB // 4 - 1000
+    assert probes.usable_cores(root).how == "CPU affinity"
 
 
 def test_instruction_sets_and_name_come_from_cpuinfo(tmp_path):
@@ -62,8 +62,8 @@ def test_instruction_sets_and_name_come_from_cpuinfo(tmp_path):
         tmp_path,
         {"proc/cpuinfo": "model name\t: Some CPU\nflags\t\t: fpu avx avx2 avx512f amx_tile amx_int8\n"},
     )
-    assert cpu.isa(root) == ("AVX", "AVX2", "AVX-512", "AMX", "AMX-INT8")
-    assert cpu.name(root) == "Some CPU"
+    assert probes.cpu_isa(root) == ("AVX", "AVX2", "AVX-512", "AMX", "AMX-INT8")
+    assert probes.cpu_name(root) == "Some CPU"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_instruction_sets_and_name_come_from_cpuinfo(tmp_path):
     ],
 )
 def test_kills_for_memory_are_those_of_the_own_group(tmp_path, files, kills):
-    assert cgroup.oom_kills(write(tmp_path, files)) == kills
+    assert probes.oom_kills(write(tmp_path, files)) == kills
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_kills_for_memory_are_those_of_the_own_group(tmp_path, files, kills):
     [(2, 3, True), (2, 2, False), (None, 1, False), (1, None, False), (None, None, False)],
 )
 def test_a_kill_is_one_that_was_counted_since(monkeypatch, before, now, killed):
-    monkeypatch.setattr(cgroup, "oom_kills", lambda: now)
-    assert cgroup.oom_killed_since(before) is killed
+    monkeypatch.setattr(probes, "oom_kills", lambda: now)
+    assert probes.oom_killed_since(before) is killed
 
 
 def test_amd_by_the_kernel_driver(tmp_path):
@@ -114,16 +114,16 @@ def test_amd_by_the_kernel_driver(tmp_path):
     other = tmp_path / "sys/class/drm/card1/device"
     other.mkdir(parents=True)
     (other / "vendor").write_text("0x10de\n")
-    (found,) = amd.probe(tmp_path)
+    (found,) = probes.probe_amd(tmp_path)
     assert (found.memory_bytes, found.free_memory_bytes) == (24 * GIB, 23 * GIB)
 
 
 def test_apple_lends_a_share_or_what_was_set():
     values = {"hw.memsize": str(64 * GIB), "machdep.cpu.brand_string": "Apple M3 Max"}
-    (found,) = apple.probe(lambda name: values.get(name, ""))
+    (found,) = probes.probe_apple(lambda name: values.get(name, ""))
     assert found.memory_bytes == 48 * GIB
     values["iogpu.wired_limit_mb"] = "61440"
-    (found,) = apple.probe(lambda name: values.get(name, ""))
+    (found,) = probes.probe_apple(lambda name: values.get(name, ""))
     assert found.memory_bytes == 60 * GIB
     assert "wired_limit" in found.how
 
@@ -166,7 +166,7 @@ def fake_nvml(mig):
 @pytest.mark.parametrize(("mig", "name"), [(None, "NVIDIA L4"), (False, "NVIDIA L4"), (True, "MIG 1g.5gb")])
 def test_nvidia_whole_cards_and_slices(monkeypatch, mig, name):
     monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(mig))
-    (device,) = nvidia.probe()
+    (device,) = probes.probe_nvidia()
     assert device.name == name
     assert device.free_memory_bytes <= device.memory_bytes
     assert "NVML" in device.how

@@ -10,7 +10,7 @@ import pytest
 from freehold.errors import StorageError
 from freehold.preparing import index as module
 from freehold.preparing.index import ExampleFinder, is_there, open_index, write_index
-from freehold.types.preparation import Example, ExampleIndex
+from freehold.types.endpoint import Example, ExampleIndex
 
 EXAMPLES = [
     Example(id=f"s{number}", question=f"message {number} about a {what}", answer=what)

@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.privacy import library, patterns
-from freehold.privacy.finds import Find, apart, blanked, replaced
-from freehold.privacy.labelled import CALLS, find, says
+from freehold.privacy.finds import CALLS, Find, apart, blanked, find_labelled, replaced, says
 from freehold.privacy.library import LIBRARY
 
 
 def kinds(text):
-    return [(one.kind, text[one.start : one.end]) for one in find(text)]
+    return [(one.kind, text[one.start : one.end]) for one in find_labelled(text)]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_finds_are_in_order_apart_and_inside(text):
     assert all(one.end <= other.start for one, other in itertools.pairwise(found))
     assert all(0 <= one.start < one.end <= len(text) for one in found)
     assert len(blanked(text, found, "_")) == len(text)
-    assert replaced(text, found, lambda find, value: value) == text
+    assert replaced(text, found, lambda find_labelled, value: value) == text
 
 
 def test_national_numbers_and_phones():

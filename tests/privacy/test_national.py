@@ -2,13 +2,13 @@
 
 import pytest
 
-from freehold.privacy import national
+from freehold.privacy import finds
 
 pytest.importorskip("stdnum")
 
 
 def values(text):
-    return [text[one.start : one.end] for one in national.find(text)]
+    return [text[one.start : one.end] for one in finds.find_national(text)]
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_others_are_left_alone(text):
 
 
 def test_available():
-    assert national.available()
+    assert finds.available()

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tests.report import sample_report as sample
 
-from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult
+from freehold.types.choosing import CandidateChoice, RequestCost, SelectionResult
 
 CHOSEN, DEARER, LOST, UNTRIED = "org/chosen", "org/dearer", "org/lost", "org/untried"
 

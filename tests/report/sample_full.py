@@ -7,10 +7,9 @@ import msgspec
 from tests.report import sample_report as sample
 
 from freehold.types.cost import Bill, Cost, Range, SelfHost, Traffic
-from freehold.types.evidence import EvidenceAge
-from freehold.types.journey import NextAction
-from freehold.types.standing import Regressions, Standing
-from freehold.types.verdict import Reason
+from freehold.types.evaluated import Regressions
+from freehold.types.journey import NextAction, Standing
+from freehold.types.verdict import EvidenceAge, Reason
 
 AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
 HOSTILE = (

@@ -2,15 +2,16 @@
 
 from datetime import UTC, datetime
 
-from freehold.types.config import FinetuneConfig, UseProfile
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Split
 from freehold.types.evaluated import Disagreement, LatencySummary, UntrainedBaseline
 from freehold.types.evaluation import Comparison, SliceResult, Task
+from freehold.types.license import Obligation, Ruling, RulingReason
 from freehold.types.machine import Fit, FitPart, Workload
 from freehold.types.model import Weights
 from freehold.types.report import CandidateReport, Report, StepTime
-from freehold.types.ruling import Obligation, Ruling, RulingReason
 from freehold.types.training import Adapter
+from freehold.types.use import UseProfile
 from freehold.types.verdict import Reason, Verdict
 
 HOSTILE = '<script>alert("x")</script>&{{7*7}}\u202e'

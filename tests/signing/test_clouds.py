@@ -8,9 +8,14 @@ from tests.signing.vendors import SECRET, Aws, Azure
 
 from freehold.errors import ConfigError, MissingExtraError
 from freehold.signing import clouds
-from freehold.signing.aws import AwsSource, signed_for, without_signature
-from freehold.signing.clouds import check_sources, source_of
-from freehold.signing.source import CredentialError
+from freehold.signing.clouds import (
+    AwsSource,
+    CredentialError,
+    check_sources,
+    signed_for,
+    source_of,
+    without_signature,
+)
 from freehold.types.endpoint import Endpoint
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.signing.vendors import SECRET
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.chat.chat_client import ChatClient
-from freehold.signing.own import OwnCredentials
+from freehold.evals.client import ChatClient
+from freehold.signing.signer import OwnCredentials
 from freehold.types.endpoint import Endpoint
 
 AZURE = pytest.param("azure", marks=pytest.mark.process)  # its library starts one

@@ -9,14 +9,12 @@ import pytest
 import yaml
 from tests.deploy.containerfile import CONTAINERFILE, stages
 from tests.snippets import blocks
-from tests.workflows.shift.deployment.test_systemd import SERVICE
 
 from freehold.errors import ConfigError
 from freehold.settings import load
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.license import DutyClause, License, OutputsClause, ThresholdClause
 from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.shift.deployment import proxies
 
 HOUSE = """
 [[endpoints]]
@@ -116,11 +114,3 @@ def test_what_a_containerfile_builds_on_is_a_target():
         for stage in found:
             name, _, target = stage.base.partition(":")
             assert name == "freehold" and target in {one.name for one in ours}
-
-
-def test_proxies_are_what_up_renders():
-    """For the project and the name that the guide says."""
-    service = msgspec.structs.replace(SERVICE, name="support", names=("llm.example.com",))
-    for language, render in (("nginx", proxies.nginx), ("caddy", proxies.caddy)):
-        for block in blocks.blocks(language):
-            assert block.text.strip() == render(service).strip()

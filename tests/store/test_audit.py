@@ -156,13 +156,13 @@ def test_what_is_done_again_and_again_has_an_entry_a_day_and_much_of_it_at_once(
 SOURCE = Path(audit.__file__).parents[1]
 UNAUDITED_WRITERS = {
     "store/audit.py:note": "it writes the entry",
-    "store/care/backup.py:_copy_rows": "a new file; the command that asked for it has an entry",
-    "store/care/erase.py:erase_mentions": "freehold forget has entries before and after",
-    "store/care/erase.py:erase_traces": "freehold forget has entries before and after",
-    "store/care/erase.py:expect_scrub": "that overwriting is due: freehold forget has entries before and after",
-    "store/care/erase.py:scrub": "that overwriting is done: freehold forget has entries before and after",
-    "store/care/restore.py:_mend_words": "an index of traces that are there",
-    "store/care/restore.py:_replace_rows": "the command has an entry in the store that it brought back",
+    "store/backup.py:_copy_rows": "a new file; the command that asked for it has an entry",
+    "store/erase.py:erase_mentions": "freehold forget has entries before and after",
+    "store/erase.py:erase_traces": "freehold forget has entries before and after",
+    "store/erase.py:expect_scrub": "that overwriting is due: freehold forget has entries before and after",
+    "store/erase.py:scrub": "that overwriting is done: freehold forget has entries before and after",
+    "store/backup.py:_mend_words": "an index of traces that are there",
+    "store/backup.py:_replace_rows": "the command has an entry in the store that it brought back",
     "store/database.py:__init__": "a new store's tables",
     "store/shares.py:exchange": "what each gateway may use just now: nothing that is kept",
     "store/leases.py:take": "which process looks just now: nothing that is kept",
@@ -174,10 +174,10 @@ UNAUDITED_WRITERS = {
     "store/traces.py:add_traces": "traffic itself, thousands a second; an import has entries before and after",
     "store/traces.py:try_to_add": "nothing is kept",
     "store/traces.py:replace_trace": "feedback of a client: the trace says whose key and when",
-    "store/versions.py:_mark": "of an import, which has entries before and after",
-    "store/versions.py:bring_in": "of an import, which has entries before and after",
-    "store/usage.py:add_use": "what is counted of traffic",
-    "store/usage.py:book": "what is counted of traffic",
+    "store/traces.py:_mark": "of an import, which has entries before and after",
+    "store/traces.py:bring_in": "of an import, which has entries before and after",
+    "store/shares.py:add_use": "what is counted of traffic",
+    "store/shares.py:book": "what is counted of traffic",
 }
 """Functions that open a transaction to write and make no entry in it, and why not."""
 

@@ -4,8 +4,7 @@ import msgspec
 import pytest
 from tests.store.examples import trace
 
-from freehold.store.bodies import pack_lines, read_json, seal, unpack_lines, unseal
-from freehold.store.damage import DamagedBody
+from freehold.store.damage import DamagedBody, pack_lines, read_json, seal, unpack_lines, unseal
 
 
 def test_a_trace_comes_back_and_takes_less():

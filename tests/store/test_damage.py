@@ -10,10 +10,10 @@ from freehold.errors import StoreError
 from freehold.store import rollouts
 from freehold.store.damage import SEEN
 from freehold.store.rollouts import WindowRow
-from freehold.store.search.finding import search
+from freehold.store.search import search
 from freehold.store.tables import metadata
 from freehold.types.route import Route, Target
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import TraceQuery
 
 
 @pytest.fixture(autouse=True)

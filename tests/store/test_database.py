@@ -8,11 +8,10 @@ from tests.store.examples import NOON, Note, put, trace
 
 from freehold.errors import ConfigError, StorageError
 from freehold.gateway.config import GatewayConfig
-from freehold.store import audit, default_url, leases, open_store, usage
-from freehold.store.care.backup import backup
-from freehold.store.care.check import check
-from freehold.store.database import is_frozen
-from freehold.store.urls import file_url, store_file
+from freehold.store import audit, default_url, leases, open_store, shares
+from freehold.store.backup import backup
+from freehold.store.check import check
+from freehold.store.database import file_url, is_frozen, store_file
 from freehold.types.route import ApiKey, Route, Target
 
 
@@ -79,8 +78,8 @@ def test_what_must_outlive_a_power_failure_is_synced_when_it_commits(tmp_path):
             "a key": lambda: store.put_key(key, "key.add", who="me", at=NOON, detail={}),
             "a revoked key": lambda: store.put_key(key, "key.revoke", who="me", at=NOON, detail={}),
             "a route": lambda: store.save_route(route, at=NOON, who="me"),
-            "money": lambda: usage.book(
-                store.database, [usage.BilledCost("w", 1, "2026-03-01", ["key:till"], Decimal(1))], at=NOON
+            "money": lambda: shares.book(
+                store.database, [shares.BilledCost("w", 1, "2026-03-01", ["key:till"], Decimal(1))], at=NOON
             ),
             "the audit record": lambda: audit.note(store.database, "export", "x", who="me", at=NOON),
             "a record": lambda: store.put(Note(text="x")),
@@ -88,7 +87,7 @@ def test_what_must_outlive_a_power_failure_is_synced_when_it_commits(tmp_path):
         assert {name: level_of(act) for name, act in durable.items()} == {name: {2} for name in durable}
         quick = {
             "traces": lambda: store.add_traces([trace(1)]),
-            "use": lambda: usage.add_use(store.database, 1, {}),
+            "use": lambda: shares.add_use(store.database, 1, {}),
             "a lease": lambda: leases.take(store.database, "x", "me", at=NOON, seconds=1),
         }
         assert {name: level_of(act) for name, act in quick.items()} == {name: {1} for name in quick}

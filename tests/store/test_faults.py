@@ -14,7 +14,7 @@ from tests.store.examples import put
 
 from freehold.errors import StorageError, StoreError
 from freehold.store import default_url, open_store
-from freehold.store.faults import may_blame_the_data
+from freehold.store.damage import may_blame_the_data
 
 
 def test_a_locked_store_is_worth_a_retry(tmp_path):

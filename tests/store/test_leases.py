@@ -6,7 +6,7 @@ from decimal import Decimal
 from threading import Barrier
 
 from freehold.store import leases, open_store
-from freehold.store.usage import BilledCost, Use, add_use, book, spent
+from freehold.store.shares import BilledCost, Use, add_use, book, spent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from tests.store.examples import NOON, Note, trace
 
 from freehold.errors import RevisionError, StoreError
-from freehold.store import bodies, open_store
+from freehold.store import damage, open_store
 from freehold.store.tables import from_micros, steps
-from freehold.store.versions import FileRow, bring_in
+from freehold.store.traces import FileRow, bring_in
 from freehold.types.record import StoredRecord, content_id
 from freehold.types.route import ApiKey
 
@@ -73,7 +73,7 @@ def test_steps_remember_what_they_were_made_from(store):
     with store.database.reading() as connection:
         row = connection.execute(select(steps)).one()
     assert (row.name, row.inputs_hash, from_micros(row.finished_at)) == ("train", "h2", NOON)
-    outputs = bodies.unseal(row.outputs, "steps", "train", "h2", row.finished_at)
+    outputs = damage.unseal(row.outputs, "steps", "train", "h2", row.finished_at)
     assert msgspec.json.decode(outputs) == {"record": "h2"}
 
 

@@ -8,8 +8,8 @@ from tests.store.examples import NOON
 
 from freehold.errors import RevisionError, StoreError
 from freehold.store import open_store, rollouts
-from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.rollouts import WindowRow
+from freehold.store.routes import forget_keys, stored_keys
 from freehold.types.route import ApiKey, Route, Target
 
 

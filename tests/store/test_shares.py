@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.store import usage
+from freehold.store import shares as usage
 from freehold.store.shares import ShareRounds, Wanted
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)

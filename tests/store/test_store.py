@@ -71,7 +71,7 @@ def test_a_store_of_another_version_is_refused_and_left_as_it_is(tmp_path, chang
 
 
 def test_each_new_store_has_an_identity_of_its_own(tmp_path):
-    from freehold.store.keys import stored_keys
+    from freehold.store.routes import stored_keys
 
     ids = set()
     for name in ("a", "b"):

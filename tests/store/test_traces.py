@@ -3,12 +3,12 @@ from datetime import timedelta
 import msgspec
 from tests.store.examples import NOON, trace
 
-from freehold.store.care.check import check
-from freehold.store.care.erase import erase_traces
-from freehold.store.search.finding import search
+from freehold.store.check import check
+from freehold.store.erase import erase_traces
+from freehold.store.search import search
 from freehold.types.evaluated import ItemLook, LookRemoval
 from freehold.types.identity import trace_key
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import TraceQuery
 
 
 def test_traces_survive_the_round_trip_and_are_kept_once(store):

@@ -3,7 +3,7 @@
 import torch
 
 from freehold.training import base as bases
-from freehold.training.methods.lora import LoraTrainer
+from freehold.training.methods import LoraTrainer
 from freehold.types.config import FinetuneConfig
 
 

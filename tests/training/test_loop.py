@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, loop, schedule
+from freehold.training import artefacts, loop, schedule
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
@@ -84,7 +84,7 @@ def test_a_run_tells_each_step_and_sums_up(tmp_path):
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     assert run(tmp_path, CountingTrainer(), stop_after=2)[0] is None
-    assert checkpoint.load(tmp_path, "j").position.step == 2
+    assert artefacts.load(tmp_path, "j").position.step == 2
     trainer = CountingTrainer()
     outcome, events = run(tmp_path, trainer)
     assert events[0].message.endswith(", resumed at step 2")
@@ -125,8 +125,8 @@ def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):
 
 
 def test_a_run_without_a_step_is_an_error(tmp_path):
-    position = checkpoint.Position(job="j", step=6, steps=6, tokens=0, seconds=0.0)
-    checkpoint.save(tmp_path, position, {"adapter": torch.zeros(1)})
+    position = artefacts.Position(job="j", step=6, steps=6, tokens=0, seconds=0.0)
+    artefacts.save(tmp_path, position, {"adapter": torch.zeros(1)})
     with pytest.raises(TrainingError, match="made no step"):
         run(tmp_path, CountingTrainer())
 
@@ -207,7 +207,7 @@ def test_a_checkpoint_keeps_the_best():
     best, run = loop.BestWeights(True), _weighing(1.0)
     best.record(ValidationResult(0.5, 0.8), run)
     again = loop.BestWeights(True)
-    position = checkpoint.Position(
+    position = artefacts.Position(
         job="j", step=2, steps=9, tokens=0, seconds=0.0, best_loss=0.5, best_score=0.8
     )
     run.parameters.flat.data.fill_(2.0)

@@ -4,7 +4,7 @@ from tests.training.conftest import task_samples
 
 from freehold.errors import TrainingError
 from freehold.training.formatting import Encoded
-from freehold.training.memory import is_out_of_memory, retry_smaller
+from freehold.training.loop import is_out_of_memory, retry_smaller
 
 SAMPLES = [Encoded(f"s{n}", tuple(range(10)), (False,) * 9 + (True,)) for n in range(8)]
 
@@ -63,7 +63,7 @@ def test_one_sample_at_a_time_is_tried_with_activations_computed_again():
 def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
     from freehold.training import base as bases
     from freehold.training.formatting import format_samples
-    from freehold.training.methods.lora import LoraTrainer
+    from freehold.training.methods import LoraTrainer
     from freehold.types.config import FinetuneConfig
 
     samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
@@ -101,7 +101,7 @@ def test_what_pytorch_says_is_known():
 def test_a_step_in_halves_has_the_same_loss_and_leaves_the_same_adapter(tiny, tokenizer):
     from freehold.training import base as bases
     from freehold.training.formatting import format_samples
-    from freehold.training.methods.lora import LoraTrainer
+    from freehold.training.methods import LoraTrainer
     from freehold.types.config import FinetuneConfig
 
     config = FinetuneConfig(r=4)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from freehold.errors import TrainingError
-from freehold.training.options import FEWEST_SAMPLES, check, check_count, check_rank, resolved, weight_count
+from freehold.training.schedule import FEWEST_SAMPLES, check, check_count, check_rank, resolved, weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
 

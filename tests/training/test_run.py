@@ -15,7 +15,7 @@ from tests.training.runs import Run
 
 from freehold import training
 from freehold.errors import TrainingError
-from freehold.training import checkpoint
+from freehold.training import artefacts
 from freehold.training.worker import run_job
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
@@ -72,11 +72,11 @@ def test_stopped_killed_and_killed_for_memory_it_leaves_the_same_weights(tmp_pat
             break
     events.close()
     assert training.finished_adapter(job) is None
-    stopped = checkpoint.load(Path(job.run_dir), job.id).position.step
+    stopped = artefacts.load(Path(job.run_dir), job.id).position.step
     assert stopped >= 2, "a worker that is stopped writes a checkpoint"
 
     counts = iter([0, 1, 1, 1])  # of the system's kills: the first is one of them, the second is not
-    monkeypatch.setattr("freehold.hardware.cgroup.oom_kills", lambda: next(counts))
+    monkeypatch.setattr("freehold.hardware.probes.oom_kills", lambda: next(counts))
     ends, killed = [stopped + 60, stopped + 200], set()
     said = []
     with pytest.raises(TrainingError, match="killed"):

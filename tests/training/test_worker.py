@@ -13,9 +13,9 @@ from tests.training.conftest import task_samples, write_dataset
 from tests.training.jobs import CONFIG, make, weights_of
 from tests.training.templates.chats import sample
 
-from freehold.training import checkpoint, worker
+from freehold.training import artefacts, worker
 from freehold.training import job as jobs
-from freehold.training.templates.tagged import is_tagged
+from freehold.training.templates import is_tagged
 from freehold.types.training import TrainingEvent
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
@@ -31,7 +31,7 @@ def test_a_run_stopped_before_its_first_step_goes_on(tmp_path, tiny):
     try:
         events = []
         assert not worker.run_job(job, events.append, lambda: True)
-        assert checkpoint.load(Path(job.run_dir), job.id).position.step == 0
+        assert artefacts.load(Path(job.run_dir), job.id).position.step == 0
         assert worker.run_job(job, events.append, lambda: False)
         assert worker.run_job(straight, events.append, lambda: False)
     finally:

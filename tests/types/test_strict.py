@@ -1,16 +1,41 @@
 """Strict reading: mistakes name the place, the value and the range."""
 
 import math
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Meta
 
 from freehold.errors import ConfigError, UsageError
-from freehold.types import strict
-from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Share, ShareBelowOne
+from freehold.types import record
+from freehold.types.choosing import QuantLosses
+from freehold.types.dataset import Dataset
+from freehold.types.endpoint import ServePlan
+from freehold.types.evaluated import Evaluation, Freeze
+from freehold.types.evaluation import Comparison
+from freehold.types.gates import ParityReport
+from freehold.types.license import Ruling
+from freehold.types.machine import Fit, MeasuredSpeed
+from freehold.types.record import (
+    AtLeastOne,
+    NotNegative,
+    Positive,
+    Share,
+    ShareBelowOne,
+    content_id,
+    event_id,
+)
+from freehold.types.report import Report
+from freehold.types.rollout import Check, Rollout
+from freehold.types.route import ApiKey, FileRoute, Route, Target
+from freehold.types.serving import LoadReport
+from freehold.types.training import Adapter
+from freehold.types.verdict import Verdict
 
 
 class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,7 +44,7 @@ class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Options(msgspec.Struct, forbid_unknown_fields=True):
     name: str
-    rate: Annotated[float, Meta(gt=0, le=strict.FINITE)] | None = None
+    rate: Annotated[float, Meta(gt=0, le=record.FINITE)] | None = None
     count: Annotated[int, Meta(ge=1)] = 1
     models: Annotated[tuple[str, ...], Meta(min_length=1)] = ("a",)
     near: Annotated[float, Meta(ge=0, le=1, description="0 (off) or from 0.3 to 1")] = 0.8
@@ -29,7 +54,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def test_what_fits_is_read():
-    read = strict.read({"name": "x", "rate": 2, "many": [{"share": 1}], "free": {"any": 1}}, Options, "here")
+    read = record.read({"name": "x", "rate": 2, "many": [{"share": 1}], "free": {"any": 1}}, Options, "here")
     assert read == Options(name="x", rate=2.0, many=(Inner(share=1.0),), free={"any": 1})
 
 
@@ -52,13 +77,13 @@ def test_what_fits_is_read():
 )
 def test_a_mistake_names_the_place_the_value_and_the_range(more, message):
     with pytest.raises(ConfigError) as caught:
-        strict.read({"name": "x"} | more, Options, "here")
+        record.read({"name": "x"} | more, Options, "here")
     assert caught.value.message == message
 
 
 def test_a_missing_key_is_told():
     with pytest.raises(ConfigError, match="here: top level: Object missing required field `name`"):
-        strict.read({}, Options, "here")
+        record.read({}, Options, "here")
 
 
 @pytest.mark.parametrize(
@@ -71,14 +96,14 @@ def test_a_missing_key_is_told():
 )
 def test_an_unknown_key_has_a_way_out(key, hint, told):
     with pytest.raises(UsageError, match=f"engine x: unknown option {key}") as caught:
-        strict.read({key: 1}, Options, "engine x", noun="option", error=UsageError, hint=hint)
+        record.read({key: 1}, Options, "engine x", noun="option", error=UsageError, hint=hint)
     assert caught.value.hint == told and not isinstance(caught.value, ConfigError)
 
 
 def test_a_record_made_in_code_is_checked_as_well():
-    assert strict.misfit(Options(name="x")) is None
-    assert strict.misfit(Options(name="x", count=0)) == "count is 0, expected at least 1"
-    assert strict.misfit(Options(name="x", rate=float("nan"))) == "rate is nan, expected above 0"
+    assert record.misfit(Options(name="x")) is None
+    assert record.misfit(Options(name="x", count=0)) == "count is 0, expected at least 1"
+    assert record.misfit(Options(name="x", rate=float("nan"))) == "rate is nan, expected above 0"
 
 
 class Chosen(msgspec.Struct):
@@ -87,7 +112,7 @@ class Chosen(msgspec.Struct):
 
 def test_a_word_of_no_list_is_told_with_the_list():
     with pytest.raises(ConfigError, match="way: Invalid enum value 'snow', known: sun, rain"):
-        strict.read({"way": "snow"}, Chosen, "here")
+        record.read({"way": "snow"}, Chosen, "here")
 
 
 class Priced(msgspec.Struct):
@@ -101,11 +126,11 @@ class Price(msgspec.Struct):
 @pytest.mark.parametrize("amount", ["nan", "-nan", "snan", "inf", "-1", "1e999", "1000000001"])
 def test_an_amount_of_money_that_cannot_be_is_refused_wherever_it_stands(amount):
     with pytest.raises(ConfigError, match=r"prices\.1\.usd is .*, expected 0 to 1,000,000,000"):
-        strict.read({"prices": [{"usd": "2.5"}, {"usd": amount}]}, Priced, "here")
+        record.read({"prices": [{"usd": "2.5"}, {"usd": amount}]}, Priced, "here")
 
 
 def test_an_amount_of_money_that_can_be():
-    read = strict.read({"prices": [{"usd": "0"}, {"usd": 3}, {}]}, Priced, "here")
+    read = record.read({"prices": [{"usd": "0"}, {"usd": 3}, {}]}, Priced, "here")
     assert [one.usd for one in read.prices] == [Decimal(0), Decimal(3), None]
 
 
@@ -124,3 +149,57 @@ def test_the_ends_of_each_range(kind, inside, outside):
     for value in outside:
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(value, kind)
+
+
+KINDS = {
+    Adapter: "adapter",
+    ApiKey: "api_key",
+    Check: "watch_check",
+    Comparison: "comparison",
+    Dataset: "dataset",
+    Evaluation: "evaluation",
+    FileRoute: "file_route",
+    Fit: "fit",
+    Freeze: "freeze",
+    LoadReport: "load_report",
+    MeasuredSpeed: "measured_speed",
+    ParityReport: "parity",
+    QuantLosses: "quant_losses",
+    Report: "report",
+    Rollout: "rollout",
+    Ruling: "ruling",
+    ServePlan: "serve_plan",
+    Verdict: "verdict",
+}
+"""As databases of released versions have them."""
+
+
+def test_kinds_stay_what_they_are_and_no_two_records_share_one():
+    assert {record: record.kind for record in KINDS} == KINDS
+    assert len(set(KINDS.values())) == len(KINDS)
+
+
+def test_keys_are_ids_where_nothing_else_tells_records_apart():
+    verdict = Verdict(id="v1", outcome="hold", candidate="open", incumbent="gpt", reasons=())
+    assert verdict.key == "v1"
+    assert ApiKey(name="app", hash="x").key == "app"
+    route = Route(name="support", model="*", incumbent=Target(endpoint="a"))
+    assert FileRoute(route=route).key == "support"
+    plan = ServePlan(engine="echo", model="m")
+    assert plan.key == content_id(plan)
+
+
+def test_a_kind_is_not_part_of_the_content():
+    assert "kind" not in ApiKey.__struct_fields__
+
+
+def test_content_id_ignores_key_order():
+    assert content_id({"a": 1, "b": [2]}) == content_id({"b": [2], "a": 1})
+    assert re.fullmatch(r"[0-9a-f]{32}", content_id("x"))
+
+
+@given(st.integers(0, (1 << 48) - 2))
+def test_event_ids_are_uuid7_and_sort_by_time(unix_ms):
+    first, later = event_id(unix_ms), event_id(unix_ms + 1)
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", first)
+    assert first < later

@@ -11,8 +11,8 @@ from freehold.wire.anthropic import (
     listed_models,
     read_answer,
     read_stream,
+    request_to_openai,
 )
-from freehold.wire.anthropic_request import request_to_openai
 from freehold.wire.errors import ApiError
 
 REQUEST = b'{"model": "house", "messages": []}'

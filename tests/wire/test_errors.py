@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 
 from freehold.wire import openai
-from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import (
     ApiError,
     RateState,
@@ -14,6 +13,7 @@ from freehold.wire.errors import (
     ollama_error,
     openai_error,
     told_error,
+    unambiguous,
 )
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.wire import openai
+from freehold.wire.base_url import takes_completion_limit, with_completion_limit
 from freehold.wire.errors import ApiError
-from freehold.wire.token_limit import takes_completion_limit, with_completion_limit
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),

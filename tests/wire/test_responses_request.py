@@ -5,7 +5,7 @@ import json
 import pytest
 
 from freehold.wire.errors import ApiError
-from freehold.wire.responses_request import (
+from freehold.wire.responses import (
     is_own_response,
     is_stateless,
     names_own,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from freehold.api.loops import blocking, watched
 from freehold.api.values import FilePath
 from freehold.errors import UsageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
-    from freehold.store.care.backup import Backup
-    from freehold.store.care.check import StoreCheck
+    from freehold.store.backup import Backup
+    from freehold.store.check import StoreCheck
     from freehold.types.audit import AuditEntry
     from freehold.types.journey import JourneyState
     from freehold.workflows.data.forget import ForgetReceipt
@@ -45,7 +45,7 @@ class ProjectCare:
     @blocking
     def check_store(self, *, progress: Progress | None = None) -> StoreCheck:
         """Whether the store is what was written. Raises `StoreError` where there is none."""
-        from freehold.store.care.check import check
+        from freehold.store.check import check
         from freehold.workflows.data.store_care import url_of
 
         shown = watched(progress)
@@ -88,8 +88,8 @@ class ProjectCare:
         """Who changed what, when, from where and why; the last entries, oldest first."""
         from collections import deque
 
+        from freehold.workflows import project_store
         from freehold.workflows.project_store import opened_store
-        from freehold.workflows.shift import audit
 
         with opened_store(self._opened, reads=True) as (store, _):
-            return tuple(deque(audit.listed(store, action=action), maxlen=last))
+            return tuple(deque(project_store.audit_entries(store, action=action), maxlen=last))

@@ -10,11 +10,10 @@ from freehold.api.values import Amount, FilePath, Use, decimal, low_high, token_
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
+    from freehold.types.choosing import Assessment, Quants
     from freehold.types.config import ProjectConfig
     from freehold.types.cost import Cost
-    from freehold.types.planning.assessment import Assessment
-    from freehold.types.planning.quants import Quants
-    from freehold.types.ruling import Ruling
+    from freehold.types.license import Ruling
     from freehold.workflows.incumbent.retirements import RetirementNotice
     from freehold.workflows.journey.methods import Candidate
     from freehold.workflows.project import Project
@@ -103,8 +102,8 @@ class ProjectQuestions:
         """The quantizations of a model: bytes, whether each fits, how fast it is, and which to take."""
         from freehold.types.machine import Workload
         from freehold.workflows.choose.quants import quants
+        from freehold.workflows.fit.learned import all_measured
         from freehold.workflows.fit.machine import find_machine
-        from freehold.workflows.fit.speeds import all_measured
         from freehold.workflows.prove.quantizations import latest
 
         return quants(

@@ -12,8 +12,7 @@ from concurrent.futures import Future, wait
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
-from freehold.progress_lines import ProgressLines
-from freehold.types.progress import Progress, Silent
+from freehold.progress import Progress, ProgressLines, Silent
 from freehold.visible import visible
 
 P = ParamSpec("P")

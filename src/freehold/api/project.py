@@ -12,13 +12,13 @@ from freehold.api.loops import blocking, finished, watched
 from freehold.api.traffic import ProjectTraffic
 from freehold.api.values import FilePath, paths
 from freehold.errors import UsageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
     from freehold.types.dataset import DataCard, Dataset, SplitName
     from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
+    from freehold.types.gates import ParityReport
     from freehold.types.mixture import Mixture
-    from freehold.types.parity import ParityReport
     from freehold.types.report import Report
     from freehold.types.training import TrainingResult
     from freehold.workflows.data.imports import ImportResult

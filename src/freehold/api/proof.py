@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from freehold.api.project import here
 from freehold.api.values import FilePath
 from freehold.errors import UsageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
     from freehold.types.evaluated import Evaluation

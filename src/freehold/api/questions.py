@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from freehold.api.loops import blocking, watched
 from freehold.api.project import here
 from freehold.api.values import Amount, FilePath, Use, paths
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
+    from freehold.types.application import LogTasks, Scan
     from freehold.types.cost import Cost
-    from freehold.types.log_task import LogTasks
+    from freehold.types.license import Ruling
     from freehold.types.machine import Fit
-    from freehold.types.planning.scan import Scan
-    from freehold.types.ruling import Ruling
 
 
 @blocking
@@ -87,8 +86,7 @@ def fit(
     from freehold.types.machine import Workload
     from freehold.workflows.fit.fit import ServingOptions, fit_model
     from freehold.workflows.fit.machine import find_machine
-    from freehold.workflows.fit.placing import form_of
-    from freehold.workflows.fit.training import SampleLengths, training_fit
+    from freehold.workflows.fit.placing import SampleLengths, form_of, training_fit
 
     settings = load()
     found = find_machine(machine, settings, measure=train is None)

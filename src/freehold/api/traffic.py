@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from freehold.api.loops import blocking, watched
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
+    from freehold.types.rollout import Check, Rollout
     from freehold.types.route import Route
-    from freehold.types.serving.rollout import Check, Rollout
     from freehold.workflows.project import Project
     from freehold.workflows.shift.background import Background
     from freehold.workflows.shift.rollout.rollout import Status

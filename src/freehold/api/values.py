@@ -12,8 +12,8 @@ from freehold.errors import UsageError
 
 if TYPE_CHECKING:
     from freehold.costs.prices import TokenPrice
-    from freehold.types.config import UseProfile
     from freehold.types.cost import Range
+    from freehold.types.use import UseProfile
     from freehold.workflows.project import Project
 
 FilePath: TypeAlias = str | os.PathLike[str]
@@ -26,7 +26,7 @@ Use: TypeAlias = "UseProfile | Mapping[str, object] | None"
 
 def use_of(use: Use, project: Project) -> UseProfile:
     """Raises `ConfigError` for an unknown key or a value of another type."""
-    from freehold.types.config import UseProfile
+    from freehold.types.use import UseProfile
     from freehold.workflows.license.use import with_values
 
     if use is None:

@@ -1,19 +1,23 @@
-"""Accelerators one may not have: memory, bandwidth, arithmetic, watts (`accelerators.toml`)."""
+"""Machines one may not have: accelerators (`accelerators.toml`: memory, bandwidth, arithmetic, watts), cloud instances
+with them by the cloud's name (`instances.toml`), and what they rent for (`rentals.toml`: ranges, because every page
+says something else).
+"""
 
 from __future__ import annotations
 
 import datetime
 import functools
 import re
-import tomllib
-from importlib.resources import files
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from freehold.catalog import tables
 from freehold.errors import UsageError, nearest
+from freehold.types.cost import Range
 from freehold.types.machine import Accelerator
-from freehold.types.units import GIB, MIB
+from freehold.visible import GIB, MIB
 
 DISCOUNT = 0.07
 """Taken from what a vendor sells where no driver's total was read. The largest gap among those that were read is
@@ -75,15 +79,9 @@ class PickedRow(NamedTuple):
     note: str | None = None
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    accelerators: tuple[AcceleratorRow, ...]
-
-
-@functools.cache
 def rows() -> tuple[AcceleratorRow, ...]:
     """All rows, in file order."""
-    text = files("freehold.catalog").joinpath("accelerators.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), _File).accelerators
+    return tables("accelerators.toml", AcceleratorRow)
 
 
 def get(name: str) -> AcceleratorRow:
@@ -173,3 +171,133 @@ def plain(name: str) -> str:
     text = re.sub(r"\b(\d{4})(ti|super|xtx|xt)\b", r"\1 \2", text)
     text = re.sub(r"(\d) ?gi?b\b", r"\1gb", text)
     return " ".join(word for word in text.split() if word not in _VENDORS)
+
+
+class InstanceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[instances]]` table: a machine by the name its cloud rents it under. `accelerator` is a name of
+    `accelerators.toml`; virtual cores and memory are absent where they were not read."""
+
+    names: tuple[str, ...]
+    cloud: str
+    accelerator: str
+    count: int
+    source: str
+    checked: datetime.date
+    vcpus: tuple[int, ...] = ()
+    """Virtual cores of each of `names`, in their order."""
+    memory_gib: tuple[float, ...] = ()
+    """Memory of each of `names`, in their order."""
+
+
+class CloudInstance(msgspec.Struct, frozen=True, kw_only=True):
+    """One instance type. `vcpus` and `memory_gib` are None where they were not read."""
+
+    name: str
+    cloud: str
+    accelerator: str
+    count: int
+    source: str
+    checked: datetime.date
+    vcpus: int | None = None
+    memory_gib: float | None = None
+
+
+@functools.cache
+def all_instances() -> tuple[CloudInstance, ...]:
+    """Every instance type, in file order."""
+    return tuple(
+        CloudInstance(
+            name=name,
+            cloud=row.cloud,
+            accelerator=row.accelerator,
+            count=row.count,
+            source=row.source,
+            checked=row.checked,
+            vcpus=row.vcpus[place] if row.vcpus else None,
+            memory_gib=row.memory_gib[place] if row.memory_gib else None,
+        )
+        for row in tables("instances.toml", InstanceRow)
+        for place, name in enumerate(row.names)
+    )
+
+
+@functools.cache
+def _instances_by_name() -> dict[str, CloudInstance]:
+    return {one.name.lower(): one for one in all_instances()}
+
+
+def instance(name: str) -> CloudInstance | None:
+    """An instance type by its name, whatever the case; Azure's with or without ``Standard_``. None when unknown."""
+    wanted = name.strip().lower()
+    return _instances_by_name().get(wanted) or _instances_by_name().get(f"standard_{wanted}")
+
+
+def nearest_instance(name: str) -> str | None:
+    """The instance type spelt most like a misspelt one."""
+    import difflib
+
+    found = difflib.get_close_matches(name.strip().lower(), _instances_by_name(), n=1, cutoff=0.93)
+    return _instances_by_name()[found[0]].name if found else None
+
+
+FRESH_DAYS = 180
+"""A rental price older than this is said to be old."""
+Shop = Literal["marketplace", "specialist", "hyperscaler"]
+"""Who rents: single machines of strangers, clouds of accelerators, the large clouds."""
+
+
+class RentalRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[rentals]]` table: lowest and highest dollars an hour in one kind of shop."""
+
+    accelerators: tuple[str, ...]
+    shop: Shop
+    usd_per_hour: tuple[Decimal, Decimal]
+    as_of: datetime.date
+    source: str
+    checked: datetime.date
+
+
+class RentalPrice(NamedTuple):
+    """What is known of an accelerator's rent."""
+
+    usd_per_hour: Range
+    lists: int
+    oldest: datetime.date
+    newest: datetime.date
+    hyperscalers: Range | None = None
+
+    def basis(self) -> str:
+        """Where the range is from."""
+        dates = " to ".join(dict.fromkeys((self.oldest.isoformat(), self.newest.isoformat())))
+        return f"{self.lists} price list{'s' if self.lists > 1 else ''}, {dates}"
+
+    def is_old(self, today: datetime.date) -> bool:
+        """Whether even the newest price is older than `FRESH_DAYS`."""
+        return (today - self.newest).days > FRESH_DAYS
+
+
+def rental_rows() -> tuple[RentalRow, ...]:
+    """All rows, in file order."""
+    return tables("rentals.toml", RentalRow)
+
+
+def rental_price(accelerator: str) -> RentalPrice | None:
+    """The whole range known for an accelerator, in shops that rent single ones; None when no price is known."""
+    found = [row for row in rental_rows() if accelerator in row.accelerators]
+    counted = [row for row in found if row.shop != "hyperscaler"]
+    if not counted:
+        return None
+    large = [row for row in found if row.shop == "hyperscaler"]
+    return RentalPrice(
+        _span(counted),
+        len(counted),
+        min(row.as_of for row in counted),
+        max(row.as_of for row in counted),
+        _span(large) if large else None,
+    )
+
+
+def _span(found: list[RentalRow]) -> Range:
+    return Range(
+        low=min(row.usd_per_hour[0] for row in found), high=max(row.usd_per_hour[1] for row in found)
+    )

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 
-from freehold.catalog.licenses import license_named, licenses, licenses_mentioned, words
-from freehold.catalog.releases import (
+from freehold.catalog.licenses import (
     family_of,
-    index,
+    license_named,
+    licenses,
+    licenses_mentioned,
     owners,
+    release_index,
     release_mentioned,
     release_on,
     releases_of,
     spelled,
+    words,
 )
 from freehold.licensing.situation import Ancestor
-from freehold.types.config import UseProfile
-from freehold.types.license import License, Release
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import License, Lineage, LineageEdge, Release
+from freehold.types.use import UseProfile
 
 _HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
 _HUB_ID_INSIDE = re.compile(r"(?<![\w./-])[\w.\-]+/[\w.\-]+")
@@ -99,7 +101,7 @@ def _release(model: str, use: UseProfile) -> tuple[Release | None, str | None]:
         if inside is not None:
             entries = releases_of(inside.group())
         if not entries:
-            mentioned = index().base_names.get(spelled(model)) or release_mentioned(model)
+            mentioned = release_index().base_names.get(spelled(model)) or release_mentioned(model)
             entries = releases_of(mentioned or model)
     if not entries:
         return None, _usual(model)

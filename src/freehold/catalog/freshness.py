@@ -1,4 +1,5 @@
-"""How old the facts of the catalog are, and from which age on they are no longer taken for fresh.
+"""How old the facts of the catalog are, and from which age on they are no longer taken for fresh; the last security
+advisory of each engine (`advisories.toml`).
 
 Each fact carries the day it was read (``checked``). What an age means differs by part: see
 docs/decisions/028-facts-with-a-day.md.
@@ -7,6 +8,7 @@ docs/decisions/028-facts-with-a-day.md.
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from datetime import date
 from fnmatch import fnmatch
@@ -14,7 +16,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, NamedTuple
 
-from freehold.catalog.rentals import FRESH_DAYS
+import msgspec
+
+from freehold.catalog import tables
+from freehold.catalog.accelerators import FRESH_DAYS
 from freehold.catalog.retirements import STALE_DAYS
 from freehold.errors import StorageError
 from freehold.types.record import Record
@@ -136,3 +141,37 @@ def _day(value: object, name: str) -> date:
     if isinstance(value, str):
         return date.fromisoformat(value)
     raise StorageError(f"catalog/{name}: a row does not say when it was read")
+
+
+class Advisory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[advisories]]` table: releases before `fixed` have the fault."""
+
+    engine: str
+    id: str
+    what: str
+    fixed: str
+    published: date
+    source: str
+    checked: date
+
+
+def advisories() -> tuple[Advisory, ...]:
+    """All rows, in file order."""
+    return tables("advisories.toml", Advisory)
+
+
+def last_advisory(engine: str) -> Advisory | None:
+    """The last advisory of an engine; None where none is known here, which promises nothing."""
+    return max(
+        (row for row in advisories() if row.engine == engine), key=lambda row: row.published, default=None
+    )
+
+
+def is_older(version: str, fixed: str) -> bool:
+    """Whether a release comes before another, by the numbers at the beginning of both."""
+    return _numbers(version) < _numbers(fixed)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"v?(\d+(?:\.\d+)*)", version.strip())
+    return tuple(int(part) for part in found.group(1).split(".")) if found else ()

@@ -13,12 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freehold.errors import MissingExtraError, UnknownModelError, UpstreamError
+from freehold.errors import FreeholdError, MissingExtraError, UnknownModelError, UpstreamError, WeightsError
 
 ANSWERING = ("text-generation", "image-text-to-text", "any-to-any")
 """Tasks of a hub under which models that answer in text are filed."""
 REACH_SECONDS = 10
 PUBLIC = "https://huggingface.co"
+SYNCED = "what was synced before: freehold catalog list"
 
 
 class Listed(NamedTuple):
@@ -72,11 +73,11 @@ def reach() -> None:
 
     Raises `UpstreamError`.
     """
-    _library()
+    library()
     import huggingface_hub.utils
 
     utils: Any = huggingface_hub.utils  # it exports these without saying so to type checkers
-    with _errors("a listing"):
+    with hub_errors("a listing"):
         reply = utils.get_session().get(
             f"{endpoint()}/api/models", params={"limit": 1}, timeout=REACH_SECONDS
         )
@@ -94,8 +95,8 @@ def quantized_from(model: str, most: int) -> list[Listed]:
 
 
 def _list(**asked: Any) -> list[Listed]:
-    hub = _library()
-    with _errors(str(asked.get("author") or asked.get("filter"))):
+    hub = library()
+    with hub_errors(str(asked.get("author") or asked.get("filter"))):
         return [
             Listed(str(info.id), info.pipeline_tag, tuple(info.tags or ()), info.created_at)
             for info in hub.HfApi(endpoint=endpoint()).list_models(**asked)
@@ -104,8 +105,8 @@ def _list(**asked: Any) -> list[Listed]:
 
 def read(repo: str) -> Repository:
     """One repository's card and files. Raises `UnknownModelError` when the hub has no such repository."""
-    hub = _library()
-    with _errors(repo):
+    hub = library()
+    with hub_errors(repo):
         info = hub.HfApi(endpoint=endpoint()).model_info(repo, files_metadata=True)
     tags = tuple(info.tags or ())
     license = next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)
@@ -129,10 +130,10 @@ def config(found: Repository, folder: Path) -> Path | None:
     """Its config.json, fetched into `folder`; None when it has none or its owner wants terms accepted first."""
     if not any(file.name == "config.json" for file in found.files):
         return None
-    hub = _library()
+    hub = library()
     from huggingface_hub import errors
 
-    with _errors(found.repo):
+    with hub_errors(found.repo):
         try:
             path = hub.hf_hub_download(
                 found.repo, "config.json", revision=found.commit, local_dir=folder, endpoint=endpoint()
@@ -142,7 +143,8 @@ def config(found: Repository, folder: Path) -> Path | None:
     return Path(path)
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The `huggingface-hub` library. Raises `MissingExtraError`."""
     try:
         import huggingface_hub
     except ImportError:
@@ -151,34 +153,44 @@ def _library() -> Any:
 
 
 @contextmanager
-def _errors(what: str) -> Iterator[None]:
-    """Turn the library's errors into freehold's, with a way out."""
+def hub_errors(
+    what: str, failed: type[FreeholdError] = UpstreamError, *, way_out: str = SYNCED
+) -> Iterator[None]:
+    """Turn the library's errors into freehold's, with a way out; `failed` is that of a hub that gives no answer."""
+    library()
     from huggingface_hub import errors
 
     try:
         yield
     except errors.OfflineModeIsEnabled:
-        raise UpstreamError(
-            "HF_HUB_OFFLINE forbids asking the hub", hint="what was synced before: freehold catalog list"
+        raise failed("HF_HUB_OFFLINE forbids asking the hub", hint=way_out) from None
+    except errors.GatedRepoError:
+        raise WeightsError(
+            f"{what} is gated: its owner wants terms accepted first",
+            hint="accept them on the model's page, set HF_TOKEN to a token of that account, pull again",
         ) from None
-    except errors.RepositoryNotFoundError:
+    except errors.LocalEntryNotFoundError:
+        raise _unreachable(what, failed, way_out) from None
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError):
         raise UnknownModelError(
-            f"{endpoint()} has no {what} (or it is private)", hint="a private one needs HF_TOKEN"
+            f"{endpoint()} has no {what} (or it is private)",
+            hint="check the spelling; a private one needs HF_TOKEN",
         ) from None
     except errors.HFValidationError:
         raise UnknownModelError(f"{what!r} is not the name of a repository", hint="ORG/NAME") from None
     except errors.HfHubHTTPError as error:
-        if isinstance(error, errors.GatedRepoError):
-            raise
-        raise UpstreamError(
+        raise failed(
             f"{endpoint()} answered with an error for {what}: {str(error).splitlines()[0]}"
         ) from None
     except Exception as error:
         # The library's HTTP client changed its name between versions; its error names did not.
         names = {kind.__name__ for kind in type(error).__mro__}
-        if names & {"TransportError", "ConnectionError", "TimeoutError", "LocalEntryNotFoundError"}:
-            raise UpstreamError(
-                f"{endpoint()} cannot be reached",
-                hint="check the network and HF_ENDPOINT; what was synced before: freehold catalog list",
-            ) from None
+        if names & {"TransportError", "ConnectionError", "TimeoutError"}:
+            raise _unreachable(what, failed, way_out) from None
         raise
+
+
+def _unreachable(what: str, failed: type[FreeholdError], way_out: str) -> FreeholdError:
+    return failed(
+        f"{endpoint()} cannot be reached for {what}", hint=f"check the network and HF_ENDPOINT; {way_out}"
+    )

@@ -1,20 +1,77 @@
-"""The models freehold knows: `models/*.toml`, one file per family, each row with source and date."""
+"""The models freehold knows: `models/*.toml`, one file per family, each row with source and date; models known to exist
+without a row (`unlisted.toml`); and published scores, as references: what a source measured on a public task.
+
+`scores_makers.toml` has the tables of 2025 and later, `scores.toml` single scores of before. Scores compare within one
+task, metric and source only: the same people with the same harness. Settings may differ within a source (tuned against
+zero-shot) and are shown.
+"""
 
 from __future__ import annotations
 
 import datetime
 import difflib
 import functools
+import math
 import re
 import tomllib
+from collections.abc import Iterator
+from datetime import date
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from freehold.catalog import unlisted
+from freehold.catalog import tables
 from freehold.errors import InputError, UnknownModelError
 from freehold.types.model import Model, PublishedForm, Shape
+from freehold.types.record import Record
+
+
+class UnlistedModels(Record, frozen=True, kw_only=True):
+    """Models without a row in `models/` and why. `released` is the month of the newest of them."""
+
+    ids: tuple[str, ...]
+    released: str
+    why: str
+    source: str
+    checked: date
+
+
+def unlisted_rows() -> tuple[UnlistedModels, ...]:
+    """All rows, in file order."""
+    return tables("unlisted.toml", UnlistedModels)
+
+
+def why_unlisted(model_id: str) -> UnlistedModels | None:
+    """The row that names a model, by its id or by whole words that its name begins with; None when there is none."""
+    asked = _plain_name(model_id)
+    for row in unlisted_rows():
+        for name in map(_plain_name, row.ids):
+            if name == asked or (name_numbers(asked) and name.startswith(f"{asked}-")):
+                return row
+    return None
+
+
+def _plain_name(text: str) -> str:
+    """A name after its slash as it is compared: small letters, ``-`` for blanks."""
+    return text.lower().rpartition("/")[2].replace(" ", "-")
+
+
+def name_numbers(text: str) -> list[str]:
+    """Numbers of a name, in order: ``Qwen3.8-27B-FP8`` has 3.8, 27 and 8."""
+    return re.findall(r"\d+(?:\.\d+)*", _plain_name(text))
+
+
+def name_words(text: str) -> set[str]:
+    """Words of two letters or more of a name."""
+    return set(re.findall(r"[a-z]{2,}", _plain_name(text)))
+
+
+def name_family(text: str) -> str | None:
+    """The first of them."""
+    found = re.search(r"[a-z]{2,}", _plain_name(text))
+    return found[0] if found else None
+
 
 SHOWN = 3
 """Models of the same family that a hint names."""
@@ -164,7 +221,7 @@ def hint(model_id: str) -> str:
     any. Another version or size is another model; the newest of its family are named as what the catalog has instead,
     never as what was meant.
     """
-    row = unlisted.why(model_id)
+    row = why_unlisted(model_id)
     if row is not None:
         return f"it is known and has no row: {row.why} ({row.source}). {_ways(model_id)}"
     meant = meant_by(model_id)
@@ -184,25 +241,24 @@ def meant_by(model_id: str) -> tuple[str, ...]:
 
 def may_mean(asked: str, known: str) -> bool:
     """Its numbers are the first of the other's, in their order, and every word of it is spelt nearly so there."""
-    said = unlisted.numbers(asked)
-    if unlisted.numbers(known)[: len(said)] != said:
+    said = name_numbers(asked)
+    if name_numbers(known)[: len(said)] != said:
         return False
-    words = unlisted.words(known)
+    words = name_words(known)
     return all(
-        difflib.get_close_matches(word, words, n=1, cutoff=SPELT_ALIKE)
-        for word in unlisted.words(asked) - PLAIN
+        difflib.get_close_matches(word, words, n=1, cutoff=SPELT_ALIKE) for word in name_words(asked) - PLAIN
     )
 
 
 def of_family(model_id: str) -> tuple[Model, ...]:
     """Models of the catalog whose name begins with the same word: those that share most words, the newest first."""
-    words, family = unlisted.words(model_id), unlisted.family(model_id)
+    words, family = name_words(model_id), name_family(model_id)
     if family is None:
         return ()
-    found = [one for one in all_models() if unlisted.family(one.id) == family]
+    found = [one for one in all_models() if name_family(one.id) == family]
     found.sort(
         key=lambda one: (
-            len(words & unlisted.words(one.id) - PLAIN),
+            len(words & name_words(one.id) - PLAIN),
             one.released or "",
             one.instruct,
             one.id,
@@ -240,3 +296,77 @@ def nearest_all(model_id: str, most: int = 3) -> tuple[str, ...]:
 def _words(text: str) -> list[str]:
     """Runs of letters, and of digits with points, after the slash: ``Qwen 2.5-7B`` has four."""
     return re.findall(r"[a-z]+|[0-9][0-9.]*", text.lower().rpartition("/")[2])
+
+
+class PublishedScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[scores]]` table."""
+
+    task: str
+    metric: str
+    model: str
+    kind: Literal["open", "proprietary"]
+    setting: str
+    score: float
+    source: str
+    checked: date
+    n: str | None = None
+    note: str | None = None
+    seen: bool = True
+    published: str | None = None
+    """Month of the table it stands in, ``2026-04``; None: see `source`."""
+
+
+class _Scored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model of a makers' table."""
+
+    name: str
+    kind: Literal["open", "proprietary"]
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One task of it: scores in the order of the models, ``nan`` where the table does not say."""
+
+    task: str
+    metric: str
+    scores: tuple[float, ...]
+
+
+class _MakersTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: str
+    published: str
+    checked: date
+    setting: str
+    models: tuple[_Scored, ...]
+    tasks: tuple[_Line, ...]
+
+
+@functools.cache
+def score_rows() -> tuple[PublishedScore, ...]:
+    """All rows: makers' tables and boards, newest first, then single scores of before."""
+    return (*_makers(), *tables("scores.toml", PublishedScore))
+
+
+def _makers() -> Iterator[PublishedScore]:
+    for table in sorted(
+        tables("scores_makers.toml", _MakersTable), key=lambda one: one.published, reverse=True
+    ):
+        for line in table.tasks:
+            for model, score in zip(table.models, line.scores, strict=True):
+                if not math.isnan(score):
+                    yield PublishedScore(
+                        task=line.task,
+                        metric=line.metric,
+                        model=model.name,
+                        kind=model.kind,
+                        setting=table.setting,
+                        score=score,
+                        source=table.source,
+                        checked=table.checked,
+                        published=table.published,
+                    )
+
+
+def scores_of(names: tuple[str, ...]) -> list[PublishedScore]:
+    """Scores of a model, by any of its ids or the part after the slash, whatever the case."""
+    wanted = {part for name in names for part in (name.lower(), name.lower().rpartition("/")[2])}
+    return [row for row in score_rows() if row.model.lower() in wanted]

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from datetime import date
-from importlib.resources import files
 from typing import Any, Literal, get_args
 
 import msgspec
 
+from freehold.catalog import read
 from freehold.types.cost import Ending
 
 Platform = Literal[
@@ -156,9 +155,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @functools.cache
 def _files() -> tuple[_File, ...]:
-    folder = files("freehold.catalog").joinpath("retirements")
-    texts = (folder.joinpath(f"{name}.toml").read_text(encoding="utf-8") for name in get_args(Platform))
-    return tuple(msgspec.convert(tomllib.loads(text), _File) for text in texts)
+    return tuple(read(f"retirements/{name}.toml", _File) for name in get_args(Platform))
 
 
 def pages() -> tuple[tuple[Platform, Page], ...]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
-from freehold.catalog import licenses, models, releases
+from freehold.catalog import licenses, models
 from freehold.errors import StorageError
 from freehold.types.model import Model, Shape
 from freehold.types.record import Record
@@ -146,7 +146,7 @@ def _differs(own: SyncedModel, shipped: Model) -> tuple[str, ...]:
             if said != known:
                 plain = isinstance(said, int | float | str) and isinstance(known, int | float | str)
                 found.append(f"{name} {said}, not {known}" if plain else f"other {name}")
-    carried = {one.license.lower() for one in releases.releases_of(own.id)}
+    carried = {one.license.lower() for one in licenses.releases_of(own.id)}
     known_licenses = {one.lower() for one in licenses.licenses()}
     if own.license and carried and own.license.lower() in known_licenses - carried:
         found.append(f"licence {own.license}")

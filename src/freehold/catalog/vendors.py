@@ -1,15 +1,17 @@
-"""Where vendors of rented models are asked (`vendors.toml`): what ``preset`` stands for in ``freehold.toml``."""
+"""Where vendors of rented models are asked (`vendors.toml`): what ``preset`` stands for in ``freehold.toml``; and who
+publishes open weights, under which names on the hub (`publishers.toml`).
+"""
 
 from __future__ import annotations
 
 import datetime
 import functools
-import tomllib
-from importlib.resources import files
+from datetime import date
 from typing import Literal, TypeVar
 
 import msgspec
 
+from freehold.catalog import tables
 from freehold.errors import ConfigError, did_you_mean
 from freehold.types.config import EndpointConfig, IncumbentConfig, ProjectConfig
 from freehold.types.endpoint import Dialect
@@ -34,15 +36,10 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return "{" in self.base_url
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    vendors: tuple[Vendor, ...]
-
-
 @functools.cache
 def vendors() -> dict[str, Vendor]:
     """All vendors, by name."""
-    text = files("freehold.catalog").joinpath("vendors.toml").read_text(encoding="utf-8")
-    return {one.name: one for one in msgspec.convert(tomllib.loads(text), _File).vendors}
+    return {one.name: one for one in tables("vendors.toml", Vendor)}
 
 
 def vendor(name: str, where: str) -> Vendor:
@@ -82,3 +79,17 @@ def _with_address(table: _Table, where: str) -> _Table:
             hint=f'base_url = "{known.base_url}"',
         )
     return msgspec.structs.replace(table, api=known.api, base_url=known.base_url)
+
+
+class PublisherRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[publishers]]` table."""
+
+    name: str
+    owners: tuple[str, ...]
+    source: str
+    checked: date
+
+
+def publishers() -> tuple[PublisherRow, ...]:
+    """All rows, in file order."""
+    return tables("publishers.toml", PublisherRow)

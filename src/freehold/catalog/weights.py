@@ -1,16 +1,19 @@
-"""Which weights of a model are known, and what their bytes must be (`weights.toml`)."""
+"""Which weights of a model are known, and what their bytes must be (`weights.toml`); quantizations that repackers
+publish, with bytes and hub id (`quantizations.toml`).
+"""
 
 from __future__ import annotations
 
 import datetime
 import functools
-import tomllib
 from importlib.resources import files
 
 import msgspec
 
 from freehold import errors
+from freehold.catalog import tables
 from freehold.types.model import WeightsFormat
+from freehold.types.record import Record
 
 
 class WeightsRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,15 +33,9 @@ class WeightsRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     files: dict[str, str] = {}
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    weights: tuple[WeightsRow, ...]
-
-
-@functools.cache
 def rows() -> tuple[WeightsRow, ...]:
     """All rows, in file order: the first of a model is its default."""
-    text = files("freehold.catalog").joinpath("weights.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), _File).weights
+    return tables("weights.toml", WeightsRow)
 
 
 def find(model_id: str, quantization: str | None = None) -> WeightsRow | None:
@@ -73,3 +70,56 @@ def template(name: str) -> str:
     """The text of a chat template in `catalog/templates/`."""
     text = files("freehold.catalog").joinpath("templates", f"{name}.jinja").read_text(encoding="utf-8")
     return text.removesuffix("\n")
+
+
+GB = 10**9
+OFF_BY = 5_000_000
+"""Cards print two decimals of a GB."""
+
+
+class RepositoryRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[repositories]]` table. `sizes` are GB by quantization, as the card prints them."""
+
+    repo: str
+    model: str
+    sizes: dict[str, float]
+    source: str
+    checked: datetime.date
+
+
+class PublishedQuantization(Record, frozen=True, kw_only=True):
+    """One published file, or the parts of one. `bytes` are rounded as the card prints them: at most `off_by` wrong."""
+
+    repo: str
+    model: str
+    quantization: str
+    bytes: int
+    off_by: int
+    source: str
+    checked: datetime.date
+
+
+@functools.cache
+def published_rows() -> tuple[PublishedQuantization, ...]:
+    """All of them, in file order."""
+    return tuple(
+        PublishedQuantization(
+            repo=row.repo,
+            model=row.model,
+            quantization=name,
+            bytes=round(size * GB),
+            off_by=OFF_BY,
+            source=row.source,
+            checked=row.checked,
+        )
+        for row in tables("quantizations.toml", RepositoryRow)
+        for name, size in row.sizes.items()
+    )
+
+
+def published_files(names: tuple[str, ...]) -> list[PublishedQuantization]:
+    """Those of a model, by any of its ids, whatever the case; largest first."""
+    wanted = {name.lower() for name in names}
+    return sorted(
+        (row for row in published_rows() if row.model.lower() in wanted), key=lambda row: -row.bytes
+    )

@@ -60,7 +60,7 @@ def _show_diagnosis(diagnosis: Diagnosis) -> None:
 @click.option(
     "--keys", is_flag=True, help="Explain the keys of freehold.toml instead, of one TABLE or of all."
 )
-@json_option("freehold.cli.printed:SettingLine[]", keys="freehold.types.config.explained:ExplainedKey[]")
+@json_option("freehold.cli.printed:SettingLine[]", keys="freehold.types.config_file:ExplainedKey[]")
 def settings(table: str | None, keys: bool, as_json: bool) -> None:
     """List the settings of this machine and where each value comes from; or what freehold.toml may say.
 
@@ -93,7 +93,7 @@ def settings(table: str | None, keys: bool, as_json: bool) -> None:
 
 
 def _explain(table: str | None, as_json: bool) -> None:
-    from freehold.types.config.explained import explained, tables
+    from freehold.types.config_file import explained, tables
 
     if table is not None and table not in tables():
         raise click.UsageError(f"freehold.toml has no table {table}: it has {', '.join(tables())}")

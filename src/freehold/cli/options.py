@@ -59,7 +59,7 @@ def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | No
 
     Raises `click.BadParameter`.
     """
-    from freehold.types.config.written import is_variable
+    from freehold.types.config_file import is_variable
 
     if value is not None and not is_variable(value):
         raise click.BadParameter(
@@ -71,7 +71,7 @@ def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | No
 
 def address(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Refuse what cannot be the address of an API. Raises `click.BadParameter`."""
-    from freehold.types.config.written import no_address
+    from freehold.types.config_file import no_address
 
     if value is not None and (wrong := no_address(value)) is not None:
         raise click.BadParameter(f"it {wrong[0]}; {wrong[1]}")

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from freehold.catalog.quantizations import PublishedQuantization
 from freehold.catalog.synced import SyncedModel
+from freehold.catalog.weights import PublishedQuantization
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
+from freehold.types.license import RulingOutcome
 from freehold.types.model import Model
 from freehold.types.record import Record
-from freehold.types.ruling import RulingOutcome
 from freehold.workflows.journey.migrate import Migration
-from freehold.workflows.project_lock import HeldLock
+from freehold.workflows.project_store import HeldLock
 from freehold.workflows.shift.background import Background
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from freehold.cli.output import console, echo
-from freehold.progress_lines import ProgressLines, StepWork, duration
-from freehold.types.progress import Progress
+from freehold.progress import Progress, ProgressLines, StepWork, duration
 
 
 class BarProgress:

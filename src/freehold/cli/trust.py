@@ -15,7 +15,7 @@ from freehold.errors import UntrustedError
 
 @click.command("trust")
 @config_option
-@json_option("freehold.workflows.trust:Reach")
+@json_option("freehold.workflows.project:Reach")
 def command(config_path: Path | None, as_json: bool) -> None:
     """Show what freehold.toml has freehold run, read and call, and agree to what of it is new.
 
@@ -28,8 +28,7 @@ def command(config_path: Path | None, as_json: bool) -> None:
       freehold trust
       freehold trust --json
     """
-    from freehold.workflows.project import open_project
-    from freehold.workflows.trust import check_trusted, reach_of
+    from freehold.workflows.project import check_trusted, open_project, reach_of
 
     project = open_project(config_path, must_exist=True, looks=True)
     assert project.config_path is not None
@@ -45,7 +44,7 @@ def command(config_path: Path | None, as_json: bool) -> None:
 
 def agrees(asked: UntrustedError) -> bool:
     """Whether the person at the terminal agrees, which is kept then; False where there is no terminal."""
-    from freehold.workflows.trust import agree
+    from freehold.workflows.project import agree
 
     if not _is_terminal():
         return False

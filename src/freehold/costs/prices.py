@@ -1,26 +1,94 @@
-"""Prices of rented models, from the `genai-prices` package (extra ``costs``), which carries them as data.
-
-Covered: tokens read from a cache and written to it (for five minutes or an hour), sound, reasoning where it has its own
-price, tiers by prompt length, batch, flex and priority, price changes by date, fine-tuned models (``ft:…``), the same
-model at its maker, on Azure, Bedrock or Vertex.
-Not covered: committed-use contracts, taxes, searches and tools charged by the call. An unknown model is an error, never
-zero.
+"""Prices of rented models, from the `genai-prices` package (extra ``costs``), which carries them as data; and which
+vendor's price of which model a name stands for: ``azure/gpt-4o``, Bedrock's ids, names that move.
 """
 
 from __future__ import annotations
 
 import datetime
 import functools
+import re
+from collections.abc import Iterable
 from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from freehold.costs.names import billed_name
 from freehold.errors import MissingExtraError, UsageError
 from freehold.types.trace import ServiceTier, Usage
 
 if TYPE_CHECKING:
     from freehold.types.config import PriceConfig
+
+
+_VENDORS = {
+    **dict.fromkeys(("azure", "azure_ai", "azure_text"), "azure"),
+    **dict.fromkeys(("bedrock", "bedrock_converse", "amazon-bedrock", "aws"), "aws"),
+    **dict.fromkeys(("vertex_ai", "vertex", "vertexai", "gemini", "google", "google_genai"), "google"),
+    **dict.fromkeys(("mistral", "mistralai"), "mistral"),
+    **dict.fromkeys(("xai", "x-ai"), "x-ai"),
+    **dict.fromkeys(("together", "together_ai"), "together"),
+    **dict.fromkeys(("fireworks", "fireworks_ai"), "fireworks"),
+    **dict.fromkeys(("cohere", "cohere_chat"), "cohere"),
+    **dict.fromkeys(("moonshot", "moonshotai"), "moonshotai"),
+    **{name: name for name in ("openai", "anthropic", "groq", "deepseek", "perplexity", "cerebras", "openrouter",
+                               "databricks", "cloudflare", "novita", "minimax", "zai", "baseten")},
+}  # fmt: skip
+"""A prefix, and the vendor's id in the price list."""
+_BEDROCK = re.compile(
+    r"(?:(?:us|eu|apac|ap|ca|sa|jp|au|us-gov|global)\.)?"
+    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|google|nvidia|moonshotai|zai)\.[a-z]"
+)
+
+
+class MovingName(NamedTuple):
+    """A name that stands for another release from time to time, and what it stood for when that was read."""
+
+    model: str
+    read: datetime.date
+    source: str
+
+
+MOVING = {
+    "mistral-large-latest": MovingName(
+        "mistral-large-4",
+        datetime.date(2026, 11, 27),
+        "newest Mistral Large on the API since 2026-10-06 (docs.mistral.ai/models/mistral-large-4-0)",
+    ),
+}
+"""Names that move and that the price list has not followed. All other names are as the price list reads them."""
+
+
+class BilledName(NamedTuple):
+    """A model as the price list calls it. `vendor` is None where the name does not say whose it is."""
+
+    model: str
+    vendor: str | None = None
+    note: str | None = None
+
+
+def billed_name(name: str) -> BilledName:
+    """What to look up for a name as applications, gateways and clouds write it."""
+    text = name.strip()
+    if text.startswith("arn:"):  # of a foundation model or an inference profile of Bedrock
+        return BilledName(text.rpartition("/")[2], "aws")
+    if text.startswith(
+        "ft:"
+    ):  # the price list looks among one vendor's fine-tunes only when told whose they are
+        return BilledName(text, "openai")
+    prefix, slash, rest = text.partition("/")
+    vendor = _VENDORS.get(prefix.lower()) if slash else None
+    if vendor in ("aws", "azure"):  # the way (``converse``) or the region may stand between
+        rest = rest.rpartition("/")[2]
+    model = rest if vendor is not None else text
+    if vendor is None and _BEDROCK.match(model.lower()):
+        vendor = "aws"
+    moved = MOVING.get(model.lower()) if vendor in (None, "mistral") else None
+    if moved is None:
+        return BilledName(model, vendor)
+    note = (
+        f"{model} is taken for {moved.model} ({moved.source}, read {moved.read}); name the release to be sure"
+    )
+    return BilledName(moved.model, "mistral", note)
+
 
 MILLION = Decimal(1_000_000)
 
@@ -263,3 +331,22 @@ def _package() -> Any:
     except ImportError:
         raise MissingExtraError("pricing usage", "costs") from None
     return genai_prices
+
+
+def asking_cost(
+    model: str, usages: Iterable[Usage | None], *, at: datetime.datetime | None = None
+) -> Decimal | None:
+    """Dollars for requests with these token counts at the maker's list price.
+
+    None where the price is not known, the extra ``costs`` is not installed, or no request was counted.
+    """
+    total, counted = Decimal(0), False
+    for usage in usages:
+        if usage is None or usage.prompt_tokens is None:
+            continue
+        try:
+            total += request_price(model, usage, at=at)
+        except (UsageError, MissingExtraError):
+            return None
+        counted = True
+    return total if counted else None

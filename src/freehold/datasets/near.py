@@ -16,11 +16,10 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from freehold.datasets.asked import asked_context
+from freehold.datasets.messages import asked_context
 from freehold.late import np
 from freehold.types.dataset import Sample
-from freehold.types.identity import question_id, words
-from freehold.types.wording import Wordings
+from freehold.types.identity import Wordings, question_id, words
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -20,8 +20,7 @@ import msgspec
 
 from freehold import files
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Message, RecordedAsking, Sample
 from freehold.types.record import Record, content_id
 from freehold.types.trace import Trace
 

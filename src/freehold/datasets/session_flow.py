@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from freehold.datasets import near
-from freehold.datasets.asked import TELLS, is_step, last_turn
+from freehold.datasets.messages import TELLS, is_step, last_turn
 from freehold.datasets.sampling import SampleSpool
 from freehold.late import np
 

@@ -19,7 +19,7 @@ from difflib import SequenceMatcher
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from freehold.datasets.messages import blanked_text
-from freehold.types.config.data import DataConfig, MatchConfig
+from freehold.types.config import DataConfig, MatchConfig
 from freehold.types.identity import INSTRUCTIONS
 from freehold.types.record import content_id
 from freehold.types.trace import Trace

@@ -1,12 +1,13 @@
 """The contract every engine keeps, and the table of engines.
 
-A new engine is a package here with an `engine.py` that has `ENGINE`, one line in `ENGINES`, and a row in the
-contract suite's table (tests/engines/contract). See docs/adding/an-engine.md.
+A new engine is a module here that has `ENGINE`, one line in `ENGINES`, and a row in the contract suite's table
+(tests/engines/contract). See docs/adding/an-engine.md.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar
@@ -14,11 +15,12 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from freehold.engines import keys
+from freehold.engines.constraints import held
 from freehold.errors import UsageError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
-from freehold.types import strict
-from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types import record
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
 
@@ -55,6 +57,24 @@ class RunningEngine(Protocol):
         """Stop cleanly; a second call does nothing."""
 
 
+class Connection:
+    """A `RunningEngine` that is not a process of this one's; `close` is what there is to do at its end."""
+
+    def __init__(self, endpoint: Endpoint, close: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.endpoint = endpoint
+        self._close = close
+        self._stopped = False
+
+    def health(self) -> EngineHealth:
+        return EngineHealth(state="stopped" if self._stopped else "ready")
+
+    async def stop(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            if self._close is not None:
+                await self._close()
+
+
 class Engine(Protocol):
     """A kind of engine."""
 
@@ -88,11 +108,11 @@ class Engine(Protocol):
 
 # One line an engine: where its `ENGINE` lives.
 ENGINES: dict[EngineName, str] = {
-    "echo": "freehold.engines.echo.engine",
+    "echo": "freehold.engines.echo",
     "encoder": "freehold.engines.encoder.engine",
     "llamacpp": "freehold.engines.llamacpp.engine",
-    "ollama": "freehold.engines.ollama.engine",
-    "remote": "freehold.engines.remote.engine",
+    "ollama": "freehold.engines.ollama",
+    "remote": "freehold.engines.remote",
     "vllm": "freehold.engines.vllm.engine",
 }
 
@@ -112,7 +132,27 @@ Options = TypeVar("Options", bound=msgspec.Struct)
 def read_options(options: dict[str, Any], kind: type[Options], engine: str) -> Options:
     """Options of an engine (`ServePlan.options`). Raises `UsageError` for an unknown name (with the nearest) or a wrong
     type."""
-    return strict.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
+    return record.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
+
+
+def endpoint_of(
+    plan: ServePlan, name: str, base_url: str, *, key_env: str | None, capabilities: Capabilities
+) -> Endpoint:
+    """The endpoint of an engine that serves the model and each adapter of a plan under its own name."""
+    served = [ServedModel(name=plan.model, upstream_name=plan.model)]
+    served += [
+        ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
+        for mount in plan.adapters
+    ]
+    return Endpoint(
+        name=name,
+        engine=plan.engine,
+        base_url=base_url,
+        models=tuple(held(one, plan) for one in served),
+        capabilities=capabilities,
+        api_key_env=key_env,
+        context_tokens=plan.context_tokens,
+    )
 
 
 def check(plan: ServePlan, settings: Settings | None = None) -> None:
@@ -120,7 +160,7 @@ def check(plan: ServePlan, settings: Settings | None = None) -> None:
 
     Without `settings`, those of the environment count.
     """
-    from freehold.preparing import request  # late: a gateway without an engine prepares nothing
+    from freehold.preparing import request
 
     request.check(plan)
     load(plan.engine).check(plan, settings or load_settings())

@@ -1,31 +1,190 @@
-"""A supervised child process: started, proven by a real completion, watched, restarted, stopped.
+"""A supervised child process: on a port that is free, started, proven by a real completion, watched, restarted,
+stopped; and why it ended, in words.
 
 Covered: exits of any kind, hangs (no answer to ``/health`` for some 30 to 90 s), a parent that dies, a port that is
-taken between choosing and binding, children that never become ready.
-Not covered: wrong answers. That is what parity and evaluation are for.
+taken between choosing and binding, children that never become ready. Not covered: wrong answers. That is what
+parity and evaluation are for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import ipaddress
 import logging
 import os
+import re
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
 
 from freehold import files
-from freehold.engines import crash, keys, ports, probe
-from freehold.engines.engine import EngineHealth, State
+from freehold.engines import keys
+from freehold.engines.engine import EngineHealth, State, endpoint_of
 from freehold.environment import inherited
-from freehold.errors import EngineError, StorageError
-from freehold.hardware import cgroup
+from freehold.errors import EngineError, PortInUseError, StorageError, UsageError
+from freehold.hardware import probes
 from freehold.late import aiohttp
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
+
+
+def claim_port(host: str, port: int) -> int:
+    """`port` when it is free, or any free one for 0. Raises `PortInUseError`, `UsageError` for a host that is not this
+    machine's, or a port that needs root.
+
+    The port is not held: binding it later may fail, and the caller then asks again.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As servers do, so that a port in TIME_WAIT counts as free; one that is listened on does not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(host, port) from None
+            raise UsageError(f"cannot listen on {host}: {error.strerror}") from None
+        except (TypeError, UnicodeError):  # letters that no name of a host has
+            raise UsageError(f"cannot listen on {host}: not the name of a host") from None
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def require_loopback(host: str, what: str) -> None:
+    """Raise `UsageError` unless `host` is a loopback address: the gateway has TLS, limits and clients' keys."""
+    if not is_loopback(host):
+        raise UsageError(
+            f"{what} would listen on {host}, where other machines can reach it past the gateway",
+            hint="leave engines on 127.0.0.1 and open the gateway instead: freehold up --host",
+        )
+
+
+PROBE_SECONDS = 10.0
+
+
+async def get_json(url: str, *, headers: dict[str, str] | None = None, seconds: float = PROBE_SECONDS) -> Any:
+    """The JSON of a GET. Raises `aiohttp.ClientError`, `TimeoutError` or `ValueError`."""
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, headers=headers) as reply:
+        reply.raise_for_status()
+        return await reply.json(content_type=None)
+
+
+async def is_alive(url: str, *, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether anything answers a GET with status 200."""
+    try:
+        await get_json(url, seconds=seconds)
+    except (aiohttp.ClientError, TimeoutError, ValueError, OSError):
+        return False
+    return True
+
+
+class ProbeError(Exception):
+    """An engine answered a probe, but not with a completion. `retry` says whether it may yet."""
+
+    def __init__(self, message: str, *, retry: bool) -> None:
+        super().__init__(message)
+        self.retry = retry
+
+
+async def ask_completion(
+    base_url: str,
+    model: str,
+    *,
+    path: str = "/v1/chat/completions",
+    seconds: float,
+    headers: dict[str, str] | None = None,
+) -> None:
+    """Ask for one real token (or one embedding). Raises `ProbeError`, `aiohttp.ClientError` or `TimeoutError`."""
+    body: dict[str, Any] = {"model": model, "input": "Hi"}
+    if path != "/v1/embeddings":
+        body = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.post(f"{base_url}{path}", json=body, headers=headers) as reply,
+    ):
+        text = await reply.text()
+        if reply.status != 200:
+            raise ProbeError(f"{reply.status}: {text[:300]}", retry=reply.status in (429, 500, 502, 503))
+
+
+TAIL_BYTES = 8192
+
+_MEMORY_WORDS = (
+    "failed to allocate", "unable to allocate", "out of memory", "bad_alloc", "cannot allocate memory",
+    "cuda error: out of memory", "memoryerror",
+)  # fmt: skip
+
+
+_LLAMA_ERROR = re.compile(r"^\d+\.\d\d\.\d{3}\.\d{3} E ")
+"""How llama.cpp begins a line that tells an error: time since its start, level."""
+
+
+def last_lines(log: Path, *, since: int = 0) -> list[str]:
+    """The last lines of a log, not before byte `since`."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(since, size - TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def why_ended(code: int, lines: list[str], *, memory_kill: bool) -> str:
+    """One sentence: `code` is the exit code (negative: signal), `lines` what it said last."""
+    said = [line for line in lines if any(word in line.lower() for word in _MEMORY_WORDS)]
+    if memory_kill:
+        return "it was killed by the kernel: out of memory"
+    if said:
+        return f"out of memory: {said[-1][:200]}"
+    last = _decisive_line(lines, code)
+    words = f": {last[:240]}" if last else ""
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"it was ended by {name}{words}"
+    return f"it exited with code {code}{words}"
+
+
+def is_out_of_memory(reason: str) -> bool:
+    """Whether a reason that `explain` gave says that memory ran out."""
+    return "out of memory" in reason.lower()
+
+
+def _decisive_line(lines: list[str], code: int) -> str | None:
+    """The line most likely to say why: the first of llama.cpp's last run of errors, for what follows it are
+    consequences; else the last error; for an exit without one, the last line."""
+    last = next((n for n in range(len(lines) - 1, -1, -1) if _LLAMA_ERROR.match(lines[n])), None)
+    if last is not None and code > 0:
+        while last and _LLAMA_ERROR.match(lines[last - 1]):
+            last -= 1
+        return _LLAMA_ERROR.sub("", lines[last])
+    for line in reversed(lines):
+        low = line.lower()
+        if "error" in low or "fail" in low or "exception" in low:
+            return line
+    return lines[-1] if lines and code > 0 else None
+
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +276,7 @@ class SupervisedProcess:
         """First start: one try for a given port, three for a free one."""
         tries = 1 if port else 3
         for number in range(tries):
-            self._port = ports.claim(self._host, port)
+            self._port = claim_port(self._host, port)
             try:
                 await self._launch()
                 break
@@ -143,7 +302,7 @@ class SupervisedProcess:
 
     async def _launch(self) -> None:
         """Start the child and wait for a real completion. Raises `EngineError` with why there was none."""
-        kills = cgroup.oom_kills()
+        kills = probes.oom_kills()
         with self._open_log() as sink:
             program = self._program(self._port)
             self._process = await asyncio.create_subprocess_exec(
@@ -186,7 +345,7 @@ class SupervisedProcess:
                     hint=f"its log: {self.log}",
                 )
             try:
-                await probe.complete(
+                await ask_completion(
                     self.base_url,
                     self._probe_model,
                     path=self._probe_path,
@@ -194,7 +353,7 @@ class SupervisedProcess:
                     headers=keys.bearer(self._key_env),
                 )
                 return
-            except probe.ProbeError as answer:
+            except ProbeError as answer:
                 if not answer.retry:
                     raise EngineError(
                         f"engine {self._name} answers with an error: {answer}", hint=f"its log: {self.log}"
@@ -209,7 +368,7 @@ class SupervisedProcess:
         failures = 0
         backoff = FIRST_BACKOFF_SECONDS
         began = time.monotonic()
-        kills = cgroup.oom_kills()
+        kills = probes.oom_kills()
         while True:
             if self._state == "ready":
                 self._last_crash = await self._until_down(kills)
@@ -220,7 +379,7 @@ class SupervisedProcess:
             log.info("%s: starting again in %.2f s", self._name, backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 3, LONGEST_BACKOFF_SECONDS)
-            kills = cgroup.oom_kills()
+            kills = probes.oom_kills()
             self._restarts += 1
             try:
                 await self._launch()
@@ -250,7 +409,7 @@ class SupervisedProcess:
                     return self._crash_reason(ended.result(), kills)
                 self._trim_log()
                 misses = (
-                    0 if await probe.alive(f"{self.base_url}/health", seconds=HEALTH_SECONDS) else misses + 1
+                    0 if await is_alive(f"{self.base_url}/health", seconds=HEALTH_SECONDS) else misses + 1
                 )
                 if misses >= HEALTH_MISSES:
                     await self._end()
@@ -277,11 +436,11 @@ class SupervisedProcess:
                 await process.wait()
 
     def _crash_reason(self, code: int, kills: int | None) -> str:
-        memory_kill = code == -signal.SIGKILL and cgroup.oom_killed_since(kills)
-        return crash.explain(code, self._log_tail(), memory_kill=memory_kill)
+        memory_kill = code == -signal.SIGKILL and probes.oom_killed_since(kills)
+        return why_ended(code, self._log_tail(), memory_kill=memory_kill)
 
     def _log_tail(self) -> list[str]:
-        return crash.tail(self.log, since=self._log_start)
+        return last_lines(self.log, since=self._log_start)
 
     def _trim_log(self) -> None:
         """Set aside what a running child has written beyond the size of a log. It goes on in the same file, now empty:
@@ -303,3 +462,30 @@ class SupervisedProcess:
             file = self.log.open("ab")
         self._log_start = file.seek(0, 2)
         return file
+
+
+async def start_child(
+    plan: ServePlan,
+    program: Callable[[ServePlan], Program],
+    *,
+    name: str,
+    log_dir: Path,
+    key_env: str | None,
+    ready_seconds: float,
+    capabilities: Capabilities,
+    probe_path: str = "/v1/chat/completions",
+) -> SupervisedProcess:
+    """Start the process that serves a plan, by the command that `program` makes of it once its port is chosen."""
+    running = SupervisedProcess(
+        lambda port: program(msgspec.structs.replace(plan, port=port)),
+        name=name,
+        host=plan.host,
+        log_dir=log_dir,
+        ready_seconds=ready_seconds,
+        probe_model=plan.model,
+        probe_path=probe_path,
+        key_env=key_env,
+    )
+    await running.start(plan.port)
+    running.endpoint = endpoint_of(plan, name, running.base_url, key_env=key_env, capabilities=capabilities)
+    return running

@@ -2,22 +2,135 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from freehold import __version__
-from freehold.errors import UsageError
-from freehold.evals.slicing import question, slice_values
+from freehold.errors import ConfigError, UsageError
+from freehold.evals.text import NotJson, parse_json
 from freehold.stats.compare import ScoreContext, compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.types.dataset import Sample
-from freehold.types.evaluated import Disagreement
+from freehold.types.evaluated import Disagreement, LatencySummary, Regressions
 from freehold.types.evaluation import Comparison, EvalResult, Task
-from freehold.types.identity import answer_id, words
+from freehold.types.identity import Wordings, answer_id, connected, words
 from freehold.types.record import content_id
-from freehold.types.wording import Wordings, connected
 from freehold.verdict.notes import noted
+
+_LONGEST_LABEL = 60
+
+
+def slice_values(name: str, samples: Sequence[Sample]) -> list[str | None]:
+    """The value of one declared slice for each sample, None where a sample is in none.
+
+    ``label``: the right answer, where it is short. ``gold.PATH``: a field of a JSON answer. ``length``: the
+    question's length in characters, in thirds (``short``, ``medium``, ``long``). Anything else: a field of
+    the sample's metadata (language, user …). Raises `ConfigError` when no sample has it.
+    """
+    if name == "length":
+        return _lengths(samples)
+    if name == "label":
+        values = [_short(sample.gold) for sample in samples]
+    elif name.startswith("gold."):
+        values = [_field(sample.gold, name.removeprefix("gold.")) for sample in samples]
+    else:
+        values = [_text(sample.metadata.get(name)) for sample in samples]
+    if samples and all(value is None for value in values):
+        known = sorted({key for sample in samples for key in sample.metadata})
+        raise ConfigError(
+            f"slice {name}: no held-out sample has it",
+            hint=f"known: {', '.join([*known, 'label', 'length', 'gold.FIELD'])}",
+        )
+    return values
+
+
+def question(sample: Sample) -> str:
+    """What was asked last, as text."""
+    for message in reversed(sample.messages):
+        if message.role == "user":
+            return _text_of(message.content)
+    return _text_of(sample.messages[-1].content) if sample.messages else ""
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _lengths(samples: Sequence[Sample]) -> list[str | None]:
+    lengths = [len(question(sample)) for sample in samples]
+    order = sorted(lengths)
+    if not order:
+        return []
+    if order[0] == order[-1]:
+        return [None] * len(order)  # all alike: there is nothing to slice by
+    low, high = order[len(order) // 3], order[2 * len(order) // 3]
+    return [
+        f"short (under {low} characters)"
+        if length < low
+        else f"medium ({low} to {high - 1})"
+        if length < high
+        else f"long (from {high})"
+        for length in lengths
+    ]
+
+
+def _short(gold: str | None) -> str | None:
+    return gold.strip() if gold is not None and 0 < len(gold.strip()) <= _LONGEST_LABEL else None
+
+
+def _field(gold: str | None, path: str) -> str | None:
+    if gold is None:
+        return None
+    try:
+        value = parse_json(gold)
+    except NotJson:
+        return None
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return None
+        value = value[key]
+    return "null" if value is None else _text(value)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) and str(value) else None
+
+
+def summarize(
+    results: Sequence[EvalResult], *, concurrency: int, wall_seconds: float | None = None
+) -> LatencySummary:
+    """Quantiles over the answers that came. Give `wall_seconds` only where all of them were asked in that time."""
+    timed = [one for one in results if one.total_ms is not None]
+    return LatencySummary(
+        n=len(timed),
+        concurrency=concurrency,
+        ttft_p50_ms=quantile([one.ttft_ms for one in timed], 0.5),
+        ttft_p95_ms=quantile([one.ttft_ms for one in timed], 0.95),
+        total_p50_ms=quantile([one.total_ms for one in timed], 0.5),
+        total_p95_ms=quantile([one.total_ms for one in timed], 0.95),
+        prompt_tokens=_total([one.usage.prompt_tokens if one.usage else None for one in timed]),
+        completion_tokens=_total([one.usage.completion_tokens if one.usage else None for one in timed]),
+        wall_seconds=wall_seconds,
+    )
+
+
+def quantile(values: Sequence[float | None], share: float) -> float | None:
+    """The smallest value that at least `share` of the values don't exceed (inverse of the distribution)."""
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return None
+    return known[max(0, math.ceil(share * len(known)) - 1)]
+
+
+def _total(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 class Units(NamedTuple):
@@ -194,3 +307,57 @@ def disagreements(
         )
     found.sort(key=lambda item: item[0])
     return tuple(item for _, item in found[:limit])
+
+
+MOST_CONFUSIONS, LONGEST_LABEL = 12, 40
+
+
+def regressions(results: SideBySide) -> Regressions:
+    """Count the pairs in which both answers were scored."""
+    scored = lost = won = 0
+    causes: Counter[str] = Counter()
+    fields: dict[str, list[int]] = {}
+    confusions: Counter[tuple[str, str]] = Counter()
+    for reference, incumbent, candidate in zip(
+        results.references, results.incumbent, results.candidate, strict=True
+    ):
+        one, other = incumbent.score.value, candidate.score.value
+        if one is None or other is None:
+            continue
+        scored += 1
+        won += other > one
+        for side, result in enumerate((candidate, incumbent)):
+            for name, value in result.score.parts.items():
+                fields.setdefault(name, [0, 0])[side] += value < 1
+        if other >= one:
+            continue
+        lost += 1
+        causes[_cause(candidate)] += 1
+        answer = candidate.output
+        if reference is not None and answer is not None and not candidate.score.parts:
+            pair = reference.strip(), answer.strip()
+            if max(map(len, pair)) <= LONGEST_LABEL and "\n" not in "".join(pair):
+                confusions[pair] += 1
+    return Regressions(
+        scored=scored,
+        lost=lost,
+        won=won,
+        by_cause=dict(causes.most_common()),
+        by_field={name: (counts[0], counts[1]) for name, counts in fields.items()},
+        confusions=tuple((*pair, count) for pair, count in confusions.most_common(MOST_CONFUSIONS)),
+    )
+
+
+def _cause(candidate: EvalResult) -> str:
+    if candidate.error is not None or candidate.output is None:
+        return "no answer"
+    if not candidate.output.strip():
+        return "an empty answer"
+    if not candidate.score.format_ok:
+        return "an answer in the wrong form"
+    wrong = [name for name, value in candidate.score.parts.items() if value < 1]
+    if len(wrong) == 1:
+        return "one field wrong"
+    if wrong:
+        return "several fields wrong"
+    return "a wrong answer" if candidate.score.value == 0 else "a worse answer"

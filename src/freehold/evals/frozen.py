@@ -10,8 +10,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.scorer import Scorer
+from freehold.evals.scorer import ChatAnswer, Scorer
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import References
 from freehold.types.record import Record

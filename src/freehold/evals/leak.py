@@ -18,9 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from freehold.stats.binary import wilson_limits
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample
-from freehold.types.leak import LeakRate
+from freehold.types.dataset import Message, RecordedAsking, Sample
+from freehold.types.gates import LeakRate
 from freehold.types.record import Record, content_id
 
 REPEATS = (1, 4, 16, 0)

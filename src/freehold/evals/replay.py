@@ -9,15 +9,11 @@ from typing import Any, NamedTuple
 
 from freehold.deferring.signals import asks_with
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.chat.answer_cache import AnswerCache
-from freehold.evals.chat.asker import Asker
-from freehold.evals.chat.asker import Budget as Budget
-from freehold.evals.chat.chat_client import ChatClient, Patience
-from freehold.evals.chat.cost_bounds import limited
-from freehold.evals.chat.requests import chat_request, request_key
-from freehold.evals.chat.spending_cap import spending_cap
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.asking import AnswerCache, Asker, chat_request, request_key
+from freehold.evals.asking import Budget as Budget
+from freehold.evals.client import ChatClient, Patience, limited, spending_cap
+from freehold.evals.scorer import ChatAnswer
+from freehold.evals.scorers import score_all, scorer_of
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import EvalResult, Task

@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.evals.chat.chat_client import Patience
+from freehold.evals.client import Patience
 from freehold.evals.comparing import UNIT, Scale, SideBySide, compare
-from freehold.evals.judging.families import same_family
-from freehold.evals.judging.human_labels import haste_note, labels_of_answers, read_differences, read_labels
-from freehold.evals.judging.judge import Judge, JudgeOptions
-from freehold.evals.judging.pairwise import calibrated, judge_pairs
-from freehold.evals.judging.rubric import load
+from freehold.evals.judging import Judge, JudgeOptions, load, same_family
+from freehold.evals.pairwise import (
+    calibrated,
+    haste_note,
+    judge_pairs,
+    labels_of_answers,
+    read_differences,
+    read_labels,
+)
 from freehold.evals.scorer import read_options
 from freehold.evals.scorers import SCORERS, scorer_class
 from freehold.stats.compare import ScoreContext

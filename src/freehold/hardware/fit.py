@@ -23,7 +23,7 @@ from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.machine import Accelerator, Fit, FitPart, Machine, Workload
 from freehold.types.model import Shape
 from freehold.types.record import content_id
-from freehold.types.units import gib
+from freehold.visible import gib
 
 
 def fit(

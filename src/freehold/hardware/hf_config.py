@@ -22,11 +22,13 @@ from freehold.hardware.hf_families import (
     WINDOW_IGNORED,
     ConfigKeys,
     Family,
+    layer_count,
+    layer_kinds,
+    recurrent_shape,
 )
-from freehold.hardware.hf_hybrids import layer_count, layer_kinds, recurrent_shape
 from freehold.hardware.model_files import read_object
 from freehold.types.model import MAX_LAYERS, AttentionKind, CompressedShape, ExpertShape, LatentShape, Shape
-from freehold.types.units import MIB
+from freehold.visible import MIB
 
 MAX_CONFIG_BYTES = 8 * MIB
 """The list of layers left unquantized makes a config of MiniMax M3 in NVFP4 3 MB long."""

@@ -28,7 +28,7 @@ Loss = Literal["chunked", "whole"]
 PACK_TOKENS = 4096
 """Most tokens freehold computes at once; a batch over it is split, with the same gradient."""
 CHUNK_ROWS = 256
-"""Rows of logits freehold's loss makes at once (`freehold.training.compute.loss`)."""
+"""Rows of logits freehold's loss makes at once (`freehold.training.compute.kernels`)."""
 EXPLICIT_SCORES = 8_000_000
 """Up to this many scores, freehold's attention keeps its probabilities (`freehold.training.compute.attention`)."""
 ROW_MULTIPLE = 64

@@ -24,7 +24,7 @@ from freehold.hardware.memory import ServingLoad, layers_in_words
 from freehold.hardware.tensors import Tensor, tensors
 from freehold.types.machine import Accelerator, FitPart, Workload
 from freehold.types.model import Shape
-from freehold.types.units import GIB, gib, mib
+from freehold.visible import GIB, gib, mib
 
 NODE_DEVICES = 8
 """Accelerators of one node: tensors are not split across nodes, whose links are slower."""

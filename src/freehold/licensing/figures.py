@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from freehold.types.config import UseProfile
 from freehold.types.license import Limit, Metric
+from freehold.types.use import UseProfile
 
 METRIC_NAMES: dict[Metric, str] = {
     "mau_group": "monthly active users of licensee and affiliates",

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from freehold.licensing.rules import RULES
-from freehold.licensing.rules.base import Assumption, Contingency, Violation
-from freehold.licensing.situation import Situation
+from freehold.licensing.duty import Contradictions, Duties, Relicensing
+from freehold.licensing.grant import (
+    BusinessGates,
+    Domains,
+    GrantedPurpose,
+    Modifications,
+    Regions,
+    Termination,
+    Thresholds,
+)
+from freehold.licensing.origin import Notes, OutputTraining, Profile, UnknownLicense
+from freehold.licensing.situation import Assumption, Contingency, LicenseRule, Situation, Violation
 from freehold.licensing.words import KEY_TITLES
-from freehold.types.config import Mode
+from freehold.types.license import Obligation, Ruling, RulingOutcome, RulingReason
 from freehold.types.record import content_id
-from freehold.types.ruling import Obligation, Ruling, RulingOutcome, RulingReason
+from freehold.types.use import Mode
+
+RULES: tuple[LicenseRule, ...] = (
+    Profile(),
+    UnknownLicense(),
+    GrantedPurpose(),
+    Thresholds(),
+    Regions(),
+    BusinessGates(),
+    OutputTraining(),
+    Domains(),
+    Modifications(),
+    Termination(),
+    Relicensing(),
+    Contradictions(),
+    Duties(),
+    Notes(),
+)
 
 SEVERITY: dict[RulingOutcome, int] = {
     "allowed": 0,

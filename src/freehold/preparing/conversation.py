@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from freehold.types.preparation import Example, ExampleIndex, Preparation
+from freehold.types.endpoint import Example, ExampleIndex, Preparation
 
 Unprepared = Literal["other_system", "no_question", "not_text"]
 UNPREPARED: dict[Unprepared, str] = {

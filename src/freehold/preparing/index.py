@@ -24,7 +24,7 @@ from freehold.encoders.folder import hashes, read_manifest, vector_files
 from freehold.encoders.runner import SentenceVectors
 from freehold.errors import EngineError, FreeholdError, InputError, MissingExtraError, StorageError
 from freehold.late import np
-from freehold.types.preparation import Example, ExampleIndex, Retriever
+from freehold.types.endpoint import Example, ExampleIndex, Retriever
 from freehold.types.record import Record, content_id
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from typing import Any
 from freehold.errors import EngineError, FreeholdError, UsageError
 from freehold.preparing.conversation import UNPREPARED, Unprepared, is_chat, prepare, question_of, unprepared
 from freehold.preparing.index import open_index
-from freehold.types.endpoint import ServedModel, ServePlan
-from freehold.types.preparation import Preparation
+from freehold.types.endpoint import Preparation, ServedModel, ServePlan
 
 log = logging.getLogger(__name__)
 CHAT = "/v1/chat/completions"

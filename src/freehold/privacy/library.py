@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from freehold.errors import MissingExtraError
-from freehold.privacy import labelled, national, patterns
+from freehold.privacy import finds, patterns
 from freehold.privacy.finds import Find, apart, blanked
 
 LANGUAGE = "en"
@@ -84,7 +84,7 @@ class PresidioLibrary:
         found = patterns.find(text)
         rest = blanked(text, found, BLANK)  # nothing is found twice
         if _MAY_HOLD_A_NUMBER.search(rest):
-            numbers = apart(national.find(rest))
+            numbers = apart(finds.find_national(rest))
             found = sorted([*found, *numbers])
             rest = blanked(text, found, BLANK)
         if len(text) > MOST_CHARACTERS:
@@ -125,7 +125,7 @@ class PresidioLibrary:
             from presidio_analyzer import AnalyzerEngine
             from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
-            if not national.available():
+            if not finds.available():
                 raise ImportError("stdnum")
         except ImportError:
             raise MissingExtraError("finding personal data by a library", "pii") from None
@@ -154,7 +154,7 @@ def _is_sure(result: Any) -> bool:
 def _is_phone(text: str, result: Any, *, sure: bool) -> bool:
     """Whether a phone number has a word before it that says so, or at least the form of one: six digits alone are an
     order's number as often."""
-    if labelled.says(labelled.CALLS, text, result.start):
+    if finds.says(finds.CALLS, text, result.start):
         return True
     return not sure and _GROUPED.fullmatch(text[result.start : result.end]) is not None
 

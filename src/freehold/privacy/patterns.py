@@ -1,22 +1,104 @@
 """Personal data and secrets by patterns with check digits: fast, of few mistakes, and without any library.
 
 Covered: e-mail addresses, phone numbers, payment cards (issuer's ranges and Luhn), IBANs (mod 97), IP addresses (v4
-and v6), MAC addresses, API keys of known forms, bearer tokens, private keys, passwords in URLs; what `labelled` knows
-by a word before it: dates of birth, numbers of passports, licences and accounts; all of them in the spellings that
-`spelling` reads.
+and v6), MAC addresses, API keys of known forms, bearer tokens, private keys, passwords in URLs; what a word before it
+tells: dates of birth, numbers of passports, licences and accounts; all of them in the spellings
+below.
 Not covered: names, postal addresses. No pattern finds these. What is found in which language is measured:
 docs/reference/redaction.md.
+
+Covered: percent escapes (RFC 3986), character references of HTML, escapes of JSON and JavaScript, full-width and
+other compatibility forms (Unicode NFKC), the digits and spaces of all scripts, characters that are not seen.
+Not covered: base64, what is escaped twice, letters that only look alike.
+
+Covered: keys and tokens of AWS, Azure, GitHub, GitLab, npm, PyPI, Slack, Stripe, SendGrid, Twilio, Telegram, Discord
+and others, passwords in URLs, JSON web tokens, private keys in PEM.
+Not covered: what is only long and random, and whatever stands after ``password =``. These detectors take order numbers
+and plain words for secrets, which would change what a dataset teaches.
 """
 
 from __future__ import annotations
 
+import functools
+import html
+import importlib.util
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-from freehold.privacy import labelled, spelling
+from freehold.privacy import finds
 from freehold.privacy.finds import Find, apart, blanked
+
+_ESCAPES = (
+    r"(?:%[0-9A-Fa-f]{2})+|&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});|(?:\\u[0-9A-Fa-f]{4})+"
+    r"|\\x[0-9A-Fa-f]{2}"
+)
+_ESCAPE = re.compile(_ESCAPES)
+_ESCAPE_OR_NO_ASCII = re.compile(rf"{_ESCAPES}|[^\x00-\x7f]")
+_RARE = re.compile(r"[^\x00-\xac\xae-\u024f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf]")
+"""Beyond Latin letters and common signs; the soft hyphen, too."""
+
+
+class Spelling(NamedTuple):
+    """A text as it is read; its character at ``i`` was written from ``starts[i]`` to ``ends[i]``."""
+
+    text: str
+    starts: list[int]
+    ends: list[int]
+
+
+def read_spelling(text: str) -> Spelling | None:
+    """How a text is read; None where that is how it is written."""
+    odd = _ESCAPE if "%" in text or "&" in text or "\\" in text else None
+    if not text.isascii() and (_RARE.search(text) or not unicodedata.is_normalized("NFKC", text)):
+        odd = _ESCAPE_OR_NO_ASCII
+    if odd is None or odd.search(text) is None:
+        return None
+    pieces: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    done = 0
+    for match in odd.finditer(text):
+        start, end = match.span()
+        meant = _folded(_meant(match[0]))
+        pieces += [text[done:start], meant]
+        starts += [*range(done, start), *[start] * len(meant)]
+        ends += [*range(done + 1, start + 1), *[end] * len(meant)]
+        done = end
+    pieces.append(text[done:])
+    starts += range(done, len(text))
+    ends += range(done + 1, len(text) + 1)
+    return Spelling("".join(pieces), starts, ends)
+
+
+def _meant(written: str) -> str:
+    """What an escape stands for; anything else is itself."""
+    if written[0] == "%":
+        return unquote(written, errors="replace")
+    if written[0] == "&":
+        return html.unescape(written)
+    if written[0] == "\\":
+        codes = re.findall(r"[0-9A-Fa-f]{2,4}", written)
+        units = b"".join(int(code, 16).to_bytes(2, "big") for code in codes)
+        return units.decode("utf-16-be", "replace")
+    return written
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text
+    made = []
+    for char in unicodedata.normalize("NFKC", text):
+        kind = unicodedata.category(char)
+        if kind == "Nd":
+            made.append(str(unicodedata.decimal(char)))
+        elif kind != "Cf":
+            made.append(" " if kind.startswith("Z") else char)
+    return "".join(made)
+
 
 _LETTERS = r"A-Za-z\u00aa-\u024f\u0300-\u052f"
 """Latin, Greek and Cyrillic, with marks on them: scripts that put spaces between words."""
@@ -80,7 +162,7 @@ class PatternLook(NamedTuple):
 def find(text: str) -> list[Find]:
     """What is found, in order and apart from each other, in the text as it is read. A kind earlier in the list wins
     over those after it."""
-    read = spelling.read(text)
+    read = read_spelling(text)
     if read is None:
         return _found(text)
     found = [Find(read.starts[one.start], read.ends[one.end - 1], one.kind) for one in _found(read.text)]
@@ -95,7 +177,7 @@ def _found(text: str) -> list[Find]:
     for look in LOOKS:
         if look.is_possible(shape):
             here = look.find(rest)
-            rest = blanked(rest, here, labelled.FOUND) if here else rest  # nothing is found twice
+            rest = blanked(rest, here, finds.FOUND) if here else rest  # nothing is found twice
             found += here
     return sorted(found)
 
@@ -177,6 +259,45 @@ LOOKS = (
     PatternLook(_by("IP", _IPV6, _is_ipv6), lambda shape: shape.digits >= 1 and shape.colons >= 2),
     PatternLook(_by("PHONE", _PHONE, _is_phone),
          lambda shape: shape.digits >= _DIGITS_OF_PHONE[0] and ("0" in shape.text or "+" in shape.text)),
-    PatternLook(lambda text: apart(labelled.find(text)), lambda shape: shape.digits >= labelled.FEWEST_DIGITS),
+    PatternLook(lambda text: apart(finds.find_labelled(text)), lambda shape: shape.digits >= finds.FEWEST_DIGITS),
 )  # fmt: skip
 """In this order. What was found is blanked for those after it, which takes away and adds nothing that they need."""
+
+_LEFT_OUT = frozenset(
+    {
+        "Base64 High Entropy String", "Hex High Entropy String", "Secret Keyword", "Public IP (ipv4)",
+        "Private Key",  # finds the first line only; the built-in pattern finds the key
+    }
+)  # fmt: skip
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----.{0,20000}?"
+    r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----",
+    re.DOTALL,
+)
+SHORTEST = 12
+"""Fewer characters than this are not a key."""
+
+
+def available() -> bool:
+    """Whether detect-secrets is installed."""
+    return importlib.util.find_spec("detect_secrets") is not None
+
+
+def find_secrets(text: str) -> list[Find]:
+    """Secrets in a text, in order and apart from each other; without detect-secrets only private keys."""
+    found = [Find(*match.span(), "SECRET") for match in _PRIVATE_KEY.finditer(text)]
+    if available():
+        for detector in _detectors():
+            for secret in detector.analyze_string(text):
+                if len(secret) >= SHORTEST:
+                    start = text.find(secret)
+                    found.append(Find(start, start + len(secret), "SECRET"))
+    return apart(found) if found else found
+
+
+@functools.cache
+def _detectors() -> tuple[Any, ...]:
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+
+    kinds: dict[str, Any] = get_mapping_from_secret_type_to_class()
+    return tuple(kinds[name]() for name in sorted(kinds) if name not in _LEFT_OUT)

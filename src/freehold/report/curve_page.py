@@ -9,7 +9,7 @@ import jinja2
 
 from freehold.report.pictures import page_style
 from freehold.types.training import TrainingEvent, TrainingResult
-from freehold.types.units import gib
+from freehold.visible import gib
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">

@@ -11,9 +11,9 @@ from typing import Any
 
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import MOST_CHARACTERS, EncoderModel, FieldHead
+from freehold.types.license import Obligation, Ruling
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
-from freehold.types.ruling import Obligation, Ruling
 from freehold.types.training import TrainingResult
 
 

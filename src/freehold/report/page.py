@@ -13,8 +13,8 @@ from freehold.licensing.comply import said_done
 from freehold.report import first_screen, mixture_parts, pictures, words
 from freehold.report import selection_rows as choosing
 from freehold.report.mixture_parts import risk_over_share
+from freehold.types.license import duty_id
 from freehold.types.report import CandidateReport, Report
-from freehold.types.ruling import duty_id
 from freehold.types.verdict import Reason, Verdict
 from freehold.visible import visible
 

@@ -13,9 +13,9 @@ import msgspec
 
 from freehold.types.dataset import Dataset
 from freehold.types.evaluation import Comparison, SliceResult
+from freehold.types.journey import Standing
 from freehold.types.mixture import Mixture
 from freehold.types.report import CandidateReport, Report
-from freehold.types.standing import Standing
 
 LEFT_OUT = "left out"
 _SAFE_UNSCORED = re.compile(r"[a-z_ ]{1,40}")

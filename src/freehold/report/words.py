@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from freehold.types import units
+from freehold.types.choosing import RequestCost
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
-from freehold.types.selected import RequestCost
 from freehold.verdict.reasons import REASONS
+from freehold.visible import gib as in_gib
 from freehold.visible import visible as visible
 
 ABSENT = "not known"
@@ -26,7 +26,7 @@ def points(value: float | None) -> str:
 
 def gib(value: float | None) -> str:
     """Bytes in GiB."""
-    return ABSENT if value is None else units.gib(value, 2)
+    return ABSENT if value is None else in_gib(value, 2)
 
 
 def count(value: float | None) -> str:

@@ -19,8 +19,8 @@ import pyarrow
 import pyarrow.ipc
 import pyarrow.parquet
 
-from freehold import unpacking
-from freehold.types.units import GIB, MIB
+from freehold import files
+from freehold.visible import GIB, MIB
 
 MEMORY_BYTES = 2 * GIB
 """What reading may take beyond what the process has: some batches of the longest honest rows."""
@@ -109,7 +109,7 @@ def _batches(path: Path, container: str) -> Iterator[Any]:
         with pyarrow.parquet.ParquetFile(path) as file:
             groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
             unpacked = sum(group.total_byte_size for group in groups)
-            if unpacking.is_beyond(path.stat().st_size, unpacked):
+            if files.is_beyond(path.stat().st_size, unpacked):
                 raise _PackedError(unpacked)
             longest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
             size = max(1, min(_ROWS_MAX, _BATCH_BYTES // max(1, longest)))

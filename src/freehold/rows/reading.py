@@ -25,9 +25,9 @@ import msgspec
 
 from freehold.bounded.pool import BoundedCaller, OutOfBoundsError
 from freehold.errors import InputError, MissingExtraError
+from freehold.files import check_ratio
 from freehold.late import zstandard
-from freehold.types.units import MIB
-from freehold.unpacking import check_ratio
+from freehold.visible import MIB
 
 Container = Literal["json lines", "json", "csv", "parquet", "arrow"]
 T = TypeVar("T")

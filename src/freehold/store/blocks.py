@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
-from freehold.store import bodies, counting, words
-from freehold.store.counts import add_answered, add_counts
+from freehold.store import damage, database, index
 from freehold.store.damage import DamagedBody, unless_damaged
+from freehold.store.index import add_answered, add_counts, term_of, terms_of
 from freehold.store.tables import (
     OPEN,
     imported_traces,
@@ -27,7 +27,6 @@ from freehold.store.tables import (
     trace_blocks,
     trace_ids,
 )
-from freehold.store.terms import term_of, terms_of
 from freehold.types.trace import Completeness, Trace
 
 MOST, MOST_BYTES = 16, 4 << 20
@@ -110,7 +109,7 @@ def add(connection: Connection, new: Iterable[Trace]) -> list[tuple[int, Trace]]
     kept = {key: trace for key, trace in by_key.items() if key not in known}
     if not kept:
         return []
-    first = counting.raised(connection, counting.PLACES, by=len(kept)) - len(kept) + 1
+    first = database.raise_counter(connection, database.PLACES, by=len(kept)) - len(kept) + 1
     placed = list(enumerate(kept.values(), first))
     insert_many(connection, trace_ids, list(zip(kept, range(first, first + len(kept)), strict=True)))
     lines = {line.place: _Stored(line.json) for line in _take_open(connection)}
@@ -158,7 +157,7 @@ def _write(connection: Connection, lines: Mapping[int, _Stored], *, closed: bool
         if is_closed:
             terms.append((group[0][0], set(chain.from_iterable(one.terms() for _, one in group))))
     insert_many(connection, trace_blocks, rows)
-    words.insert(connection, terms)
+    index.insert(connection, terms)
 
 
 def _groups(lines: list[tuple[int, _Stored]]) -> Iterator[list[tuple[int, _Stored]]]:
@@ -180,7 +179,7 @@ def _row(group: list[tuple[int, _Stored]], *, closed: bool) -> tuple[Any, ...]:
     times = [to_micros(head.at) for head in heads]
     recorded = [at for head, at in zip(heads, times, strict=True) if head.source == "gateway"]
     first, by_place = group[0][0], {place: one.json for place, one in group}
-    body = bodies.pack_lines([by_place.get(one, b"") for one in range(first, group[-1][0] + 1)], first)
+    body = damage.pack_lines([by_place.get(one, b"") for one in range(first, group[-1][0] + 1)], first)
     complete = sum(head.completeness == "complete" for head in heads)
     facts = (min(times), max(times), max(recorded, default=None), len(body))
     return first, len(group), complete, closed, *facts, body
@@ -240,7 +239,7 @@ def remove_blocks(connection: Connection, places: Collection[int]) -> None:
     """Delete blocks by the places of their first traces; ids are the caller's to forget."""
     if places:
         connection.execute(delete(trace_blocks).where(trace_blocks.c.place.in_(places)))
-        words.remove(connection, places)
+        index.remove(connection, places)
 
 
 def forget_ids(connection: Connection, gone: Collection[TraceHead]) -> None:
@@ -255,7 +254,7 @@ def forget_ids(connection: Connection, gone: Collection[TraceHead]) -> None:
 def index_again(connection: Connection, *, ids: bool = False) -> None:
     """Make the index of words again, of a store that was copied without it; and the `ids`, of one that was recovered
     without some blocks, whose traces may then be imported again."""
-    words.make(connection)
+    index.make(connection)
     if ids:
         connection.execute(delete(trace_ids))
     last = 0
@@ -268,7 +267,7 @@ def index_again(connection: Connection, *, ids: bool = False) -> None:
                 insert_many(connection, trace_ids, [(id_key(trace.id), place) for place, trace in found])
             if row.closed:
                 terms.append((row.place, set(chain.from_iterable(terms_of(trace) for _, trace in found))))
-        words.insert(connection, terms)
+        index.insert(connection, terms)
         last = rows[-1].place
     if ids:
         lost = imported_traces.c.place.not_in(select(trace_ids.c.place))
@@ -282,7 +281,7 @@ def name_of(row: Any) -> str:
 
 def lines_of(row: Any) -> list[Line]:
     """The traces of a row with a `place` and a `body`; none where it is damaged, which is noted."""
-    lines = unless_damaged("trace_blocks", name_of(row), lambda: bodies.unpack_lines(row.body, row.place))
+    lines = unless_damaged("trace_blocks", name_of(row), lambda: damage.unpack_lines(row.body, row.place))
     return [Line(place, json) for place, json in enumerate(lines or (), row.place) if json]
 
 
@@ -342,11 +341,11 @@ def _places(
         if low is None:
             return
         first, last = max(first, low), min(last, high)
-    if not wanted.terms or not words.exists(connection):
+    if not wanted.terms or not index.exists(connection):
         yield from _all(connection, time, first, last, newest_first)
         return
     still_open = list(_all(connection, [text(OPEN)], first, last, newest_first))
-    found = words.find(connection, wanted.terms, first, last, newest_first=newest_first)
+    found = index.find(connection, wanted.terms, first, last, newest_first=newest_first)
     yield from chain(still_open, found) if newest_first else chain(found, still_open)
 
 
@@ -356,9 +355,9 @@ def _all(
     order = trace_blocks.c.place.desc() if newest_first else trace_blocks.c.place
     while True:
         query = select(trace_blocks.c.place).where(*where, trace_blocks.c.place.between(first, last))
-        places = connection.execute(query.order_by(order).limit(words.AT_ONCE)).scalars().all()
+        places = connection.execute(query.order_by(order).limit(index.AT_ONCE)).scalars().all()
         yield from places
-        if len(places) < words.AT_ONCE:
+        if len(places) < index.AT_ONCE:
             return
         first, last = (first, places[-1] - 1) if newest_first else (places[-1] + 1, last)
 

@@ -3,19 +3,172 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.exc import ArgumentError
 
 from freehold import files
-from freehold.errors import MissingExtraError, StoreError
-from freehold.store import schema
-from freehold.store.faults import translated
-from freehold.store.urls import parsed
+from freehold.errors import ConfigError, MissingExtraError, StoreError
+from freehold.store import index
+from freehold.store.damage import translated
+from freehold.store.tables import OPEN, counters, metadata, one_at_a_time, store_facts
+from freehold.types.record import content_id
+from freehold.visible import without_password
+
+DATABASE_FILE = "freehold.sqlite3"
+
+
+def default_url(state: Path) -> str:
+    """The URL of the SQLite file in a project's state folder."""
+    return file_url(state / DATABASE_FILE)
+
+
+def file_url(file: Path) -> str:
+    """The URL of a SQLite file, whatever its path has in it: a question mark would end it, and ``%20`` be a space."""
+    return "sqlite:///" + str(file).replace("%", "%25").replace("?", "%3F")
+
+
+def parsed(url: str) -> URL:
+    """A URL with the driver freehold uses filled in.
+
+    Raises `ConfigError` for something that is not a database URL, or a database freehold does not support.
+    """
+    try:
+        result = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            f"{without_password(url)!r} is not a database URL",
+            hint="write sqlite:///path/to/freehold.sqlite3 or postgresql://user@host/name",
+        ) from None
+    match result.get_backend_name():
+        case "sqlite":
+            if result.host or result.username or result.port:
+                raise ConfigError(
+                    f"{without_password(url)!r} names no file",
+                    hint="write three slashes before a path, sqlite:///path/to/freehold.sqlite3, and four where it "
+                    "begins at the root",
+                )
+            path = files.path_in_url(url.partition(":///")[2].partition("?")[0])
+            return result.set(drivername="sqlite", database=path or None)
+        case "postgresql" | "postgres":
+            return result.set(drivername="postgresql+psycopg")
+        case other:
+            raise ConfigError(
+                f"freehold does not store in {other}", hint="write a sqlite:/// or a postgresql:// URL"
+            )
+
+
+def store_file(url: str) -> Path | None:
+    """The file of an SQLite store; None for other databases and for one in memory. Raises `ConfigError`."""
+    where = parsed(url)
+    return Path(where.database) if where.get_backend_name() == "sqlite" and where.database else None
+
+
+SCHEMA = content_id([[str(one) for one in (t.name, *t.columns.keys())] for t in metadata.sorted_tables])[:8]
+"""It follows from the tables' names and columns, so that no change of them can forget it."""
+_OF_ANOTHER = "unknown"
+_ADVISORY_LOCK = 0x66726565686F6C64  # "freehold"
+# Indexes of a part are written out: SQLAlchemy's would load both dialects to begin with, in every process of a gateway.
+_INDEXES = (
+    f"CREATE INDEX trace_blocks_open ON trace_blocks (place) WHERE {OPEN}",
+    "CREATE INDEX imported_traces_replaced ON imported_traces (place) WHERE replaced_at IS NOT NULL",
+)
+_SQLITE = (
+    *_INDEXES,
+    "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
+    "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
+    # INSERT OR REPLACE removes a row without asking the trigger on DELETE.
+    "CREATE TRIGGER audit_only_at_the_end BEFORE INSERT ON audit "
+    "WHEN NEW.number <= (SELECT coalesce(max(number), 0) FROM audit) "
+    "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
+)
+_POSTGRESQL = (
+    *_INDEXES,
+    "CREATE FUNCTION freehold_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit record only grows'; END $$",
+    "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit "
+    "FOR EACH ROW EXECUTE FUNCTION freehold_audit_refuse()",
+    "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit "
+    "FOR EACH STATEMENT EXECUTE FUNCTION freehold_audit_refuse()",
+)
+
+
+def prepare(connection: Connection, where: str) -> None:
+    """Make the tables where there are none, inside the caller's transaction, which must hold the write lock on SQLite.
+
+    Raises `StoreError` for a store of another version.
+    """
+    one_at_a_time(connection, _ADVISORY_LOCK)
+    found = version(connection)
+    if found == SCHEMA:
+        return
+    if found is not None:
+        raise StoreError(f"the store at {where} {of_another(found)}", hint=BEGIN_AGAIN)
+    metadata.create_all(connection)
+    for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
+        connection.exec_driver_sql(statement)
+    index.make(connection)
+    facts = {"id": secrets.token_hex(16), "schema": SCHEMA}
+    connection.execute(insert(store_facts), [{"name": name, "value": value} for name, value in facts.items()])
+
+
+BEGIN_AGAIN = (
+    "freehold traces export, by the freehold that made it, writes its traces to a file; move the store away (or name "
+    "another: FREEHOLD_DATABASE_URL), and freehold import reads the file and your logs into a new one"
+)
+
+
+def of_another(found: str) -> str:
+    """What is said of a store that is not of `SCHEMA`."""
+    return f"is of another version of freehold: its schema is {found}, this one's is {SCHEMA}"
+
+
+def version(connection: Connection) -> str | None:
+    """The schema's number, None for an empty database."""
+    if not inspect(connection).has_table("store_facts"):
+        return None
+    query = select(store_facts.c.value).where(store_facts.c.name == "schema")
+    return connection.execute(query).scalar() or _OF_ANOTHER
+
+
+ROUTES, KEYS, TRACES, PLACES = "routes", "keys", "traces", "trace_places"
+"""`TRACES` counts changes of traces that were there: additions are told by their places, of which `PLACES` counts all
+that were ever given."""
+
+
+def raise_counter(connection: Connection, name: str, by: int = 1) -> int:
+    """Raise a count; returns what it is now."""
+    changed = connection.execute(
+        update(counters).where(counters.c.name == name).values(value=counters.c.value + by)
+    )
+    if changed.rowcount == 0:
+        connection.execute(insert(counters).values(name=name, value=by))
+    return counter_value(connection, name)
+
+
+def counter_value(connection: Connection, name: str) -> int:
+    """What a count is; 0 where nothing was ever counted."""
+    return int(connection.execute(select(counters.c.value).where(counters.c.name == name)).scalar() or 0)
+
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -54,7 +207,7 @@ class Database:
             return
         try:
             with self.writing() as connection:
-                schema.prepare(connection, self.where)
+                prepare(connection, self.where)
         except BaseException:
             self.close()
             raise

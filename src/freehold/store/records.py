@@ -16,9 +16,9 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from freehold.errors import RevisionError, StoreError
-from freehold.store import audit, bodies, counting
+from freehold.store import audit, damage
 from freehold.store.damage import or_error, unless_damaged
-from freehold.store.database import Database
+from freehold.store.database import KEYS, Database, raise_counter
 from freehold.store.tables import from_micros, one_at_a_time, records, steps, to_micros
 from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
@@ -159,7 +159,7 @@ class RecordStore:
         if body is None:
             return ()
         about = about_record(type.kind, key)
-        return tuple(or_error(*about, lambda: bodies.read_json(body, list[str], *about, "made_from")))
+        return tuple(or_error(*about, lambda: damage.read_json(body, list[str], *about, "made_from")))
 
     def delete(self, type: type[StoredRecord], key: str, *, change: Change | None = None) -> bool:
         """Forget a record; False when there was none."""
@@ -208,7 +208,7 @@ class RecordStore:
                 insert(steps).values(
                     name=name,
                     inputs_hash=inputs_hash,
-                    outputs=bodies.seal(outputs, "steps", name, inputs_hash, micros),
+                    outputs=damage.seal(outputs, "steps", name, inputs_hash, micros),
                     finished_at=micros,
                 )
             )
@@ -225,8 +225,8 @@ class RecordStore:
 
     def _raw(self, row: Any) -> RawRecord:
         about = about_record(row.kind, row.id)
-        body = _at(bodies.unseal(row.body, *about), self.database.folder)
-        made_from = bodies.read_json(row.made_from, list[str], *about, "made_from")
+        body = _at(damage.unseal(row.body, *about), self.database.folder)
+        made_from = damage.read_json(row.made_from, list[str], *about, "made_from")
         return RawRecord(row.kind, row.id, body, tuple(made_from))
 
 
@@ -252,7 +252,7 @@ def decoded(body: bytes, type: type[R], kind: str, *about: object, folder: Path 
     """A stored body, of a store in `folder`. Raises `StoreError` when it is of another shape, `DamagedBody` when it is
     not what was written."""
     try:
-        return bodies.decode(_at(bodies.unseal(body, *about), folder), type)
+        return damage.decode(_at(damage.unseal(body, *about), folder), type)
     except msgspec.ValidationError as error:
         raise StoreError(
             f"a stored {kind} is not what this version of freehold reads: {error}",
@@ -295,8 +295,8 @@ def _write(connection: Connection, kind: str, key: str, value: Record, made_from
         insert(records).values(
             kind=kind,
             id=key,
-            body=bodies.seal(_from(msgspec.json.encode(value), connection), *about),
-            made_from=bodies.seal(msgspec.json.encode(list(made_from)), *about, "made_from"),
+            body=damage.seal(_from(msgspec.json.encode(value), connection), *about),
+            made_from=damage.seal(msgspec.json.encode(list(made_from)), *about, "made_from"),
         )
     )
 
@@ -304,4 +304,4 @@ def _write(connection: Connection, kind: str, key: str, value: Record, made_from
 def _count_change(connection: Connection, kind: str) -> None:
     """Count changes of keys and of what labels share, so that an older copy of a store is told from a newer one."""
     if kind in (ApiKey.kind, LabelLimits.kind):
-        counting.raised(connection, counting.KEYS)
+        raise_counter(connection, KEYS)

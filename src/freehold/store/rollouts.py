@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
-from freehold.store import bodies
+from freehold.store import damage
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.tables import rollout_states, rollout_windows
@@ -45,7 +45,7 @@ def state_of(database: Database, rollout: str) -> StateRow:
     if row is None:
         return StateRow(0, None)
     about = ("rollout_states", rollout, row.version)
-    return StateRow(row.version, or_error(about[0], rollout, lambda: bodies.unseal(row.body, *about)))
+    return StateRow(row.version, or_error(about[0], rollout, lambda: damage.unseal(row.body, *about)))
 
 
 def windows_of(database: Database, rollout: str, units: Iterable[str]) -> list[WindowRow]:
@@ -101,7 +101,7 @@ def learn(
                 & (rollout_windows.c.unit == row.unit)
             )
             about = about_window(rollout, row.kind, row.unit, row.closed)
-            body = bodies.seal(row.body, *about)
+            body = damage.seal(row.body, *about)
             # A window keeps the place in the order it got first.
             changed = connection.execute(
                 update(rollout_windows).where(where).values(closed=row.closed, body=body)
@@ -118,10 +118,10 @@ def _advance(connection: Connection, rollout: str, known_version: int, state: by
         found = connection.execute(select(table.c.version).where(table.c.rollout == rollout)).scalar()
         if found is not None:
             return False
-        sealed = bodies.seal(state, "rollout_states", rollout, 1)
+        sealed = damage.seal(state, "rollout_states", rollout, 1)
         connection.execute(insert(table).values(rollout=rollout, version=1, body=sealed))
         return True
-    sealed = bodies.seal(state, "rollout_states", rollout, known_version + 1)
+    sealed = damage.seal(state, "rollout_states", rollout, known_version + 1)
     changed = connection.execute(
         update(table)
         .where(table.c.rollout == rollout, table.c.version == known_version)
@@ -140,7 +140,7 @@ def _windows(rows: Iterable[Any]) -> list[WindowRow]:
     for row in rows:
         about = about_window(row.rollout, row.kind, row.unit, row.closed)
         key = f"{row.rollout}/{row.kind}/{row.unit}"
-        body = unless_damaged("rollout_windows", key, partial(bodies.unseal, row.body, *about))
+        body = unless_damaged("rollout_windows", key, partial(damage.unseal, row.body, *about))
         if body is not None:
             found.append(WindowRow(row.kind, row.unit, row.seq, row.closed, body))
     return found

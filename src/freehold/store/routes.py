@@ -1,21 +1,94 @@
-"""Routes and the history of their changes."""
+"""Routes and API keys, and the history of their changes.
+
+A store bears a random identity, given to it when it is made, and counts every change of a key. A reader that has seen
+both once can tell later whether a store is the same one, and whether it is an older copy.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from freehold.errors import RevisionError
-from freehold.store import audit, bodies, counting
+from freehold.store import audit, damage
 from freehold.store.damage import SEEN, DamagedBody, unless_damaged
-from freehold.store.database import Database
-from freehold.store.records import KeptRecord, decoded, keep_within
-from freehold.store.tables import from_micros, route_history, routes, searchable, to_micros
-from freehold.types.route import Route, RouteChange
+from freehold.store.database import KEYS, ROUTES, Database, counter_value, raise_counter
+from freehold.store.records import KeptRecord, about_record, decoded, keep_within
+from freehold.store.tables import (
+    from_micros,
+    records,
+    route_history,
+    routes,
+    searchable,
+    store_facts,
+    to_micros,
+)
+from freehold.types.record import Record, StoredRecord
+from freehold.types.route import ApiKey, LabelLimits, Limits, Route, RouteChange
+
+S = TypeVar("S", bound=StoredRecord)
+_NOTHING = Limits(requests_per_minute=0)
+"""Where it cannot be read what the keys of a label may use."""
+_ID, _FORGOTTEN = "id", "keys_forgotten_at"
+
+
+class StoredKeys(Record, frozen=True, kw_only=True):
+    """All keys at one moment. `changes` counts the changes of keys so far; `forgotten` says that the last of them was
+    to forget every key on purpose."""
+
+    store_id: str
+    changes: int
+    keys: tuple[ApiKey, ...] = ()
+    labels: tuple[LabelLimits, ...] = ()
+    damaged: int = 0
+    """Keys that cannot be read: they let no client in, and are required all the same."""
+    forgotten: bool = False
+
+
+def stored_keys(database: Database) -> StoredKeys:
+    """Keys, identity and count as of one moment."""
+    query = select(records.c.kind, records.c.id, records.c.body).order_by(records.c.seq)
+    query = query.where(records.c.kind.in_((ApiKey.kind, LabelLimits.kind)))
+    with database.reading() as connection:
+        facts = {row.name: row.value for row in connection.execute(select(store_facts)).all()}
+        changes = counter_value(connection, KEYS)
+        found = connection.execute(query).all()
+    rows = [row for row in found if row.kind == ApiKey.kind]
+    keys = tuple(key for row in rows if (key := _readable(row.id, row.body, ApiKey)) is not None)
+    labels = tuple(
+        _readable(row.id, row.body, LabelLimits) or LabelLimits(label=row.id, limits=_NOTHING)
+        for row in found
+        if row.kind == LabelLimits.kind
+    )
+    forgotten = not rows and facts.get(_FORGOTTEN) == str(changes)
+    return StoredKeys(
+        store_id=facts.get(_ID, ""),
+        changes=changes,
+        keys=keys,
+        labels=labels,
+        damaged=len(rows) - len(keys),
+        forgotten=forgotten,
+    )
+
+
+def _readable(name: str, body: bytes, type: type[S]) -> S | None:
+    about = about_record(type.kind, name)
+    return unless_damaged(*about, lambda: decoded(body, type, type.kind, *about))
+
+
+def forget_keys(database: Database, *, who: str, at: datetime) -> int:
+    """Forget every key, and keep that this was meant. Returns how many there were."""
+    with database.writing() as connection:
+        count = connection.execute(delete(records).where(records.c.kind == ApiKey.kind)).rowcount
+        changes = raise_counter(connection, KEYS)
+        connection.execute(delete(store_facts).where(store_facts.c.name == _FORGOTTEN))
+        connection.execute(insert(store_facts).values(name=_FORGOTTEN, value=str(changes)))
+        audit.append(connection, "keys.forget", "all", who=who, at=at, detail={"keys": count})
+    return count
 
 
 class RouteStore:
@@ -48,9 +121,9 @@ class RouteStore:
                     "it was changed meanwhile",
                     hint="look at it again, then repeat the change",
                 )
-            saved = msgspec.structs.replace(route, revision=counting.raised(connection, counting.ROUTES))
+            saved = msgspec.structs.replace(route, revision=raise_counter(connection, ROUTES))
             body = msgspec.json.encode(saved)
-            sealed = bodies.seal(body, *_about(saved.name, saved.revision))
+            sealed = damage.seal(body, *_about(saved.name, saved.revision))
             connection.execute(delete(routes).where(routes.c.name == route.name))
             connection.execute(insert(routes).values(name=saved.name, revision=saved.revision, body=sealed))
             _note(connection, saved.name, saved.revision, body, who, at, why, verdict_id)
@@ -63,7 +136,7 @@ class RouteStore:
         with self.database.writing() as connection:
             if connection.execute(delete(routes).where(routes.c.name == name)).rowcount == 0:
                 return False
-            _note(connection, name, counting.raised(connection, counting.ROUTES), None, who, at, why, None)
+            _note(connection, name, raise_counter(connection, ROUTES), None, who, at, why, None)
         return True
 
     def routes(self) -> list[Route]:
@@ -85,7 +158,7 @@ class RouteStore:
     def routes_revision(self) -> int:
         """A number that grows with every change of any route: cheap enough to ask several times a second."""
         with self.database.reading() as connection:
-            return counting.current(connection, counting.ROUTES)
+            return counter_value(connection, ROUTES)
 
     def route_history(self, name: str) -> list[RouteChange]:
         """All changes of a route, oldest first."""
@@ -173,6 +246,6 @@ def _note(
             who=who,
             why=why,
             verdict_id=verdict_id,
-            body=None if body is None else bodies.seal(body, *about),
+            body=None if body is None else damage.seal(body, *about),
         )
     )

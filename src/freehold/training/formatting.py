@@ -1,7 +1,7 @@
 """From samples to token ids and a mask, through the model's own chat template.
 
 Covered: system, user, assistant and tool messages; tool calls and tool schemas, for templates that write none as
-`freehold.training.templates.tagged` does; text parts of content lists; loss on assistant tokens only.
+`freehold.training.templates` does; text parts of content lists; loss on assistant tokens only.
 Not covered: images and audio (such samples are rejected, with the reason).
 
 Every answer is looked for again in the tokens it is learned from, and tools, calls and results in the prompt: a sample
@@ -21,12 +21,13 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from freehold.errors import TrainingError
-from freehold.training.templates.round_trip import (
+from freehold.training.templates import (
     LOSES_CALLS,
+    is_tagged,
     lost_from_answer,
     lost_from_prompt,
+    tagged_template,
 )
-from freehold.training.templates.tagged import is_tagged, tagged_template
 from freehold.types.dataset import Message, Sample
 from freehold.types.record import Record
 from freehold.types.training import WrittenCalls

@@ -10,8 +10,9 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.hardware.training_memory import PACK_TOKENS
 from freehold.rows.reading import records
-from freehold.training import options
-from freehold.types.config import FinetuneConfig, usable_name
+from freehold.training import schedule
+from freehold.types.config import FinetuneConfig
+from freehold.types.config_file import usable_name
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
@@ -101,7 +102,7 @@ def make(
     """
     train = next((split.samples for split in dataset.splits if split.name == "train"), 0)
     check_name(name)
-    config = options.resolved(config, base, train)
+    config = schedule.resolved(config, base, train)
     identity = job_id(config, dataset, base)
     folder = out_dir / f"{name}-{identity[:8]}"
     return Job(

@@ -3,20 +3,81 @@
 from __future__ import annotations
 
 import functools
+import gc
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from freehold.errors import TrainingError
 from freehold.late import np
-from freehold.training import checkpoint, group, memory, schedule
+from freehold.training import artefacts, group, schedule
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.training import TrainingEvent
 
 if TYPE_CHECKING:
     import torch
+
+
+Result = TypeVar("Result")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on the machine or on its GPU."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # PyTorch's CPU allocator and oneDNN raise plain RuntimeErrors.
+    said = str(error)
+    return isinstance(error, RuntimeError) and any(
+        words in said
+        for words in ("can't allocate memory", "not enough memory", "bad_alloc", "could not create a memory")
+    )
+
+
+def retry_smaller(
+    trainer: Trainer,
+    work: Callable[[Sequence[Encoded]], Result],
+    samples: Sequence[Encoded],
+    warn: Callable[[str], None],
+) -> Result:
+    """Do `work` on `samples`; while memory runs out, halve what is computed at once and try again.
+
+    With one sample at a time, activations are computed again in the backward pass instead of kept. The optimizer's
+    batch stays what it is, and so does the gradient. Raises `TrainingError` when not even that fits.
+    """
+    while True:
+        try:
+            return work(samples)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        # Outside of the handler: the traceback kept the tensors of the failed pass alive.
+        _release(trainer)
+        longest = max(len(sample.ids) for sample in samples)
+        at_once = min(trainer.pack_tokens, sum(len(sample.ids) for sample in samples))
+        if at_once <= longest:
+            if trainer.recompute():
+                warn("out of memory: activations are computed again in the backward pass, which takes longer")
+                continue
+            raise TrainingError(
+                f"out of memory with one sample of {longest} tokens at a time: {reason[:200]}",
+                hint="lower max_tokens (longer samples are then left out and named), or take a smaller base",
+            )
+        trainer.pack_tokens = at_once // 2
+        warn(f"out of memory: at most {trainer.pack_tokens:,} tokens are computed at once from now on")
+
+
+def _release(trainer: Trainer) -> None:
+    import torch
+
+    trainer.release()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 Emit = Callable[[TrainingEvent], None]
@@ -99,14 +160,14 @@ class _TrainingRun:
         self._best = BestWeights(trainer.keeps_best)
         self._told_steps = self.steps
         self._validated: ValidationResult | None = None
-        state = checkpoint.load(folder, job)
+        state = artefacts.load(folder, job)
         if state is not None:
             self._restore(state)
         self._begin = time.monotonic()
         self._speed = _Speed(self.step)
         self._validation_seconds: float | None = None
 
-    def _restore(self, state: checkpoint.State) -> None:
+    def _restore(self, state: artefacts.State) -> None:
         position = state.position
         self._trainer.restore(state.tensors)
         self._best.restore(position, state.tensors)
@@ -151,7 +212,7 @@ class _TrainingRun:
         rate = schedule.learning_rate(self.step, self.steps, self._config.learning_rate, self._trainer.rates)
         batch = group.shard([self._samples[at] for at in self._indices()])
         make_step = functools.partial(self._trainer.step, rate=rate)
-        loss, tokens = memory.retry_smaller(self._trainer, make_step, batch, self._warn)
+        loss, tokens = retry_smaller(self._trainer, make_step, batch, self._warn)
         self.step += 1
         self._tokens += tokens
         self._curve.append((self.step, loss))
@@ -206,7 +267,7 @@ class _TrainingRun:
         """Answer the validation split."""
         shard = group.shard(self._validation)
         began = time.monotonic()
-        result = memory.retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
+        result = retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
         self._validation_seconds = time.monotonic() - began
         self._speed.leave_out(self._validation_seconds)
         self._validated = result
@@ -228,9 +289,9 @@ class _TrainingRun:
         if group.rank():  # All workers hold the same; the first one writes it down.
             return
         best = self._best.result
-        checkpoint.save(
+        artefacts.save(
             self._folder,
-            checkpoint.Position(
+            artefacts.Position(
                 job=self._job,
                 step=self.step,
                 steps=self.steps,
@@ -336,7 +397,7 @@ class BestWeights:
         """State for a checkpoint."""
         return {} if self._weights is None else {"best": self._weights}
 
-    def restore(self, position: checkpoint.Position, tensors: dict[str, torch.Tensor]) -> None:
+    def restore(self, position: artefacts.Position, tensors: dict[str, torch.Tensor]) -> None:
         """Go back to a checkpoint's state."""
         if "best" in tensors and position.best_loss is not None:
             self.result = ValidationResult(position.best_loss, position.best_score or 0.0)

@@ -12,7 +12,7 @@ from freehold.training.compute.packing import common_prefix
 from freehold.training.formatting import Encoded, RejectedSample, Tokenizer, format_samples
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
-from freehold.types.planning.training_plan import LeftOut, Piece, PreviewSample, SplitMeasurement
+from freehold.types.training import LeftOut, Piece, PreviewSample, SplitMeasurement
 
 MOST_LOOKED_AT = 10_000
 _MOST_IDS_OF_A_PIECE = 12

@@ -16,8 +16,8 @@ import msgspec
 
 from freehold.errors import TrainingError
 from freehold.training import base
+from freehold.training.artefacts import TEMPLATE
 from freehold.training.formatting import plain_message
-from freehold.training.output.artefacts import TEMPLATE
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
 from freehold.types.model import Weights

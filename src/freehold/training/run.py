@@ -18,10 +18,10 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError, TrainingError
-from freehold.hardware import cgroup
+from freehold.hardware import probes
 from freehold.processes import RunningProcess, standing, this_process
 from freehold.training import job as jobs
-from freehold.training.output.artefacts import sha256_of
+from freehold.training.artefacts import sha256_of
 from freehold.training.worker import STOPPED
 from freehold.types.training import TrainingEvent, TrainingResult, as_made
 
@@ -98,11 +98,11 @@ def train(job: ChildJob) -> Generator[TrainingEvent]:
 
 def _until_done(job: ChildJob, lock: _RunLock) -> Generator[TrainingEvent]:
     while True:
-        kills_before = cgroup.oom_kills()
+        kills_before = probes.oom_kills()
         code, last_error = yield from _attempt(job, lock)
         if code == 0:
             return
-        oom_killed = code == -signal.SIGKILL and cgroup.oom_killed_since(kills_before)
+        oom_killed = code == -signal.SIGKILL and probes.oom_killed_since(kills_before)
         thrifty = job.with_less_memory() if oom_killed else None
         if thrifty is None:
             raise _reason(code, last_error, Path(job.run_dir) / jobs.LOG, oom_killed=oom_killed)

@@ -56,7 +56,7 @@ class Trainer(ABC):
     """Bounds what is computed at once; lowered where memory runs out. The gradient stays the same."""
 
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
-        from freehold.training.compute.parameters import Parameters
+        from freehold.training.compute.kernels import Parameters
 
         self.model, self.config = model, config
         self.parameters = Parameters(model)

@@ -22,10 +22,9 @@ import msgspec
 
 from freehold import files, logs
 from freehold.errors import FreeholdError
+from freehold.training import export, methods, schedule
 from freehold.training import job as jobs
-from freehold.training import methods, options
 from freehold.training.formatting import TAGGED_NOTE, EncodedSamples, choose_calls, format_samples
-from freehold.training.output import export
 from freehold.types.dataset import SplitName
 from freehold.types.training import TrainingEvent, WrittenCalls
 
@@ -124,7 +123,7 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
     config = job.config
     run_dir = Path(job.run_dir)
     bases.require()
-    options.check(config)
+    schedule.check(config)
     bases.check_method(job.base, config)
     import torch
 
@@ -233,7 +232,7 @@ def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]
             )
         )
     first = train.rejects[0].reason if train.rejects else None
-    options.check_count(len(train.samples), first)
+    schedule.check_count(len(train.samples), first)
     if len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
         emit(
             TrainingEvent(
@@ -243,13 +242,13 @@ def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]
             )
         )
     judged = validation.samples[:_VALIDATION_LIMIT]
-    if len(judged) < options.FEWEST_VALIDATION:
+    if len(judged) < schedule.FEWEST_VALIDATION:
         # One answer more or less would be an eighth of all and more: no figure is better than that one.
         emit(
             TrainingEvent(
                 kind="warning",
                 message=f"not validated: {len(judged)} validation samples can be used, "
-                f"{options.FEWEST_VALIDATION} are needed; raise [data] validation, then freehold dataset build",
+                f"{schedule.FEWEST_VALIDATION} are needed; raise [data] validation, then freehold dataset build",
             )
         )
         judged = []

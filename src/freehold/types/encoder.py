@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from freehold.types.dataset import Message
-from freehold.types.record import Record, StoredRecord
+from freehold.types.record import Record
+from freehold.types.training import Trained
 
 HeadKind = Literal["one", "several", "copied", "found"]
 """One label of a set, any number of them, a piece of the message itself (a name), or what has the form of all values
@@ -306,30 +307,18 @@ class PseudoLabels(Record, frozen=True, kw_only=True):
         )
 
 
-class EncoderModel(StoredRecord, frozen=True, kw_only=True):
-    """The record of a trained encoder. `id` is the content id of its files and its making."""
+class EncoderModel(Trained, frozen=True, kw_only=True):
+    """The record of a trained encoder."""
 
     kind: ClassVar[str] = "encoder_model"
 
-    id: str
-    name: str
-    path: str
-    base_model: str
-    base_sha256: str
-    dataset_id: str
     manifest: EncoderManifest
     stage: EncoderStage
-    seed: int
     train_samples: int
-    train_seconds: float
     validation_right: int
     validation_asked: int
     calibration_error: float | None
     """Expected calibration error over the validation split, after calibration."""
-    peak_memory_bytes: int | None
-    files: dict[str, str]
-    """File name (relative to `path`) to sha256."""
-    versions: dict[str, str]
     stages: tuple[StageResult, ...] = ()
     """All that were trained; `stage` is the one that was kept."""
     ended: EarlyEnd | None = None
@@ -338,7 +327,6 @@ class EncoderModel(StoredRecord, frozen=True, kw_only=True):
     """None where all answers are right ones, or too few are to judge the others by."""
     texts: int = 0
     """Messages without a trusted answer that were given to it; it learns from them where labels have few samples."""
-    made_from: tuple[str, ...]
 
     @property
     def lines(self) -> tuple[str, ...]:

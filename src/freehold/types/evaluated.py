@@ -9,10 +9,25 @@ from typing import ClassVar, Literal
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.evaluation import Comparison, EvalResult, Task, VerdictOutcome
 from freehold.types.record import Record, StoredRecord
-from freehold.types.standing import Regressions
 
 References = Literal["gold", "incumbent", "mixed"]
 """What answers were compared with."""
+
+
+class Regressions(Record, frozen=True, kw_only=True):
+    """Where the candidate lost and won against the incumbent, over all scored pairs.
+
+    `by_cause` counts the lost pairs by what was wrong with the candidate's answer. `by_field` has, for each part of a
+    scored answer, how many of `scored` answers had it wrong: candidate, incumbent. `confusions` are what was right and
+    what the candidate answered instead, the most frequent first.
+    """
+
+    scored: int
+    lost: int
+    won: int
+    by_cause: dict[str, int]
+    by_field: dict[str, tuple[int, int]] = {}
+    confusions: tuple[tuple[str, str, int], ...] = ()
 
 
 class LatencySummary(Record, frozen=True, kw_only=True):
@@ -233,3 +248,19 @@ class Freeze(StoredRecord, frozen=True, kw_only=True):
     completion_tokens: int | None = None
     cost_usd: Decimal | None = None
     """At the maker's list price, kept answers included; None where that is not known."""
+
+
+NOTE_CHARACTERS = 2000
+
+
+class ItemNote(StoredRecord, frozen=True, kw_only=True):
+    """A note to one item of an evaluation. Its text may quote customers: it stays in the store."""
+
+    kind: ClassVar[str] = "item_note"
+
+    id: str
+    evaluation_id: str
+    sample_id: str
+    text: str
+    who: str
+    at: datetime

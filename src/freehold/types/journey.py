@@ -1,4 +1,4 @@
-"""Where a project is on its way from a rented model to one it holds, and what to do next.
+"""How far a project is, and how things stand when a report is written.
 
 `ProjectFacts` is what is known of it, `JourneyState` what follows from that: the report, `freehold status` and the
 console tell the same.
@@ -9,11 +9,12 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from freehold.types.cost import Ending
+from freehold.types.cost import Cost, Ending
 from freehold.types.evaluation import VerdictOutcome
-from freehold.types.evidence import EvidenceAge
+from freehold.types.license import DutyMark
 from freehold.types.record import Record
-from freehold.types.serving.rollout import RolloutState
+from freehold.types.rollout import RolloutState
+from freehold.types.verdict import EvidenceAge
 
 JourneyStage = Literal[
     "broken",
@@ -194,3 +195,33 @@ class JourneyState(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     """What is wrong with the running gateway now, each with what to do."""
+
+
+class Standing(Record, frozen=True, kw_only=True):
+    """What a report says that is not of its journey but of the day it is written.
+
+    `valid_until` is the first day on which something that it rests on ends, `valid_why` says what; None where nothing
+    that ends is known. Where it no longer holds, `invalid` says why. `cost` is None where it is not known, and
+    `cost_why_not` and `cost_command` then say why and how to know it.
+    """
+
+    at: datetime
+    stage: JourneyStage
+    next: NextAction
+    evidence: tuple[EvidenceAge, ...] = ()
+    retires: date | None = None
+    days_left: int | None = None
+    of_fallback: str | None = None
+    """Where the incumbent answers a part of what was promoted and ends: the day, and what answers that part then."""
+    valid_until: date | None = None
+    valid_why: str = ""
+    invalid: tuple[str, ...] = ()
+    cost: Cost | None = None
+    rented: str | None = None
+    """What the incumbent costs, when it ends and what its replacement would cost; None: its price is not known."""
+    cost_why_not: str | None = None
+    cost_command: str = "freehold cost"
+    duties: tuple[DutyMark, ...] = ()
+    """Duties of the candidates' licences that are said to be done."""
+    is_latest: bool = True
+    """Whether the report is the last one of its project: what to do next follows from that one."""

@@ -5,23 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from freehold.types.config import UseProfile
+from freehold.types.choosing import CandidateChoice, RequestCost, SelectionResult
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
-from freehold.types.evaluated import Disagreement, LatencySummary, Measured, UntrainedBaseline
+from freehold.types.evaluated import Disagreement, LatencySummary, Measured, Regressions, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task
-from freehold.types.leak import LeakReport
+from freehold.types.gates import LeakReport, ParityReport, RetainedSkills
+from freehold.types.journey import Standing
+from freehold.types.license import Ruling
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import MethodName, candidate_label
 from freehold.types.mixture import Mixture
 from freehold.types.model import Weights
-from freehold.types.parity import ParityReport
 from freehold.types.record import Record, StoredRecord
-from freehold.types.retained import RetainedSkills
-from freehold.types.ruling import Ruling
-from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult
-from freehold.types.standing import Regressions, Standing
 from freehold.types.training import TrainingResult
+from freehold.types.use import UseProfile
 from freehold.types.verdict import SEVERITY, Verdict
 
 

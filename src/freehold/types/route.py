@@ -104,35 +104,46 @@ def _is_within(value: float | Decimal, most: int) -> bool:
         return False
 
 
-class Route(Record, frozen=True, kw_only=True):
+class RouteTerms(Record, frozen=True, kw_only=True):
+    """What a route says in `freehold.toml` and in the gateway alike."""
+
+    name: str
+    """How commands and metrics call it."""
+    model: str
+    """Model name clients ask for; `*` is any that no other route names."""
+    incumbent: Target = Target(endpoint="incumbent")
+    """`{ endpoint = "incumbent", model = "gpt-4o" }`; without `model` the name the client sent."""
+    candidate: Target | None = None
+    """The same for the candidate."""
+    state: RouteState = "incumbent"
+    """Who answers. A rollout moves it."""
+    canary_share: float = 0.0
+    """Share of users answered by the candidate in state `canary`."""
+    shadow_share: float = 0.0
+    """Share of requests mirrored to the candidate in states `shadow` and `canary`."""
+    sticky: str = "conversation"
+    """What stays on one side: `user`, `conversation` or `header:NAME`."""
+    fallback: tuple[Target, ...] = ()
+    """Whom to ask when the others cannot be reached."""
+    first_byte_ms: float | None = None
+    """An endpoint that has sent no byte by then is passed over for the next target (504 where there is none)."""
+    limits: Limits = Limits()
+    """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
+    cache: CacheTerms | None = None
+    """`{ seconds = 3600, shared = false }`: exact repeats of requests without chance (temperature 0, or a
+    seed) and without tools get the answer of the first again. Left out: every request is asked."""
+
+
+class Route(RouteTerms, frozen=True, kw_only=True):
     """What a client asks for by `model` goes to `incumbent`, `candidate`, or both.
 
-    `canary_share` is the share of assignment keys sent to the candidate in state ``canary``;
-    `shadow_share` the share of requests mirrored in state ``shadow`` (and ``canary``).
-    `sticky` names what makes one assignment key: ``user``, ``header:NAME`` or ``conversation``.
     `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
-    `fallback` are tried in order when the chosen target cannot be reached. One that has sent no byte within
-    `first_byte_ms` is passed over for the next target; where there is none, the client gets a 504 (None: after the
-    gateway's own limit, 600 s).
-    With a `cache` exact repeats are answered from memory (None: every request is asked).
     With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
     the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
     """
 
-    name: str
-    model: str
-    incumbent: Target
-    candidate: Target | None = None
-    state: RouteState = "incumbent"
-    canary_share: float = 0.0
-    shadow_share: float = 0.0
-    sticky: str = "conversation"
     match_headers: dict[str, str] = {}
     match_keys: tuple[str, ...] = ()
-    fallback: tuple[Target, ...] = ()
-    first_byte_ms: float | None = None
-    limits: Limits = Limits()
-    cache: CacheTerms | None = None
     options: dict[str, Any] = {}
     deferral: DeferralRule | None = None
     revision: int = 0

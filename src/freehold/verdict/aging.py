@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from freehold.types.evidence import EvidenceAge, EvidenceGate, EvidencePart
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import EvidenceAge, EvidenceGate, EvidencePart, Verdict
 
 PARTS_OF: dict[EvidenceGate, tuple[EvidencePart, ...]] = {
     "quality": ("data", "task", "judge", "adapter", "prompt", "engine"),

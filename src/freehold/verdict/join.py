@@ -25,13 +25,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.types.evaluation import Comparison, VerdictOutcome
+from freehold.types.license import Ruling
 from freehold.types.machine import Fit
 from freehold.types.method import MethodName
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.types.ruling import Ruling
-from freehold.types.units import gib
 from freehold.types.verdict import SEVERITY, CheckResult, Reason, Verdict
+from freehold.visible import gib
 
 _RULING: dict[str, tuple[VerdictOutcome | None, str]] = {
     "allowed": (None, "The licence allows this use."),

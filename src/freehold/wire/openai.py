@@ -3,6 +3,10 @@
 Covered: a peek that leaves the bytes alone, top-level fields replaced or added without touching the others,
 chat and text completion streams reassembled (tool calls, refusals, log-probabilities, several choices).
 Not covered: validation of requests; the upstream does that.
+
+OpenAI's API gives each call an index. Others begin every call under the same one, or tell none: what stands in front of
+Gemini's API does (github.com/NousResearch/hermes-agent, pull request 12930; github.com/QuantumNous/new-api, 672). And
+some tell the id and the name again with each piece, or as empty texts.
 """
 
 from __future__ import annotations
@@ -15,9 +19,39 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.types.trace import Usage
-from freehold.wire import call_pieces, sse
+from freehold.wire import sse
 from freehold.wire.errors import UNREADABLE, ApiError
 from freehold.wire.usage import usage_of
+
+
+def place_of(calls: list[dict[str, Any]], piece: dict[str, Any]) -> int:
+    """Which of the calls so far a piece is of, by its place among them; a piece that begins a call adds it, without
+    what it says."""
+    index = piece.get("index")
+    place = len(calls) - 1
+    while place >= 0 and index is not None and calls[place].get("index") != index:
+        place -= 1
+    if place < 0 or _begins_another(calls[place], piece):
+        calls.append({"index": index})
+        return len(calls) - 1
+    return place
+
+
+def note(call: dict[str, Any], piece: dict[str, Any]) -> None:
+    """Keep of a piece what tells its call from the next: id, name, and that it has arguments."""
+    known, function = call.setdefault("function", {}), piece.get("function") or {}
+    call["id"] = piece.get("id") or call.get("id")
+    for name in ("name", "arguments"):
+        known[name] = function.get(name) or known.get(name)
+
+
+def _begins_another(call: dict[str, Any], piece: dict[str, Any]) -> bool:
+    """Whether a piece under the index of `call` begins a call of its own: it has another id, or, where ids are not
+    told, a name though the call had its name and arguments."""
+    if piece.get("id"):
+        return call.get("id") not in (None, "", piece["id"])
+    known, function = call.get("function") or {}, piece.get("function") or {}
+    return bool(function.get("name") and known.get("name") and known.get("arguments"))
 
 
 class Peek(msgspec.Struct, frozen=True, gc=False):
@@ -218,6 +252,27 @@ class AssembledAnswer(NamedTuple):
     ended: bool
 
 
+def function_call(id: Any, name: Any, arguments: Any) -> dict[str, Any]:
+    """A call as a chat message has it."""
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def as_completion(
+    whole: dict[str, Any], text: str, calls: list[dict[str, Any]], finish: str | None, *, ended: bool
+) -> AssembledAnswer:
+    """What another API's answer, `whole`, says, as a chat completion."""
+    message: dict[str, Any] = {"role": "assistant", "content": text or None}
+    if calls:
+        message["tool_calls"] = calls
+    body = {
+        "id": whole.get("id"),
+        "object": "chat.completion",
+        "model": whole.get("model"),
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+    }
+    return AssembledAnswer(body, finish, usage_of(whole), ended)
+
+
 def none_where_unreadable(read: Callable[[bytes], AssembledAnswer]) -> Callable[[bytes], AssembledAnswer]:
     """`read`, for which an answer whose fields are not of the types its API says is one that never ended.
 
@@ -237,10 +292,7 @@ def none_where_unreadable(read: Callable[[bytes], AssembledAnswer]) -> Callable[
 @none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A plain (not streamed) answer."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return AssembledAnswer(None, None, None, False)
+    value = msgspec.json.decode(body)
     if not isinstance(value, dict):
         return AssembledAnswer({"body": value}, None, None, True)
     return AssembledAnswer(value, _finish_reason(value), usage_of(value), True)
@@ -325,7 +377,7 @@ def _add_delta(message: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def _add_tool_call(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:
-    call = calls[call_pieces.place_of(calls, part)]
+    call = calls[place_of(calls, part)]
     for key, value in part.items():
         if key == "function" and isinstance(value, dict):
             function = call.setdefault("function", {})

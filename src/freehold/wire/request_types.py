@@ -3,27 +3,195 @@
 One decoding into typed records, without values being made of what is not looked at. The errors are OpenAI's: code,
 `param` by the path of the field, words alike; a client of Anthropic's API reads the path in Anthropic's spelling.
 A rented endpoint that is asked in its own API checks its requests itself.
+
+https://platform.openai.com/docs/api-reference and https://docs.claude.com/en/api/messages, read 2026-11-29. Values
+that are not looked into stay unread.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from freehold.wire.errors import ApiError
-from freehold.wire.request_records import (
-    AskedChat,
-    AskedCompletion,
-    AskedCount,
-    AskedEmbeddings,
-    AskedMessage,
-    AskedOllamaChat,
-    AskedResponse,
-    AskedTurn,
-    OllamaFunction,
-)
+
+_Fraction = Annotated[float, Meta(ge=0, le=1)]
+_Heat = Annotated[float, Meta(ge=0, le=2)]
+_Penalty = Annotated[float, Meta(ge=-2, le=2)]
+_Count = Annotated[int, Meta(ge=1)]
+# What OpenAI's and Anthropic's references say of the names of tools; Ollama's says nothing.
+_ToolName = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
+
+
+class AskedFunction(msgspec.Struct, gc=False):
+    name: _ToolName
+    description: str | None = None
+    parameters: dict[str, msgspec.Raw] | None = None
+    strict: bool | None = None
+
+
+class AskedTool(msgspec.Struct, gc=False):
+    type: str
+    function: AskedFunction | None = None
+
+
+class AskedSchema(msgspec.Struct, gc=False):
+    name: str
+    schema: dict[str, msgspec.Raw] | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class AskedForm(msgspec.Struct, gc=False):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: AskedSchema | None = None
+
+
+class AskedPart(msgspec.Struct, gc=False):
+    """A part of a message's content: OpenAI's types, and those of vLLM beside them."""
+
+    type: Literal["text", "image_url", "input_audio", "file", "refusal", "audio_url", "video_url", "thinking"]
+    text: str | None = None
+    image_url: dict[str, msgspec.Raw] | None = None
+
+
+class AskedTurn(msgspec.Struct, gc=False):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[AskedPart] | None = None
+    tool_calls: list[dict[str, msgspec.Raw]] | None = None
+    tool_call_id: str | None = None
+
+
+class AskedSampling(msgspec.Struct, gc=False):
+    """What all of OpenAI's ways to ask for a text have."""
+
+    stop: str | list[str] | None = None
+    temperature: _Heat | None = None
+    top_p: _Fraction | None = None
+    frequency_penalty: _Penalty | None = None
+    presence_penalty: _Penalty | None = None
+    n: _Count | None = None
+    seed: int | None = None
+    stream: bool | None = None
+    stream_options: dict[str, msgspec.Raw] | None = None
+    user: str | None = None
+
+
+class AskedChat(AskedSampling, gc=False, kw_only=True):
+    messages: list[AskedTurn]
+    max_tokens: _Count | None = None
+    max_completion_tokens: _Count | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[AskedTool] | None = None
+    tool_choice: str | dict[str, msgspec.Raw] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: AskedForm | None = None
+
+
+class OllamaFunction(msgspec.Struct, gc=False):
+    name: str
+    parameters: dict[str, msgspec.Raw] | None = None
+
+
+class OllamaTool(msgspec.Struct, gc=False):
+    type: str
+    function: OllamaFunction | None = None
+
+
+class AskedOllamaChat(AskedChat, gc=False, kw_only=True):
+    """Ollama's options have no bounds that its reference would tell."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    max_tokens: int | None = None
+    tools: list[OllamaTool] | None = None  # type: ignore[assignment]  # read only: a list of tools all the same
+
+
+class AskedCompletion(AskedSampling, gc=False, kw_only=True):
+    prompt: str | list[Any]
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    logprobs: int | None = None
+
+
+class AskedEmbeddings(msgspec.Struct, gc=False):
+    input: str | list[Any]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = None
+
+
+class ResponseTool(msgspec.Struct, gc=False):
+    type: str
+    name: str | None = None
+    parameters: dict[str, msgspec.Raw] | None = None
+
+
+class ResponseForm(msgspec.Struct, gc=False):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    schema: dict[str, msgspec.Raw] | None = None
+
+
+class ResponseText(msgspec.Struct, gc=False):
+    format: ResponseForm | None = None
+
+
+class AskedResponse(msgspec.Struct, gc=False):
+    input: str | list[dict[str, msgspec.Raw]]
+    instructions: str | None = None
+    temperature: _Heat | None = None
+    top_p: _Fraction | None = None
+    max_output_tokens: _Count | None = None
+    max_tool_calls: int | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    tools: list[ResponseTool] | None = None
+    tool_choice: str | dict[str, msgspec.Raw] | None = None
+    parallel_tool_calls: bool | None = None
+    text: ResponseText | None = None
+    reasoning: dict[str, msgspec.Raw] | None = None
+    include: list[str] | None = None
+    metadata: dict[str, msgspec.Raw] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+
+
+class MessageBlock(msgspec.Struct, gc=False):
+    type: str
+    text: str | None = None
+
+
+class MessageTurn(msgspec.Struct, gc=False):
+    role: str
+    content: str | list[MessageBlock]
+
+
+class MessageTool(msgspec.Struct, gc=False):
+    name: _ToolName
+    type: str | None = None
+    input_schema: dict[str, msgspec.Raw] | None = None
+
+
+class AskedCount(msgspec.Struct, gc=False):
+    messages: list[MessageTurn]
+    system: str | list[dict[str, msgspec.Raw]] | None = None
+    tools: list[MessageTool] | None = None
+    tool_choice: dict[str, msgspec.Raw] | None = None
+
+
+class AskedMessage(AskedCount, gc=False, kw_only=True):
+    max_tokens: _Count
+    stop_sequences: list[str] | None = None
+    temperature: _Fraction | None = None
+    top_p: _Fraction | None = None
+    top_k: Annotated[int, Meta(ge=0)] | None = None
+    stream: bool | None = None
+    metadata: dict[str, msgspec.Raw] | None = None
+
 
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"^Object missing required field `([^`]+)`")
@@ -141,27 +309,17 @@ def _check_chat(asked: AskedChat) -> None:
     _check_turns(asked.messages)
     for place, tool in enumerate(asked.tools or ()):
         if tool.type != "function":
-            raise ApiError(
-                400,
-                f"Invalid value for 'tools[{place}].type': '{tool.type[:100]}'. The model can be given functions only.",
-                code="invalid_value",
-                param=f"tools[{place}].type",
-            )
+            told = f"'{tool.type[:100]}'. The model can be given functions only."
+            raise _invalid(f"tools[{place}].type", f"Invalid value for 'tools[{place}].type': {told}")
         if tool.function is None:
             raise _missing(f"tools[{place}].function")
     if asked.stream_options is not None and not asked.stream:
-        raise ApiError(
-            400,
-            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
-            code="invalid_value",
-            param="stream_options",
+        raise _invalid(
+            "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         )
     if asked.top_logprobs is not None and not asked.logprobs:
-        raise ApiError(
-            400,
-            "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
-            code="invalid_value",
-            param="top_logprobs",
+        raise _invalid(
+            "top_logprobs", "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
         )
     if asked.response_format is not None and asked.response_format.type == "json_schema":
         if asked.response_format.json_schema is None:
@@ -170,11 +328,10 @@ def _check_chat(asked: AskedChat) -> None:
             raise _missing("response_format.json_schema.schema")
     choice = asked.tool_choice
     if isinstance(choice, str) and choice not in ("none", "auto", "required"):
-        raise ApiError(
-            400,
-            f"Invalid value for 'tool_choice': '{choice[:100]}'. Supported values are: 'none', 'auto', and 'required'.",
-            code="invalid_value",
-            param="tool_choice",
+        known = "'none', 'auto', and 'required'"
+        raise _invalid(
+            "tool_choice",
+            f"Invalid value for 'tool_choice': '{choice[:100]}'. Supported values are: {known}.",
         )
     if choice not in (None, "none") and not asked.tools:
         raise ApiError(400, "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
@@ -188,12 +345,8 @@ def _check_named(chosen: msgspec.Raw, offered: list[str]) -> None:
     except msgspec.ValidationError:
         raise _missing("tool_choice.function.name") from None
     if name not in offered:
-        raise ApiError(
-            400,
-            f"Invalid value: 'tool_choice' names '{name[:100]}', which is not one of 'tools'.",
-            code="invalid_value",
-            param="tool_choice",
-        )
+        told = f"Invalid value: 'tool_choice' names '{name[:100]}', which is not one of 'tools'."
+        raise _invalid("tool_choice", told)
 
 
 def _check_message(kind: str, asked: AskedCount) -> None:
@@ -260,8 +413,7 @@ def _wrong(kind: str, told: str) -> ApiError:
             words = f"Invalid '{path}': {number} {limit} value. Expected a value {side} {float(value):g}."
             return ApiError(400, words, code=code, param=path)
     elif (other := _NOT_A_VALUE.match(words)) is not None and kind not in _ANTHROPICS:
-        words = f"Invalid value for '{path}': '{other[1][:100]}'."
-        return ApiError(400, words, code="invalid_value", param=path)
+        return _invalid(path, f"Invalid value for '{path}': '{other[1][:100]}'.")
     else:
         words = words[:1].lower() + words[1:500]
     if not path:
@@ -277,13 +429,13 @@ def _missing(param: str) -> ApiError:
     )
 
 
+def _invalid(param: str, message: str) -> ApiError:
+    return ApiError(400, message, code="invalid_value", param=param)
+
+
 def _empty(param: str) -> ApiError:
-    return ApiError(
-        400,
-        f"Invalid '{param}': empty. Expected at least one.",
-        code="empty_array",
-        param=param,
-    )
+    message = f"Invalid '{param}': empty. Expected at least one."
+    return ApiError(400, message, code="empty_array", param=param)
 
 
 def _error(kind: str, path: str, words: str, code: str) -> ApiError:

@@ -5,7 +5,7 @@ from tests.workflows.journey.test_migrate import project as rehearsed
 
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.tools import TOOLS
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 
 from freehold.cli.main import COMMANDS, cli
-from freehold.types.serving.rollout import Gate
+from freehold.types.rollout import Gate
 
 
 def test_changes_of_keys_are_shown_and_checked(freehold, project):

@@ -12,10 +12,10 @@ from tests.workflows.tell.views import evidence
 from freehold.console.screens import SCREENS
 from freehold.console.sessions import Visitor
 from freehold.store import audit, open_store
+from freehold.types.evaluated import ItemNote
 from freehold.types.evaluation import Task
-from freehold.types.notes import ItemNote
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.data import dataset as datasets
 from freehold.workflows.project import now
 from freehold.workflows.shift.rollout import rollout

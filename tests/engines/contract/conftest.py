@@ -91,7 +91,7 @@ OLLAMA_MODEL = os.environ.get("FREEHOLD_TEST_OLLAMA_MODEL", "smollm2:135m")
 
 def real_ollama():
     """The address of a running Ollama, where ``OLLAMA_HOST`` names one; skips where it doesn't, or nothing answers."""
-    from freehold.engines.ollama.engine import OllamaOptions
+    from freehold.engines.ollama import OllamaOptions
 
     if not os.environ.get("OLLAMA_HOST"):
         pytest.skip("OLLAMA_HOST names no Ollama")

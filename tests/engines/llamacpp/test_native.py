@@ -11,7 +11,7 @@ import pytest
 
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, HashMismatchError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 
 pytestmark = pytest.mark.process
 

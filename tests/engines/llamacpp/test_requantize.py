@@ -1,11 +1,10 @@
 import pytest
 
-from freehold.engines.llamacpp import requantize
-from freehold.engines.weights.check import sha256_of
-from freehold.engines.weights.store import WeightsStore
+from freehold.engines.weights.store import WeightsStore, sha256_of
 from freehold.errors import EngineError
+from freehold.progress import Silent
 from freehold.types.model import Weights
-from freehold.types.progress import Silent
+from freehold.workflows.weights import made as requantize
 
 pytestmark = pytest.mark.process
 
@@ -57,7 +56,7 @@ def test_the_program_is_told_everything_and_tells_how_far_it_is(tmp_path):
     told = Told()
     made = program(tmp_path, 'echo "[ 1/ 2] a"; echo "[ 2/ 2] b"; echo "$@" > "$3"')
     target = tmp_path / "out.gguf"
-    requantize.run(made, tmp_path / "in.gguf", target, "Q4_0", threads=3, progress=told)
+    requantize.run_quantize(made, tmp_path / "in.gguf", target, "Q4_0", threads=3, progress=told)
     assert target.read_text().split() == [
         "--allow-requantize", str(tmp_path / "in.gguf"), str(target), "Q4_0", "3",
     ]  # fmt: skip
@@ -68,7 +67,7 @@ def test_the_program_is_told_everything_and_tells_how_far_it_is(tmp_path):
 def test_a_failure_leaves_no_file_and_says_why(tmp_path, script):
     target = tmp_path / "out.gguf"
     with pytest.raises(EngineError, match=r"could not write Q9, it ended with .: bad type"):
-        requantize.run(program(tmp_path, script), tmp_path / "in.gguf", target, "Q9")
+        requantize.run_quantize(program(tmp_path, script), tmp_path / "in.gguf", target, "Q9")
     assert not target.exists()
 
 

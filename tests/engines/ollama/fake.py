@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from freehold.engines.echo.app import EchoApp
-from freehold.engines.echo.options import EchoOptions
+from freehold.engines.echo_answers import EchoOptions
+from freehold.engines.echo_server import EchoApp
 from freehold.types.endpoint import ServePlan
 
 

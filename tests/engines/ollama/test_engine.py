@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from freehold import engines
-from freehold.engines.ollama.engine import OllamaOptions
+from freehold.engines.ollama import OllamaOptions
 from freehold.errors import EngineError, InputError
 from freehold.types.endpoint import AdapterMount, ServePlan
 

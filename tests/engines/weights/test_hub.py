@@ -287,7 +287,7 @@ def test_unknown_repositories_and_files(hub, settings, tiny_gguf):
 
 def test_a_hub_out_of_reach_is_one_line(settings, monkeypatch, unused_port):
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused_port}")
-    with pytest.raises(WeightsError, match="could not be reached") as caught:
+    with pytest.raises(WeightsError, match="cannot be reached") as caught:
         ensure_weights("org/model", settings)
     assert "HF_ENDPOINT" in caught.value.hint
 

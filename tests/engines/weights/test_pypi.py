@@ -16,8 +16,8 @@ import pytest
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import pypi
 from freehold.errors import HashMismatchError, StorageError, WeightsError
+from freehold.progress import Silent
 from freehold.settings import load
-from freehold.types.progress import Silent
 from freehold.workflows.weights.pull import ensure_weights, list_weights, remove_weights
 
 pytestmark = pytest.mark.process

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from freehold.evals.chat.chat_client import Patience
+from freehold.evals.client import Patience
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.types.evaluation import Task
 

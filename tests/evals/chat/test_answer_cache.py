@@ -11,12 +11,11 @@ import pytest
 from aiohttp import web
 from tests.evals.chat.conftest import QUICK, TASK, said
 
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.chat import answer_cache
-from freehold.evals.chat.answer_cache import AnswerCache, oldest_answer
-from freehold.evals.chat.asker import Asker
-from freehold.evals.chat.chat_client import ChatClient
+from freehold.evals import asking
+from freehold.evals.asking import AnswerCache, Asker, oldest_answer
+from freehold.evals.client import ChatClient
 from freehold.evals.replay import ReplayOptions, replay
+from freehold.evals.scorer import ChatAnswer
 
 
 def test_a_cut_last_line_of_the_cache_is_asked_again(serve, samples, tmp_path):
@@ -63,7 +62,7 @@ def test_answers_are_as_old_as_the_first_of_them(tmp_path, monkeypatch):
             return datetime.now(zone) - timedelta(days=next(days))
 
     with monkeypatch.context() as patched:
-        patched.setattr(answer_cache, "datetime", Clock)
+        patched.setattr(asking, "datetime", Clock)
         for key in ("a", "b"):
             with AnswerCache(path) as cache:
                 cache.put(key, ChatAnswer(output=key))
@@ -79,8 +78,8 @@ def test_a_process_that_is_killed_loses_no_answer_that_was_given(tmp_path):
     script = """
         import os, signal, sys
         from pathlib import Path
-        from freehold.evals.answers import ChatAnswer
-        from freehold.evals.chat.answer_cache import AnswerCache
+        from freehold.evals.scorer import ChatAnswer
+        from freehold.evals.asking import AnswerCache
         with AnswerCache(Path(sys.argv[1]), seconds=3600) as cache:
             for number in range(7):
                 cache.put(str(number), ChatAnswer(output="paid for"))

@@ -7,9 +7,8 @@ from tests.engines.conftest import serving
 from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.chat.chat_client import ChatClient, Patience
-from freehold.evals.chat.chat_stream import ChatText, Garbled
-from freehold.evals.replay import Budget
+from freehold.evals.asking import Budget
+from freehold.evals.client import ChatClient, ChatText, Garbled, Patience, output_of
 from freehold.types.endpoint import Endpoint, ServedModel
 
 
@@ -184,33 +183,20 @@ def test_a_stream_cut_at_any_byte_is_the_same_answer():
         text = ChatText()
         for start in range(0, len(stream), size):
             text.feed(stream[start : start + size])
-        assert (text.output, text.finish_reason, text.done) == ("grüße", "stop", True)
-        assert (text.usage.prompt_tokens, text.usage.cached_prompt_tokens) == (7, 4)
-
-
-def test_the_first_token_is_noticed_and_an_empty_delta_is_not_one():
-    text = ChatText()
-    text.feed(chunk({"role": "assistant", "content": ""}))
-    assert (text.started, text.output) == (False, None)
-    text.feed(chunk({"content": "x"}))
-    assert text.started
+        answer = text.answer()
+        assert (output_of(answer.body), answer.finish_reason, answer.ended) == ("grüße", "stop", True)
+        assert (answer.usage.prompt_tokens, answer.usage.cached_prompt_tokens) == (7, 4)
 
 
 def test_a_whole_body_is_read_like_a_stream():
-    text = ChatText()
-    text.feed_body(
-        b'{"choices": [{"message": {"content": [{"text": "a"}, {"text": "b"}]}, "finish_reason": "stop"}]}'
-    )
-    assert (text.output, text.done) == ("ab", True)
-    refused = ChatText()
-    refused.feed_body(b'{"choices": [{"message": {"content": null, "refusal": "no"}}]}')
-    assert refused.output == "no"
+    parts = [{"type": "thinking"}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert output_of({"choices": [{"message": {"content": parts}}]}) == "ab"
+    assert output_of({"choices": [{"message": {"content": None, "refusal": "no"}}]}) == "no"
+    with pytest.raises(Garbled):
+        output_of({"choices": [{"message": {"tool_calls": [1]}}]})
 
 
-def test_an_error_in_the_stream_and_garbage_are_told_apart():
-    text = ChatText()
-    text.feed(b'data: {"error": {"message": "overloaded"}}\n\n')
-    assert text.error == "overloaded"
+def test_garbage_in_a_stream_is_no_answer():
     with pytest.raises(Garbled):
         ChatText().feed(b"data: {nonsense\n\n")
 

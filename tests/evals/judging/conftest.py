@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from freehold.evals.chat.chat_client import Patience
+from freehold.evals.client import Patience
 from freehold.evals.comparing import SideBySide
 from freehold.evals.task_comparison import compare_by_task
 from freehold.types.dataset import Message, Sample

@@ -10,15 +10,12 @@ from hypothesis import strategies as st
 from tests.evals.judging.conftest import answer, honest, run
 
 from freehold.errors import ConfigError, InputError
-from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide
-from freehold.evals.judging.human_labels import answers_key, read_differences, read_labels
-from freehold.evals.judging.judge import Judge, JudgeOptions
-from freehold.evals.judging.pairwise import judge_pairs
-from freehold.evals.judging.rubric import load
-from freehold.evals.judging.told import told_answer
+from freehold.evals.judging import Judge, JudgeOptions, load, told_answer
+from freehold.evals.pairwise import answers_key, judge_pairs, read_differences, read_labels
+from freehold.evals.scorer import ChatAnswer
+from freehold.evals.scorers import score_all
 from freehold.evals.scorers.judge import JudgeScorer
-from freehold.evals.scoring import score_all
 from freehold.evals.task_comparison import compare_by_task
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import Task

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 from tests.evals.judging.conftest import honest, run, shown
 
-from freehold.evals.judging.families import same_family
+from freehold.evals.judging import same_family
 from freehold.stats.judges import order_swap
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score

@@ -12,7 +12,7 @@ import pytest
 from tests.gateway.loopback import eventually
 
 from freehold.bounded.sandbox import LIMITS, sandbox_state
-from freehold.evals.scorers.code_process import CodeLimits, CodeProcess, EndedError
+from freehold.evals.scorers.code import CodeLimits, CodeProcess, EndedError
 
 pytestmark = pytest.mark.process
 

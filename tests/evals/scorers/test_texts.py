@@ -11,7 +11,7 @@ import pytest
 from tests.evals.scorers.conftest import score, value
 
 from freehold.errors import ConfigError
-from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.judging import JudgeOptions
 from freehold.evals.scorer import Options
 from freehold.evals.scorers import SCORERS, make
 

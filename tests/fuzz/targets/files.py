@@ -23,8 +23,8 @@ from tests.fuzz.targets.wire import CHAT, COMPLETION, MESSAGES, RESPONSE, RESPON
 
 from freehold.datasets import importing
 from freehold.errors import InputError, MissingExtraError
-from freehold.evals import imports as evaluations
-from freehold.evals.imports import OutputSource
+from freehold.evals import outputs as evaluations
+from freehold.evals.outputs import OutputSource
 from freehold.hardware import hf_config
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.model_files import kind_of, safetensors_header

@@ -32,9 +32,9 @@ from freehold.gateway.capture.redaction import redact
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageTotals
 from freehold.licensing.identify import identify
-from freehold.store.bodies import pack_lines, seal, unpack_lines
-from freehold.store.damage import DamagedBody
-from freehold.types.config import ProjectConfig, parse
+from freehold.store.damage import DamagedBody, pack_lines, seal, unpack_lines
+from freehold.types.config import ProjectConfig
+from freehold.types.config_file import parse
 from freehold.types.trace import Trace
 
 _MESSAGES = (CapturedExchange, UsageTotals, TableMessage)

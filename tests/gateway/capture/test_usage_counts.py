@@ -15,7 +15,7 @@ from freehold.gateway.messages import NumberedCharge
 from freehold.gateway.spending import Charge
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import open_store
-from freehold.store.usage import spent
+from freehold.store.shares import spent
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.trace import REPEATED, Usage

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from freehold.gateway.proxy.asked_bounds import bounds_of, bounds_of_text
-from freehold.wire.ambiguity import unambiguous
+from freehold.wire.errors import unambiguous
 
 TEXT = {"role": "user", "content": [{"type": "text", "text": "hi"}]}
 

@@ -19,8 +19,7 @@ from tests.gateway.loopback import (
 )
 
 from freehold.preparing.index import EXAMPLES, write_index
-from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.preparation import Example, ExampleIndex, Preparation
+from freehold.types.endpoint import Endpoint, Example, ExampleIndex, Preparation, ServedModel
 from freehold.types.route import Route, Target
 
 pytestmark = pytest.mark.process

@@ -23,7 +23,7 @@ from freehold.gateway.messages import UsageTotals
 from freehold.gateway.proxy.spend import most_per_token, reserve
 from freehold.gateway.spending import Charge
 from freehold.store import open_store
-from freehold.store.usage import spent
+from freehold.store.shares import spent
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Limits, Route, Target

@@ -2,8 +2,8 @@
 
 import pytest
 
-from freehold.types.config import UseProfile
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import Lineage, LineageEdge
+from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model
 
 ASK = "needs_separate_license"

@@ -9,8 +9,8 @@ from tests.store.examples import trace
 
 from freehold.errors import StorageError, StoreError, UsageError
 from freehold.store import open_store
-from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
-from freehold.store.care.check import check
+from freehold.store.backup import backup, copy_all, copy_file, require_backup
+from freehold.store.check import check
 from freehold.store.database import Database
 from freehold.store.tables import metadata, store_facts, trace_blocks
 

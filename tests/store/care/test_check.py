@@ -6,8 +6,7 @@ from tests.store.examples import NOON, Note, put, trace
 
 from freehold.errors import StorageError, StoreError
 from freehold.store import default_url, open_store
-from freehold.store.care.check import check
-from freehold.store.care.rows import SEALED, key_of, pages
+from freehold.store.check import SEALED, check, key_of, pages
 from freehold.store.database import Database
 from freehold.store.tables import metadata, records, store_facts, trace_blocks, trace_ids
 from freehold.types.route import Route, Target

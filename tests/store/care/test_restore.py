@@ -12,15 +12,14 @@ from tests.store.examples import Note, trace
 
 from freehold.errors import StorageError, StoreError
 from freehold.store import default_url, open_store
-from freehold.store.care.backup import backup
-from freehold.store.care.check import check
-from freehold.store.care.erase import erase_traces
-from freehold.store.care.restore import loss, refuse_while_in_use, restore
+from freehold.store.backup import backup, loss, refuse_while_in_use, restore
+from freehold.store.check import check
 from freehold.store.damage import way_back
-from freehold.store.search.finding import search
+from freehold.store.database import file_url
+from freehold.store.erase import erase_traces
+from freehold.store.search import search
 from freehold.store.tables import audit, trace_blocks
-from freehold.store.urls import file_url
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import TraceQuery
 
 HOLDER = """
     import sys
@@ -188,7 +187,7 @@ def test_a_restore_that_is_killed_at_its_last_step_leaves_the_former_store(tmp_p
     before = file.read_bytes()[100:]  # behind SQLite's own head, which says whether there is a log
     script = f"""
         import os, pathlib
-        from freehold.store.care.restore import restore
+        from freehold.store.backup import restore
         real = pathlib.Path.replace
         pathlib.Path.replace = lambda one, to: os._exit(9) if to.name == "s" else real(one, to)
         restore({url!r}, pathlib.Path({str(tmp_path / "b")!r}), pathlib.Path({str(tmp_path / "kept")!r}))

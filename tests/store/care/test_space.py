@@ -9,7 +9,7 @@ from tests.store.examples import NOON, Note, put, trace
 
 from freehold.gateway.capture.retention import Retention, RetentionClock
 from freehold.store import default_url, open_store, rollouts
-from freehold.store.care.erase import erase_mentions, erase_traces, give_back, scrub
+from freehold.store.erase import erase_mentions, erase_traces, give_back, scrub
 from freehold.store.rollouts import WindowRow
 from freehold.store.tables import to_micros
 
@@ -107,7 +107,7 @@ def test_nothing_of_deleted_rows_is_left_in_the_files(tmp_path):
 
 
 def test_a_reader_that_holds_the_log_is_told_of(tmp_path, monkeypatch):
-    monkeypatch.setattr("freehold.store.care.erase._CHECKPOINT_WITHIN_S", 0.3)
+    monkeypatch.setattr("freehold.store.erase._CHECKPOINT_WITHIN_S", 0.3)
     with open_store(default_url(tmp_path)) as store:
         store.put(Note(text="x"))
         reader = sqlite3.connect(tmp_path / "freehold.sqlite3", isolation_level=None)

@@ -1,7 +1,6 @@
 """A store that was copied in one of the ways there are."""
 
-from freehold.store.care.backup import backup
-from freehold.store.care.restore import restore
+from freehold.store.backup import backup, restore
 
 
 def copied(store, url, folder, how):

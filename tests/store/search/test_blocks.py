@@ -10,12 +10,11 @@ from tests.store.examples import trace as example
 from tests.store.search.copies import copied
 
 from freehold.store import open_store
-from freehold.store.care.check import check
-from freehold.store.care.erase import erase_traces, scrub
-from freehold.store.search.finding import search
-from freehold.store.search.traffic import traffic
+from freehold.store.check import check
+from freehold.store.erase import erase_traces, scrub
+from freehold.store.search import search, traffic
 from freehold.store.tables import trace_blocks
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import TraceQuery
 
 
 def trace(number, **changes):

@@ -14,24 +14,21 @@ from tests.workflows.shift.shifting import trace as later
 
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.store.care.erase import erase_traces
-from freehold.store.counts import (
+from freehold.store.erase import erase_traces
+from freehold.store.index import (
     MIDDLE_S,
     MOST_TOKENS,
     SHORT_S,
+    Phrase,
     add_answered,
     add_counts,
-)
-from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
-from freehold.store.tables import answered_counts, trace_counts
-from freehold.store.terms import (
-    Phrase,
     phrases_of,
     wanted_tags,
     words_in,
 )
-from freehold.types.trace import Usage
-from freehold.types.trace_search import TraceQuery
+from freehold.store.search import AnsweredTokens, answered_by_candidate, traffic
+from freehold.store.tables import answered_counts, trace_counts
+from freehold.types.trace import TraceQuery, Usage
 
 
 def test_short_stretches_are_let_go_after_a_day_and_long_ones_stay(store):

@@ -7,11 +7,11 @@ import pytest
 from tests.store.examples import NOON, trace
 
 from freehold.errors import UsageError
-from freehold.store import words
-from freehold.store.search import finding
-from freehold.store.search.finding import search
-from freehold.store.terms import is_error, text_of
-from freehold.types.trace_search import TraceQuery
+from freehold.store import index as words
+from freehold.store import search as finding
+from freehold.store.index import is_error, text_of
+from freehold.store.search import search
+from freehold.types.trace import TraceQuery
 
 WORDS = ("refund", "order", "parcel", "invoice", "Müller", "late")
 NAMES = {

@@ -5,7 +5,7 @@ import torch
 from tests.training.conftest import task_samples
 from tests.training.lora_trainer import trainer_for
 
-from freehold.training.compute import elementwise, kernels
+from freehold.training.compute import kernels
 from freehold.training.formatting import format_samples
 
 pytestmark = pytest.mark.skipif(
@@ -22,20 +22,18 @@ def normal(*shape):
 
 def test_norm(both_ways):
     x, weight, grad, onto = normal(7, 576), normal(576), normal(7, 576), normal(7, 576)
-    (native, inverse), (plain, expected) = both_ways(lambda: elementwise.rms_norm(x, weight, 1e-5))
+    (native, inverse), (plain, expected) = both_ways(lambda: kernels.rms_norm(x, weight, 1e-5))
     torch.testing.assert_close(native, plain, **CLOSE)
     torch.testing.assert_close(inverse, expected)
     for more in (None, onto):
-        native, plain = both_ways(
-            lambda more=more: elementwise.rms_norm_backward(grad, x, inverse, weight, more)
-        )
+        native, plain = both_ways(lambda more=more: kernels.rms_norm_backward(grad, x, inverse, weight, more))
         torch.testing.assert_close(native, plain, **CLOSE)
 
 
 def test_swiglu(both_ways):
     x, grad = normal(5, 2 * 100) * 4, normal(5, 100)
-    torch.testing.assert_close(*both_ways(lambda: elementwise.swiglu(x)), **CLOSE)
-    (native, inner), (plain, expected) = both_ways(lambda: elementwise.swiglu_backward(grad, x))
+    torch.testing.assert_close(*both_ways(lambda: kernels.swiglu(x)), **CLOSE)
+    (native, inner), (plain, expected) = both_ways(lambda: kernels.swiglu_backward(grad, x))
     torch.testing.assert_close(native, plain, rtol=0.03, atol=0.03)
     torch.testing.assert_close(inner, expected, **CLOSE)
 
@@ -47,7 +45,7 @@ def test_rotation(both_ways, back):
 
     def turn():
         y = x.clone()
-        elementwise.rotate_(y, angle.cos().bfloat16(), angle.sin().bfloat16(), 4, back=back)
+        kernels.rotate_(y, angle.cos().bfloat16(), angle.sin().bfloat16(), 4, back=back)
         return y
 
     native, plain = both_ways(turn)
@@ -64,7 +62,7 @@ def test_cross_entropy():
     expected = torch.nn.functional.cross_entropy(exact, targets, reduction="none")
     expected.sum().backward()
     slope = logits.clone()
-    loss, right = elementwise.cross_entropy_(slope, targets)
+    loss, right = kernels.cross_entropy_(slope, targets)
     torch.testing.assert_close(loss, expected.float(), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(slope.double(), exact.grad, rtol=0.01, atol=1e-6)
     assert right.tolist() == (logits.argmax(dim=1) == targets).tolist()
@@ -75,9 +73,9 @@ def test_not_a_number_stays_not_a_number(where):
     x = normal(2, 64)
     x[1, 3] = float("nan")
     if where == "swiglu":
-        assert elementwise.swiglu(x).isnan().sum() == 1
+        assert kernels.swiglu(x).isnan().sum() == 1
     else:
-        assert elementwise.cross_entropy_(x, torch.tensor([1, 2]))[0].isnan().tolist() == [False, True]
+        assert kernels.cross_entropy_(x, torch.tensor([1, 2]))[0].isnan().tolist() == [False, True]
 
 
 def test_a_step_has_the_same_loss_and_gradient(tiny, tokenizer, both_ways, request):

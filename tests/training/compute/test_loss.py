@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from freehold.training.compute.loss import _CHUNK_ROWS, cross_entropy_sum, judge
-from freehold.training.compute.parameters import Parameters
+from freehold.training.compute.kernels import _CHUNK_ROWS, Parameters, cross_entropy_sum, judge
 
 ROWS = _CHUNK_ROWS + 37  # a whole chunk and a part of one
 

@@ -3,9 +3,9 @@
 import torch
 
 from freehold.training import base as bases
-from freehold.training.methods.lora import adapter_config, attaching
-from freehold.training.output import export
-from freehold.training.output.artefacts import permuted
+from freehold.training import export
+from freehold.training.artefacts import permuted
+from freehold.training.methods import adapter_config, attaching
 from freehold.types.config import FinetuneConfig
 
 IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])
@@ -30,9 +30,8 @@ def adapter_on(weights, folder, **options):
     folder.mkdir()
     model.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(base.tokenizer.chat_template)
-    if not options.get("use_dora"):
-        tensors = export._lora_tensors(model)
-        export.write_gguf(folder / "adapter.gguf", model, tensors, architecture="llama", name="x")
+    tensors = export._lora_tensors(model)
+    export.write_gguf(folder / "adapter.gguf", model, tensors, architecture="llama", name="x")
     model.set_attn_implementation("sdpa")
     with torch.no_grad():
         return model(input_ids=IDS).logits, model

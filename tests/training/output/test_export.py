@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from freehold.training import base as bases
-from freehold.training.methods.lora import LoraTrainer
-from freehold.training.output import export
-from freehold.training.output.artefacts import permuted, sha256_of
+from freehold.training import export
+from freehold.training.artefacts import permuted, sha256_of
+from freehold.training.methods import LoraTrainer
 from freehold.types.config import FinetuneConfig
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from tests.training.output.merging import IDS, adapter_on
 
-from freehold.training.output.artefacts import MergeJob
-from freehold.training.output.merge import merge_here
+from freehold.training.artefacts import MergeJob
+from freehold.training.merge import merge_here
 
 
-@pytest.mark.parametrize("options", [{}, {"use_rslora": True}, {"use_dora": True}])
+@pytest.mark.parametrize("options", [{}, {"use_rslora": True}])
 def test_merged_safetensors_give_the_logits_of_base_and_adapter(tmp_path, tiny, options):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

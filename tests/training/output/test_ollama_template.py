@@ -5,7 +5,7 @@ import re
 import jinja2.sandbox
 import pytest
 
-from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
+from freehold.training.ollama_template import go_template, infer_pieces, modelfile
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"

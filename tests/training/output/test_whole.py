@@ -8,7 +8,7 @@ from tests.training.output.merging import gguf_of
 
 from freehold.errors import TrainingError
 from freehold.training import base as bases
-from freehold.training.output import export
+from freehold.training import export
 from freehold.types.config import FinetuneConfig
 
 CONFIG = FinetuneConfig(method="full", learning_rate=0.01, epochs=1)

@@ -4,7 +4,7 @@ import pytest
 from tests.training.templates.chats import RESULT, TOOLS, TURNS, WITH_CALLS, WITHOUT_CALLS, sample
 
 from freehold.training.formatting import choose_calls, format_samples, plain_message
-from freehold.training.templates.round_trip import lost_from_answer, lost_from_prompt
+from freehold.training.templates import lost_from_answer, lost_from_prompt
 from freehold.types.dataset import Message
 
 CALL = {"function": {"name": "book", "arguments": {"room": "Lake", "nights": 2, "late": None}}}

@@ -4,7 +4,7 @@ import pytest
 from tests.training.templates.chats import TOOLS, TURNS, WITH_CALLS, WITHOUT_CALLS, sample
 
 from freehold.training.formatting import choose_calls, format_samples, plain_message
-from freehold.training.templates.tagged import calls_in, is_tagged
+from freehold.training.templates import calls_in, is_tagged
 from freehold.types.dataset import Message
 
 SYSTEM = {"role": "system", "content": "Be brief."}

@@ -1,12 +1,18 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from freehold.catalog.accelerators import rental_price
+from freehold.cli.main import cli
+from freehold.store import open_store
+from freehold.types.choosing import ModelLimits, Needs
 from freehold.types.machine import Machine
-from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
-from freehold.workflows.choose.assess import MOST_SECONDS, assess
+from freehold.workflows.choose.assess import assess
+from freehold.workflows.choose.ranking import MOST_SECONDS
 from freehold.workflows.project import open_project
 
 
@@ -36,27 +42,6 @@ def test_every_exclusion_has_its_reason(project):
     assert rows["Qwen/Qwen3-8B"].outcome == "shortlisted"
     ranks = [row.rank for row in found.rows if row.rank]
     assert ranks == list(range(1, len(found.shortlist) + 1))
-
-
-def test_the_largest_quantization_that_fits_is_taken(project):
-    found = by_name(assess(project, machine_spec="RTX 4090", models=("Qwen/Qwen3-32B", "Qwen/Qwen3-8B")))
-    assert found["Qwen/Qwen3-8B"].quantization == "Q8_0"
-    assert found["Qwen/Qwen3-32B"].quantization in ("Q5_K_M", "Q4_K_M")
-    assert found["Qwen/Qwen3-32B"].headroom_bytes >= 0
-
-
-def trace(number, **request):
-    return Trace(
-        id=f"t{number}",
-        at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=number),
-        source="import:x",
-        model="gpt-4o",
-        request={"messages": [{"role": "system", "content": "s" * 90}, {"role": "user", "content": "hello"}]}
-        | request,
-        response=None,
-        total_ms=1500,
-        usage=Usage(prompt_tokens=3000, completion_tokens=200),
-    )
 
 
 @pytest.fixture
@@ -117,3 +102,51 @@ def test_what_takes_long_on_two_cores_does_not_lead(project, two_cores):
     assert slow == sorted(slow), "what is fast enough stands before what is not"
     named = by_name(found)["google/gemma-3-27b-it"]
     assert any("s or more for a request here" in reason for reason in named.reasons)
+
+
+pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
+
+
+@pytest.fixture
+def priced_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return open_project()
+
+
+def test_assess_has_a_money_column_and_a_sentence(priced_project, monkeypatch):
+    (priced_project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    with open_store(f"sqlite:///{priced_project.state}/freehold.sqlite") as store:
+        store.add_traces(
+            Trace(
+                id=f"t{number}", at=start + timedelta(hours=number), source="import:x", model="gpt-5.4",
+                request={"messages": [{"role": "user", "content": "hi"}]},
+                response={"choices": [], "usage": {"completion_tokens_details": {"reasoning_tokens": 7}}},
+                usage=Usage(prompt_tokens=800, completion_tokens=120),
+            )
+            for number in range(48)
+        )  # fmt: skip
+    arguments = ["assess", "Qwen/Qwen3-8B", "--machine", "L4"]
+    result = CliRunner().invoke(cli, [*arguments, "--json"])
+    record = json.loads(result.stdout)
+    assert record["advice"] == "stay"  # a few hundred requests a month never pay a machine
+    assert record["money"].startswith("Stay on the API")
+    rent = rental_price("L4 24GB").usd_per_hour
+    low, high = (float(end) for end in record["rows"][0]["usd_per_month"])
+    assert (low, high) == pytest.approx((float(rent.low) * 730.5, float(rent.high) * 730.5))
+    assert "/month" in CliRunner().invoke(cli, arguments).stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = CliRunner().invoke(cli, arguments).stdout.splitlines()
+    at = next(at for at, line in enumerate(narrow) if "Qwen/Qwen3-8B" in line)
+    assert narrow[at - 1].endswith("tokens/s")
+    assert max(map(len, narrow[at - 1 : at + 2])) < 80
+    assert narrow[at + 1].strip() == f"· ${low:,.0f}–{high:,.0f} a month"
+
+
+def test_assess_says_what_is_missing_for_money(priced_project):
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "not decidable by cost: no incumbent is named" in result.stdout
+    (priced_project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
+    result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
+    assert "no traffic to price" in result.stdout

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.workflows.choose.test_ranking import LOGS
 
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose.needs import Answer, kind_of, known_task, language_of, needs_of
 

@@ -1,6 +1,7 @@
 import json
 
 import msgspec
+import pytest
 from click.testing import CliRunner
 from tests.workflows.choose.ten_cases import CASES, TWO_CORES
 
@@ -9,10 +10,12 @@ from freehold.cli.main import cli
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
+from freehold.types.choosing import CandidateRow
+from freehold.types.config import CandidateConfig
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Accelerator, Machine
-from freehold.types.planning.assessment import CandidateRow
-from freehold.workflows.choose.ranking import measured_of, ranked
+from freehold.workflows.choose.ranking import measured_of, put_candidates, ranked
 
 LABELS = (
     "refund_request", "order_status", "delivery_problem", "account_access", "invoice_question", "cancellation",
@@ -167,3 +170,45 @@ def compared(candidate, difference, verdict):
         msgspec.structs.replace(result, **fields), id=f"{candidate}{verdict}", task="t", incumbent="gpt-4o",
         candidate=candidate,
     )  # fmt: skip
+
+
+APP = '# mine\n[app]\nname = "a"   # stays\n'
+ENCODER = CandidateConfig(model="sentence-transformers/all-MiniLM-L6-v2", method="encoder")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        '\n[[candidates]]\nmodel = "a/b"\nmethod = "as_is"\n\n[task]\nmargin = 0.05\n',
+        '\n[task]\nmargin = 0.05\n\n[[candidates]]\nmodel = "x/y"',
+    ],
+)
+def test_those_that_the_file_does_not_name_are_added_once(tmp_path, body):
+    path = tmp_path / "freehold.toml"
+    path.write_text(APP + body)
+    before = parse(path.read_text())
+    chosen = (ENCODER, CandidateConfig(model="a/b"))
+    put_candidates(path, chosen)
+    after = parse(path.read_text())
+    known = before.candidates or ()
+    assert after.candidates == (*known, ENCODER, *([] if "a/b" in body else chosen[1:]))
+    assert (after.app, after.task) == (before.app, before.task)
+    once = path.read_text()
+    assert once.startswith(APP)
+    put_candidates(path, (*chosen, CandidateConfig(model=ENCODER.model)))
+    assert path.read_text() == once
+
+
+def test_an_encoder_that_leads_is_written_with_its_method(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    path = tmp_path / "freehold.toml"
+    path.write_text(APP + '\n[task]\nscorer = "label"\n')
+    result = CliRunner().invoke(cli, ["assess", "--write", "3"])
+    assert result.exit_code == 0, result.output
+    written = parse(path.read_text()).candidates
+    assert len(written) == 3
+    assert [one.method for one in written] == ["encoder", None, None]
+    told = result.stdout.partition("[[candidates]]")
+    assert parse(APP + told[1] + told[2]).candidates == written, "what is shown is what is written"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from freehold.settings import load as load_settings
 from freehold.store import open_store
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 

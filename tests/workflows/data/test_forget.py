@@ -27,17 +27,15 @@ from freehold.gateway.capture.in_flight import in_flight
 from freehold.gateway.capture.spool import Spool, store_digest
 from freehold.gateway.config import GatewayConfig
 from freehold.preparing.index import is_there, write_index
-from freehold.store import open_store, rollouts
+from freehold.progress import Silent
+from freehold.store import erase, open_store, rollouts
 from freehold.store.audit import entries
-from freehold.store.care import erase
-from freehold.store.care.check import check
+from freehold.store.check import check
 from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
-from freehold.types.endpoint import ANY_SERVED, Endpoint
-from freehold.types.notes import ItemNote
-from freehold.types.preparation import Example
-from freehold.types.progress import Silent
+from freehold.types.endpoint import ANY_SERVED, Endpoint, Example
+from freehold.types.evaluated import ItemNote
 from freehold.types.trace import Trace
 from freehold.types.training import Adapter
 from freehold.workflows.data import dataset

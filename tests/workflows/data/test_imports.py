@@ -11,9 +11,9 @@ from tests.workflows.journey.rehearsal import Told
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.config import DataConfig
-from freehold.types.progress import Silent
 from freehold.workflows.data.imports import import_file, preview_file
 from freehold.workflows.project import open_project
 
@@ -257,15 +257,6 @@ def test_another_log_under_the_same_name_is_warned_of_and_the_earlier_one_may_co
     ]
     assert import_file(project, folder / "log.1.csv", data=data, progress=told).new == 100
     assert sum(one["samples"] for one in built(folder)["splits"]) == 108
-
-
-def test_a_row_in_the_middle_moves_none_of_the_others(project, folder):
-    table(folder / "rows.csv", ["yes", "no"] * 20)
-    brought(project, folder / "rows.csv")
-    lines = (folder / "rows.csv").read_text().splitlines()
-    lines.insert(7, '"is there a lamp for the garden?",yes')
-    (folder / "rows.csv").write_text("\n".join(lines))
-    assert brought(project, folder / "rows.csv") == (1, 0, 0)
 
 
 def test_a_file_is_known_by_its_path_from_the_project(project, folder, monkeypatch):

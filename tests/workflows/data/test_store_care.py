@@ -5,8 +5,8 @@ import pytest
 from tests.store.care.test_check import fill
 
 from freehold.errors import UsageError
+from freehold.progress import Silent
 from freehold.store import audit, open_store
-from freehold.types.progress import Silent
 from freehold.workflows.data.store_care import make_backup, put_back, url_of
 from freehold.workflows.project import open_project
 

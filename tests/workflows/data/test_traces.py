@@ -3,7 +3,7 @@ from tests.workflows.shift.shifting import START, trace
 
 from freehold.errors import UsageError
 from freehold.store import audit, open_store
-from freehold.workflows.data.feedback import Said, give
+from freehold.workflows.data.traces import Said, give_feedback
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def store(tmp_path):
 
 
 def said(store, capture="patterns", **words):
-    give(store, "one", Said(**words), capture=capture, who="ada", at=START)
+    give_feedback(store, "one", Said(**words), capture=capture, who="ada", at=START)
     return store.get_trace("one")
 
 
@@ -38,4 +38,4 @@ def test_nothing_said_and_a_trace_that_is_gone_are_errors(store):
     with pytest.raises(UsageError, match="nothing was said"):
         said(store)
     with pytest.raises(UsageError, match="not here any more"):
-        give(store, "two", Said(thumb="up"), capture="off", who="ada", at=START)
+        give_feedback(store, "two", Said(thumb="up"), capture="off", who="ada", at=START)

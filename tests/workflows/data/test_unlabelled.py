@@ -5,8 +5,8 @@ import json
 from tests.workflows.journey.rehearsal import project
 
 from freehold.datasets import building
+from freehold.progress import Silent
 from freehold.store import open_store
-from freehold.types.progress import Silent
 from freehold.types.trace import Trace
 from freehold.workflows.data.dataset import unanswered, unlabelled_traffic
 from freehold.workflows.journey.beginning import prepare

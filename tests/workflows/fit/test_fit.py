@@ -59,7 +59,7 @@ def test_the_most_at_once_is_the_last_that_fits(tmp_path):
 
 
 def test_kept_prompts_are_counted_as_the_engine_bounds_them(tiny, settings):
-    from freehold.engines.llamacpp.options import LlamaOptions
+    from freehold.engines.llamacpp.server import LlamaOptions
 
     found = fit_model(str(tiny), workload=Workload(), settings=settings)
     parts = {part.name: part.bytes for part in found.parts}

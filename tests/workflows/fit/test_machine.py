@@ -2,9 +2,8 @@
 
 import pytest
 
-from freehold.errors import InputError, UsageError
-from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.fit.machine_words import machine_of_words
+from freehold.errors import UsageError
+from freehold.workflows.fit.machine import find_machine, machine_of_words
 
 GIB = 1 << 30
 
@@ -30,14 +29,14 @@ def test_file(settings, tmp_path):
         ("name =", "machine file"),
         (
             'name = "b"\ncores = 1\nmemory_gib = 1\n[[accelerators]]\nname = "L4"\nkind = "gpu"',
-            "kind 'gpu' is not",
+            "kind: Invalid enum value 'gpu'",
         ),
     ],
 )
 def test_impossible_files_are_refused(settings, tmp_path, text, says):
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(UsageError, match=says):
         find_machine(str(path), settings)
 
 

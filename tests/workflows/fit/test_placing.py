@@ -3,18 +3,29 @@
 from decimal import Decimal
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from freehold.catalog import models
 from freehold.costs import traffic
 from freehold.engines.weights.store import WeightsStore
+from freehold.errors import UsageError
 from freehold.settings import load
+from freehold.types.choosing import ModelLimits, Needs
+from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Speed, Workload
-from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.cost import MachineSpeeds, answer_seconds
 from freehold.workflows.choose.needs import is_doubtful, speed_reasons
 from freehold.workflows.fit.machine import find_machine
-from freehold.workflows.fit.placing import form_of, place, trained
+from freehold.workflows.fit.placing import (
+    FAST_BF16,
+    SampleLengths,
+    form_of,
+    place,
+    trained,
+    training_fit,
+    value_bytes,
+)
 from freehold.workflows.fit.sizes import size_model
 
 WORK = Workload(context_tokens=8192, concurrency=2)
@@ -41,14 +52,6 @@ def settings(monkeypatch, tmp_path):
 def test_a_model_is_judged_in_the_form_one_runs(settings, machine, model, form, engine):
     found = place(models.get(model), WORK, find_machine(machine, settings), "wheel", settings)
     assert (found.quantization, found.engine, found.fit.headroom_bytes >= 0) == (form, engine, True)
-
-
-def test_what_does_not_fit_has_no_speed(settings):
-    for machine in ("RTX 4090", "L4"):
-        found = place(
-            models.get("moonshotai/Kimi-K2.5"), WORK, find_machine(machine, settings), "wheel", settings
-        )
-        assert found.fit.headroom_bytes < 0 and found.speed is None
 
 
 def test_what_can_be_trained_on_a_machine(settings):
@@ -136,3 +139,47 @@ def test_what_lies_here_is_judged_as_it_is_and_a_release_is_what_it_names(settin
     assert form_of("Qwen/Qwen3-4B", WORK, machine, settings) == ("vllm", "FP8")
     assert form_of("Qwen/Qwen3-235B-A22B-FP8", WORK, machine, settings) == ("vllm", None)
     assert form_of("Qwen/Qwen3-4B", WORK, machine, settings, (None, "Q4_K_M")) == ("llamacpp", "Q4_K_M")
+
+
+def test_training_fits_and_names_its_parts(settings):
+    found = training_fit(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        config=FinetuneConfig(),
+        lengths=SampleLengths(128),
+        settings=settings,
+    )
+    assert found.training == "lora"
+    assert found.workload == Workload(context_tokens=128, concurrency=32)
+    assert {"weights", "adapter", "gradients", "optimizer", "activations", "passing", "process"} <= {
+        part.name for part in found.parts
+    }
+    assert found.total_bytes == sum(part.bytes for part in found.parts)
+    assert found.fits
+
+
+def test_training_that_does_not_fit_says_what_would(settings):
+    found = training_fit(
+        "Qwen/Qwen3-4B",
+        config=FinetuneConfig(method="qlora"),
+        lengths=SampleLengths(2048),
+        settings=settings,
+        machine=find_machine("L4", settings),
+    )
+    assert not found.fits
+    assert any("2,048 tokens at once" in way for way in found.ways_out)
+    assert found.largest_context_tokens is not None
+
+
+def test_a_gguf_is_not_quantized_a_second_time(settings, tmp_path):
+    from benchmarks import tiny_models
+
+    path = tmp_path / "tiny.gguf"
+    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
+    with pytest.raises(UsageError, match="quantized already"):
+        training_fit(str(path), config=FinetuneConfig(method="qlora"), settings=settings)
+
+
+def test_numbers_are_halved_where_the_machine_multiplies_them_fast(settings):
+    plain, gpu = find_machine("64GB", settings), find_machine("L4", settings)
+    fast = msgspec.structs.replace(plain, isa=FAST_BF16[:1])
+    assert [value_bytes(machine) for machine in (plain, gpu, fast)] == [4, 2, 2]

@@ -6,7 +6,7 @@ import pytest
 from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, Handler, job
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.workflows.incumbent.fine_tunes import Account
+from freehold.workflows.incumbent.retirements import Account
 
 
 @pytest.fixture

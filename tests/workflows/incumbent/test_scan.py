@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 from datetime import date
@@ -8,10 +9,8 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
-from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.sarif import sarif
-
-pytestmark = pytest.mark.process
+from freehold.workflows.incumbent.findings import sarif
+from freehold.workflows.incumbent.scan import scan, words_of
 
 DAY = date(2026, 11, 24)
 
@@ -56,6 +55,7 @@ def seen(found, path):
     return [(finding.line, finding.kind, finding.text) for finding in found.findings if finding.path == path]
 
 
+@pytest.mark.process
 def test_python_uses_are_found_and_mentions_are_not(tree):
     assert seen(scan(tree, as_of=DAY), "app.py") == [
         (2, "sdk", "openai"),
@@ -67,6 +67,7 @@ def test_python_uses_are_found_and_mentions_are_not(tree):
     ]
 
 
+@pytest.mark.process
 def test_typescript_comments_and_regular_expressions_are_no_uses(tree):
     assert seen(scan(tree, as_of=DAY), "web.ts") == [
         (2, "sdk", "openai"),
@@ -76,6 +77,7 @@ def test_typescript_comments_and_regular_expressions_are_no_uses(tree):
     ]
 
 
+@pytest.mark.process
 def test_configuration_and_environment_files(tree):
     found = scan(tree, as_of=DAY)
     assert seen(found, "config.yaml") == [(1, "model_id", "gemini-2.0-flash")]
@@ -83,6 +85,7 @@ def test_configuration_and_environment_files(tree):
     assert not [finding for finding in found.findings if "node_modules" in finding.path]
 
 
+@pytest.mark.process
 def test_files_can_be_named_one_by_one_and_are_read_once(tree):
     found = scan([tree / "app.py", tree / ".env", tree / "app.py", tree], as_of=DAY)
     paths = [finding.path for finding in found.findings]
@@ -92,6 +95,7 @@ def test_files_can_be_named_one_by_one_and_are_read_once(tree):
         scan([tree / "app.py", tree / "gone"])
 
 
+@pytest.mark.process
 def test_names_that_others_use_too_count_where_the_file_shows_the_platform(tmp_path):
     (tmp_path / "hub.py").write_text('m = "qwen/qwen3-32b"\nn = "gemma2-9b-it"\n')
     (tmp_path / "groq.py").write_text('import groq\nm = "qwen/qwen3-32b"\n')
@@ -105,6 +109,7 @@ def test_names_that_others_use_too_count_where_the_file_shows_the_platform(tmp_p
     ]
 
 
+@pytest.mark.process
 def test_the_summary_has_each_model_once_and_the_most_urgent_first(tmp_path):
     (tmp_path / "a.py").write_text(
         'a = "gpt-4o"\nb = "text-davinci-003"\nc = "gpt-4o"\nd = "gpt-image-1.5"\ne = "gpt-4"\nf = "grok-beta"\n'
@@ -125,6 +130,7 @@ def test_the_summary_has_each_model_once_and_the_most_urgent_first(tmp_path):
     assert found.models[5].places == ("a.py:1:5", "a.py:3:5")
 
 
+@pytest.mark.process
 def test_git_decides_which_files_count(tree):
     subprocess.run(["git", "init", "-q", str(tree)], check=True)
     (tree / ".gitignore").write_text("web.ts\nnode_modules/\n")
@@ -133,6 +139,7 @@ def test_git_decides_which_files_count(tree):
     assert "web.ts" not in paths
 
 
+@pytest.mark.process
 def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "bytes.py").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "program.py").write_bytes(b"\x7fELF\x00")
@@ -144,6 +151,7 @@ def test_what_cannot_be_read_is_said(tmp_path):
         scan(tmp_path / "nowhere")
 
 
+@pytest.mark.process
 def test_pipes_and_links_are_left_alone(tmp_path):
     (tmp_path / "app.py").write_text('m = "gpt-4o"\n')
     os.mkfifo(tmp_path / "pipe.py")
@@ -156,19 +164,7 @@ def test_pipes_and_links_are_left_alone(tmp_path):
         scan(tmp_path / "pipe.py")
 
 
-def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
-    (tmp_path / "closed").mkdir()
-    real = os.scandir
-
-    def closed(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
-    assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
-
-
+@pytest.mark.process
 @pytest.mark.parametrize("git", [False, True])
 def test_any_file_name_can_be_printed(tmp_path, git):
     for name in (b"caf\xe9.py", b"a\nb.py", b"\x1b[31mred.py", "größe 1.py".encode()):
@@ -193,6 +189,7 @@ def test_any_file_name_can_be_printed(tmp_path, git):
     assert "gr%C3%B6%C3%9Fe%201.py" in uris
 
 
+@pytest.mark.process
 def test_no_secret_of_an_address_is_shown(tmp_path):
     (tmp_path / "a.py").write_text('url = "https://user:pw@api.openai.com/v1?key=sk-secret"\n')
     (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-secret\nBASE=user:pw@api.openai.com/v1\n")
@@ -201,28 +198,7 @@ def test_no_secret_of_an_address_is_shown(tmp_path):
     assert not any(word in repr(found) for word in ("pw", "sk-secret"))
 
 
-def test_a_file_in_a_conflict_is_read_once(tree):
-    def git(*words):
-        subprocess.run(
-            ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@b.c", *words],
-            check="merge" not in words,
-            capture_output=True,
-        )
-
-    git("init", "-q", "-b", "one")
-    git("add", "app.py")
-    git("commit", "-qm", "one")
-    git("checkout", "-qb", "two")
-    (tree / "app.py").write_text('m = "o1"\n')
-    git("commit", "-qam", "two")
-    git("checkout", "-q", "one")
-    (tree / "app.py").write_text('m = "o3"\n')
-    git("commit", "-qam", "three")
-    git("merge", "two")
-    found = [one.text for one in scan(tree, as_of=DAY).findings if one.path == "app.py"]
-    assert sorted(found) == ["o1", "o3"]
-
-
+@pytest.mark.process
 def test_scanning_a_folder_runs_none_of_its_programs(tmp_path, monkeypatch):
     """Each program that the folder's own git configuration names, and one called git in the current folder."""
     ran, planted = tmp_path / "ran", tmp_path / "planted"
@@ -246,3 +222,67 @@ def test_scanning_a_folder_runs_none_of_its_programs(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", str(planted))
     assert [one.path for one in scan(root, as_of=DAY).findings] == ["a.py"]
     assert not ran.exists()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("mark.py", b'\xef\xbb\xbfm = "gpt-4o"\n'),
+        ("mark.json", b'\xef\xbb\xbf{"m": "gpt-4o"}\n'),
+        ("wide.py", 'm = "gpt-4o"\n'.encode("utf-16")),
+        ("coding.py", b'# -*- coding: latin-1 -*-\nm = "gpt-4o"  # \xe9\n'),
+        ("nobody.py", b'# -*- coding: klingon -*-\nm = "gpt-4o"\n'),
+        ("old.js", b'const m = "gpt-4o"; // caf\xe9\n'),
+    ],
+)
+def test_a_file_is_read_however_it_is_written(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    found = scan(tmp_path, as_of=DAY)
+    assert [one.text for one in found.findings] == ["gpt-4o"]
+    assert not found.skipped
+
+
+@pytest.mark.process
+def test_python_that_does_not_parse_is_read(tmp_path):
+    source = '"""was gpt-4-0314"""\nimport openai\nprint "x"\nm = u"gpt-4o"  # o3\ncall(m,\n     "o1",\n'
+    (tmp_path / "two.py").write_text(source)
+    found = scan(tmp_path, as_of=DAY)
+    assert seen(found, "two.py") == [(2, "sdk", "openai"), (4, "model_id", "gpt-4o"), (6, "model_id", "o1")]
+
+
+@pytest.mark.process
+def test_a_long_line_of_data_hides_no_model(tmp_path):
+    (tmp_path / "data.py").write_text(f'm = "gpt-4o"\nblob = "{"A" * 6000}"\n')
+    assert seen(scan(tmp_path, as_of=DAY), "data.py") == [(1, "model_id", "gpt-4o")]
+
+
+@pytest.mark.process
+def test_code_cells_of_a_notebook_are_read(tmp_path):
+    cells = [
+        {"cell_type": "markdown", "source": ["we use gpt-4-0613"]},
+        {"cell_type": "code", "source": ["%pip install openai\n", "import openai\n", 'model = "gpt-4o"\n']},
+        {"cell_type": "code", "source": ["this is not python 'o3'"]},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}, indent=1))
+    lines = (tmp_path / "a.ipynb").read_text().splitlines()
+    whole = scan(tmp_path, as_of=DAY)
+    found = whole.findings
+    assert [(one.kind, one.text) for one in found] == [
+        ("sdk", "openai"),
+        ("model_id", "gpt-4o"),
+        ("model_id", "o3"),
+    ]
+    assert "import openai" in lines[found[0].line - 1]
+    assert "gpt-4o" in lines[found[1].line - 1]
+    (tmp_path / "b.ipynb").write_text("[]")
+    assert "not a notebook" in dict(scan(tmp_path, as_of=DAY).skipped)["b.ipynb"]
+
+
+@pytest.mark.process
+def test_a_shells_bodies_and_options_are_read():
+    source = 'curl -d \'{"model": "gpt-4o"}\' --model=o3\ncat <<EOF\n{"model": "claude-2.1"}\nEOF\nexport M=o1 # o4\n'
+    found = [(word.text, word.line) for word in words_of(source, "config")]
+    assert {("gpt-4o", 1), ("o3", 1), ("claude-2.1", 3), ("o1", 5)} <= set(found)
+    assert "o4" not in [text for text, _ in found]
+    assert "gpt-4o" in [word.text for word in words_of('variable "m" {\n  default = "gpt-4o"\n}\n', "config")]

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import msgspec
 
 from benchmarks import tiny_models
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
-from freehold.types.parity import ParityReport
-from freehold.types.progress import Silent
+from freehold.types.gates import ParityReport
 from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.journey.beginning import prepare
-from freehold.workflows.journey.methods import Bench, Candidate
+from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.task import task_of

@@ -21,8 +21,8 @@ from freehold.store import open_store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Comparison
-from freehold.types.leak import LeakReport
-from freehold.types.ruling import Ruling
+from freehold.types.gates import LeakReport
+from freehold.types.license import Ruling
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import candidate as journey
 from freehold.workflows.journey import steps

@@ -108,7 +108,7 @@ def test_the_same_command_goes_on_and_ends_with_a_report(folder):
 def test_base_and_adapter_answer_by_name_behind_the_gateway(folder):
     openai = pytest.importorskip("openai")
     project = open_project(folder / "freehold.toml")
-    from freehold.types.progress import Silent
+    from freehold.progress import Silent
 
     found = background.start(project, progress=Silent(), port=None)
     try:

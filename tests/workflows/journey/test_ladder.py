@@ -4,7 +4,8 @@ import pytest
 from tests.workflows.journey.rehearsal import MODEL, Told, project
 
 from freehold.errors import UsageError
-from freehold.types.config import UseProfile, parse
+from freehold.types.config_file import parse
+from freehold.types.use import UseProfile
 from freehold.workflows.journey import ladder as ladders
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.ladder import (

@@ -4,8 +4,8 @@ import sys
 import pytest
 
 from freehold.errors import MissingExtraError
-from freehold.types.config import UseProfile
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.license import Lineage, LineageEdge
+from freehold.types.use import UseProfile
 from freehold.workflows.license.bom import bill_of_materials
 from freehold.workflows.license.rule import rule_for_model
 

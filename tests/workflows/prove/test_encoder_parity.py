@@ -13,13 +13,13 @@ pytest.importorskip("sklearn")
 from tests.training.encoder.conftest import base_at, json_samples, write_dataset
 
 from freehold.errors import WeightsError
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.training import encoder as training
 from freehold.training.encoder.job import ANSWERS
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig
-from freehold.types.parity import ParityReport
-from freehold.types.progress import Silent
+from freehold.types.gates import ParityReport
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.encoder_parity import encoder_parity
 from freehold.workflows.serve.encoder import plan_encoder

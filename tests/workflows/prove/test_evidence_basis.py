@@ -4,11 +4,10 @@ import msgspec
 import pytest
 from tests.report import sample_report as sample
 
-from freehold.catalog import releases
+from freehold.catalog import licenses
 from freehold.store import open_store
-from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.endpoint import AdapterMount, Preparation, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.preparation import Preparation
 from freehold.workflows.prove import evidence_basis
 from freehold.workflows.prove.evidence_basis import (
     ages_of,
@@ -71,7 +70,7 @@ def test_the_judge_is_apart_from_what_counts_as_right():
 
 def test_the_day_a_licence_was_read_is_no_change_and_another_licence_is(monkeypatch):
     before = catalog_part([sample.MODEL])
-    (release, *_) = releases.releases_of(sample.MODEL)
+    (release, *_) = licenses.releases_of(sample.MODEL)
 
     def now(**changed):
         monkeypatch.setattr(

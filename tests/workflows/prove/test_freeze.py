@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 from tests.signing.vendors import Azure
-from tests.workflows.prove.test_evaluate import make_dataset
+from tests.workflows.prove.held_out import make_dataset
 
 from freehold.deferring.signals import ASK_FOR_LOGPROBS
 from freehold.evals.frozen import read_frozen
 from freehold.store import open_store
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Message, RecordedAsking, Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
 from freehold.workflows.project import open_project
@@ -56,15 +56,8 @@ def with_endpoint(reply, work):
         return web.json_response({"choices": choices, "usage": usage})
 
     async def go():
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            return await work(f"http://127.0.0.1:{runner.addresses[0][1]}")
-        finally:
-            await runner.cleanup()
+        async with serving(handle) as url:
+            return await work(url)
 
     return asyncio.run(go()), seen
 

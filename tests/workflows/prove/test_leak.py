@@ -9,13 +9,13 @@ from freehold import training
 from freehold.engines import start
 from freehold.errors import UsageError
 from freehold.evals import leak
+from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
-from freehold.types.leak import LeakReport
+from freehold.types.gates import LeakReport
 from freehold.types.model import Weights
-from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.leak import attempt, leak_test, with_planted
 from freehold.workflows.train.train import TrainingInputs

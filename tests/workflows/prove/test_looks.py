@@ -11,19 +11,13 @@ from tests.workflows.prove.test_evaluate import run, sample
 from freehold.evals.comparing import compare
 from freehold.stats.looks import LookPlan
 from freehold.store import open_store
-from freehold.store.care.erase import erase_mentions, erase_traces
+from freehold.store.erase import erase_mentions, erase_traces
 from freehold.types.dataset import Message
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.looks import Looks, look_at
 from freehold.workflows.prove.results import keep
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/s.sqlite3") as opened:
-        yield opened
 
 
 def asked(i, *, system="", space=" ", **fields):

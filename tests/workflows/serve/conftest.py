@@ -6,9 +6,8 @@ import pytest
 
 from benchmarks import tiny_models
 from freehold.settings import load
-from freehold.types.config import AppConfig, FinetuneConfig, ProjectConfig
+from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.model import Weights
-from freehold.types.training import Adapter
 from freehold.workflows.project import Project
 
 
@@ -24,20 +23,6 @@ def empty_project(tmp_path, settings):
 
 
 @pytest.fixture
-def base():
-    """Weights whose file is not there: for plans that do not read it."""
-    return Weights(
-        model_id="org/base",
-        format="gguf",
-        quantization="Q4_1",
-        bytes=1,
-        sha256="a" * 64,
-        source="file:base.gguf",
-        path="/weights/base.gguf",
-    )
-
-
-@pytest.fixture
 def tiny(tmp_path):
     """Real weights of a few hundred kilobytes, in a GGUF file."""
     path = tmp_path / "tiny.gguf"
@@ -47,31 +32,3 @@ def tiny(tmp_path):
         model_id="org/tiny", format="gguf", quantization="Q8_0", bytes=path.stat().st_size, sha256=digest,
         source=f"file:{path}", path=str(path),
     )  # fmt: skip
-
-
-@pytest.fixture
-def adapter(tmp_path):
-    """The manifest of an adapter in the test's folder: ``adapter(files={…}, method="full")``."""
-
-    def make(files=(), **config):
-        return Adapter(
-            id="a1",
-            name="shop",
-            path=str(tmp_path),
-            base_model="org/base",
-            base_sha256="b" * 64,
-            dataset_id="d",
-            config=FinetuneConfig(**config),
-            template_sha256="t",
-            seed=0,
-            steps=1,
-            train_tokens=1,
-            train_seconds=1.0,
-            final_loss=0.1,
-            peak_memory_bytes=None,
-            files=dict(files),
-            versions={},
-            made_from=(),
-        )
-
-    return make

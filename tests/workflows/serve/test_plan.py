@@ -1,12 +1,11 @@
 """Plans: what weights and adapters bring into them."""
 
-import json
-
 import msgspec
 import pytest
 
 from freehold.errors import UsageError
-from freehold.types.endpoint import AdapterMount
+from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.workflows.fit import learned
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import plan
 
@@ -102,19 +101,6 @@ def test_weights_are_served_under_another_name(tiny, settings):
     assert (made.model, made.weights_sha256) == ("app", tiny.sha256)
 
 
-def test_a_dora_adapter_next_to_another_is_refused(tiny, settings, tmp_path):
-    folder = tmp_path / "dora"
-    folder.mkdir()
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "use_dora": True}))
-    dora = AdapterMount(name="m:dora", path=str(folder))
-    plain = AdapterMount(name="m:plain", path=str(tmp_path / "plain.gguf"))
-    request = plan.ServeRequest(engine="llamacpp")
-    for adapters in ([plain, dora], [dora, plain]):
-        with pytest.raises(UsageError, match="m:dora is a DoRA adapter"):
-            plan.plan(tiny, request, settings, adapters=adapters)
-    assert plan.plan(tiny, request, settings, adapters=[plain]).adapters == (plain,)
-
-
 def test_the_template_an_adapter_was_taught_with_is_served(tiny, settings, tmp_path):
     taught = AdapterMount(name="m:a", path=str(tmp_path / "a.gguf"), chat_template="with calls")
     request = plan.ServeRequest(engine="llamacpp", context_tokens=128)
@@ -124,3 +110,43 @@ def test_the_template_an_adapter_was_taught_with_is_served(tiny, settings, tmp_p
     asked = msgspec.structs.replace(request, options={"chat_template": "mine"})
     with pytest.raises(UsageError, match="m:a was trained with a chat template of its own"):
         plan.plan(own, asked, settings, adapters=[taught])
+
+
+def llama(weights, **fields):
+    return ServePlan(
+        engine="llamacpp", model=weights.model_id, weights_path=weights.path, context_tokens=128, **fields
+    )
+
+
+def test_memory_grows_with_streams_cache_and_adapters(tiny, settings):
+    def total(**fields):
+        return plan.fit_of_plan(llama(tiny, **fields), settings).total_bytes
+
+    least = total(parallel=1, kv_type="q8_0")
+    assert least < total(parallel=1) < total(parallel=8)
+    with_adapter = total(parallel=1, adapters=(AdapterMount(name="m:a", path=tiny.path),))
+    assert with_adapter - total(parallel=1) == pytest.approx(tiny.bytes, rel=0.01)
+
+
+def test_memory_that_cannot_be_computed_is_not_known(base, tiny, settings):
+    assert plan.fit_of_plan(ServePlan(engine="echo", model="echo"), settings) is None
+    assert plan.fit_of_plan(llama(base), settings) is None, "the file is not there"
+    assert plan.fit_of_plan(llama(msgspec.structs.replace(tiny, path=None)), settings) is None
+
+
+def test_a_load_that_ran_out_of_memory_is_remembered(tiny, settings):
+    before = llama(tiny)
+    before = msgspec.structs.replace(before, memory=plan.fit_of_plan(before, settings))
+    wanted = 2 * before.memory_bytes
+    plan.learn_memory(before, wanted, "out of memory", settings)
+    after = plan.fit_of_plan(before, settings)
+    assert after.total_bytes == wanted and after.parts[-1].name == learned.LEARNED_PART
+    plan.learn_memory(msgspec.structs.replace(before, memory=after), wanted * 2, "again", settings)
+    assert plan.fit_of_plan(before, settings).total_bytes == wanted * 2, (
+        "what was learned before is not added twice"
+    )
+
+
+def test_a_plan_of_unknown_memory_teaches_nothing(tiny, settings):
+    plan.learn_memory(llama(tiny), 1 << 40, "out of memory", settings)
+    assert not (settings.home / "memory").exists()

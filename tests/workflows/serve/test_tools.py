@@ -6,8 +6,7 @@ import pytest
 
 from freehold.hardware.gguf_header import Header
 from freehold.settings import load
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Message, RecordedAsking, Sample
 from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
 from freehold.workflows.serve import tools
 from freehold.workflows.weights.pull import ensure_weights
@@ -60,21 +59,6 @@ def test_a_template_is_never_run():
 def test_what_demands_a_call_is_counted():
     assert tools.demanding(FORCED) == (2, 6)
     assert tools.demanding([]) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("choice", "demands"),
-    [
-        ("required", True),
-        (NAMED, True),
-        ({"name": "find"}, True),
-        ("auto", False),
-        ({}, False),
-        (None, False),
-    ],
-)
-def test_which_choices_demand(choice, demands):
-    assert RecordedAsking(tool_choice=choice).demands_a_call is demands
 
 
 def plan(engine="llamacpp", **changes):

@@ -5,12 +5,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from freehold.types.evaluation import Task
-from freehold.types.evidence import EvidenceBasis
 from freehold.types.record import event_id
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
 from freehold.types.trace import Trace
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import EvidenceBasis, Verdict
 from freehold.workflows.shift.rollout import rollout
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

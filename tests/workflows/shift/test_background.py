@@ -1,6 +1,5 @@
 """A gateway that outlives the command that started it."""
 
-import gc
 import os
 import shutil
 
@@ -9,26 +8,12 @@ import pytest
 
 from freehold.errors import UsageError
 from freehold.processes import described
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.project import open_project
-from freehold.workflows.serve import servers
+from freehold.workflows.serve import hold
 from freehold.workflows.shift import background
 
 pytestmark = pytest.mark.process
-
-
-def test_it_is_found_again_and_stopped(tmp_path):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
-    project = open_project(tmp_path / "freehold.toml")
-    with pytest.raises(UsageError, match="nothing runs"):
-        background.stop(project)
-    started = background.start(project, progress=Silent())
-    gc.collect()
-    try:
-        assert background.running(project) == started
-    finally:
-        background.stop(project)
-    assert background.running(project) is None
 
 
 def test_an_incumbent_without_its_key_does_not_keep_the_model_from_serving(tmp_path, monkeypatch):
@@ -51,7 +36,7 @@ def test_a_copy_of_the_project_neither_stops_nor_replaces_the_originals(tmp_path
     try:
         shutil.copytree(original, tmp_path / "copy")
         copy = open_project(tmp_path / "copy" / "freehold.toml")
-        assert background.running(copy) is None and servers.live(copy.state / "engines") == []
+        assert background.running(copy) is None and hold.live_servers(copy.state / "engines") == []
         with pytest.raises(
             UsageError, match=f"{started.url} belongs to {project.state}, which this project was"
         ):

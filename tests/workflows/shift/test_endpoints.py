@@ -5,7 +5,7 @@ import pytest
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.route import Route, Target
 from freehold.workflows.shift.endpoints import (
     check_endpoints,

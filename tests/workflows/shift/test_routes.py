@@ -1,3 +1,5 @@
+"""The rollouts that a store holds, and what is said of those it does not."""
+
 import json
 from datetime import UTC, datetime
 
@@ -5,12 +7,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from tests.gateway.proxy.mixtures import own, rule_for
+from tests.workflows.shift.shifting import START, begun
 
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
-from freehold.types.serving.rollout import RolloutTerms
+from freehold.types.rollout import RolloutTerms
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 
@@ -49,7 +52,7 @@ def test_what_a_command_changed_stays_until_the_files_own_line_changes(store):
     assert store.route_history("support")[-1].why == "no longer in the file"
 
 
-def begun(store):
+def begin_rollout(store):
     rollout.start(
         store,
         routes.find(store, "support"),
@@ -66,7 +69,7 @@ def begun(store):
 
 def test_a_running_rollout_keeps_what_is_its_own(store):
     carry(store, ROUTE)
-    begun(store)
+    begin_rollout(store)
     said = []
     carry(store, ROUTE.replace("base:ft", "base:other") + 'state = "promoted"\nsticky = "user"\n', said)
     now = routes.find(store, "support")
@@ -182,3 +185,28 @@ def test_saving_the_file_keeps_the_rule_of_a_route(store):
     carry(store, text.format("conversation"))
     (route,) = store.routes()
     assert (route.sticky, route.deferral) == ("conversation", rule)
+
+
+def test_a_rollout_is_live_until_it_is_over_and_kept_afterwards(store):
+    assert routes.rollout_of(store, "support") is None and not routes.is_in_rollout(store, "support")
+    started = begun(store)
+    assert routes.live_rollouts(store) == [started] and routes.is_in_rollout(store, "support")
+    rollout.pause(store, "support", who="ada", at=START)
+    assert routes.is_in_rollout(store, "support"), "a pause is not the end"
+    ended = rollout.rollback(store, "support", who="ada", at=START)
+    assert not routes.live_rollouts(store) and not routes.is_in_rollout(store, "support")
+    assert routes.find_rollout(store, "support") == ended
+
+
+def test_a_wrong_name_is_told_the_right_ones(store):
+    begun(store)
+    for wrong in (routes.find_rollout, rollout.status, rollout.step):
+        with pytest.raises(UsageError) as error:
+            wrong(store, "suport")
+        assert error.value.hint == "did you mean support?"
+    with pytest.raises(UsageError) as error:
+        rollout.rollback_route(store, "suport", who="ada", at=START)
+    assert error.value.hint == "did you mean support?"
+    with pytest.raises(UsageError) as error:
+        rollout.rollback_route(store, "mail", who="ada", at=START)
+    assert error.value.hint == "routes here: support (--route)"

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 import msgspec
 import openai
@@ -19,7 +18,7 @@ from freehold.store import audit, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.model import Weights
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import chosen
+from freehold.workflows.serve import plan as chosen
 
 pytestmark = pytest.mark.process
 
@@ -148,7 +147,7 @@ def test_a_killed_engine_under_load_comes_back_behind_the_gateway(run, port):
             victim = next(
                 child
                 for child in children_of(command.process.pid)
-                if "freehold.engines.echo.child" in child.cmdline()
+                if "freehold.engines.echo_server" in child.cmdline()
             )
             victim.send_signal(signal.SIGKILL)
             time.sleep(0.2)
@@ -186,16 +185,6 @@ def test_ctrl_c_while_it_loads_ends_it(run, port, tmp_path):
     code, _, err = command.stop()
     assert code in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
     assert "Traceback" not in err
-
-
-@pytest.mark.weights
-def test_the_default_model_answers_with_nothing_configured(run, port):
-    told = run("up", "--port", str(port), "--json").ready()
-    with client(told["url"]) as http:
-        assert told["models"] == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
-        assert ask(http, told["models"][0], temperature=0)
-        with urllib.request.urlopen(told["url"] + "/attribution", timeout=10) as page:
-            assert "HuggingFaceTB/SmolLM2-135M-Instruct" in page.read().decode()
 
 
 def test_several_models_behind_one_address(run, tmp_path, port):

@@ -8,7 +8,7 @@ from tests.training.conftest import make_model, make_tokenizer, task_samples, we
 from tests.training.output.merging import adapter_on, gguf_of
 
 from freehold.store import open_store
-from freehold.training.output.artefacts import sha256_of
+from freehold.training.artefacts import sha256_of
 from freehold.types.config import FinetuneConfig
 from freehold.types.training import Adapter
 from freehold.workflows.project import open_project

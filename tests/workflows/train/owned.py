@@ -5,7 +5,7 @@ from tests.engines.encoder.tiny import tiny_encoder
 
 from freehold.encoders.folder import read_manifest
 from freehold.files import write_json
-from freehold.training.output.artefacts import sha256_of
+from freehold.training.artefacts import sha256_of
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import EncoderModel
 from freehold.types.training import Adapter

@@ -18,9 +18,9 @@ from freehold.settings import load
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, Sample
 from freehold.types.record import content_id
-from freehold.workflows.serve.mounts import trained_adapter
 from freehold.workflows.serve.plan import ServeRequest, plan
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import trained_adapter
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights, pytest.mark.process, pytest.mark.timeout(3600)]
 

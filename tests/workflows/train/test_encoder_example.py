@@ -16,9 +16,8 @@ from freehold.encoders.folder import read_manifest
 from freehold.encoders.pairs import NUMBERS
 from freehold.encoders.runner import load_runner
 from freehold.encoders.words import learn
+from freehold.progress import Silent
 from freehold.types.encoder import FieldHead
-from freehold.types.progress import Silent
-from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder_export import export_encoder
 
 pytestmark = pytest.mark.process
@@ -37,13 +36,6 @@ runpy.run_path("student.pyz", run_name="__main__")
 import freehold
 assert "student.pyz" in freehold.__file__
 """
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    monkeypatch.chdir(tmp_path)
-    return open_project()
 
 
 def asked(folder, *texts):

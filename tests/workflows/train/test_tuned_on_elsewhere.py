@@ -13,7 +13,7 @@ from tests.training.encoder.test_worker import made as trained
 
 from freehold.encoders.folder import read_heads, read_manifest
 from freehold.encoders.runner import load_runner
-from freehold.types.progress import Silent
+from freehold.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.train import encoder_export
 

@@ -17,7 +17,7 @@ from freehold.errors import UsageError
 from freehold.types.config import DeferConfig
 from freehold.types.deferral import DeferralDecision
 from freehold.types.mixture import Mixture
-from freehold.types.serving.rollout import Check
+from freehold.types.rollout import Check
 from freehold.types.trace import Usage
 from freehold.workflows.shift.rollout.project import refuse_alarmed
 from freehold.workflows.watch import mixture, watch

@@ -15,7 +15,7 @@ from freehold.agents.mcp.limits import AgentBudget, CallRate, Places
 from freehold.agents.mcp.tool import Tool, ToolCall
 from freehold.agents.mcp.wording import Wording
 from freehold.errors import UsageError, did_you_mean
-from freehold.types.progress import Progress, Silent
+from freehold.progress import Progress, Silent
 
 
 class AgentLimits(NamedTuple):
@@ -84,7 +84,7 @@ class AgentServer:
 
     def run(self, asked: AskedCall, progress: Progress) -> dict[str, Any]:
         """Do it, and spend no more than is left. Blocks; raises `FreeholdError`."""
-        from freehold.evals.chat.spending_cap import spending_cap
+        from freehold.evals.client import spending_cap
         from freehold.store.audit import this_machine
         from freehold.types.audit import change_source
         from freehold.workflows.journey.paying import ProjectSpendingCap

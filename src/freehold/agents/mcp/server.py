@@ -27,13 +27,13 @@ from freehold.agents.mcp.opening import INSTRUCTIONS, NAME, TITLE
 from freehold.agents.mcp.tool import Tool
 from freehold.api.loops import interrupt
 from freehold.errors import FreeholdError, UsageError
-from freehold.progress_lines import StepWork, amount
+from freehold.progress import StepWork, amount
 
 TELL_SECONDS = 0.5
 
 
 class AgentProgress:
-    """A `freehold.types.progress.Progress` that hands (number, total, text) to `tell`: the total is what is known to be
+    """A `freehold.progress.Progress` that hands (number, total, text) to `tell`: the total is what is known to be
     done so far, None where the work does not know. After `close` it raises KeyboardInterrupt: the work is no longer
     waited for, and ends at its next sign of life."""
 

@@ -14,7 +14,7 @@ from msgspec import Meta
 from freehold.agents.mcp.answers import Answers
 from freehold.agents.mcp.limits import AgentBudget, Places
 from freehold.errors import UsageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 if TYPE_CHECKING:
     from freehold.api.project import FreeholdProject

@@ -10,10 +10,10 @@ import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json, short_count
 from freehold.cli.output import echo
-from freehold.types.units import GIB
+from freehold.visible import GIB
 
 if TYPE_CHECKING:
-    from freehold.types.planning.assessment import Assessment, CandidateRow, Needs
+    from freehold.types.choosing import Assessment, CandidateRow, Needs
 
 
 @click.command("assess")
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "show_all", is_flag=True, help="Show every model, the excluded ones too.")
 @config_option
-@json_option("freehold.types.planning.assessment:Assessment")
+@json_option("freehold.types.choosing:Assessment")
 def command(
     models: tuple[str, ...],
     machine: str | None,
@@ -74,7 +74,7 @@ def command(
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
       freehold assess --write 3
     """
-    from freehold.types.planning.assessment import ModelLimits
+    from freehold.types.choosing import ModelLimits
     from freehold.workflows.choose.assess import assess
     from freehold.workflows.project import open_project
 
@@ -97,17 +97,17 @@ def command(
     if not found.shortlist:
         raise SystemExit(1)
     if written is not None and project.config_path is not None:
-        from freehold.workflows.choose.candidates_file import first_of, put
+        from freehold.workflows.choose.ranking import first_candidates, put_candidates
 
-        chosen = first_of(found.shortlist, written)
-        put(project.config_path, chosen)
+        chosen = first_candidates(found.shortlist, written)
+        put_candidates(project.config_path, chosen)
         names = (f"{one.model} ({one.method})" if one.method else one.model for one in chosen)
         echo(f"wrote the candidates of {project.config_path}: {', '.join(names)}", err=True)
 
 
 def _stated(wanted: dict[str, Any]) -> Needs | None:
     """The needs that were stated; None where none was."""
-    from freehold.types.planning.assessment import Needs
+    from freehold.types.choosing import Needs
 
     names = ("vision", "languages", "task", "context", "concurrency")
     if not any(wanted[name] for name in names):
@@ -145,9 +145,9 @@ def _show(found: Assessment, *, show_all: bool) -> None:
     if found.money:
         echo("\n" + hanging(found.money, ""))
     if found.shortlist:
-        from freehold.workflows.choose.candidates_file import as_tables, first_of
+        from freehold.workflows.choose.ranking import as_tables, first_candidates
 
-        echo("\n" + as_tables(first_of(found.shortlist, 3)).rstrip())
+        echo("\n" + as_tables(first_candidates(found.shortlist, 3)).rstrip())
     else:
         echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
 

@@ -8,7 +8,7 @@ import click
 
 from freehold.cli.options import hanging, json_option, now, print_json, short_count
 from freehold.cli.output import echo
-from freehold.types.units import GIB, gib
+from freehold.visible import GIB, gib
 
 if TYPE_CHECKING:
     from freehold.catalog.synced import CatalogChange, Shadow, SyncedModel
@@ -47,8 +47,8 @@ def list_command(part: str | None, as_json: bool) -> None:
       freehold catalog list mistral --json
       freehold catalog list google/gemma-3-27b-it
     """
-    from freehold.catalog import unlisted
     from freehold.catalog.freshness import said
+    from freehold.catalog.models import unlisted_rows
     from freehold.catalog.synced import shadows
     from freehold.hardware.tensors import parameter_count
     from freehold.settings import load
@@ -81,7 +81,7 @@ def list_command(part: str | None, as_json: bool) -> None:
         if one.id in overruled:
             echo(_overruled(overruled[one.id]))
     if not shipped and not own:
-        for row in unlisted.rows():
+        for row in unlisted_rows():
             if part is not None and any(part.lower() in name.lower() for name in row.ids):
                 echo(
                     hanging(

@@ -10,7 +10,7 @@ import click
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 from freehold.types.machine import Fit
-from freehold.types.units import gib
+from freehold.visible import gib
 
 if TYPE_CHECKING:
     from freehold.types.machine import MeasuredSpeed
@@ -90,8 +90,7 @@ def command(  # click passes each option
     from freehold.types.machine import Workload
     from freehold.workflows.fit.fit import ServingOptions, fit_model
     from freehold.workflows.fit.machine import find_machine
-    from freehold.workflows.fit.placing import form_of
-    from freehold.workflows.fit.training import SampleLengths, training_fit
+    from freehold.workflows.fit.placing import SampleLengths, form_of, training_fit
 
     if method is not None and engine is not None:
         raise UsageError("--engine is of serving, --train counts a training run: ask one by one")
@@ -139,7 +138,7 @@ def _project() -> Project | None:
 
 
 def _measured(project: Project | None) -> tuple[MeasuredSpeed, ...]:
-    from freehold.workflows.fit.speeds import all_measured
+    from freehold.workflows.fit.learned import all_measured
 
     return () if project is None else all_measured(project)
 
@@ -224,7 +223,7 @@ def bench_model(
       freehold bench-model HuggingFaceTB/SmolLM2-135M-Instruct
     """
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve.bench import bench
+    from freehold.workflows.serve.measure import bench
 
     found = bench(
         open_project(config_path),

@@ -11,8 +11,8 @@ from freehold.cli.options import answered_by, config_option, hanging, json_optio
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.types.config import UseProfile
-    from freehold.types.ruling import Lineage, Ruling
+    from freehold.types.license import Lineage, Ruling
+    from freehold.types.use import UseProfile
 
 EXIT_CODES = dict.fromkeys(("allowed", "allowed_with_obligations"), 0)
 EXIT_CODES |= dict.fromkeys(("not_allowed", "needs_separate_license"), 1) | {"unclear": 3}
@@ -59,7 +59,7 @@ def _where(function: Any) -> Any:
 @command.command("rule")
 @_where
 @click.option("--cases", "cases_path", type=click.Path(path_type=Path), help="Answer a file of worked cases.")
-@json_option("freehold.types.ruling:Ruling", case="freehold.workflows.license.cases:CaseAnswer")
+@json_option("freehold.types.license:Ruling", case="freehold.workflows.license.cases:CaseAnswer")
 def rule_command(
     model: str | None,
     declared: str | None,
@@ -94,7 +94,7 @@ def _tell_age(model: str) -> None:
     from datetime import date
 
     from freehold.catalog.freshness import is_stale, said
-    from freehold.catalog.releases import releases_of
+    from freehold.catalog.licenses import releases_of
 
     days = [date.fromisoformat(one.checked) for one in releases_of(model) if one.checked]
     today = now().date()
@@ -144,7 +144,7 @@ def comply_command(
     Example:
       freehold license comply google/gemma-3-270m --set mode=hosted_service --out legal/
     """
-    from freehold.types.ruling import duty_id
+    from freehold.types.license import duty_id
     from freehold.workflows.license.duties import done_in
     from freehold.workflows.license.rule import comply, named_after, rule_for_model
     from freehold.workflows.project import open_project

@@ -9,10 +9,10 @@ import click
 
 from freehold.cli.options import config_option, hanging, json_option, only_with, print_json
 from freehold.cli.output import echo
-from freehold.types.units import GIB, gib
+from freehold.visible import GIB, gib
 
 if TYPE_CHECKING:
-    from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
+    from freehold.types.choosing import QuantLosses, QuantRow, Quants
     from freehold.workflows.project import Project
 
 
@@ -41,7 +41,7 @@ SPEED = 15
     help="With --measure: try this one; repeatable (default: Q8_0 down to Q2_K).",
 )
 @config_option
-@json_option("freehold.types.planning.quants:Quants", measured="freehold.types.planning.quants:QuantLosses")
+@json_option("freehold.types.choosing:Quants", measured="freehold.types.choosing:QuantLosses")
 def command(  # click passes each option
     model: str,
     context: int,
@@ -69,8 +69,8 @@ def command(  # click passes each option
     """
     from freehold.types.machine import Workload
     from freehold.workflows.choose.quants import quants
+    from freehold.workflows.fit.learned import all_measured
     from freehold.workflows.fit.machine import find_machine
-    from freehold.workflows.fit.speeds import all_measured
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.quantizations import latest
 
@@ -78,10 +78,10 @@ def command(  # click passes each option
     project = open_project(config_path)
     if made is not None:
         from freehold.cli.progress import progress
-        from freehold.workflows.weights.quantize import make
+        from freehold.workflows.weights.made import make_quantization
 
         with progress() as bar:
-            weights = make(model, made, project.settings, progress=bar)
+            weights = make_quantization(model, made, project.settings, progress=bar)
         echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
         model = weights.model_id if not Path(model).is_file() else model
     if measured:

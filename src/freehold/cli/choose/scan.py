@@ -20,7 +20,7 @@ from freehold.cli.options import (
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.types.planning.scan import ModelUse, Scan
+    from freehold.types.application import ModelUse, Scan
 
 COLORS = {"error": "red", "warning": "yellow", "note": None}
 PLACES = 6
@@ -44,7 +44,7 @@ NAMED = 3
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code-scanning pages.")
 @click.option("--why", is_flag=True, help="Show every place, a line each, and what it rests on.")
 @markdown_option
-@json_option("freehold.types.planning.scan:Scan")
+@json_option("freehold.types.application:Scan")
 def command(
     paths: tuple[Path, ...],
     fail_within: int,
@@ -68,8 +68,7 @@ def command(
     """
     from freehold.cli.progress import progress
     from freehold.workflows.incumbent import scan as workflow
-    from freehold.workflows.incumbent.scanning.findings import level
-    from freehold.workflows.incumbent.scanning.sarif import sarif, scan_markdown
+    from freehold.workflows.incumbent.findings import level, sarif, scan_markdown
 
     with progress() as bar:
         found = workflow.scan(paths or (Path(),), as_of=as_of.date() if as_of else None, progress=bar)
@@ -89,7 +88,7 @@ def command(
 
 
 def _models(found: Scan, fail_within: int) -> None:
-    from freehold.workflows.incumbent.scanning.findings import level, sentence
+    from freehold.workflows.incumbent.findings import level, sentence
 
     for model in found.models:
         name = level(model, fail_within)
@@ -112,7 +111,7 @@ def _others(found: Scan) -> None:
 
 
 def _places(found: Scan, fail_within: int) -> None:
-    from freehold.workflows.incumbent.scanning.findings import level, sentence
+    from freehold.workflows.incumbent.findings import level, sentence
 
     for finding in found.findings:
         name = level(finding, fail_within)

@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Bring logged traffic in as traces. Bad records are kept aside with line and reason, never lost.
 
-    Reads OpenAI fine-tuning files, stored completions and Evals, exports of Langfuse, LangSmith, LiteLLM
+    Reads OpenAI fine-tuning files, stored completions, exports of Langfuse, LangSmith, LiteLLM
     and Helicone, OpenTelemetry spans, Hugging Face datasets on disk, CSV, Parquet and JSON lines, compressed or not,
     files or folders. Importing a file again replaces what changed in it; rows that are gone from it are left out.
 

@@ -13,8 +13,8 @@ from freehold.cli.output import echo
 from freehold.errors import KeysUnavailableError
 
 if TYPE_CHECKING:
-    from freehold.store.care.check import StoreCheck
-    from freehold.store.care.restore import Loss
+    from freehold.store.backup import Loss
+    from freehold.store.check import StoreCheck
 
 EXIT_UNHEALTHY = 1
 SHOWN = 20
@@ -36,7 +36,7 @@ def command() -> None:
 @command.command("check")
 @click.argument("file", required=False, type=_file)
 @config_option
-@json_option("freehold.store.care.check:StoreCheck")
+@json_option("freehold.store.check:StoreCheck")
 def check(file: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Say whether the store, or a backup FILE, is what was written. Changes nothing; a gateway may run.
 
@@ -48,7 +48,7 @@ def check(file: Path | None, config_path: Path | None, as_json: bool) -> None:
       freehold store check --json week.sqlite
     """
     from freehold.cli.progress import progress
-    from freehold.store.care import check as checks
+    from freehold.store import check as checks
     from freehold.workflows.data.store_care import url_of
     from freehold.workflows.project import open_project
 
@@ -66,7 +66,7 @@ def check(file: Path | None, config_path: Path | None, as_json: bool) -> None:
 @command.command("backup")
 @click.argument("file", required=False, type=_file)
 @config_option
-@json_option("freehold.store.care.backup:Backup")
+@json_option("freehold.store.backup:Backup")
 def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Write a copy of the store to FILE (default: a new file in .freehold/backups) and check it.
 
@@ -98,7 +98,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @why_option
 @config_option
-@json_option("freehold.store.care.restore:Restored")
+@json_option("freehold.store.backup:Restored")
 def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> None:
     """Put the backup FILE in the store's place. Says first what will be lost; keeps the replaced store.
 
@@ -109,7 +109,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
       freehold store restore .freehold/backups/store-20260301-120000.sqlite
     """
     from freehold.cli.progress import progress
-    from freehold.store.care.restore import loss
+    from freehold.store.backup import loss
     from freehold.workflows.data.store_care import put_back
     from freehold.workflows.project import open_project
     from freehold.workflows.shift.keys import opened_keys

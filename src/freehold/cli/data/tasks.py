@@ -13,7 +13,7 @@ from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.types.log_task import LogTask, LogTasks
+    from freehold.types.application import LogTask, LogTasks
 
 _SHOWN = 12
 _MOST_SKELETON = 3
@@ -23,7 +23,7 @@ _SURE = 0.9
 @click.command("tasks")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @config_option
-@json_option("freehold.types.log_task:LogTasks")
+@json_option("freehold.types.application:LogTasks")
 def command(
     files: tuple[Path, ...],
     config_path: Path | None,

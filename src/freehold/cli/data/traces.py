@@ -74,7 +74,7 @@ def list_command(
       freehold traces list --user u-4711 --text 'refund "order 88"'
       freehold traces list --upstream-id req_011CSH --json
     """
-    from freehold.types.trace_search import TraceQuery
+    from freehold.types.trace import TraceQuery
     from freehold.workflows.data import traces
 
     wanted = traces.trace_filter(route=route, model=model, since=since, now=now())

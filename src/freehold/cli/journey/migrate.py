@@ -15,7 +15,7 @@ from freehold.cli.options import anyway_option, config_option, json_option, prin
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo
 from freehold.types.report import CandidateReport
-from freehold.types.units import gib
+from freehold.visible import gib
 
 if TYPE_CHECKING:
     from freehold.workflows.journey.migrate import Migration

@@ -63,7 +63,7 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
 )
 @json_option(
     "freehold.cli.printed:Migrated",
-    list="freehold.workflows.incumbent.fine_tunes:FineTune[]",
+    list="freehold.workflows.incumbent.retirements:FineTune[]",
     prepared="freehold.workflows.journey.rescue:Rescue",
 )
 def command(only_list: bool, yes: bool, prepare: bool, as_json: bool, **asked: Any) -> None:
@@ -119,7 +119,7 @@ def command(only_list: bool, yes: bool, prepare: bool, as_json: bool, **asked: A
 
 
 def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
-    from freehold.workflows.incumbent.fine_tunes import Account
+    from freehold.workflows.incumbent.retirements import Account
     from freehold.workflows.journey.rescue import describe
 
     if api_key_env is None:

@@ -12,7 +12,7 @@ from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.types.parity import ParityReport
+    from freehold.types.gates import ParityReport
 
 _LATER = "more where some differ; give more held-out samples, or a higher limit of tokens"
 
@@ -33,7 +33,7 @@ _LATER = "more where some differ; give more held-out samples, or a higher limit 
     help="The most prompts to compare: as many are asked as show where turns end.",
 )
 @config_option
-@json_option("freehold.types.parity:ParityReport")
+@json_option("freehold.types.gates:ParityReport")
 def command(
     model: str | None, adapter: Path | None, count: int, config_path: Path | None, as_json: bool
 ) -> None:

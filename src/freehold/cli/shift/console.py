@@ -59,7 +59,7 @@ def command(
     """
     from freehold.console.serving import serve
     from freehold.console.sessions import Visitor
-    from freehold.engines.ports import is_loopback
+    from freehold.engines.supervisor import is_loopback
     from freehold.workflows.project import open_project
     from freehold.workflows.shift import keys
 

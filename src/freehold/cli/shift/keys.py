@@ -188,7 +188,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @click.option("--forget-all", is_flag=True, help="Forget every key: the gateway then asks for none.")
 @why_option
 @config_option
-@json_option("freehold.types.removal:RevokedKeys")
+@json_option("freehold.types.serving:RevokedKeys")
 def revoke(name: str | None, forget_all: bool, config_path: Path | None, as_json: bool) -> None:
     """End a key: every worker refuses it within a second.
 
@@ -196,7 +196,7 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None, as_json
     Example:
       freehold keys revoke app-mobile --why "found in a public log"
     """
-    from freehold.types.removal import RevokedKeys
+    from freehold.types.serving import RevokedKeys
     from freehold.workflows.shift import keys
 
     if forget_all == (name is not None):

@@ -13,7 +13,7 @@ from freehold.cli.options import caller, config_option, hanging, json_option, no
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.types.serving.rollout import Gate, Rollout
+    from freehold.types.rollout import Gate, Rollout
     from freehold.workflows.shift.rollout.rehearse import Fault
     from freehold.workflows.shift.rollout.rollout import Status
 
@@ -25,7 +25,7 @@ def route_option(command: F) -> F:
 
 
 def without_option(command: F) -> F:
-    from freehold.types.serving.rollout import Gate
+    from freehold.types.rollout import Gate
 
     return click.option(
         "--without",
@@ -65,7 +65,7 @@ def command() -> None:
 )
 @route_option
 @config_option
-@json_option("freehold.types.serving.rollout:Rollout")
+@json_option("freehold.types.rollout:Rollout")
 def start(
     candidate_model: str | None,
     model: str | None,
@@ -182,7 +182,7 @@ def promote(
 @why_option
 @route_option
 @config_option
-@json_option("freehold.types.serving.rollout:Rollout")
+@json_option("freehold.types.rollout:Rollout")
 def pause(why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """All traffic to the incumbent for now; advance goes on from there.
 

@@ -111,7 +111,7 @@ def set_command(
 @click.argument("name")
 @click.option("--why", default="", help="Kept in the route's history.")
 @config_option
-@json_option("freehold.types.removal:Removed")
+@json_option("freehold.types.serving:Removed")
 def remove(name: str, why: str, config_path: Path | None, as_json: bool) -> None:
     """Forget a route; its history stays.
 
@@ -124,7 +124,7 @@ def remove(name: str, why: str, config_path: Path | None, as_json: bool) -> None
     with _store(config_path) as (store, _):
         routes.remove(store, name, who=caller(), at=now(), why=why)
     if as_json:
-        from freehold.types.removal import Removed
+        from freehold.types.serving import Removed
 
         print_json(Removed(name=name))
         return

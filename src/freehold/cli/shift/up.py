@@ -12,7 +12,6 @@ from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.workflows.project import Project
-    from freehold.workflows.shift.deployment.service import Target
     from freehold.workflows.shift.up import Capture, Listening
 
 
@@ -49,17 +48,10 @@ if TYPE_CHECKING:
 @click.option(
     "--render",
     "target",
-    type=click.Choice(["systemd", "nginx", "caddy"]),
-    help="Start nothing: print a unit for systemd with these options, or a proxy's configuration for this gateway.",
+    type=click.Choice(["systemd"]),
+    help="Start nothing: print a unit for systemd with these options.",
 )
 @click.option("--user", help="With --render systemd: who the service runs as (default: you).")
-@click.option(
-    "--upstream",
-    "upstreams",
-    multiple=True,
-    metavar="HOST:PORT",
-    help="With --render nginx or caddy: a gateway to ask, once for each (default: this one).",
-)
 @config_option
 @json_option("freehold.cli.printed:Serving")
 def command(
@@ -73,9 +65,8 @@ def command(
     tls_cert: str | None,
     tls_key: str | None,
     without_keys: bool,
-    target: Target | None,
+    target: str | None,
     user: str | None,
-    upstreams: tuple[str, ...],
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -92,7 +83,6 @@ def command(
       freehold up --host 0.0.0.0 --allow-host models.example.com
       freehold up --no-engine --capture patterns
       freehold up --render systemd --workers 2 > freehold.service
-      freehold up --render caddy --allow-host models.example.com > Caddyfile
     """
     from freehold.cli.progress import progress
     from freehold.cli.serve.serve import tell
@@ -116,13 +106,11 @@ def command(
         if as_json:
             raise UsageError("--render prints a file, and --json a record", hint="leave one of the two out")
         options = {"--model": model, "--capture": capture, "--no-engine": no_engine, "--allow-host": hosts}
-        text = _rendered(project, target, listening, options, user, upstreams)
+        text = _unit(project, listening, options, user)
         echo(text, nl=False, whole=True)
         return
-    if user is not None or upstreams:
-        raise UsageError(
-            "--user and --upstream say what --render prints", hint="add --render systemd, nginx or caddy"
-        )
+    if user is not None:
+        raise UsageError("--user says what --render prints", hint="add --render systemd")
     with progress() as shown:
         plan = None
         if model is not None:
@@ -141,22 +129,10 @@ def command(
         )
 
 
-def _rendered(
-    project: Project,
-    target: Target,
-    listening: Listening,
-    options: dict[str, Any],
-    user: str | None,
-    upstreams: tuple[str, ...],
-) -> str:
-    """The file of `--render`. What the service is started with is what stands on this command line."""
-    from freehold.errors import UsageError
-    from freehold.workflows.shift.deployment.rendering import render
+def _unit(project: Project, listening: Listening, options: dict[str, Any], user: str | None) -> str:
+    """The unit of `--render`. What the service is started with is what stands on this command line."""
+    from freehold.workflows.shift.service import service_of, unit
 
-    if user is not None and target != "systemd":
-        raise UsageError(
-            f"--user is for systemd; {target} does not start the gateway", hint="leave --user out"
-        )
     tls = listening.tls
     given = {
         "--host": listening.host,
@@ -175,12 +151,9 @@ def _rendered(
             words += [word for each in value for word in (name, str(each))]
         elif value is not None and value is not False:
             words += [name, str(value)]
-    return render(
-        project,
-        target,
-        listening=listening,
-        options=words,
-        with_engine=not options["--no-engine"],
-        user=user or caller(),
-        upstreams=upstreams,
+    with_engine = not options["--no-engine"]
+    return unit(
+        service_of(
+            project, listening=listening, options=words, with_engine=with_engine, user=user or caller()
+        )
     )

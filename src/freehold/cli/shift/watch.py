@@ -25,7 +25,7 @@ from freehold.cli.output import echo
 if TYPE_CHECKING:
     from freehold.store import Store
     from freehold.types.config import WatchConfig
-    from freehold.types.serving.rollout import Check, MixtureCheck
+    from freehold.types.rollout import Check, MixtureCheck
     from freehold.workflows.project import Project
     from freehold.workflows.watch.plan import CheckPlan
 
@@ -44,7 +44,7 @@ SLEEP_S = 30.0
     help="Most the check may cost (default: [watch] budget_usd).",
 )
 @config_option
-@json_option("freehold.types.serving.rollout:Check", history="freehold.types.serving.rollout:Check[]")
+@json_option("freehold.types.rollout:Check", history="freehold.types.rollout:Check[]")
 def command(
     once: bool,
     history: bool,

@@ -11,15 +11,15 @@ from freehold.cli.output import console as make_console
 from freehold.cli.output import echo, shows_colour
 
 if TYPE_CHECKING:
-    from freehold.types.leak import LeakReport
-    from freehold.types.planning.training_plan import (
+    from freehold.types.gates import LeakReport
+    from freehold.types.training import (
         Piece,
         PreviewSample,
         SplitMeasurement,
+        TrainingCurve,
         TrainingPlan,
         TrainingPreview,
     )
-    from freehold.types.training import TrainingCurve
 
 SHOWN_TOKENS = 1500
 """Of a longer sample the middle of what is not learned is passed over, and said so."""

@@ -37,10 +37,10 @@ from freehold.cli.train.trained import print_adapter
 @config_option
 @json_option(
     "freehold.types.training:TrainingResult",
-    preview="freehold.types.planning.training_plan:TrainingPreview",
-    plan="freehold.types.planning.training_plan:TrainingPlan",
+    preview="freehold.types.training:TrainingPreview",
+    plan="freehold.types.training:TrainingPlan",
     curve="freehold.types.training:TrainingCurve",
-    leaks="freehold.types.leak:LeakReport",
+    leaks="freehold.types.gates:LeakReport",
 )
 def command(  # click passes each option
     base: str | None,

@@ -12,7 +12,7 @@ from freehold.cli.options import agree, config_option, hanging, json_option, pri
 from freehold.cli.output import echo
 from freehold.types.encoder import EncoderModel
 from freehold.types.training import TrainingResult
-from freehold.types.units import gib, mib
+from freehold.visible import gib, mib
 
 if TYPE_CHECKING:
     from freehold.workflows.weights.trained import Shelf
@@ -166,9 +166,9 @@ def _remove_command(noun: Literal["adapter", "encoder"]) -> click.Command:
     @click.argument("name")
     @click.option("--yes", is_flag=True, help="Do not ask.")
     @config_option
-    @json_option("freehold.types.removal:Removed")
+    @json_option("freehold.types.serving:Removed")
     def command(name: str, yes: bool, config_path: Path | None, as_json: bool) -> None:
-        from freehold.types.removal import Removed
+        from freehold.types.serving import Removed
         from freehold.workflows.project import open_project
 
         shelf = _shelf(noun)

@@ -46,7 +46,7 @@ __all__ = [
 
 # The first that claims a record wins; what claims everything stands last.
 IMPORTERS: tuple[Importer, ...] = (
-    OPENTELEMETRY, tools.EVALS, tools.STORED, tools.HELICONE, tools.LITELLM, tools.LANGSMITH, tools.LANGFUSE,
+    OPENTELEMETRY, tools.STORED, tools.HELICONE, tools.LITELLM, tools.LANGSMITH, tools.LANGFUSE,
     plain.PAIRS, plain.OPENAI, plain.COLUMNS,
 )  # fmt: skip
 FORMATS: tuple[str, ...] = ("auto", *(importer.name for importer in IMPORTERS))

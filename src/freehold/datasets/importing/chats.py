@@ -6,28 +6,173 @@ covered: images and audio of part messages, which become a part named by its typ
 
 Sources of answers in pieces: the streams of OpenAI's chat and Responses APIs and of Anthropic's messages
 (`freehold.wire`); Helicone's ``streamed_data`` (github.com/Helicone/helicone).
+
+Sources of the shapes: Google's API reference, "Generating content" (ai.google.dev, read 2026-11): ``contents`` of
+``parts``, ``systemInstruction``, ``tools[].functionDeclarations``, ``candidates``; python's SDK writes the same names
+in snake_case. Ollama's ``/api/chat`` and ``/api/generate`` (github.com/ollama/ollama, ``docs/api.md``).
+Covered: text, function calls and their results, instructions, the parameters a chat has too.
+Not covered: images, sound and files, which become a part named by its type; several candidates: the first counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.datasets.importing import gemini
-from freehold.datasets.importing.records import (
-    BadRecord,
-    answer_text,
-    as_json,
-    as_object,
-    completion,
-)
+from freehold.datasets.importing.records import BadRecord, answer_text, as_json, as_object, completion
 from freehold.types.trace import Usage
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.usage import usage_of
+
+_FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter"}
+_PARAMETERS = {
+    "temperature": "temperature",
+    "topP": "top_p",
+    "top_p": "top_p",
+    "maxOutputTokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "seed": "seed",
+}
+
+
+def chat_of(asked: dict[str, Any]) -> dict[str, Any]:
+    """A request with ``contents`` as a chat request. Raises `BadRecord`."""
+    contents = asked.get("contents")
+    if isinstance(contents, str):
+        contents = [{"role": "user", "parts": [{"text": contents}]}]
+    if not isinstance(contents, list):
+        raise BadRecord("contents is not a list")
+    settings = _first(asked, "generationConfig", "generation_config", "config") or {}
+    system = _first(asked, "systemInstruction", "system_instruction") or _first(
+        settings, "systemInstruction", "system_instruction"
+    )
+    turns: list[dict[str, Any]] = []
+    if system:
+        turns.append({"role": "system", "content": _text(system)})
+    for number, one in enumerate(contents):
+        turns += _turns(one, number)
+    chat: dict[str, Any] = {"model": str(asked.get("model") or "").rpartition("/")[2], "messages": turns}
+    chat |= {ours: settings[name] for name, ours in _PARAMETERS.items() if settings.get(name) is not None}
+    tools = [
+        {"type": "function", "function": one}
+        for tool in asked.get("tools") or settings.get("tools") or ()
+        for one in _first(tool, "functionDeclarations", "function_declarations") or ()
+    ]
+    return chat | ({"tools": tools} if tools else {})
+
+
+def message_of(said: dict[str, Any]) -> tuple[dict[str, Any], str | None] | None:
+    """The assistant's message of an answer and why it ended; None where it has no candidate. Raises `BadRecord`."""
+    candidates = said.get("candidates")
+    if not isinstance(candidates, list) or not candidates:
+        return None
+    content = candidates[0].get("content")
+    spoken = _turns({**content, "role": "model"}, 0) if isinstance(content, dict) else []
+    finish = _FINISH.get(str(_first(candidates[0], "finishReason", "finish_reason")).rpartition(".")[2])
+    message = spoken[-1] if spoken else {"role": "assistant", "content": None}
+    return message, "tool_calls" if message.get("tool_calls") else finish
+
+
+def joined_stream(chunks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer whose streamed chunks these are; the last chunk that counts tokens counts them all."""
+    parts: list[Any] = []
+    whole: dict[str, Any] = {}
+    for chunk in chunks:
+        candidate = (chunk.get("candidates") or [{}])[0]
+        parts += (candidate.get("content") or {}).get("parts") or ()
+        whole |= {name: value for name, value in chunk.items() if name != "candidates" and value is not None}
+        whole["end"] = _first(candidate, "finishReason", "finish_reason") or whole.get("end")
+    return whole | {"candidates": [{"content": {"parts": parts}, "finishReason": whole.pop("end", None)}]}
+
+
+def ollama_message(said: dict[str, Any]) -> tuple[dict[str, Any], str | None] | None:
+    """The message of Ollama's ``/api/chat`` or ``/api/generate``; None for another answer."""
+    if "done" not in said:
+        return None
+    finish = "length" if said.get("done_reason") == "length" else None
+    if isinstance(said.get("message"), dict):
+        message = {**said["message"], "role": "assistant"}
+        if message.get("tool_calls"):
+            message["tool_calls"] = [_ollama_call(at, one) for at, one in enumerate(message["tool_calls"])]
+        return message, finish
+    if isinstance(said.get("response"), str):
+        return {"role": "assistant", "content": said["response"]}, finish
+    return None
+
+
+def _ollama_call(at: int, call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function") or {}
+    arguments = msgspec.json.encode(function.get("arguments") or {}).decode()
+    return openai.function_call(call.get("id") or f"call_{at}", function.get("name"), arguments)
+
+
+def _turns(one: Any, number: int) -> list[dict[str, Any]]:
+    if isinstance(one, str):
+        return [{"role": "user", "content": one}]
+    if not isinstance(one, dict):
+        raise BadRecord(f"contents[{number}] is not an object")
+    texts: list[str] = []
+    others: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for part in one.get("parts") or ():
+        part = {"text": part} if isinstance(part, str) else part
+        called = _first(part, "functionCall", "function_call")
+        result = _first(part, "functionResponse", "function_response")
+        if called is not None:
+            arguments = msgspec.json.encode(called.get("args") or {}).decode()
+            known = called.get("id") or f"call_{called.get('name')}"
+            calls.append(openai.function_call(known, called.get("name"), arguments))
+        elif result is not None:
+            known = result.get("id") or f"call_{result.get('name')}"
+            returned = answer_text(result.get("response")) or ""
+            results.append({"role": "tool", "tool_call_id": known, "content": returned})
+        elif part.get("thought"):
+            continue
+        elif isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        else:
+            others.append({"type": next((str(name) for name in part), "unknown")})
+    role = "assistant" if one.get("role") == "model" else "user"
+    return _turns_of(role, texts, others, calls, results)
+
+
+def _turns_of(
+    role: str,
+    texts: list[str],
+    others: list[dict[str, Any]],
+    calls: list[dict[str, Any]],
+    results: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """The turns that the parts of one message are: results of tools come first, each by itself."""
+    if results and not texts and not calls and not others:
+        return results
+    text = "".join(texts)
+    content: Any = [{"type": "text", "text": text}, *others] if others else text
+    turn: dict[str, Any] = {"role": role, "content": content}
+    if calls:
+        turn |= {"tool_calls": calls, "content": content or None}
+    return [*results, turn]
+
+
+def _text(instruction: Any) -> str:
+    if isinstance(instruction, str):
+        return instruction
+    parts = instruction.get("parts") if isinstance(instruction, dict) else instruction
+    if isinstance(parts, dict):
+        parts = [parts]
+    return "".join(
+        part if isinstance(part, str) else str(part.get("text") or "")
+        for part in (parts if isinstance(parts, list) else ())
+    )
+
+
+def _first(record: Any, *names: str) -> Any:
+    return next((record[name] for name in names if record.get(name) is not None), None)
+
 
 _ROLES = {
     "human": "user", "humanmessage": "user", "user": "user", "usermessage": "user", "humanmessagechunk": "user",
@@ -77,7 +222,7 @@ def request_of(asked: Any, *, model: str | None = None) -> dict[str, Any]:
         if "messages" in asked and ("system" in asked or _anthropic_tools(asked) or _blocks(asked)):
             chat = msgspec.json.decode(anthropic.read_request(msgspec.json.encode(asked)))
         elif "contents" in asked and "messages" not in asked:
-            chat = gemini.chat_of(asked)
+            chat = chat_of(asked)
         elif "input" in asked and "messages" not in asked:
             chat = msgspec.json.decode(responses.read_request(msgspec.json.encode(asked)))
         elif "prompt" in asked and "messages" not in asked:
@@ -131,7 +276,7 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
         return completion({"role": "assistant", "content": said}), None
     chunks = said.get("streamed_data") if isinstance(said, dict) else said
     if isinstance(chunks, list) and all(isinstance(one, dict) and "candidates" in one for one in chunks):
-        said = gemini.joined_stream(chunks)
+        said = joined_stream(chunks)
     if isinstance(said, list):
         turns = messages_of(said)
         if not turns:
@@ -154,7 +299,7 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
         return body, usage
     if "choices" in said:
         raise BadRecord("response has no choices")
-    other = gemini.message_of(said) or gemini.ollama_message(said)
+    other = message_of(said) or ollama_message(said)
     if other is not None:
         turn, finish = other
         (turn,) = messages_of([turn])
@@ -266,8 +411,7 @@ def _call(call: dict[str, Any]) -> dict[str, Any]:
     arguments = call.get("args", call.get("arguments"))
     if not isinstance(arguments, str):
         arguments = msgspec.json.encode(arguments or {}).decode()
-    function = {"name": call.get("name"), "arguments": arguments}
-    return {"id": call.get("id"), "type": "function", "function": function}
+    return openai.function_call(call.get("id"), call.get("name"), arguments)
 
 
 def _plain_parts(content: Any) -> Any:
@@ -285,7 +429,7 @@ _UNSPOKEN = frozenset(
 )
 
 
-def _from_parts(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _from_parts(message: dict[str, Any]) -> list[dict[str, Any]]:
     """OpenTelemetry's ``{"role": …, "parts": [{"type": "text", "content": …}, {"type": "tool_call", …}]}``."""
     texts: list[str] = []
     others: list[dict[str, Any]] = []
@@ -306,15 +450,7 @@ def _from_parts(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
                 continue
             case other:
                 others.append({"type": str(other)})
-    yield from results
-    if results and not texts and not calls and not others:
-        return
-    text = "".join(texts)
-    content: Any = [{"type": "text", "text": text}, *others] if others else text
-    turn: dict[str, Any] = {"role": role_of(message.get("role")), "content": content}
-    if calls:
-        turn |= {"tool_calls": calls, "content": content or None}
-    yield turn
+    return _turns_of(role_of(message.get("role")), texts, others, calls, results)
 
 
 _EVENTS = frozenset(

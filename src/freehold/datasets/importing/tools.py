@@ -6,9 +6,7 @@ field reference", "Export from UI", "How do I export a single trace or session" 
 `ObservationV2` of its JavaScript reference. LangSmith: "Run (span) data format", "Bulk export trace data", "Log LLM
 calls" (docs.langchain.com/langsmith), the schemas of its SDK. LiteLLM: "StandardLoggingPayload Specification", "Getting
 Started with UI Logs" (docs.litellm.ai), ``LiteLLM_SpendLogs`` of its migrations. OpenAI's stored completions: "List
-stored Chat Completions" and "Get the messages in a stored chat completion"; its Evals: "Get eval run output items",
-`OutputItemListResponse` and `CreateEvalJSONLRunDataSourceParam` of the `openai` package, and the recorder of
-github.com/openai/evals.
+stored Chat Completions" and "Get the messages in a stored chat completion".
 """
 
 from __future__ import annotations
@@ -371,92 +369,4 @@ STORED = tool(
         model="model",
     ),
     calls=_stored_rows,
-)
-
-_ASKED = ("input", "messages", "prompt", "question", "query", "text")
-_RIGHT = ("ideal", "expected", "ground_truth", "reference_answer", "reference", "correct_label", "label",
-          "answer")  # fmt: skip
-
-
-def _is_evals(record: Record) -> bool:
-    if record.get("object") == "eval.run.output_item" or "datasource_item" in record or "spec" in record:
-        return True
-    if "sample_id" in record and "event_id" in record:
-        return True
-    return isinstance(record.get("item"), dict) and not (record.keys() - {"item", "sample", "id", "metadata"})
-
-
-def _samples(rows: Iterable[Row]) -> Iterator[Row]:
-    """The events of a sample that the open-source runner wrote as one row; whatever else is a record of its own."""
-    open_samples: dict[str, tuple[Row, Record]] = {}
-    model: str | None = None
-    for row in rows:
-        value = row.value
-        if value is None or not (value.keys() & {"spec", "final_report", "event_id"}):
-            yield row
-            continue
-        known, kind = value.get("sample_id"), value.get("type")
-        if "spec" in value:
-            models = as_object(value["spec"]).get("completion_fns")
-            model = str(models[0]) if isinstance(models, list) and models else None
-        elif known is not None and kind in ("sampling", "match", "metrics"):
-            _, events = open_samples.setdefault(str(known), (row, {"sample_id": known}))
-            events |= {"model": model, kind: as_object(value.get("data"))}
-            if kind == "match" and "sampling" in events:
-                yield open_samples.pop(str(known))[0]._replace(value=events)
-    for first, events in open_samples.values():
-        yield first._replace(value=events)
-
-
-def _events(record: Record) -> Bodies:
-    sampling, match = as_object(record.get("sampling")), as_object(record.get("match"))
-    if not sampling:
-        raise NotWanted("a result without the prompt it belongs to")
-    sampled = sampling.get("sampled", match.get("sampled"))
-    while isinstance(sampled, list) and sampled:
-        sampled = sampled[0]
-    expected = match.get("expected")
-    if isinstance(expected, list) and len(expected) == 1:
-        expected = expected[0]
-    return Bodies({"messages": as_json(sampling.get("prompt"))}, sampled, expected)
-
-
-def _item_in(record: Record) -> Record:
-    item = as_object(pick(record, "datasource_item | item"))
-    return as_object(item.get("item")) or item  # stored completions put one into the other
-
-
-def _item(record: Record) -> Bodies:
-    sample, item = as_object(record.get("sample")), _item_in(record)
-    if pick(sample, "error.message") and not sample.get("output"):
-        raise NotWanted("the call failed")
-    given = pick(sample, "input") or pick(item, " | ".join(_ASKED))
-    if given is None:
-        raise BadRecord("no input in sample or datasource_item")
-    asked = {"messages": given} if isinstance(as_json(given), list) else given
-    return Bodies(asked, pick(sample, "output | output_text"), pick(item, " | ".join(_RIGHT)))
-
-
-EVALS = tool(
-    "evals",
-    "OpenAI Evals",
-    _is_evals,
-    Paths(
-        _item,
-        asked="sample.input, else datasource_item.input (or item.input)",
-        answer="sample.output",
-        right="datasource_item.ideal, expected, ground_truth, reference_answer, label",
-        at="created_at",
-        slices="other fields of datasource_item",
-        model="sample.model",
-        usage="sample.usage",
-        metadata=lambda record, found: {
-            name: value
-            for name, value in _item_in(record).items()
-            if name not in (*_ASKED, *_RIGHT) and isinstance(value, str | int | float | bool)
-        },
-    ),
-    Paths(_events, asked="sampling.prompt", answer="sampling.sampled", id="sample_id", model="model"),
-    which=lambda record: "sample_id" in record,
-    calls=_samples,
 )

@@ -12,12 +12,12 @@ import msgspec
 from freehold import late
 from freehold.encoders.folder import check_sha256, read_heads, read_manifest
 from freehold.encoders.runner import EXTRA, FEATURE, LIBRARIES
-from freehold.engines import keys, ports
+from freehold.engines import keys, supervisor
 from freehold.engines.encoder.batching import EncoderOptions
 from freehold.engines.engine import Presence, RunningEngine, read_options
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError, UsageError
-from freehold.hardware.probes.cpu import cores as machine_cores
+from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -44,7 +44,7 @@ class EncoderEngine:
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
         read_options(plan.options, EncoderOptions, "encoder")
-        ports.require_loopback(plan.host, "the encoder engine")
+        supervisor.require_loopback(plan.host, "the encoder engine")
         if plan.parallel < 1 or plan.context_tokens < 1:
             raise UsageError(
                 f"parallel is {plan.parallel} and context_tokens {plan.context_tokens}, expected at least 1"
@@ -65,7 +65,7 @@ class EncoderEngine:
             check_sha256(folder, manifest, plan.weights_sha256)
         read_heads(folder, manifest)
         if plan.port:
-            ports.claim(plan.host, plan.port)
+            supervisor.claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None

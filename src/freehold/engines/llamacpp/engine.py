@@ -8,19 +8,16 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines import keys, ports, probe
+from freehold.engines import keys, supervisor
 from freehold.engines.engine import Presence, RunningEngine, read_options
-from freehold.engines.held_labels import held
 from freehold.engines.llamacpp import adapters, native
-from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
-from freehold.engines.llamacpp.program import program
-from freehold.engines.supervisor import Program, SupervisedProcess
-from freehold.engines.weights.check import format_of
+from freehold.engines.llamacpp.server import KV_TYPES, QUANTIZED_KV, LlamaOptions, check_options, program
+from freehold.engines.weights.store import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
-from freehold.hardware.probes.cpu import cores as machine_cores
+from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import Settings
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 
 
@@ -49,13 +46,13 @@ class LlamaEngine:
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read_options(plan.options, LlamaOptions, "llamacpp")
-        check(options)
+        check_options(options)
         binary = which(options, settings)
         if binary is None:
             _require_library()
         if binary is not None and not Path(binary).is_file():
             raise EngineError(f"no llama-server at {binary}", hint="freehold engines install llamacpp")
-        ports.require_loopback(plan.host, "the llama.cpp engine")
+        supervisor.require_loopback(plan.host, "the llama.cpp engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(f"KV type {plan.kv_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}")
         if plan.kv_type in QUANTIZED_KV and options.flash_attention == "off":
@@ -84,9 +81,9 @@ class LlamaEngine:
                 hint='give one: [serve] options = { chat_template = "…" }, or use the instruct version',
             )
         for mount in plan.adapters:
-            adapters.check(mount, header, plan.weights_sha256, settings.home)
+            adapters.check_adapter(mount, header, plan.weights_sha256, settings.home)
         if plan.port:
-            ports.claim(plan.host, plan.port)
+            supervisor.claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
@@ -97,68 +94,53 @@ class LlamaEngine:
             plan,
             threads=plan.threads or machine_cores().value,
             adapters=tuple(
-                msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base, settings.home)))
+                msgspec.structs.replace(mount, path=str(adapters.adapter_file(mount, base, settings.home)))
                 for mount in plan.adapters
             ),
         )
 
         chosen = which(options, settings)
 
-        def command(port: int) -> Program:
-            return program(msgspec.structs.replace(plan, port=port), options, chosen, key_env)
-
-        running = SupervisedProcess(
-            command,
+        running = await supervisor.start_child(
+            plan,
+            lambda ported: program(ported, options, chosen, key_env),
             name=name,
-            host=plan.host,
             log_dir=log_dir,
-            ready_seconds=options.ready_seconds,
-            probe_model=plan.model,
-            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
             key_env=key_env,
+            ready_seconds=options.ready_seconds,
+            capabilities=Capabilities(
+                json_schema=not options.embeddings,
+                logprobs=not options.embeddings,
+                adapters=True,
+                embeddings=options.embeddings,
+            ),
+            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
         )
-        await running.start(plan.port)
-        properties = await probe.get_json(f"{running.base_url}/props", headers=keys.bearer(key_env))
-        endpoint = _endpoint(plan, name, running.base_url, properties, options)
-        running.endpoint = msgspec.structs.replace(endpoint, api_key_env=key_env)
+        properties = await supervisor.get_json(f"{running.base_url}/props", headers=keys.bearer(key_env))
+        running.endpoint = _as_told(running.endpoint, plan, properties)
         return running
 
 
-def _endpoint(
-    plan: ServePlan, name: str, base_url: str, properties: dict[str, object], options: LlamaOptions
-) -> Endpoint:
+def _as_told(endpoint: Endpoint, plan: ServePlan, properties: dict[str, object]) -> Endpoint:
+    """With what the server says of its template and context, and each name's scales of the adapters.
+
+    Every request says the scale of every adapter, the base's too: llama.cpp (2026-10) answers a request that says
+    nothing from a cache that the adapter's request before it has filled.
+    """
     template = properties.get("chat_template_caps")
     tools = bool(template.get("supports_tools")) if isinstance(template, dict) else False
     settings = properties.get("default_generation_settings")
     context = settings.get("n_ctx") if isinstance(settings, dict) else None
-    # Every request says the scale of every adapter, the base's too: llama.cpp (2026-10) answers a request
-    # that says nothing from a cache that the adapter's request before it has filled.
-    names = (plan.model, *(mount.name for mount in plan.adapters))
-    served = [
-        held(
-            ServedModel(
-                name=name,
-                upstream_name=plan.model,
-                extra_body=_scales(plan, name) if plan.adapters else {},
-                adapter_id=next((mount.adapter_id for mount in plan.adapters if mount.name == name), None),
-            ),
-            plan,
+    models = [
+        msgspec.structs.replace(
+            one, upstream_name=plan.model, extra_body={**_scales(plan, one.name), **one.extra_body}
         )
-        for name in names
+        for one in endpoint.models
     ]
-    return Endpoint(
-        name=name,
-        engine="llamacpp",
-        base_url=base_url,
-        models=tuple(served),
-        capabilities=Capabilities(
-            streaming=True,
-            tools=tools,
-            json_schema=not options.embeddings,
-            logprobs=not options.embeddings,
-            adapters=True,
-            embeddings=options.embeddings,
-        ),
+    return msgspec.structs.replace(
+        endpoint,
+        models=tuple(models) if plan.adapters else endpoint.models,
+        capabilities=msgspec.structs.replace(endpoint.capabilities, tools=tools),
         context_tokens=context if isinstance(context, int) else plan.context_tokens,
     )
 

@@ -29,13 +29,12 @@ from typing import NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.engines.weights.check import sha256_of
-from freehold.engines.weights.pypi import find_pip
-from freehold.engines.weights.store import storage_errors
+from freehold.engines.weights.pypi import find_pip, run_job
+from freehold.engines.weights.store import sha256_of, storage_errors
 from freehold.errors import EngineError, HashMismatchError, StorageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import GIB, mib
+from freehold.visible import GIB, mib
 
 log = logging.getLogger(__name__)
 
@@ -269,7 +268,7 @@ def _configure(source: Path, build: Path, tools: _Tools, progress: Progress) -> 
     generator = ["-G", "Ninja"] if tools.ninja else []
     command = [tools.cmake, "-S", str(source), "-B", str(build), *generator]
     command += [f"-D{name}={value}" for name, value in switches.items()]
-    _run(command, build.parent / "configure.log", None)
+    _run(command, build.parent / "configure.log")
 
 
 def _compile(build: Path, progress: Progress, jobs: int) -> None:
@@ -285,28 +284,11 @@ def _compile(build: Path, progress: Progress, jobs: int) -> None:
     _run(command, build.parent / "build.log", tell)
 
 
-def _run(command: list[str], log: Path, tell: Callable[[str], None] | None) -> None:
-    """Run a tool with its output in `log`; `tell` gets each line. Raises `EngineError` with the last error."""
-    last: list[str] = []
-    with (
-        log.open("w", encoding="utf-8", buffering=1) as out,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                out.write(line)
-                if tell is not None:
-                    tell(line)
-                if "error" in line.lower():
-                    last.append(line.strip())
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode != 0:
-        why = last[-1] if last else f"exit code {process.returncode}"
+def _run(command: list[str], log: Path, tell: Callable[[str], None] = lambda line: None) -> None:
+    """Run a tool with its output in `log`. Raises `EngineError` with the last error."""
+    code, said = run_job(command, log=log, tell=tell)
+    if code != 0:
+        why = next((line for line in reversed(said) if "error" in line.lower()), f"exit code {code}")
         raise EngineError(f"building llama.cpp failed: {why[:300]}", hint=f"its log: {log}")
 
 

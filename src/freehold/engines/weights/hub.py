@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from freehold.engines.weights.check import refuse_pickle
-from freehold.engines.weights.store import storage_errors
+from freehold.catalog.hub import endpoint, hub_errors, library
+from freehold.engines.weights.store import refuse_pickle, storage_errors
 from freehold.errors import MissingExtraError, UnknownModelError, WeightsError
 from freehold.hardware.gguf_header import parts_of
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +34,9 @@ class HubFile(NamedTuple):
 
 def list_files(repo: str, revision: str | None) -> tuple[str, list[HubFile]]:
     """The commit a revision stands for, and its files."""
-    hub = _library()
-    with hub_errors(repo):
-        info = hub.HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, files_metadata=True)
+    hub = library()
+    with _errors(repo):
+        info = hub.HfApi(endpoint=endpoint()).model_info(repo, revision=revision, files_metadata=True)
     files = [
         HubFile(item.rfilename, item.size, item.lfs.sha256 if item.lfs else None)
         for item in info.siblings or []
@@ -50,17 +48,26 @@ _ASKED = "Qwen/Qwen3-0.6B"
 _PATIENCE_S = 3.0
 
 
+def _errors(repo: str) -> AbstractContextManager[None]:
+    return hub_errors(repo, WeightsError, way_out="or name a file: freehold pull file:PATH.gguf")
+
+
+def is_out_of_reach(error: WeightsError) -> bool:
+    """Whether an error of this module means that no hub was asked at all."""
+    return "cannot be reached" in error.message or "HF_HUB_OFFLINE" in error.message
+
+
 @functools.cache
 def unreachable() -> str | None:
     """Why nothing can be fetched from the hub; None where it answers. It is asked once, for seconds at most."""
     try:
-        hub = _library()
-        with hub_errors(_ASKED):
-            hub.HfApi(endpoint=_endpoint()).model_info(_ASKED, timeout=_PATIENCE_S)
+        hub = library()
+        with _errors(_ASKED):
+            hub.HfApi(endpoint=endpoint()).model_info(_ASKED, timeout=_PATIENCE_S)
     except MissingExtraError as error:
         return error.message
     except WeightsError as error:
-        return "the hub cannot be reached" if "could not be reached" in error.message else None
+        return "the hub cannot be reached" if is_out_of_reach(error) else None
     except UnknownModelError:
         pass  # a mirror that has not this one
     return None
@@ -117,19 +124,19 @@ def fetch(repo: str, commit: str, files: list[HubFile], folder: Path, *, progres
     A broken download goes on where it stopped. Raises `WeightsError` (gated, not found, not reachable) and
     `StorageError`.
     """
-    hub = _library()
+    hub = library()
     total = sum(item.bytes or 0 for item in files)
     done = 0
     log.info("%s at %s: fetching %d files, %d bytes", repo, commit, len(files), total)
     for item in files:
         progress.step(f"fetch {item.name}", note=repo)
-        with storage_errors(folder), hub_errors(repo):
+        with storage_errors(folder), _errors(repo):
             hub.hf_hub_download(
                 repo,
                 item.name,
                 revision=commit,
                 local_dir=folder,
-                endpoint=_endpoint(),
+                endpoint=endpoint(),
                 tqdm_class=_bar(progress, done, total),
             )
         done += item.bytes or 0
@@ -141,7 +148,7 @@ def fetch(repo: str, commit: str, files: list[HubFile], folder: Path, *, progres
 def cached(repo: str, file: str, revision: str | None) -> Path | None:
     """Where the library's own cache holds the file, if it does."""
     try:
-        hub = _library()
+        hub = library()
     except MissingExtraError:
         return None
     try:
@@ -157,7 +164,7 @@ def cached_repository(repo: str, revision: str | None, quantization: str | None)
     Which GGUF is the choice of `choose`, among those that are here.
     """
     try:
-        hub = _library()
+        hub = library()
     except MissingExtraError:
         return None
     try:
@@ -175,20 +182,6 @@ def cached_repository(repo: str, revision: str | None, quantization: str | None)
         return folder / chosen[0].name
     needed = ("config.json", "tokenizer_config.json")
     return folder if all((folder / name).is_file() for name in needed) else None
-
-
-def _endpoint() -> str | None:
-    # Read at each call: the library itself looks only once, when it is imported.
-    return os.environ.get("HF_ENDPOINT") or None
-
-
-def _library() -> Any:
-    # The library draws its own bars otherwise; freehold's are drawn by the caller's `progress`.
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise MissingExtraError("pulling from a hub", "local") from None
-    return huggingface_hub
 
 
 def _bar(progress: Progress, before: int, total: int) -> type[Any]:
@@ -219,48 +212,3 @@ def _bar(progress: Progress, before: int, total: int) -> type[Any]:
             return
 
     return Bar
-
-
-@contextmanager
-def hub_errors(repo: str) -> Iterator[None]:
-    """Turn the library's errors into freehold's, with a way out."""
-    _library()
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except errors.GatedRepoError:
-        raise WeightsError(
-            f"{repo} is gated: its owner wants terms accepted first",
-            hint="accept them on the model's page, set HF_TOKEN to a token of that account, pull again",
-        ) from None
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
-        if isinstance(error, errors.LocalEntryNotFoundError):
-            raise _unreachable(repo) from None
-        raise UnknownModelError(
-            f"the hub has no {repo} (or it is private)",
-            hint="check the spelling; a private one needs HF_TOKEN",
-        ) from None
-    except errors.HFValidationError:
-        raise UnknownModelError(f"{repo!r} is not the name of a repository", hint="ORG/NAME") from None
-    except errors.HfHubHTTPError as error:
-        raise WeightsError(
-            f"the hub answered with an error for {repo}: {str(error).splitlines()[0]}"
-        ) from None
-    except Exception as error:
-        if _is_network(error):
-            raise _unreachable(repo) from None
-        raise
-
-
-def _is_network(error: BaseException) -> bool:
-    # The library's HTTP client changed its name between versions; its error names did not.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"TransportError", "ConnectionError", "TimeoutError"})
-
-
-def _unreachable(repo: str) -> WeightsError:
-    return WeightsError(
-        f"the hub could not be reached for {repo}",
-        hint="check the network and HF_ENDPOINT, or name a file: freehold pull file:PATH.gguf",
-    )

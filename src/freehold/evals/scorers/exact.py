@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from freehold.evals.normalizing import collapsed
 from freehold.evals.scorer import (
     EMPTY,
     NO_REFERENCE,
@@ -16,6 +15,7 @@ from freehold.evals.scorer import (
     shortened,
     wrong,
 )
+from freehold.evals.text import collapsed
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from freehold.errors import ConfigError
-from freehold.evals.json_text import Accept, NotJson, parse_json, same, without_nulls
 from freehold.evals.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options
+from freehold.evals.text import Accept, NotJson, parse_json, same, without_nulls
 from freehold.late import jsonschema
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score

@@ -1,7 +1,7 @@
 """`judge`: a model grades the answer by a rubric.
 
 In mode ``absolute`` it is a scorer like the others. In mode ``pairwise`` the two models' answers are compared
-with each other (`freehold.evals.judging.pairwise`), which needs both; asked for a single answer it abstains.
+with each other (`freehold.evals.pairwise`), which needs both; asked for a single answer it abstains.
 The reference other scorers compare with may be the incumbent's own answer: the judge is told gold alone.
 """
 
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from freehold.evals.judging.judge import Judge, JudgeOptions
-from freehold.evals.judging.told import told_answer
+from freehold.evals.comparing import question
+from freehold.evals.judging import Judge, JudgeOptions, told_answer
 from freehold.evals.scorer import EMPTY, AskedModel, Scorer, read_options
-from freehold.evals.slicing import question
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from freehold.errors import ConfigError
-from freehold.evals.normalizing import normalized_label
 from freehold.evals.scorer import (
     EMPTY,
     NO_REFERENCE,
@@ -18,6 +17,7 @@ from freehold.evals.scorer import (
     shortened,
     wrong,
 )
+from freehold.evals.text import normalized_label
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

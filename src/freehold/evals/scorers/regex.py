@@ -9,7 +9,6 @@ import msgspec
 
 from freehold.bounded.pool import BoundedCaller, OutOfBoundsError
 from freehold.errors import ConfigError
-from freehold.evals.normalizing import collapsed
 from freehold.evals.scorer import (
     EMPTY,
     NO_REFERENCE,
@@ -22,6 +21,7 @@ from freehold.evals.scorer import (
     wrong,
 )
 from freehold.evals.scorers.pattern_job import PatternFound, PatternSearch
+from freehold.evals.text import collapsed
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

@@ -16,10 +16,19 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NamedTuple
 
-from freehold.evals.json_text import NotJson, parse_json, same
-from freehold.evals.matching import Fault, first_unmatched
 from freehold.evals.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options, right, wrong
-from freehold.evals.tool_calls import BrokenCall, Call, declared_parameters, plain_name, read_calls
+from freehold.evals.text import (
+    BrokenCall,
+    Call,
+    Fault,
+    NotJson,
+    declared_parameters,
+    first_unmatched,
+    parse_json,
+    plain_name,
+    read_calls,
+    same,
+)
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 

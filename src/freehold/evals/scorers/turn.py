@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from freehold.errors import ConfigError
-from freehold.evals.matching import Fault, first_unmatched
 from freehold.evals.scorer import (
     EMPTY,
     NO_REFERENCE,
@@ -30,11 +29,12 @@ from freehold.evals.scorer import (
     wrong,
 )
 from freehold.evals.scorers.tool_call import ToolCallScorer
-from freehold.evals.tool_calls import BrokenCall, Call, declared_parameters, plain_name
-from freehold.evals.turns.arguments import Leeway, difference
-from freehold.evals.turns.kinds import (
+from freehold.evals.text import BrokenCall, Call, Fault, declared_parameters, first_unmatched, plain_name
+from freehold.evals.turns import (
+    Leeway,
     Turn,
     api_calls,
+    difference,
     reference_turn,
     refusal_pattern,
     refuses,

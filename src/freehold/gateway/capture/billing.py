@@ -18,7 +18,7 @@ from freehold.gateway.messages import NumberedCharge
 from freehold.gateway.spending import Charge, usd_of
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import Store
-from freehold.store.usage import BilledCost, book
+from freehold.store.shares import BilledCost, book
 
 log = logging.getLogger("freehold.gateway.recorder")
 _BATCH = 1000

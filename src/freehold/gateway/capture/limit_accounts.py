@@ -20,8 +20,17 @@ from freehold.gateway.limits.ledger import SpendPublisher, nano_of
 from freehold.gateway.limits.rates import REQUESTS, TOKENS, USES, WINDOW_S, Counted, SharedRates
 from freehold.gateway.messages import TableMessage, UsageTotals
 from freehold.store import Store, leases
-from freehold.store.shares import Granted, ShareKind, ShareRounds, Wanted
-from freehold.store.usage import Spent, Use, add_use, in_usd, spent_nano
+from freehold.store.shares import (
+    Granted,
+    ShareKind,
+    ShareRounds,
+    Spent,
+    Use,
+    Wanted,
+    add_use,
+    in_usd,
+    spent_nano,
+)
 from freehold.types.route import Limits
 
 ALIVE_S = 5.0

@@ -45,7 +45,7 @@ from freehold.gateway.messages import CapturedExchange, TableMessage
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
 from freehold.store import Store
-from freehold.store.faults import may_blame_the_data
+from freehold.store.damage import may_blame_the_data
 from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.gateway.recorder")

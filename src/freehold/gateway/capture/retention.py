@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from freehold.store import Store
-from freehold.store.care.erase import give_back
+from freehold.store.erase import give_back
 from freehold.store.tables import from_micros, to_micros
 from freehold.types.record import Record, StoredRecord
 

@@ -20,8 +20,8 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.messages import RING_FILE, TableMessage
 from freehold.store import Store, open_store
-from freehold.store.keys import stored_keys
-from freehold.store.urls import store_file
+from freehold.store.database import store_file
+from freehold.store.routes import stored_keys
 
 log = logging.getLogger("freehold.gateway.recorder")
 # Shorter than a store's usual patience: while another process holds the lock, this one must still say that it lives.

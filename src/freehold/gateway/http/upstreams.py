@@ -16,8 +16,7 @@ from freehold.gateway.http.headers import forwarded, passes_key
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient, PlainConnection
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
-from freehold.signing.keeper import NoCredentialsError
-from freehold.signing.signer import Signer
+from freehold.signing.signer import NoCredentialsError, Signer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 from freehold.wire.base_url import joined, merged_query, taken_apart, target

@@ -31,8 +31,7 @@ from freehold.gateway.proxy.spend import most_tokens
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.structured_output import contract_of
 from freehold.types.record import event_id
-from freehold.wire.ambiguity import unambiguous
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, unambiguous
 from freehold.wire.openai import Peek, peek
 
 _LENGTH, _LENGTH_TOO = b"\r\nContent-Length: ", b"\r\ncontent-length: "

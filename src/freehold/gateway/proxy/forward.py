@@ -29,8 +29,7 @@ from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import ApiRoute
 from freehold.types.route import ApiKey, Limits, Route
 from freehold.wire import openai
-from freehold.wire.ambiguity import unambiguous
-from freehold.wire.errors import ApiError, HttpReply, request_id_header
+from freehold.wire.errors import ApiError, HttpReply, request_id_header, unambiguous
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()

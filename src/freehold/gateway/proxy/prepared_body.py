@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from freehold.preparing.conversation import is_chat, prepare, question_of, unprepared
-from freehold.types.preparation import Example, Preparation
+from freehold.types.endpoint import Example, Preparation
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
 

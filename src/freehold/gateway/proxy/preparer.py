@@ -20,8 +20,7 @@ from freehold.gateway.telemetry.meters import Meters
 from freehold.preparing.conversation import UNPREPARED, Unprepared
 from freehold.preparing.index import ExampleFinder, open_index, state_of
 from freehold.preparing.request import must_prepare, tell_once
-from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.preparation import Example, ExampleIndex, Preparation
+from freehold.types.endpoint import Endpoint, Example, ExampleIndex, Preparation, ServedModel
 from freehold.wire.errors import ApiError
 
 log = logging.getLogger("freehold.gateway")

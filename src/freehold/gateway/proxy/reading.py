@@ -34,17 +34,15 @@ from freehold.gateway.proxy.translation import (
     translation_for,
     unreadable_answer,
 )
-from freehold.types.endpoint import Endpoint
-from freehold.types.preparation import Preparation
+from freehold.types.endpoint import Endpoint, Preparation
 from freehold.types.route import Target
 from freehold.wire import ollama, openai
-from freehold.wire.ambiguity import unambiguous
-from freehold.wire.errors import ApiError
+from freehold.wire.base_url import takes_completion_limit, with_completion_limit
+from freehold.wire.errors import ApiError, unambiguous
 from freehold.wire.openai import Peek
 from freehold.wire.output_schema import is_held
 from freehold.wire.request_types import check_types, in_words_of
-from freehold.wire.responses_request import without_own_ids
-from freehold.wire.token_limit import takes_completion_limit, with_completion_limit
+from freehold.wire.responses import without_own_ids
 from freehold.wire.tool_choice import one_tool
 
 # Up to this a body is read where it lies: within milliseconds, however hostile it is.

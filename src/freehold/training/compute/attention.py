@@ -19,8 +19,8 @@ import torch
 from torch.nn import functional
 
 from freehold.training.compute import kernels
+from freehold.training.compute.kernels import differentiable
 from freehold.training.compute.packing import Group, Pack
-from freehold.training.compute.parameters import differentiable
 
 NAME = "freehold_packed"
 

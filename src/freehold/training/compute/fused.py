@@ -6,11 +6,11 @@ PEFT makes the adapter and saves it; this file only computes with its weights, f
   stacked, the B's lie on the diagonal of one small matrix;
 - the LoRA result is added by the matrix product itself; so is the residual;
 - nothing is kept for backward that is cheap to make again (normed inputs, the MLP's product);
-- gradients go straight into the flat float32 buffer of `freehold.training.compute.parameters`.
+- gradients go straight into the flat float32 buffer of `freehold.training.compute.kernels`.
 
 Formulas, for ``y = x Wᵀ + s (x Aᵀ) Bᵀ``: ``dx = dy W + (s dy B) A``, ``dA = (s dy B)ᵀ x``,
 ``dB = s dyᵀ (x Aᵀ)`` (Hu et al. 2021, arXiv:2106.09685). What lies between the products is in
-`freehold.training.compute.elementwise`.
+`freehold.training.compute.kernels`.
 
 Covered: Llama and Mistral layers, any subset of the linear layers with LoRA or rsLoRA, no dropout.
 Not covered (the modules then run as they are): 4-bit weights, DoRA, dropout on the LoRA path, other families.
@@ -26,7 +26,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from freehold.training.compute import attention
-from freehold.training.compute.elementwise import (
+from freehold.training.compute.kernels import (
+    Parameters,
+    differentiable,
     rms_norm,
     rms_norm_backward,
     rotate_,
@@ -34,7 +36,6 @@ from freehold.training.compute.elementwise import (
     swiglu_backward,
 )
 from freehold.training.compute.packing import Pack
-from freehold.training.compute.parameters import Parameters, differentiable
 
 
 class Projection:

@@ -20,7 +20,7 @@ from freehold.training.base import choose_precision
 from freehold.training.encoder.job import runtime_of
 from freehold.types.encoder import Pooling
 from freehold.types.model import Weights
-from freehold.types.units import mib
+from freehold.visible import mib
 
 if TYPE_CHECKING:
     import numpy.typing as npt

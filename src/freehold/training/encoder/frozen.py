@@ -419,7 +419,7 @@ class Scene(NamedTuple):
     """Where messages are of two texts: what stands before those, and how alike those of each sample are."""
     marks: tuple[str, ...] = ()
     """The same marks, where heads read nothing else."""
-    by_words: Trained | None = None
+    by_words: TrainedStage | None = None
     """Heads over words alone, where they answer all fields."""
 
     @property
@@ -441,7 +441,7 @@ class Scene(NamedTuple):
         return self.prepared.validation
 
 
-class Trained(NamedTuple):
+class TrainedStage(NamedTuple):
     """What a stage came to. `normalize` as in the manifest; `shortened` says that time was too short for its steps."""
 
     stage: EncoderStage

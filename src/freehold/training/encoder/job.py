@@ -9,8 +9,8 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError
+from freehold.training.artefacts import sha256_of
 from freehold.training.job import check_name
-from freehold.training.output.artefacts import sha256_of
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel, EncoderRuntime
 from freehold.types.model import Weights

@@ -23,16 +23,15 @@ from freehold.encoders.runner import EncoderRunner, load_runner
 from freehold.errors import TrainingError, WeightsError
 from freehold.files import writing
 from freehold.late import np
-from freehold.training.checkpoint import write_durable
+from freehold.training.artefacts import sha256_of, write_durable
 from freehold.training.encoder.answers import TaughtForm, targets_of
 from freehold.training.encoder.base import TorchBase, TorchReader, pooled
-from freehold.training.encoder.frozen import Scene, Trained, WordsFirst
+from freehold.training.encoder.frozen import Scene, TrainedStage, WordsFirst
 from freehold.training.encoder.job import ANSWERS, RECORD, TUNED
 from freehold.training.encoder.prepared import TaughtData
-from freehold.training.output.artefacts import sha256_of
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, StageResult
-from freehold.types.parity import EncoderReference
+from freehold.types.gates import EncoderReference
 from freehold.types.record import content_id
 
 _OPSET = 20
@@ -49,7 +48,7 @@ _LIBRARIES = (
 
 def write(
     scene: Scene,
-    trained: Trained,
+    trained: TrainedStage,
     manifest: EncoderManifest,
     first: WordsFirst | None,
     *,

@@ -22,7 +22,7 @@ from freehold.training.encoder.frozen import (
     Features,
     Scene,
     Stop,
-    Trained,
+    TrainedStage,
     embedded,
     features,
 )
@@ -138,7 +138,7 @@ def _trusted(scene: Scene) -> Scene | None:
     return again and again._replace(pseudo_labels=told, texts=texts)
 
 
-def _next_stage(scene: Scene, heads: Trained) -> EncoderStage | None:
+def _next_stage(scene: Scene, heads: TrainedStage) -> EncoderStage | None:
     """The stage after the heads; none is sought where these have everything right. Raises `UsageError` where one is
     asked for that this base cannot."""
     wanted, form = scene.job.config.stage, scene.form
@@ -161,7 +161,7 @@ def _next_stage(scene: Scene, heads: Trained) -> EncoderStage | None:
     return "contrastive" if form.can_contrast else None
 
 
-def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
+def _early_end(scene: Scene, heads: TrainedStage, seconds: float) -> EarlyEnd | None:
     """Why nothing is tried after the heads, where the next stage would take that many seconds: they suffice, or too
     little time is left. None where it is tried."""
     limits, fitted = scene.job.limits, heads.fitted
@@ -205,7 +205,7 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop, until:
         views=len(prepared.views),
         texts=tuple(unlabelled_texts(job)),
         words=by_words,
-        by_words=None if alone is None else Trained("words", alone, True, time.monotonic() - began),
+        by_words=None if alone is None else TrainedStage("words", alone, True, time.monotonic() - began),
     )
     if scene.by_words is not None:
         tell(emit, scene.by_words)
@@ -317,7 +317,7 @@ def _max_tokens(base: TorchBase, prepared: TaughtData) -> tuple[int, int]:
     return at_once, min(MOST_CHUNKS, math.ceil(longest / (at_once - 2)))
 
 
-def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
+def _frozen(scene: Scene, began: float) -> tuple[Scene, TrainedStage]:
     """Heads over the views that help, and the scene with those alone."""
     every, of_one = scene.every, scene.every.pooled.shape[1] // len(scene.prepared.views)
     scene.emit(TrainingEvent(kind="step", step=0, message="fitting heads"))
@@ -331,7 +331,7 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
             fitted, views = of_pairs, 1
             message = f"of each message two texts are compared, behind {marks[0]!r} and {marks[1]!r}"
             scene.emit(TrainingEvent(kind="eval", message=message))
-    made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
+    made = TrainedStage("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
     if len(scene.prepared.views) > 1:
         read = " + ".join(scene.prepared.views[:views])
         scene.emit(TrainingEvent(kind="eval", message=f"of each conversation is read: {read}"))
@@ -339,7 +339,7 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
     return scene._replace(every=frozen.seen(every, of_one * views), views=views), made
 
 
-def tell(emit: Emit, trained: Trained) -> None:
+def tell(emit: Emit, trained: TrainedStage) -> None:
     """An ``eval`` event of a stage that was judged."""
     fitted = trained.fitted
     if not fitted.asked:
@@ -356,7 +356,7 @@ def tell(emit: Emit, trained: Trained) -> None:
     )
 
 
-def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirst | None]:
+def _words_first(scene: Scene, best: TrainedStage) -> tuple[TrainedStage, frozen.WordsFirst | None]:
     """What was trained with words before it, where those answer some alone at no cost."""
     if scene.by_words is None or best.stage == "words" or scene.marks:
         return best, None
@@ -370,7 +370,7 @@ def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirs
     return best._replace(fitted=fitted), first
 
 
-def _manifest(scene: Scene, trained: Trained, first: frozen.WordsFirst | None) -> EncoderManifest:
+def _manifest(scene: Scene, trained: TrainedStage, first: frozen.WordsFirst | None) -> EncoderManifest:
     job, prepared = scene.job, scene.prepared
     base = scene.base
     reads_words = first is not None or any(head.words is not None for head in trained.fitted.heads)

@@ -60,7 +60,7 @@ class _EncoderTrainer(Trainer):
     keeps_best = True
 
     def __init__(self, base: TorchBase, config: FinetuneConfig, whole: Any, *, words: bool) -> None:
-        self.base = _Named(base)
+        self.base = _BaseNumbers(base)
         self._encoder = base
         whole.requires_grad_(True)
         if not words:
@@ -85,7 +85,7 @@ class _EncoderTrainer(Trainer):
         return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
 
 
-class _Named(NamedTuple):
+class _BaseNumbers(NamedTuple):
     """What the loop says of a base."""
 
     base: TorchBase

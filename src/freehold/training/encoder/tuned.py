@@ -18,7 +18,7 @@ from freehold.training import loop, schedule
 from freehold.training.encoder import frozen, heads, pseudo
 from freehold.training.encoder.answers import TaughtForm, Value
 from freehold.training.encoder.base import Floats, TorchBase
-from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, embedded, features
+from freehold.training.encoder.frozen import Features, Fitted, Scene, TrainedStage, embedded, features
 from freehold.training.encoder.heads import Places
 from freehold.training.encoder.job import CHECKPOINTS
 from freehold.training.encoder.prepared import Examples
@@ -84,7 +84,7 @@ def forecast(scene: Scene, stage: EncoderStage) -> float:
     return each * passes * (BACKWARD * len(texts) + len(scene.validation))
 
 
-def train(scene: Scene, base: TorchBase, stage: EncoderStage) -> Trained | None:
+def train(scene: Scene, base: TorchBase, stage: EncoderStage) -> TrainedStage | None:
     """Train all weights: to tell answers apart, or together with the heads. None when it was asked to stop."""
     if stage == "contrastive":
         return contrast(scene, base)
@@ -106,7 +106,7 @@ def passes_of(form: TaughtForm, count: int) -> int:
     return min(passes, max(FEWEST_PASSES_FOR_LABELS, SEEN_A_LABEL * labels // count))
 
 
-def contrast(scene: Scene, base: TorchBase) -> Trained | None:
+def contrast(scene: Scene, base: TorchBase) -> TrainedStage | None:
     """Tune the encoder to tell answers apart, then fit heads by logistic regression; None when asked to stop.
 
     With texts that have no answer, answers spread to them over the tuned encoder, and it is tuned once more on all.
@@ -141,7 +141,7 @@ def contrast(scene: Scene, base: TorchBase) -> Trained | None:
     )
     if scene.texts and is_label and scene.views == 1:
         return _taught(scene, base, every, fitted.heads[0], began)
-    return Trained(
+    return TrainedStage(
         "contrastive", fitted, normalize=True, seconds=time.monotonic() - began, shortened=shortened
     )
 
@@ -169,7 +169,9 @@ def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
                 now[name].lerp_(before, 1 - KEPT_SHARE)
 
 
-def _taught(scene: Scene, base: TorchBase, every: Features, head: LinearHead, began: float) -> Trained | None:
+def _taught(
+    scene: Scene, base: TorchBase, every: Features, head: LinearHead, began: float
+) -> TrainedStage | None:
     """Tune on texts without an answer as well, by what spreads to them."""
     known = set(scene.every.examples.texts)
     texts = [text for text in scene.texts if text not in known]
@@ -199,7 +201,7 @@ def _answer(
     rate: float,
     passes: int,
     folder: str | None = None,
-) -> Trained | None:
+) -> TrainedStage | None:
     began = time.monotonic()
     held = scene.validation
     enough = len(held) >= frozen.FEWEST_VALIDATION
@@ -217,7 +219,7 @@ def _answer(
         fitted = frozen.calibrated(
             made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
         )
-    return Trained(stage, fitted, normalize=False, seconds=time.monotonic() - began, shortened=shortened)
+    return TrainedStage(stage, fitted, normalize=False, seconds=time.monotonic() - began, shortened=shortened)
 
 
 def _judged(fitted: Fitted, validation: Examples) -> Fitted:

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold import __version__
 from freehold.catalog import models as catalog
+from freehold.costs import decision
+from freehold.costs.decision import self_host
+from freehold.errors import FreeholdError
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import Build
 from freehold.hardware.tensors import active_parameter_count, parameter_count
+from freehold.settings import Settings
 from freehold.store import open_store
+from freehold.types.choosing import Assessment, CandidateOutcome, CandidateRow, ModelLimits, Needs
+from freehold.types.cost import Advice, Traffic
 from freehold.types.evaluation import Comparison
-from freehold.types.machine import Machine, MeasuredSpeed, Workload
+from freehold.types.license import Ruling
+from freehold.types.machine import Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.mixture import Mixture
 from freehold.types.model import Model
-from freehold.types.planning.assessment import (
-    Assessment,
-    CandidateOutcome,
-    CandidateRow,
-    ModelLimits,
-    Needs,
-)
 from freehold.types.record import content_id
-from freehold.types.ruling import Ruling
-from freehold.types.units import GIB, gib
 from freehold.types.verdict import Verdict
-from freehold.workflows.choose.money import with_costs
+from freehold.visible import GIB, gib
+from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpeeds, priced_machine
 from freehold.workflows.choose.needs import is_doubtful, needs_in, speed_reasons
 from freehold.workflows.choose.needs import seconds as seconds_of
 from freehold.workflows.choose.ranking import (
@@ -40,12 +40,74 @@ from freehold.workflows.choose.ranking import (
     ranked,
     thinks_first,
 )
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.fit.encoder import fit_of_base
+from freehold.workflows.fit.learned import all_measured, narrowed
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.placing import Placed, place, trained
-from freehold.workflows.fit.speeds import all_measured, narrowed
+from freehold.workflows.fit.placing import Placed, ServingForm, place, served_as, sized_in, trained
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
+
+
+class CostAdvice(NamedTuple):
+    """Advice with its sentence; without advice the sentence says what is missing."""
+
+    advice: Advice | None
+    sentence: str
+    bill: Decimal | None = None
+
+
+def _batched(row: CandidateRow, machine: Machine, traffic: Traffic, settings: Settings) -> Speed:
+    """The row's speed; an estimate is made again for a full batch, as traffic that fills a machine would run."""
+    assert row.speed is not None
+    if row.speed.how == "measured" or row.quantization is None:
+        return row.speed
+    form = ServingForm("vllm" if row.engine == "vllm" else "llamacpp", row.quantization)
+    sized = sized_in(row.model, form, settings)
+    return MachineSpeeds(sized, traffic, machine, settings, form.engine).within(ANSWER_SECONDS).speed
+
+
+def with_costs(
+    project: Project, rows: list[CandidateRow], machine: Machine
+) -> tuple[list[CandidateRow], CostAdvice]:
+    """Rows with dollars a month where they can be known, and the advice for the first of the shortlist.
+
+    Nothing is guessed: without traffic, a price of the incumbent or a price of the machine the column stays empty
+    and the sentence says which of them is missing.
+    """
+    known = ""
+    try:
+        priced = price_traffic(project)
+        traffic, bill = priced.traffic, priced.bill
+        known = priced.sentence
+        price = priced_machine(machine, LOOKED_UP).price
+    except FreeholdError as error:
+        missing = (
+            f"Leave or stay is not decidable by cost: {error.message}; freehold cost takes stated figures"
+        )
+        return rows, CostAdvice(None, f"{known} {missing}".strip())
+    costed, first = [], None
+    for row in rows:
+        if row.outcome == "excluded" or row.speed is None:
+            costed.append(row)
+            continue
+        found = self_host(
+            row.model, machine.name, traffic, _batched(row, machine, traffic, project.settings), price
+        )
+        costed.append(
+            msgspec.structs.replace(row, usd_per_month=(found.usd_per_month.low, found.usd_per_month.high))
+        )
+        if first is None and row.outcome == "shortlisted":
+            if row.quantization is not None:
+                found = msgspec.structs.replace(found, served_as=served_as(row.quantization, row.engine))
+            first = decision.decide(traffic, bill, found, after=priced.after)
+    paid = bill.usd_per_month.low
+    if first is None:
+        return costed, CostAdvice(
+            None, "leave or stay is not decidable by cost: no model is left whose speed is known", paid
+        )
+    return costed, CostAdvice(first.advice, first.sentence, paid)
+
 
 LEAST_HOST_BYTES = 8 * GIB
 """Taken for the memory of a machine of which only the accelerators are named."""

@@ -7,18 +7,18 @@ import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from freehold.catalog import hub, publishers, quantizations, scores, synced
+from freehold.catalog import hub, synced, vendors
 from freehold.catalog import models as catalog
-from freehold.catalog.quantizations import PublishedQuantization
-from freehold.catalog.scores import PublishedScore
+from freehold.catalog.models import PublishedScore, scores_of
 from freehold.catalog.synced import CatalogChange, SeenQuantization, SyncedModel
+from freehold.catalog.weights import PublishedQuantization, published_files
 from freehold.errors import InputError, UnknownModelError, UsageError
 from freehold.hardware.hf_config import shape_from_config
 from freehold.hardware.quantization import BASE_TYPES, LARGE_HEADS, OTHER_NAMES, known
 from freehold.hardware.tensors import parameter_count
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
 from freehold.types.model import Model
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
 
 NEWEST = 20
@@ -90,7 +90,7 @@ def sync(
 
 
 def _of_owners(owners: tuple[str, ...], progress: Progress) -> list[str]:
-    listed = owners or tuple(owner for row in publishers.rows() for owner in row.owners)
+    listed = owners or tuple(owner for row in vendors.publishers() for owner in row.owners)
     found: list[str] = []
     progress.step("list", note=f"{len(listed)} publishers")
     for number, owner in enumerate(listed, 1):
@@ -153,7 +153,7 @@ def _describe(found: hub.Repository, today: date) -> SyncedModel:
         notes.append("no licence stated: a ruling will say unclear")
     owner = found.repo.split("/")[0].lower()
     publisher = next(
-        (row.name for row in publishers.rows() if owner in {one.lower() for one in row.owners}), None
+        (row.name for row in vendors.publishers() if owner in {one.lower() for one in row.owners}), None
     )
     return SyncedModel(
         id=found.repo,
@@ -231,7 +231,7 @@ class ModelDetails(Record, frozen=True, kw_only=True):
 def details(model: Model) -> ModelDetails:
     """Published quantizations and scores of a model and of what has its shape (aliases)."""
     names = (model.id, *model.aliases)
-    return ModelDetails(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
+    return ModelDetails(quantizations=tuple(published_files(names)), scores=tuple(scores_of(names)))
 
 
 def known_model(settings: Settings, name: str) -> Model | SyncedModel | None:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import __version__
+from freehold.catalog import accelerators
 from freehold.catalog import models as model_catalog
-from freehold.catalog import rentals
 from freehold.costs import decision, prices
+from freehold.costs.decision import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.costs.prices import TokenPrice
-from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.errors import UsageError
 from freehold.hardware.memory import Engine
 from freehold.hardware.speed import estimate
@@ -28,10 +28,10 @@ from freehold.types.trace import Usage
 from freehold.workflows.choose.needs import needs_in
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
 from freehold.workflows.fit.fit import fit_sized, served_by
+from freehold.workflows.fit.learned import measured
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.fit.placing import form_of, served_as, sized_in
 from freehold.workflows.fit.sizes import SizedModel
-from freehold.workflows.fit.speeds import measured
 from freehold.workflows.project import Project
 
 ANSWER_SECONDS = 30.0
@@ -283,7 +283,7 @@ def priced_machine(
         paid = stated.purchase_usd or Decimal(0)
         watts = _drawn(machine) if stated.watts is None else stated.watts
         return PricedMachine(Owned(Range(low=paid, high=paid), watts, stated.usd_per_kwh, stated.life_years))
-    found = [rentals.rental_price(device.name) for device in machine.accelerators]
+    found = [accelerators.rental_price(device.name) for device in machine.accelerators]
     known = [one for one in found if one is not None]
     if not found or len(known) < len(found):
         raise UsageError(
@@ -297,8 +297,8 @@ def priced_machine(
     notes = [f"rent of one accelerator: {known[0].basis()}"]
     if any(one.is_old(today) for one in known):
         notes.append(
-            f"old prices: the newest rent known is of {newest}, more than {rentals.FRESH_DAYS} days ago: state yours, "
-            "--usd-per-hour LOW-HIGH"
+            f"old prices: the newest rent known is of {newest}, more than {accelerators.FRESH_DAYS} days ago: "
+            "state yours, --usd-per-hour LOW-HIGH"
         )
     return PricedMachine(
         Rented(_sum([one.usd_per_hour for one in known])),

@@ -17,11 +17,10 @@ from freehold.datasets.messages import message_text, response_message
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.training.encoder.answers import form_of
-from freehold.types.asking import demands_a_call
-from freehold.types.config import ProjectConfig
-from freehold.types.config.project import TaskConfig
+from freehold.types.choosing import ModelLimits, Needs, TaskKind
+from freehold.types.config import ProjectConfig, TaskConfig
+from freehold.types.dataset import demands_a_call
 from freehold.types.machine import Speed
-from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 

@@ -8,8 +8,8 @@ import msgspec
 
 from freehold import __version__
 from freehold.catalog import models as catalog
-from freehold.catalog import quantizations
 from freehold.catalog import weights as weights_catalog
+from freehold.catalog.weights import published_files
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
@@ -18,12 +18,12 @@ from freehold.hardware.quantization import quantize, repacked_bytes, weights_byt
 from freehold.hardware.speed import Build, estimate
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings
+from freehold.types.choosing import QuantLosses, QuantRow, Quants
 from freehold.types.machine import Machine, MeasuredSpeed, Workload
-from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
 from freehold.workflows.choose.catalog import synced_quantizations
+from freehold.workflows.fit.learned import newest
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.sizes import SizedModel, size_model
-from freehold.workflows.fit.speeds import newest
 
 LADDER = ("BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
 """Always shown; others when weights in them are known."""
@@ -122,7 +122,7 @@ def _known(sized: SizedModel, settings: Settings) -> list[KnownWeights]:
         if row.model.lower() in names:
             found.append(KnownWeights(row.quantization, f"freehold pull {row.model}", row.bytes))
     if model is not None:
-        for published in quantizations.of((model.id,)):
+        for published in published_files((model.id,)):
             # A card's rounded size is taken where rounding is below half a percent, else the computed one.
             rounded = published.off_by > 0.005 * published.bytes
             size = None if rounded else published.bytes

@@ -1,20 +1,27 @@
-"""The order of a shortlist: what a task needs, by a prior, and what was measured here for and against a model."""
+"""The order of a shortlist: what a task needs, by a prior, and what was measured here for and against a model; and the
+shortlist put into a `freehold.toml` as `[[candidates]]`, those that it does not name.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.catalog import models as catalog
+from freehold.errors import ConfigError
+from freehold.types.choosing import CandidateRow, TaskKind
+from freehold.types.config import CandidateConfig
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Machine
 from freehold.types.mixture import Mixture
 from freehold.types.model import Model
-from freehold.types.planning.assessment import CandidateRow, TaskKind
 from freehold.types.verdict import Verdict
 
 MONTHS_TO_HALVE = 12
@@ -180,3 +187,54 @@ def is_coder(model: Model) -> bool:
 def thinks_first(model: Model) -> bool:
     """It writes its reasoning before each answer and cannot be told not to."""
     return _THINKER.search(model.id) is not None or "reasoning before the answer" in (model.note or "")
+
+
+def first_candidates(shortlist: Iterable[CandidateRow], most: int) -> tuple[CandidateConfig, ...]:
+    """What of a shortlist is worth trying: the first encoder where there are any (one tells what encoders can do), and
+    the first models that write, `most` in all."""
+    rows = list(shortlist)
+    encoders = [row for row in rows if row.method is not None][:1]
+    others = [row for row in rows if row.method is None]
+    return tuple(CandidateConfig(model=row.model, method=row.method) for row in (*encoders, *others)[:most])
+
+
+def put_candidates(path: Path, chosen: tuple[CandidateConfig, ...]) -> None:
+    """Add what was chosen to the file's candidates.
+
+    Raises `ConfigError` when the file says it in a way that cannot be changed safely: nothing is written then.
+    """
+    try:
+        before = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    known = parse(before, path=str(path))
+    candidates = known.candidates or ()
+    more = [one for one in chosen if not _is_named(one, candidates)]
+    line = as_tables(more)
+    after = f"{before.rstrip()}\n\n{line}" if more else before
+    try:
+        same = parse(after, path=str(path)) == msgspec.structs.replace(
+            known, candidates=(*candidates, *more) or None
+        )
+    except ConfigError:
+        same = False
+    if not same:
+        raise ConfigError(
+            f"{path}: candidates are written in a way that cannot be changed here", hint=f"add {line}"
+        )
+    with files.writing(f"{path}: cannot be written"):
+        files.write(path, after)
+
+
+def as_tables(chosen: Iterable[CandidateConfig]) -> str:
+    """These candidates as `[[candidates]]` tables."""
+    return "\n".join(
+        f'[[candidates]]\nmodel = "{one.model}"\n'
+        + (f'method = "{one.method}"\n' if one.method is not None else "")
+        for one in chosen
+    )
+
+
+def _is_named(one: CandidateConfig, known: tuple[CandidateConfig, ...]) -> bool:
+    """Whether a table names the model, with the method where it says one."""
+    return any(two.model == one.model and one.method in (None, two.method) for two in known)

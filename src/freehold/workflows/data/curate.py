@@ -14,14 +14,14 @@ from typing import Any, Literal
 import msgspec
 
 from freehold import files
-from freehold.datasets import profile as profiles
-from freehold.datasets.building import Building, Recipe, all_asked
-from freehold.datasets.card import card_in_short, card_markdown
+from freehold.datasets import card as profiles
+from freehold.datasets.building import Building
+from freehold.datasets.card import LabelTimes, card_in_short, card_markdown, label_shifts
+from freehold.datasets.messages import all_asked
 from freehold.datasets.replacing import Replacer
-from freehold.datasets.shifts import LabelTimes, label_shifts
+from freehold.datasets.sampling import Recipe
 from freehold.evals import scorers
 from freehold.privacy import patterns
-from freehold.privacy import secrets as secret_finder
 from freehold.privacy.finds import Finder
 from freehold.privacy.library import LIBRARY
 from freehold.stats.selection import selection_size
@@ -60,7 +60,7 @@ class Curator:
         self.recipe = recipe
         finders: list[Finder] = []
         if recipe.secrets:
-            finders.append(secret_finder.find)
+            finders.append(patterns.find_secrets)
         if recipe.personal_data.startswith("library"):
             finders.append(LIBRARY.find_surely)
         elif recipe.personal_data == "patterns":

@@ -15,14 +15,14 @@ import msgspec
 from freehold import __version__, files
 from freehold.datasets import building
 from freehold.datasets.near import KnownQuestions
-from freehold.datasets.sampling import answer_of, sample_of, with_id
+from freehold.datasets.sampling import Recipe, answer_of, sample_of, with_id
 from freehold.datasets.tasks import is_selected
 from freehold.errors import InputError, UsageError
+from freehold.progress import Progress, Silent
 from freehold.store import Store, open_store
 from freehold.types.dataset import DataCard, Dataset, Sample, SplitName
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.identity import question_id
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
@@ -277,7 +277,7 @@ def unanswered(store: Store, most: int) -> list[Trace]:
 
 def unlabelled_traffic(project: Project, store: Store, dataset: Dataset) -> UnlabelledTraffic:
     """Messages of this project's task without an answer. Raises `StorageError` for a dataset that was changed."""
-    recipe = msgspec.convert(dataset.recipe, building.Recipe)
+    recipe = msgspec.convert(dataset.recipe, Recipe)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
     known = {name: list(building.samples(dataset, name)) for name in ("train", "validation", "held_out")}
     taught = {question_id(one.messages) for one in known["train"]}

@@ -15,14 +15,14 @@ from freehold import files
 from freehold.errors import StorageError, UsageError
 from freehold.gateway.capture.in_flight import await_written, in_flight, of_other_stores
 from freehold.preparing.index import EXAMPLES
+from freehold.progress import Progress
 from freehold.store import Store, audit, look_ledger, open_store
-from freehold.store.care.erase import erase_mentions, erase_traces, expect_scrub, scrub, scrub_is_due
+from freehold.store.database import file_url
+from freehold.store.erase import erase_mentions, erase_traces, expect_scrub, scrub, scrub_is_due
+from freehold.store.index import users_of
 from freehold.store.look_ledger import LedgerLine
-from freehold.store.terms import users_of
-from freehold.store.urls import file_url
 from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
-from freehold.types.progress import Progress
 from freehold.types.record import Record, StoredRecord, event_id
 from freehold.types.trace import Trace
 from freehold.types.training import Adapter, TrainingResult, WholeModel

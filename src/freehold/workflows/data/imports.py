@@ -20,11 +20,11 @@ from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
 from freehold.datasets.importing.importer import holds, present
 from freehold.datasets.tasks import is_selected
+from freehold.progress import Progress
 from freehold.store import audit, open_store
-from freehold.store.versions import FileRow, bring_in
+from freehold.store.traces import FileRow, bring_in
 from freehold.types.config import DataConfig
 from freehold.types.identity import question_id
-from freehold.types.progress import Progress
 from freehold.types.record import Record, canonical_json, content_id
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project, now

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from freehold.errors import StorageError
 from freehold.gateway.limits import key_requirement
+from freehold.progress import Progress
 from freehold.store import audit, open_store
-from freehold.store.care.backup import Backup, backup
-from freehold.store.care.restore import Restored, restore
-from freehold.store.database import Database
-from freehold.store.keys import stored_keys
-from freehold.store.urls import file_url
-from freehold.types.progress import Progress
+from freehold.store.backup import Backup, Restored, backup, restore
+from freehold.store.database import Database, file_url
+from freehold.store.routes import stored_keys
 from freehold.workflows.project import Project
 
 BACKUPS = "backups"

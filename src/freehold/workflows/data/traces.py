@@ -1,4 +1,6 @@
-"""`freehold traces`: look at what was captured, and export it."""
+"""`freehold traces`: look at what was captured, and export it; and what a person says of an answer: good or bad, the
+right one, a comment, kept as ``POST /freehold/v1/feedback`` of the gateway keeps it, after the same redaction.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,13 @@ import msgspec
 
 from freehold import __version__, files
 from freehold.errors import UsageError, did_you_mean
+from freehold.gateway.capture.redaction import redactor_of
+from freehold.gateway.config import Capture
 from freehold.store import Store, audit
-from freehold.store.search import finding
+from freehold.store import search as finding
 from freehold.store.traces import TraceFilter
 from freehold.types.record import Record
-from freehold.types.trace import Trace
-from freehold.types.trace_search import TraceQuery
+from freehold.types.trace import Trace, TraceQuery
 from freehold.wire.otlp import spans_document
 from freehold.workflows.project import now
 
@@ -154,3 +157,41 @@ def moment(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError):  # or longer ago than there were years
         raise UsageError(f"{text!r} is not a time", hint="30m, 12h, 7d, or 2026-03-01") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+class Said(Record, frozen=True, kw_only=True):
+    """What was said; `gold` is the right answer. What is None was not said and leaves what was there."""
+
+    thumb: Literal["up", "down"] | None = None
+    gold: str | None = None
+    comment: str | None = None
+
+
+def give_feedback(
+    store: Store, trace_id: str, said: Said, *, capture: Capture, who: str, at: datetime
+) -> None:
+    """Keep it with the trace, redacted as `capture` says, and note on the audit record that it was given, not what.
+
+    Raises `UsageError` for a trace that is not here, and where nothing was said.
+    """
+    if said == Said():
+        raise UsageError(
+            "nothing was said of this answer", hint="say whether it is good, or what would be right"
+        )
+    trace = store.get_trace(trace_id)
+    if trace is None:
+        raise UsageError("this trace is not here any more", hint="it was forgotten, or has expired")
+    clean = redactor_of(capture) or str
+    before = trace.metadata.get("feedback")
+    feedback = {**before} if isinstance(before, dict) else {}
+    feedback |= {"at": at.isoformat(), "key": who}
+    if said.thumb is not None:
+        feedback["thumb"] = said.thumb
+    if said.comment is not None:
+        feedback["comment"] = clean(said.comment)
+    metadata = {**trace.metadata, "feedback": feedback}
+    gold = trace.gold if said.gold is None else str(clean(said.gold))
+    if not store.replace_trace(msgspec.structs.replace(trace, metadata=metadata, gold=gold)):
+        raise UsageError("this trace is not here any more", hint="it was forgotten, or has expired")
+    detail = {"thumb": said.thumb, "gold": said.gold is not None, "comment": said.comment is not None}
+    audit.note(store.database, "trace.feedback", trace_id, who=who, at=at, detail=detail)

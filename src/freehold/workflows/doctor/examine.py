@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold import __version__
-from freehold.catalog import advisories, retirements
+from freehold.catalog import freshness, retirements
 from freehold.errors import ConfigError, FreeholdError
 from freehold.settings import load as load_settings
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.finding import SEVERITY, Finding, Outcome, warn
 from freehold.types.record import Record
 from freehold.workflows.doctor import leftovers, machine, project, store
 from freehold.workflows.doctor.site import Site
-from freehold.workflows.project import CONFIG_NAME, current_folder, open_project
-from freehold.workflows.trust import check_trusted
+from freehold.workflows.project import CONFIG_NAME, check_trusted, current_folder, open_project
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def look_at_clock(site: Site) -> store.ClockFacts:
         times = [entry.stat().st_mtime for entry in site.state.iterdir()]
     except OSError:
         times = []
-    days = [row.checked for row in retirements.rows()] + [row.checked for row in advisories.rows()]
+    days = [row.checked for row in retirements.rows()] + [row.checked for row in freshness.advisories()]
     return store.ClockFacts(
         now=site.now,
         newest_trace=newest,

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from freehold import __version__
 from freehold.bounded.sandbox import SandboxState, sandbox_state
-from freehold.catalog import advisories
+from freehold.catalog import freshness
 from freehold.engines.llamacpp import native
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import FreeholdError
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.machine import Machine
 from freehold.types.record import Record
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.doctor.site import Site
 
 LEAST_MEMORY = 1 << 30
@@ -156,7 +156,7 @@ def _engines(site: Site) -> Iterator[EngineVersion]:
 
 def _ollama() -> str | None:
     """The version of an Ollama that answers; empty where it does not say, None where none answers."""
-    from freehold.engines.ollama.engine import OllamaOptions
+    from freehold.engines.ollama import OllamaOptions
 
     try:
         url = f"{OllamaOptions().url}/api/version"
@@ -185,10 +185,10 @@ def judge_engines(facts: EngineFacts) -> Iterator[Finding]:
     for engine in facts.engines:
         name = f"{engine.name} {engine.version or 'of unknown version'}"
         name += f" ({engine.where})" if engine.where else ""
-        known = advisories.last_of(engine.name)
+        known = freshness.last_advisory(engine.name)
         if known is None or engine.version is None:
             yield ok("engines", name)
-        elif advisories.is_older(engine.version, known.fixed):
+        elif freshness.is_older(engine.version, known.fixed):
             fix = UPGRADES[engine.name]
             if engine.where == "built here":
                 fix = "pip install --upgrade xllamacpp; freehold engines install llamacpp"

@@ -10,20 +10,20 @@ from pathlib import Path
 
 from freehold.catalog.freshness import PartAge, ages
 from freehold.catalog.retirements import retirement_of
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import FreeholdError, KeysUnavailableError
 from freehold.gateway.limits import key_requirement
-from freehold.store import counting
+from freehold.store import database
+from freehold.store.database import store_file
 from freehold.store.records import decoded
-from freehold.store.urls import store_file
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
+from freehold.types.rollout import RouteAlarm
 from freehold.types.route import ApiKey
-from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.doctor.leftovers import look_at_leftovers
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.doctor.store import rows_of
-from freehold.workflows.shift.incidents import Incident, incidents
+from freehold.workflows.shift.alarms import Incident, incidents
 
 SOON_DAYS = 90
 
@@ -133,7 +133,7 @@ def _required(site: Site) -> bool:
     if known is None:
         return False
     facts = dict(rows_of(site, "SELECT name, value FROM store_facts"))
-    changes = dict(rows_of(site, "SELECT name, value FROM counters")).get(counting.KEYS, 0)
+    changes = dict(rows_of(site, "SELECT name, value FROM counters")).get(database.KEYS, 0)
     key_requirement.check_store(known, store_id=facts.get("id", ""), changes=changes)
     return True
 

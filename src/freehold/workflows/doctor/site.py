@@ -35,7 +35,7 @@ class Site:
     @property
     def store_url(self) -> str:
         """As `Project.store_url`."""
-        from freehold.store.urls import file_url  # late, as in `Project`
+        from freehold.store.database import file_url  # late, as in `Project`
 
         return self.settings.database_url or file_url((self.state / "freehold.sqlite").absolute())
 

@@ -17,12 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from freehold.errors import FreeholdError, StoreError
 from freehold.store.damage import way_back
-from freehold.store.schema import BEGIN_AGAIN, SCHEMA, of_another, version
+from freehold.store.database import BEGIN_AGAIN, SCHEMA, of_another, parsed, version
 from freehold.store.tables import from_micros
-from freehold.store.urls import parsed
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
-from freehold.types.units import GIB, gib, mib
+from freehold.visible import GIB, gib, mib
 from freehold.workflows.doctor.site import Site
 
 LOCK_SECONDS, CHECK_SECONDS = 0.3, 0.7

@@ -20,13 +20,19 @@ from freehold.settings import Settings
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.machine import Fit, Machine, MeasuredSpeed, Workload
 from freehold.types.model import Weights
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.fit import learned
 from freehold.workflows.fit.encoder import fit_of_base, fit_of_folder
+from freehold.workflows.fit.learned import narrowed, newest
 from freehold.workflows.fit.machine import engine_build
-from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
-from freehold.workflows.fit.speeds import narrowed, newest
-from freehold.workflows.fit.vllm import as_served, vllm_ways
+from freehold.workflows.fit.sizes import (
+    SizedModel,
+    adapter_bytes,
+    as_served,
+    at_quantization,
+    size_model,
+    vllm_ways,
+)
 
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 """Tried from the top where the one asked for does not fit."""
@@ -126,7 +132,9 @@ def fit_sized(
     Raises `UsageError` as `fit_model` does.
     """
     found = _fit(sized, workload, machine, options)
-    found = learned.corrected(found, learned.read(settings.home, sized.path, machine, options.kv_type))
+    found = learned.corrected(
+        found, learned.read_correction(settings.home, sized.path, machine, options.kv_type)
+    )
     speed_type = "f16" if ENGINE_KINDS[options.engine].plain_kv_only else options.kv_type
     ways = () if found.fits else tuple(_ways_out(sized, workload, machine, options))
     return fitting.with_id(

@@ -1,11 +1,16 @@
-"""What a model is and how many bytes its weights take, from the best source there is."""
+"""What a model is and how many bytes its weights take, from the best source there is, and as vLLM serves it: its
+safetensors in the form they are published.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from freehold.catalog import models as catalog
 from freehold.catalog import synced
@@ -14,7 +19,8 @@ from freehold.catalog.synced import SyncedModel
 from freehold.engines.weights import hub, local
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import InputError, UnknownModelError, WeightsError
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware import vllm_memory
+from freehold.hardware.gguf_header import bounds_of, read_header, shape_from_gguf
 from freehold.hardware.hf_config import MAX_CONFIG_BYTES, shape_from_config
 from freehold.hardware.model_files import (
     FileKind,
@@ -25,11 +31,12 @@ from freehold.hardware.model_files import (
     safetensors_header,
 )
 from freehold.hardware.quantization import known, quantize, weights_bytes
-from freehold.hardware.shapes import bounds_of, shape_from_gguf
 from freehold.hardware.tensors import parameter_count
+from freehold.hardware.vllm_memory import WEIGHT_BITS, usual_layouts
 from freehold.settings import Settings
-from freehold.types.model import Shape, Weights
-from freehold.types.units import gib, mib
+from freehold.types.machine import Fit, Machine
+from freehold.types.model import PublishedForm, Shape, Weights
+from freehold.visible import gib, mib
 
 DEFAULT_QUANTIZATION = "Q4_K_M"
 LEAST_HELD = 0.5
@@ -313,3 +320,94 @@ def _from_config(path: Path, quantization: str | None) -> SizedModel:
         dense=None if form is None else form.dense,
         notes=found.notes,
     )
+
+
+def as_served(sized: SizedModel, model_id: str, quantization: str | None) -> SizedModel:
+    """The weights as vLLM holds them: as they are published, unless another form is asked for, in which the makers' own
+    release counts where there is one.
+
+    What lies here is as its files are; of a catalog model the release that `model_id` names decides, and without one
+    16 bits are taken. Raises `UsageError` for a quantization vLLM does not have.
+    """
+    if sized.quantized and quantization is None:
+        note = "vLLM serves GGUF files slowly: it is made for safetensors"
+        return sized._replace(notes=(*sized.notes, note))
+    named = None if quantization is None else release_in(model_id, quantization.upper())
+    known = catalog.find(model_id)
+    release = catalog.published(known, named or model_id) if known is not None else None
+    if release is not None and quantization is not None and quantization.upper() == release.form:
+        return _released(sized, release)
+    if quantization is None and sized.stored:
+        return sized._replace(quantization=sized.form or "BF16")
+    if quantization is None and release is not None:
+        return _released(sized, release)
+    form, dense = (quantization or sized.form or "BF16").upper(), None
+    if quantization is None or form == sized.form:
+        dense = sized.dense
+    size = vllm_memory.weights_bytes(sized.shape, form, dense)
+    asked = sized._replace(
+        quantization=form, dense=dense, bytes=size, basis=f"computed from the shape at {form}", stored=False
+    )
+    own = _released(sized, release) if release is not None else None
+    if own is not None and own.bytes < size:
+        return asked._replace(
+            notes=(*sized.notes, f"published in {own.quantization}: {form} is larger and holds no more")
+        )
+    return asked
+
+
+def _released(sized: SizedModel, release: PublishedForm) -> SizedModel:
+    size = release.bytes or vllm_memory.weights_bytes(sized.shape, release.form, release.dense)
+    how = "the size of its index" if release.bytes is not None else "computed from the catalog's shape"
+    rest = f", other layers in {release.dense}" if release.dense is not None else ""
+    return sized._replace(
+        name=release.id or sized.name,
+        quantization=release.form,
+        dense=release.dense,
+        bytes=size,
+        basis=f"as published: {release.form}{rest}; {how}",
+        notes=(
+            *sized.notes,
+            f"published in {release.form}{rest}: {release.source}, checked {release.checked}",
+        ),
+    )
+
+
+def release_in(model_id: str, form: str) -> str | None:
+    """The id of a release of this model in a form, by its makers; None where the catalog names none."""
+    known = catalog.find(model_id)
+    found = [one.id for one in known.published if one.form == form] if known is not None else []
+    return next((one for one in found if one is not None), None)
+
+
+SMALLER_FORMS = ("FP8", "AWQ")
+"""Tried from the top where weights have more bits than these."""
+MOST_DEVICES = 64
+Fitted = Callable[[SizedModel, Machine, str | None], Fit]
+"""The fit of weights on a machine, with another cache type where one is given."""
+
+
+def vllm_ways(sized: SizedModel, machine: Machine, fitted: Fitted) -> Iterator[str]:
+    """Ways out, most useful first. Weights that are published in four bits are not made smaller."""
+    bits = WEIGHT_BITS.get(sized.quantization, 4)
+    for form in SMALLER_FORMS:
+        if WEIGHT_BITS[form] >= bits or bits < 5:
+            continue
+        smaller = as_served(sized._replace(quantized=False, stored=False), "", form)
+        found = fitted(smaller, machine, None)
+        if found.fits:
+            release = release_in(sized.name, form)
+            how = f"freehold fit {release} --engine vllm" if release else f"--quant {form}"
+            yield f"{form} needs {gib(found.total_bytes)}: {how}"
+            break
+    found = fitted(sized, machine, "fp8")
+    if found.fits:
+        yield f"an fp8 cache needs {gib(found.total_bytes)} in all: --kv-type fp8"
+    device = machine.accelerators[0]
+    for split in usual_layouts(sized.shape, sized.quantization, MOST_DEVICES):
+        if split.devices <= len(machine.accelerators):
+            continue
+        several = msgspec.structs.replace(machine, accelerators=(device,) * split.devices)
+        if fitted(sized, several, None).fits:
+            yield f"{split.devices} × {device.name} hold it: {split.options}"
+            return

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import anyio
 
 from freehold.datasets import building
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
 from freehold.stats.looks import LookPlan
 from freehold.store import Store
 from freehold.training.encoder.answers import untaught

@@ -8,15 +8,15 @@ from typing import Any
 
 from freehold.errors import InputError, UsageError
 from freehold.evals.scorers import for_task
+from freehold.progress import Progress
 from freehold.store import Store, open_store
 from freehold.types.dataset import Dataset
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.imports import ImportResult, import_files, named_files
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.task import task_of
 
 LOCK = "migration"

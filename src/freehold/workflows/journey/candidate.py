@@ -18,19 +18,17 @@ import msgspec
 from freehold import __version__, verdict
 from freehold.datasets import building
 from freehold.engines import start
-from freehold.evals.chat.answer_cache import oldest_answer
+from freehold.evals.asking import oldest_answer
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.task_comparison import labels_id
 from freehold.stats.looks import LookPlan
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
-from freehold.types.evidence import MAX_AGE_DAYS, EvidenceGate
-from freehold.types.leak import LeakReport
+from freehold.types.gates import LeakReport, RetainedSkills
+from freehold.types.license import Ruling
 from freehold.types.mixture import Mixture
 from freehold.types.report import CandidateReport
-from freehold.types.retained import RetainedSkills
-from freehold.types.ruling import Ruling
-from freehold.types.verdict import CheckResult, Verdict
+from freehold.types.verdict import MAX_AGE_DAYS, CheckResult, EvidenceGate, Verdict
 from freehold.workflows.journey.candidate_findings import BARRED
 from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
 from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, method_named

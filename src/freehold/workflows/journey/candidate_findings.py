@@ -9,14 +9,14 @@ import msgspec
 
 from freehold.catalog.licenses import licenses
 from freehold.errors import FreeholdError
-from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.finding import Finding, fail, ok, warn
+from freehold.types.license import Ruling, RulingOutcome
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import METHOD_KINDS
-from freehold.types.ruling import Ruling, RulingOutcome
-from freehold.types.units import gib
+from freehold.types.use import UseProfile
+from freehold.visible import gib
 from freehold.workflows.journey.ladder import stand_in
 from freehold.workflows.journey.methods import Candidate
 from freehold.workflows.journey.methods.method import fetches, lineage_behind

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from freehold import files
 from freehold.errors import FreeholdError, UsageError
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.workflows.project import CONFIG_NAME
 
 Example = Literal["tickets", "helpdesk"]

@@ -15,11 +15,11 @@ import msgspec
 
 from freehold.datasets.importing import Imported
 from freehold.datasets.messages import blanked_text
-from freehold.evals.normalizing import normalized_label
+from freehold.evals.text import normalized_label
 from freehold.stats import power as planner
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
-from freehold.types.config import DataConfig, usable_name
-from freehold.types.config.data import MatchConfig
+from freehold.types.config import DataConfig, MatchConfig
+from freehold.types.config_file import usable_name
 
 CHARACTERS_PER_TOKEN = 3.0
 """Few on purpose (English has about four), so that an estimate is rather too high than too low."""

@@ -20,21 +20,22 @@ import msgspec
 
 from freehold import engines
 from freehold.datasets import building
-from freehold.evals.chat.requests import chat_request
+from freehold.evals.asking import chat_request
 from freehold.evals.replay import ReplayOptions, replay, served_model
 from freehold.preparing.conversation import TURN_TOKENS, prepare, prompt_bytes, question_of
+from freehold.progress import Progress
 from freehold.types.dataset import Dataset, Message, Sample
-from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.evaluation import EvalResult, Task
-from freehold.types.preparation import (
+from freehold.types.endpoint import (
+    Endpoint,
     Example,
     ExampleChoice,
     ExampleIndex,
     ExampleOrder,
     ExampleSetting,
     Preparation,
+    ServePlan,
 )
-from freehold.types.progress import Progress
+from freehold.types.evaluation import EvalResult, Task
 
 SYSTEM_ROLES = ("system", "developer")
 FEWEST_TOKENS_PER_BYTE = 0.2

@@ -20,8 +20,9 @@ from freehold.datasets.importing.importer import holds, present
 from freehold.datasets.tasks import any_fits, asked_task
 from freehold.errors import FreeholdError, InputError, MissingExtraError, UsageError
 from freehold.evals.scorers import make
-from freehold.types.config import AppConfig, DataConfig, ProjectConfig, TaskConfig, parse
-from freehold.types.planning.assessment import Needs
+from freehold.types.choosing import Needs
+from freehold.types.config import AppConfig, DataConfig, ProjectConfig, TaskConfig
+from freehold.types.config_file import parse
 from freehold.types.record import Record
 from freehold.workflows.choose.traffic import logged, price_requests
 from freehold.workflows.data.curate import held_out_share, validation_share

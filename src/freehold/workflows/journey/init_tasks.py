@@ -12,11 +12,10 @@ import msgspec
 from freehold import files
 from freehold.datasets.tasks import is_selected
 from freehold.errors import UsageError, did_you_mean
+from freehold.progress import Progress
 from freehold.store import audit, open_store
-from freehold.types.config import DataConfig
-from freehold.types.config.data import MatchConfig
-from freehold.types.log_task import LogTask, LogTasks
-from freehold.types.progress import Progress
+from freehold.types.application import LogTask, LogTasks
+from freehold.types.config import DataConfig, MatchConfig
 from freehold.types.record import Record
 from freehold.workflows.journey.init import Draft, DraftRequest, draft
 from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files

@@ -17,11 +17,12 @@ from freehold.datasets import messages
 from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.training.encoder.answers import form_of
-from freehold.types.config import DEFAULT_MODEL, AppConfig, CandidateConfig, ProjectConfig, UseProfile
+from freehold.types.choosing import ModelLimits, Needs, TaskKind
+from freehold.types.config import DEFAULT_MODEL, AppConfig, CandidateConfig, ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.method import METHOD_KINDS, MethodName
-from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
+from freehold.types.use import UseProfile
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.needs import language_of
 from freehold.workflows.data.curate import read_card

@@ -16,20 +16,21 @@ from urllib.parse import urlsplit
 import anyio
 
 from freehold import __version__
-from freehold.catalog import rentals
+from freehold.catalog import accelerators
+from freehold.costs.decision import TARGET_UTILISATION
 from freehold.costs.prices import flat_price, request_price
-from freehold.costs.self_host import TARGET_UTILISATION
 from freehold.engines import start
 from freehold.errors import MissingExtraError, UsageError
-from freehold.evals.comparing import SideBySide
-from freehold.evals.judging.judge import JudgeOptions
-from freehold.evals.latency import summarize
+from freehold.evals.comparing import SideBySide, summarize
+from freehold.evals.judging import JudgeOptions
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.scorer import read_options
 from freehold.evals.task_comparison import WIN_SCALE, compare_by_task, prepared
 from freehold.late import np
+from freehold.progress import Progress
 from freehold.stats.clustered import encode_groups
 from freehold.stats.selection import SelectionRule, TriedCandidate
+from freehold.types.choosing import RequestCost, SelectionScores
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import SplitName
 from freehold.types.deferral import SignalName
@@ -37,8 +38,6 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import LatencySummary
 from freehold.types.evaluation import EvalResult, Task
 from freehold.types.machine import Machine
-from freehold.types.progress import Progress
-from freehold.types.selected import RequestCost, SelectionScores
 from freehold.types.trace import Usage
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.methods.method import endpoint_of
@@ -219,7 +218,7 @@ def hour_price(config: ProjectConfig, machine: Machine) -> HourPrice:
     stated = config.selection.usd_per_hour
     if stated is not None:
         return HourPrice(stated, f"${stated} an hour ([selection] usd_per_hour)")
-    found = [rentals.rental_price(device.name) for device in machine.accelerators]
+    found = [accelerators.rental_price(device.name) for device in machine.accelerators]
     known = [(one.usd_per_hour.low + one.usd_per_hour.high) / 2 for one in found if one is not None]
     if known and len(known) == len(found):
         usd = sum(known, Decimal(0))

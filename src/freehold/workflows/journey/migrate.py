@@ -18,28 +18,28 @@ import msgspec
 
 from freehold import __version__, training
 from freehold.errors import FreeholdError
-from freehold.evals.chat.requests import chat_request
+from freehold.evals.asking import chat_request
 from freehold.evals.scorers import for_task
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
+from freehold.progress import Progress
 from freehold.store import open_store
+from freehold.types.choosing import CandidateChoice
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import ServedModel, ServePlan
 from freehold.types.finding import Preflight
-from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
-from freehold.types.selected import CandidateChoice
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, read_traffic
 from freehold.workflows.journey.candidate import CandidateOutcome, CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
-from freehold.workflows.journey.methods import Bench, Candidate
+from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.preflight.check import require
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report

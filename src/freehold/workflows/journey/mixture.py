@@ -6,20 +6,20 @@ import msgspec
 
 from freehold.datasets import building
 from freehold.errors import UsageError, did_you_mean
-from freehold.hardware.probes.machine import probe_machine
+from freehold.hardware.probes import probe_machine
+from freehold.progress import Progress
 from freehold.stats.looks import LookPlan
 from freehold.store import Store, open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.mixture import Mixture
-from freehold.types.progress import Progress
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import LOCK, prepare
 from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
-from freehold.workflows.journey.methods import Bench, Candidate
+from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
-from freehold.workflows.project_lock import one_at_a_time
+from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.preflight import spent
 from freehold.workflows.prove.task import task_of
 

@@ -18,11 +18,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from freehold.costs.prices import flat_price, request_price
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import MissingExtraError, UsageError, did_you_mean
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.chat.cost_bounds import answer_tokens, is_count, unbounded
-from freehold.evals.chat.spending_cap import HeldSpending
+from freehold.evals.client import HeldSpending, answer_tokens, is_count, unbounded
+from freehold.evals.scorer import ChatAnswer
 from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.trace import Usage

@@ -16,22 +16,22 @@ import anyio
 import msgspec
 
 from freehold import files
+from freehold.costs.prices import asking_cost
 from freehold.datasets import building, importing, messages
 from freehold.datasets.importing import Imported
 from freehold.datasets.sampling import Recipe
 from freehold.errors import InputError, UsageError
 from freehold.evals.replay import Budget, ReplayOptions
+from freehold.progress import Progress
 from freehold.store import open_store
+from freehold.types.choosing import Needs
 from freehold.types.config import DataConfig
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import Freeze
 from freehold.types.finding import Preflight
-from freehold.types.planning.assessment import Needs
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.trace import Usage
-from freehold.workflows.incumbent.fine_tunes import Account, FineTune
-from freehold.workflows.incumbent.list_price import asking_cost
+from freehold.workflows.incumbent.retirements import Account, FineTune
 from freehold.workflows.journey.before import look_first
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.drafting import (
@@ -55,10 +55,9 @@ from freehold.workflows.journey.ladder import (
     task_kind,
 )
 from freehold.workflows.journey.migrate import Migration, migrate
-from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
+from freehold.workflows.project import CONFIG_NAME, Project, agree, now, open_project, reach_of
 from freehold.workflows.prove.freeze import freeze
 from freehold.workflows.prove.results import frozen_answers
-from freehold.workflows.trust import agree, reach_of
 
 OPENAI = "https://api.openai.com/v1"
 SAMPLES = 400

@@ -24,6 +24,7 @@ from freehold.datasets import building
 from freehold.errors import EngineError, MissingExtraError, UpstreamError
 from freehold.hardware.tensors import active_parameter_count
 from freehold.stats.selection import (
+    WRONG_STOP,
     SelectionRule,
     TriedCandidate,
     assess,
@@ -32,20 +33,19 @@ from freehold.stats.selection import (
     hopeless,
     surviving,
 )
-from freehold.stats.selection.halving import WRONG_STOP
+from freehold.types.choosing import (
+    CandidateChoice,
+    RequestCost,
+    SelectionResult,
+    SelectionRow,
+    SelectionScores,
+)
 from freehold.types.config import DEFAULT_MODEL, ProjectConfig, SelectionConfig
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.machine import Machine
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
-from freehold.types.selected import (
-    CandidateChoice,
-    RequestCost,
-    SelectionResult,
-    SelectionScores,
-)
-from freehold.types.selection import SelectionRow
 from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate
 from freehold.workflows.journey.measuring import SELECTION_SPLIT, measured, on_scale_of, request_cost, tried
 from freehold.workflows.journey.methods import Bench, Candidate

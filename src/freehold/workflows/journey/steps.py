@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from freehold.progress import Progress
 from freehold.store import Store
-from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import StepTime
 from freehold.workflows.project import now

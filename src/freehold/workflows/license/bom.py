@@ -9,8 +9,8 @@ from freehold.catalog.ancestry import resolve
 from freehold.catalog.licenses import licenses
 from freehold.errors import FreeholdError, MissingExtraError
 from freehold.licensing.comply import license_link
-from freehold.types.config import UseProfile
-from freehold.types.ruling import OWN_MARK, Lineage, Ruling
+from freehold.types.license import OWN_MARK, Lineage, Ruling
+from freehold.types.use import UseProfile
 
 
 class _Sources(NamedTuple):

@@ -14,8 +14,8 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError
 from freehold.licensing.words import compatible
-from freehold.types.config import UseProfile
-from freehold.types.ruling import EdgeKind, Lineage, LineageEdge, Obligation, Ruling
+from freehold.types.license import EdgeKind, Lineage, LineageEdge, Obligation, Ruling
+from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model
 
 ROLES: dict[str, EdgeKind] = {

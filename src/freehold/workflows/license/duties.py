@@ -8,7 +8,7 @@ from datetime import datetime
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.audit import Change
-from freehold.types.ruling import DutyMark, Obligation, Ruling, duty_id
+from freehold.types.license import DutyMark, Obligation, Ruling, duty_id
 from freehold.workflows.project import Project
 
 

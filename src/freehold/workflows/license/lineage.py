@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import files
-from freehold.catalog.releases import releases_of
+from freehold.catalog.licenses import releases_of
 from freehold.errors import InputError, MissingExtraError
-from freehold.types.config import UseProfile
-from freehold.types.ruling import OWN_MARK, EdgeKind, Lineage, LineageEdge
+from freehold.types.license import OWN_MARK, EdgeKind, Lineage, LineageEdge
+from freehold.types.use import UseProfile
 from freehold.workflows.license.cases import lineage_of, unread, use_of
 
 _WEIGHTS = frozenset({".safetensors", ".gguf", ".bin", ".pt", ".pth", ".onnx"})

@@ -10,19 +10,24 @@ import msgspec
 from freehold import __version__, files
 from freehold.catalog import models
 from freehold.catalog.ancestry import resolve
-from freehold.catalog.licenses import fingerprints, license_named, licenses, names
-from freehold.catalog.releases import releases_of
+from freehold.catalog.licenses import fingerprints, license_named, licenses, names, releases_of
 from freehold.errors import InputError, UsageError, did_you_mean
-from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
+from freehold.licensing.comply import (
+    annex_text,
+    attribution_text,
+    card_text,
+    checklist_text,
+    memo,
+    notice_text,
+)
 from freehold.licensing.identify import Identified, identify
-from freehold.licensing.memo import memo
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
-from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.endpoint import ServePlan
-from freehold.types.ruling import DutyMark, EdgeKind, Lineage, LineageEdge, Ruling
+from freehold.types.license import DutyMark, EdgeKind, Lineage, LineageEdge, Ruling
+from freehold.types.use import UseProfile
 
 _LONGEST = 1_000_000
 """Characters of a file that may be a licence; the GPL 3 has 35,149."""

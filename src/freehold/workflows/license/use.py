@@ -11,9 +11,8 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError
-from freehold.types import strict
-from freehold.types.config import UseProfile
-from freehold.types.config.use_words import check_use
+from freehold.types import record
+from freehold.types.use import UseProfile, check_use
 
 FIELDS: tuple[str, ...] = UseProfile.__struct_fields__
 _TYPES = {field.name: str(field.type) for field in msgspec.structs.fields(UseProfile)}
@@ -68,7 +67,7 @@ def parse_value(key: str, text: str) -> Any:
 
 def _convert(table: dict[str, Any], where: str) -> UseProfile:
     check_use(table, where)
-    return strict.read(table, UseProfile, where, hint="freehold settings --keys use lists the keys")
+    return record.read(table, UseProfile, where, hint="freehold settings --keys use lists the keys")
 
 
 def _stated(use: UseProfile) -> dict[str, Any]:

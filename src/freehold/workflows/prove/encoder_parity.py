@@ -18,13 +18,13 @@ from freehold import __version__, engines
 from freehold.engines import keys
 from freehold.errors import UpstreamError, WeightsError
 from freehold.late import aiohttp
+from freehold.progress import Progress
 from freehold.store import open_store
 from freehold.training.encoder import output, read_record
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderManifest, EncoderModel
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.parity import Cause, EncoderReference, ParityItem, ParityReport
-from freehold.types.progress import Progress
+from freehold.types.gates import Cause, EncoderReference, ParityItem, ParityReport
 from freehold.types.record import content_id
 from freehold.wire.base_url import joined
 from freehold.workflows.project import Project, now

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.costs.prices import asking_cost
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.evals.chat.requests import asking_notes, preparation_notes, unread_notes
-from freehold.evals.comparing import SideBySide, disagreements
+from freehold.evals.asking import asking_notes, preparation_notes, unread_notes
+from freehold.evals.comparing import SideBySide, disagreements, regressions, summarize
 from freehold.evals.frozen import (
     frozen_answer,
     reference_notes,
@@ -22,12 +23,11 @@ from freehold.evals.frozen import (
     unmeasured,
     with_frozen,
 )
-from freehold.evals.latency import summarize
-from freehold.evals.regressions import regressions
 from freehold.evals.replay import ReplayOptions, answers, served_model
 from freehold.evals.scorer import Scorer
-from freehold.evals.scoring import sandbox_of, score_all, scorer_of
+from freehold.evals.scorers import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
+from freehold.progress import Progress, Silent
 from freehold.stats.looks import LookPlan
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
@@ -35,11 +35,9 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.engine import EngineName
 from freehold.types.evaluated import Disagreement, Evaluation, UntrainedBaseline
 from freehold.types.evaluation import Task
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.workflows.data.curate import label_shifts_of
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look

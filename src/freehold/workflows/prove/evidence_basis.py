@@ -7,17 +7,15 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-from freehold.catalog.licenses import licenses
-from freehold.catalog.releases import releases_of
+from freehold.catalog.licenses import licenses, releases_of
 from freehold.store import Store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
 from freehold.types.engine import EngineName
 from freehold.types.evaluation import Task
-from freehold.types.evidence import EvidenceAge, EvidenceBasis, EvidenceGate, EvidencePart
+from freehold.types.license import Ruling
 from freehold.types.record import content_id
-from freehold.types.ruling import Ruling
-from freehold.types.verdict import Verdict
+from freehold.types.verdict import EvidenceAge, EvidenceBasis, EvidenceGate, EvidencePart, Verdict
 from freehold.verdict.aging import evidence_ages
 
 ENGINE_PACKAGES: dict[EngineName, str] = {"llamacpp": "xllamacpp", "encoder": "onnxruntime"}

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from freehold.catalog.retirements import retirement_of
+from freehold.costs.prices import asking_cost
 from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.evals.frozen import FrozenAnswers, self_noise, with_frozen, write_frozen
 from freehold.evals.replay import Replayed, ReplayOptions, answers
-from freehold.evals.scoring import scorer_of
+from freehold.evals.scorers import scorer_of
+from freehold.progress import Progress, Silent
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Freeze
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.results import frozen_file
 from freehold.workflows.prove.task import task_of

@@ -15,9 +15,9 @@ import msgspec
 
 from freehold import files
 from freehold.errors import UsageError
-from freehold.evals.judging.human_labels import HASTY_SECONDS, answers_key
-from freehold.evals.judging.told import same_answer, told_answer
-from freehold.evals.slicing import question
+from freehold.evals.comparing import question
+from freehold.evals.judging import same_answer, told_answer
+from freehold.evals.pairwise import HASTY_SECONDS, answers_key
 from freehold.rows.reading import records
 from freehold.store import open_store
 from freehold.types.evaluated import Evaluation, ItemResult

@@ -20,19 +20,19 @@ from freehold.errors import UsageError
 from freehold.evals import leak
 from freehold.evals.leak import Secret
 from freehold.evals.replay import ReplayOptions, answers
+from freehold.progress import Progress
 from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.leak import LeakReport
+from freehold.types.gates import LeakReport
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.workflows.project import Project
 from freehold.workflows.serve import plan as serving
-from freehold.workflows.serve.mounts import trained_adapter
 from freehold.workflows.train.train import TrainingInputs, train
+from freehold.workflows.weights.trained import trained_adapter
 
 
 def leak_test(

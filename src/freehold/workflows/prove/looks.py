@@ -16,9 +16,8 @@ from freehold.store import Store, look_ledger
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import ItemLook, LookRemoval
 from freehold.types.evaluation import Comparison, LookCount
-from freehold.types.identity import answer_id, looked_at, trace_key, words
+from freehold.types.identity import answer_id, looked_at, near_ids, trace_key, words
 from freehold.types.record import content_id
-from freehold.types.wording import near_ids
 from freehold.workflows.project import now
 
 _SHOWN_ID = 12

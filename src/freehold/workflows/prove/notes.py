@@ -7,8 +7,7 @@ from datetime import datetime
 from freehold.errors import UsageError
 from freehold.store import Store
 from freehold.types.audit import Change
-from freehold.types.evaluated import Evaluation
-from freehold.types.notes import NOTE_CHARACTERS, ItemNote
+from freehold.types.evaluated import NOTE_CHARACTERS, Evaluation, ItemNote
 from freehold.types.record import event_id
 
 

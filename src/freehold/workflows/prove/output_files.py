@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from freehold.evals.scorers import for_task
+from freehold.progress import Progress, Silent
 from freehold.stats.clustered import encode_groups
 from freehold.stats.looks import LookPlan
 from freehold.store import open_store
@@ -18,7 +19,6 @@ from freehold.types.dataset import Sample
 from freehold.types.evaluated import Evaluation, EvaluationLine
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, Preflight
-from freehold.types.progress import Progress, Silent
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs, paired_samples

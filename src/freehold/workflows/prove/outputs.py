@@ -9,12 +9,10 @@ from pathlib import Path
 import msgspec
 
 from freehold.errors import UsageError
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.comparing import SideBySide, disagreements
-from freehold.evals.imports import OutputSource, read_outputs, source
-from freehold.evals.latency import summarize
-from freehold.evals.outputs import OutputLine, Pairs, listed, pair, unique
-from freehold.evals.scoring import sandbox_of, score_all, scorer_of
+from freehold.evals.comparing import SideBySide, disagreements, summarize
+from freehold.evals.outputs import OutputLine, OutputSource, Pairs, listed, pair, read_outputs, source, unique
+from freehold.evals.scorer import ChatAnswer
+from freehold.evals.scorers import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
@@ -40,7 +38,7 @@ async def evaluate_outputs(
 ) -> Evaluation:
     """Compare the outputs in file `b` (candidate) with those in `a` (incumbent), item by item.
 
-    Files of other tools are read too (`freehold.evals.imports`); ``FILE::NAME`` names one of several sets in a file.
+    Files of other tools are read too (`freehold.evals.outputs`); ``FILE::NAME`` names one of several sets in a file.
     The right answers stand in the lines' ``gold`` or in the file `gold`. A task with the scorer ``given`` uses the
     scores in the files. Ids that are not in both files are an error.
     The items that `looks` counts are the lines' questions, of lines without one their ids.

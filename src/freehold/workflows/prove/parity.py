@@ -24,9 +24,9 @@ from freehold import engines
 from freehold.datasets import building
 from freehold.engines.transcript import Transcript, transcript
 from freehold.errors import InputError, UsageError
-from freehold.evals.answers import ChatAnswer
-from freehold.evals.scorers import scorer_class
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scorer import ChatAnswer
+from freehold.evals.scorers import score_all, scorer_class, scorer_of
+from freehold.progress import Progress
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.store import open_store
@@ -34,9 +34,8 @@ from freehold.training.reference import ReferenceJob, ReferenceQuery, ReferenceS
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
+from freehold.types.gates import ParityItem, ParityReport, ScoreParity
 from freehold.types.model import Weights
-from freehold.types.parity import ParityItem, ParityReport, ScoreParity
-from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.training import Adapter, TrainingResult, WholeModel
 from freehold.workflows.data.dataset import find_dataset
@@ -45,9 +44,9 @@ from freehold.workflows.prove.encoder_parity import encoder_meant, parity_of
 from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize, undecided
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
-from freehold.workflows.serve.mounts import mount
 from freehold.workflows.serve.plan import of_config
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import mount
 
 MAX_TOKENS = 48
 BATCH = 40

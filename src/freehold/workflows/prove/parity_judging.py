@@ -13,7 +13,7 @@ from freehold import __version__
 from freehold.engines.transcript import Transcript
 from freehold.stats.sequential import ShareTest
 from freehold.training.reference import ReferenceScores
-from freehold.types.parity import Cause, ParityItem, ParityReport, ScoreParity
+from freehold.types.gates import Cause, ParityItem, ParityReport, ScoreParity
 
 LEAST_AGREEMENT = 0.95
 """Of greedy tokens. Where log-probabilities are known to be close, a smaller share only counts where it is below by

@@ -23,24 +23,23 @@ from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError, UsageError
 from freehold.evals.comparing import SideBySide
 from freehold.evals.replay import ReplayOptions, answers
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scorers import score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
-from freehold.hardware.gguf_header import read_header
+from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import known, weights_bytes
-from freehold.hardware.shapes import shape_from_gguf
+from freehold.progress import Progress, Silent
 from freehold.store import open_store
+from freehold.types.choosing import LossOutcome, QuantLoss, QuantLosses
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.model import Weights
-from freehold.types.planning.quants import LossOutcome, QuantLoss, QuantLosses
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.serve.plan import ServeRequest, plan
-from freehold.workflows.weights.quantize import UNQUANTIZED, make, widest
+from freehold.workflows.weights.made import UNQUANTIZED, make_quantization, widest
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K")
 """Tried when none are named: those llama.cpp makes without calibration text."""
@@ -89,7 +88,7 @@ def measure(
         names = []
     for name in names:
         try:
-            weights = make(model_id, name, project.settings, progress=progress)
+            weights = make_quantization(model_id, name, project.settings, progress=progress)
         except EngineError as error:
             skipped.append((name, error.message))
             continue

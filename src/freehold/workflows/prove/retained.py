@@ -12,18 +12,18 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.engines import start
-from freehold.evals.answers import ChatAnswer
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.retained import AnsweredTask, OtherTask, Probe, kept_tasks, passes, probes
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scorer import ChatAnswer
+from freehold.evals.scorers import score_all, scorer_of
+from freehold.progress import Progress
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
-from freehold.types.config.train import Skill
+from freehold.types.config import Skill
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import EvalResult, Task
-from freehold.types.progress import Progress
+from freehold.types.gates import SKILLS, RetainedSkills, SkillResult
 from freehold.types.record import content_id
-from freehold.types.retained import SKILLS, RetainedSkills, SkillResult
 from freehold.workflows.project import Project
 
 MARGIN = 0.1

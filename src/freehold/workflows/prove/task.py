@@ -8,10 +8,10 @@ from typing import Any
 
 from freehold.errors import ConfigError, UsageError
 from freehold.settings import Settings
-from freehold.types.config import TaskConfig, parse
+from freehold.types.config import TaskConfig
+from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
-from freehold.workflows.project import Project
-from freehold.workflows.trust import check_trusted
+from freehold.workflows.project import Project, check_trusted
 
 
 def task_of(

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.engines.vllm import environment as vllm
-from freehold.engines.vllm.options import KV_TYPES
-from freehold.engines.vllm.weights import ADAPTER_WEIGHTS, adapter_folder
+from freehold.engines.vllm.weights import ADAPTER_WEIGHTS, KV_TYPES, adapter_folder
 from freehold.errors import UsageError
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.probes import probe_machine

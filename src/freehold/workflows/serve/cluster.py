@@ -12,16 +12,15 @@ import anyio
 import msgspec
 
 from freehold import engines
-from freehold.engines import probe
-from freehold.engines.cluster import ray
-from freehold.engines.cluster.replica import ENDPOINT_PATH
+from freehold.engines import cluster, supervisor
+from freehold.engines.cluster import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
 from freehold.late import aiohttp
+from freehold.progress import Progress
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
-from freehold.types.progress import Progress
-from freehold.types.serving.cluster import ClusterPlan, ClusterState
+from freehold.types.serving import ClusterPlan, ClusterState
 from freehold.workflows.project import Project
 
 WORKING_SHARE = 1.2
@@ -71,52 +70,52 @@ def up(
 
     Raises `EngineError` (no cluster, a replica that does not start), `UsageError`, `MissingExtraError`.
     """
-    ray.require()
+    cluster.require()
     engines.check(cluster_plan.serve)
     log_dir = (project.state / "engines").absolute()
     progress.step("join the cluster", note=cluster_plan.config.address or "on this machine alone")
-    ray.connect(cluster_plan.config.address)
+    cluster.connect(cluster_plan.config.address)
     try:
         serve = cluster_plan.serve
         progress.step(
             "start the replicas",
             note=f"{serve.model} on {serve.engine}, {cluster_plan.config.replicas} times",
         )
-        ray.deploy(cluster_plan, log_dir=log_dir)
+        cluster.deploy(cluster_plan, log_dir=log_dir)
         ready(look(cluster_plan))
         if cluster_plan.config.address is None:
             (hold or until_interrupted)()
-            ray.remove(cluster_plan.name)
+            cluster.remove(cluster_plan.name)
     finally:
-        ray.disconnect()
+        cluster.disconnect()
 
 
 def status(project: Project) -> ClusterState:
     """How the project's application is on its cluster. Raises `EngineError` when there is no cluster."""
     config = project.config.cluster
-    ray.connect(_address(config))
+    cluster.connect(_address(config))
     try:
-        state = ray.state(_name(project))
+        state = cluster.state(_name(project))
         return state if not state.replicas else msgspec.structs.replace(state, endpoint=endpoint_of(config))
     finally:
-        ray.disconnect()
+        cluster.disconnect()
 
 
 def down(project: Project) -> bool:
     """Take the project's application off its cluster; False when it was not there."""
-    ray.connect(_address(project.config.cluster))
+    cluster.connect(_address(project.config.cluster))
     try:
-        if ray.state(_name(project)).status == "NOT_DEPLOYED":
+        if cluster.state(_name(project)).status == "NOT_DEPLOYED":
             return False
-        ray.remove(_name(project))
+        cluster.remove(_name(project))
         return True
     finally:
-        ray.disconnect()
+        cluster.disconnect()
 
 
 def look(cluster_plan: ClusterPlan) -> ClusterState:
     """The state with the endpoint that answers."""
-    state = ray.state(cluster_plan.name)
+    state = cluster.state(cluster_plan.name)
     return msgspec.structs.replace(state, endpoint=endpoint_of(cluster_plan.config))
 
 
@@ -130,7 +129,7 @@ def endpoint_of(config: ClusterConfig) -> Endpoint:
     """The endpoint as a replica tells it, at the cluster's address. Raises `EngineError`."""
 
     async def ask() -> Endpoint:
-        raw = await probe.get_json(f"{base_url(config)}{ENDPOINT_PATH}")
+        raw = await supervisor.get_json(f"{base_url(config)}{ENDPOINT_PATH}")
         return msgspec.convert(raw, Endpoint)
 
     try:

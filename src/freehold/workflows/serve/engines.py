@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import importlib.util
+import statistics
 from functools import partial
 from pathlib import Path
 
 import anyio
 import msgspec
 
-from freehold.engines import ENGINES, load
-from freehold.engines.engine import Presence
+from freehold.engines import load
+from freehold.engines.engine import ENGINES, Presence, start
 from freehold.engines.llamacpp import native
-from freehold.engines.llamacpp.measure import measure
-from freehold.engines.llamacpp.native import NativeBuild
+from freehold.engines.llamacpp.native import NativeBuild, StreamSpeed
+from freehold.engines.traffic import rates, synthetic
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
-from freehold.hardware.probes.cpu import cores, load_average
+from freehold.hardware.probes import load_average, usable_cores
+from freehold.progress import Progress
 from freehold.settings import Settings
-from freehold.types.progress import Progress
+from freehold.types.endpoint import ServePlan
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
+
+ROUNDS = 5
+PROMPT_TOKENS, COMPLETION_TOKENS = 400, 48
+"""Words in the prompt (about a token each) and tokens in the answer."""
+
+
+async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> StreamSpeed:
+    """Median prompt and generation speed of `plan`. Raises what a start and `traffic.rates` raise."""
+    alone = msgspec.structs.replace(plan, parallel=1, port=0)
+    workload = synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
+    async with start(alone, log_dir=log_dir, name="measure") as endpoint:
+        found = await rates(endpoint, plan.model, workload, rounds=rounds)
+    return StreamSpeed(
+        prompt_tokens_per_second=statistics.median(one.prompt for one in found),
+        completion_tokens_per_second=statistics.median(one.completion for one in found),
+    )
+
 
 MEASURED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PROMPT_SHARE = 0.5
@@ -77,7 +96,7 @@ def compare(built: NativeBuild, settings: Settings, *, log_dir: Path, progress: 
     if importlib.util.find_spec("xllamacpp") is None:
         progress.say("the prebuilt library is not installed: the build is used")
         del ways["the prebuilt library"]
-    if (load := load_average() or 0.0) > cores().value / 2:
+    if (load := load_average() or 0.0) > usable_cores().value / 2:
         progress.say(
             f"other work wants the cores (load {load:.1f}): the faster of two ways may not be found; run this again "
             "when it is quiet, which measures and does not build again"

@@ -1,4 +1,6 @@
-"""Hold engines and the gateway in front of them until they are told to stop."""
+"""Hold engines and the gateway in front of them until they are told to stop; how such a server stands on its machine:
+the folders it writes, the file that names it, the manager that started it.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +9,104 @@ import contextlib
 import logging
 import os
 import signal
+import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from freehold.engines import crash
+from freehold.engines import supervisor
 from freehold.engines.engine import EngineHealth
 from freehold.engines.engine import start as start_engine
 from freehold.engines.weights.store import storage_errors
-from freehold.errors import EngineError, UsageError
+from freehold.errors import EngineError, StorageError, UsageError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.gateway.telemetry.request_log import check_spans
+from freehold.processes import RunningProcess, described, is_alive
 from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.project import Project
-from freehold.workflows.serve import servers
+
+NOTIFY_SOCKET = "NOTIFY_SOCKET"
+
+
+class Served(RunningProcess, frozen=True, kw_only=True):
+    """The file that says where a running server is, and which process it is."""
+
+    url: str
+
+
+def leave_word(file: Path, url: str) -> None:
+    """Say in a file that only this user may read that this process serves there."""
+    served = msgspec.convert({**described(os.getpid(), file.parent), "url": url}, Served)
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_bytes(msgspec.json.encode(served))
+
+
+def live_servers(log_dir: Path) -> list[Served]:
+    """The servers of a project that live, those of this process included; not those of a project it is a copy of."""
+    servers = []
+    for file in sorted(log_dir.glob("serving-*.json")):
+        try:
+            served = msgspec.json.decode(file.read_bytes(), type=Served)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        if is_alive(served, log_dir):
+            servers.append(served)
+    return servers
+
+
+def check_folders(project: Project) -> None:
+    """Raises `StorageError`, in one line, where the project's state or temporary files cannot be written: a
+    container's root is often read-only."""
+    state = project.state
+    if (why := _unwritable(state)) is not None:
+        raise StorageError(
+            f"{state}: the state folder cannot be written: {why}",
+            hint="in a container, mount a volume there that this user may write; or name another: FREEHOLD_STATE",
+        )
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise StorageError(
+            "no folder for temporary files can be written",
+            hint="in a container, mount one: --tmpfs /tmp; or name another: TMPDIR",
+        ) from None
+
+
+def _unwritable(folder: Path) -> str | None:
+    if os.access(folder, os.W_OK | os.X_OK):
+        return None
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def tell_manager(state: Literal["READY=1", "STOPPING=1"]) -> bool:
+    """Tell the service manager that started this process how it is, as systemd's ``Type=notify`` asks: one datagram to
+    the socket in ``NOTIFY_SOCKET`` (https://www.freedesktop.org/software/systemd/man/sd_notify.html, read 2026-11-29).
+
+    False where no manager asked for it, or its socket does not take it. Never raises: a server does not end because its
+    manager is deaf."""
+    address = os.environ.get(NOTIFY_SOCKET, "")
+    if not address.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
+        return False
+    if address.startswith("@"):  # a name that is not in the file system
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.setblocking(False)
+        manager.sendto(state.encode(), address)
+        return True
+    return False
+
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +211,7 @@ class _ServingHost:
         self._gateway: gateway.RunningGateway | None = None
         port = gateway_config.port
         # Another server of this project may write into the logs of the usual names.
-        suffix = f"-{port}" if any(other.pid != os.getpid() for other in servers.live(log_dir)) else ""
+        suffix = f"-{port}" if any(other.pid != os.getpid() for other in live_servers(log_dir)) else ""
         numbered = (f"{ENDPOINT_NAME}-{number}" for number in range(2, len(plans) + 1))
         self._names = [ENDPOINT_NAME, *numbered] if plans else []
         self._sessions = [
@@ -157,10 +237,10 @@ class _ServingHost:
                 if await self._loaded(stop):
                     try:
                         await self._serve(ready)
-                        servers.tell_manager("READY=1")
+                        tell_manager("READY=1")
                         await self._tend(stop, follow)
                     finally:  # the gateway before the engines: its streams finish while these are there
-                        servers.tell_manager("STOPPING=1")
+                        tell_manager("STOPPING=1")
                         if self._companion is not None:
                             await asyncio.to_thread(self._companion.stop)
                         if self._gateway is not None:
@@ -180,7 +260,7 @@ class _ServingHost:
         log.info("gateway ready at %s, pid %d, its log is %s", url, self._gateway.process.pid, log_file)
         if self._start_companion is not None:
             self._companion = self._start_companion(self._log_dir)
-        servers.leave(self._server_file, url)
+        leave_word(self._server_file, url)
         ready(
             ServedAt(
                 url=url,
@@ -221,7 +301,7 @@ class _ServingHost:
             try:
                 await session.start()
             except EngineError as error:
-                if crash.is_memory(error.message):
+                if supervisor.is_out_of_memory(error.message):
                     more = round(session.plan.memory_bytes * MEMORY_MARGIN)
                     self._on_memory(session.plan, more, error.message)
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,99 @@ from typing import Any
 import msgspec
 
 from freehold.engines import load
-from freehold.errors import UsageError
+from freehold.engines.engine import read_options
+from freehold.engines.llamacpp import native
+from freehold.engines.llamacpp.server import LlamaOptions
+from freehold.engines.vllm import environment as vllm
+from freehold.engines.weights.store import quantization_of
+from freehold.errors import FreeholdError, UnknownModelError, UsageError, WeightsError
+from freehold.hardware.probes import probe_machine
+from freehold.progress import Progress
 from freehold.settings import Settings
-from freehold.training.encoder import read_record
+from freehold.store import open_store
+from freehold.training.encoder.job import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
+from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.workflows.project import Project
-from freehold.workflows.serve import choice, room
+from freehold.workflows.fit import learned
+from freehold.workflows.fit.fit import ServingOptions, fit_model
+from freehold.workflows.project import Project, now
+from freehold.workflows.serve import choice
 from freehold.workflows.serve.encoder import plan_encoder
-from freehold.workflows.serve.mounts import mount, served_under
-from freehold.workflows.weights.convert import to_safetensors
-from freehold.workflows.weights.merge import merged, must_merge
+from freehold.workflows.weights.made import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
-from freehold.workflows.weights.trained import ENCODERS, check_writes, encoder_folder
+from freehold.workflows.weights.trained import (
+    ENCODERS,
+    check_writes,
+    encoder_folder,
+    mount,
+    served_under,
+)
+
+
+def speed_advice(plan: ServePlan, settings: Settings) -> str | None:
+    """What would make this plan faster on this machine, in one line; None when nothing is known to."""
+    if not plan.engine_kind.measured or plan.options.get("binary") is not None:
+        return None
+    if vllm.has_gpu() and native.binary(settings.home) is None and vllm.find(settings.home) is None:
+        return "a GPU is here, and the prebuilt llama.cpp serves from the CPU: freehold engines install vllm"
+    benefit = native.can_help()
+    if benefit.helps and native.read(settings.home) is None:
+        return (
+            f"llama.cpp can be several times as fast here ({benefit.reason}): "
+            "freehold engines install llamacpp"
+        )
+    quantization = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
+    if native.binary(settings.home) is not None and "_K" in quantization:
+        return (
+            f"{quantization} is slow on a CPU with {', '.join(native.cpu_flags()[:2])}: "
+            "Q4_0 and Q8_0 are about twice as fast (--quant)"
+        )
+    return None
+
+
+def fit_of_plan(plan: ServePlan, settings: Settings) -> Fit | None:
+    """The fit of a plan on this machine; None where the engine reads no GGUF here, or one of an architecture whose
+    cache is not known: it is served all the same."""
+    if plan.engine_kind.reads != "gguf" or plan.weights_path is None:
+        return None
+    mebibytes = read_options(plan.options, LlamaOptions, "llamacpp").prompt_cache_mib
+    try:
+        return fit_model(
+            plan.weights_path,
+            workload=Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel),
+            settings=settings,
+            options=ServingOptions(
+                kv_type=plan.kv_type,
+                adapters=tuple(Path(mount.path) for mount in plan.adapters),
+                prompt_cache_bytes=max(0, mebibytes) << 20,
+            ),
+        )
+    except FreeholdError:
+        return None
+
+
+def learn_memory(plan: ServePlan, bytes: int, why: str, settings: Settings) -> None:
+    """Record that a plan ran out of memory at load and is taken to need `bytes`: `freehold fit` knows from then on."""
+    fit = plan.memory
+    if fit is None or plan.weights_path is None:
+        return
+    learned_bytes = sum(part.bytes for part in fit.parts if part.name == learned.LEARNED_PART)
+    computed_bytes = fit.total_bytes - learned_bytes
+    learned.learn_correction(
+        settings.home,
+        plan.weights_path,
+        probe_machine(settings.home),
+        plan.kv_type,
+        more_bytes=max(0, bytes - computed_bytes),
+        of_bytes=computed_bytes,
+        why=why,
+        at=now().isoformat(),
+    )
+
 
 ECHO = "echo"
 """The model id that means the shipped fake."""
@@ -123,10 +200,8 @@ def plan(
 ) -> ServePlan:
     """How weights that are here are served, under their own name or `name`, and the memory that takes.
 
-    The engine is given what it reads: for vLLM a GGUF is converted once, and an adapter that no engine attaches is
-    merged once into weights of its own, which are served under its name. Weights without a chat template get the
-    one the catalog names. Raises `UsageError` for a sentence encoder and for several adapters of which one must be
-    merged, and what `Engine.require`, `to_safetensors` and `merged` raise.
+    The engine is given what it reads: for vLLM a GGUF is converted once. Weights without a chat template get the one
+    the catalog names. Raises `UsageError` for a sentence encoder, and what `Engine.require` and `to_safetensors` raise.
     """
     if request.engine == ENCODER:
         raise UsageError(
@@ -149,7 +224,8 @@ def plan(
         load(engine).require(request.options, settings)  # before weights are converted for it
         if request.engine == "auto" and progress is not None:
             progress.say(f"{kind.title} serves {weights.model_id}: {why} (--engine llamacpp for the other)")
-    weights, mounts = _as_read(weights, adapters, kind, settings, progress)
+    if kind.reads == "safetensors":
+        weights = to_safetensors(weights, settings, progress=progress)
     _check_template(request, adapters)
     options = dict(request.options)
     if kind.takes_template and weights.chat_template is not None:
@@ -164,8 +240,8 @@ def plan(
         kv_type=request.kv_type,
         threads=settings.threads,
         options=options,
-    ).with_adapters(mounts)
-    return msgspec.structs.replace(serve_plan, memory=room.fit_of(serve_plan, settings))
+    ).with_adapters(tuple(adapters))
+    return msgspec.structs.replace(serve_plan, memory=fit_of_plan(serve_plan, settings))
 
 
 def plans(
@@ -182,8 +258,8 @@ def plans(
     `request` is what ``[serve]`` asks for where nothing else is given. `engine` overrides the engine of ``[serve]``,
     whose options are left out for another one.
 
-    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first; one that is merged has a
-    plan of its own. Raises `UsageError` without any model, and what `pull_and_plan` raises.
+    An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first. Raises `UsageError`
+    without any model, and what `pull_and_plan` raises.
     """
     config = project.config.serve
     request = request or of_config(config)
@@ -204,36 +280,12 @@ def plans(
             engine=engine or _engine(config, model),
             options=_options(config, model, engine),
         )
-        to_merge = [one for one in mounts[model] if must_merge(one)]
-        to_attach = [one for one in mounts[model] if one not in to_merge]
         trained = ENCODERS.find(project, model) if ENCODERS.matching(project, model) else None
         source = f"file:{trained.path}" if trained is not None else model
-        planned += [
-            pull_and_plan(source, own_request, project.settings, adapters=group, progress=progress)
-            for group in (to_attach, *([one] for one in to_merge))
-        ]
-    return planned
-
-
-def _as_read(
-    weights: Weights,
-    adapters: Sequence[AdapterMount],
-    kind: EngineKind,
-    settings: Settings,
-    progress: Progress | None,
-) -> tuple[Weights, tuple[AdapterMount, ...]]:
-    """Weights and adapters as the engine reads them."""
-    to_merge = next((one for one in adapters if must_merge(one)), None)
-    if to_merge is not None and len(adapters) > 1:
-        raise UsageError(
-            f"{to_merge.name} is a DoRA adapter, which is served as a model of its own, without other adapters",
-            hint="freehold serve puts several on one address",
+        planned.append(
+            pull_and_plan(source, own_request, project.settings, adapters=mounts[model], progress=progress)
         )
-    if to_merge is not None:
-        return merged(weights, to_merge, settings, engine=kind.name, progress=progress), ()
-    if kind.reads == "safetensors":
-        weights = to_safetensors(weights, settings, progress=progress)
-    return weights, tuple(adapters)
+    return planned
 
 
 def _check_template(request: ServeRequest, adapters: Sequence[AdapterMount]) -> None:
@@ -261,3 +313,41 @@ def _options(config: ServeConfig, model: str, engine: str | None) -> dict[str, A
     if engine not in (None, "auto", config.engine) and config.engine != "auto":
         return {}
     return config.options if (model == ECHO) == (config.engine == ECHO) else {}
+
+
+def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
+    """What `freehold migrate` chose last for this project, else its first candidate that writes text, as it comes.
+
+    Raises `UsageError` where there is none, and `WeightsError` when the chosen weights are gone and cannot be fetched
+    again: another model under the same name would answer unnoticed.
+    """
+    with open_store(project.store_url) as store:
+        chosen = store.latest(ServePlan)
+    if chosen is not None:
+        gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
+        return _with_weights_fetched_again(chosen, project, progress) if gone else chosen
+    first = project.config.writer
+    if first is None:
+        raise UsageError(
+            "no candidate can be served as it comes: each is an encoder that is not trained yet, or answers elsewhere",
+            hint="freehold migrate trains and proves one; freehold up --no-engine runs the gateway alone",
+        )
+    return pull_and_plan(
+        first.model,
+        of_config(project.config.serve),
+        project.settings,
+        progress=progress,
+    )
+
+
+def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
+    """The plan with its weights where they are now, fetched again when they were removed."""
+    weights = None
+    with contextlib.suppress(WeightsError, UnknownModelError):
+        weights = ensure_weights(chosen.model, project.settings, progress=progress)
+    if weights is None or weights.sha256 != chosen.weights_sha256:
+        raise WeightsError(
+            f"the weights that freehold migrate chose are gone: {chosen.weights_path}",
+            hint="freehold migrate makes or fetches them again; freehold up --model NAME serves another",
+        )
+    return msgspec.structs.replace(chosen, weights_path=weights.path)

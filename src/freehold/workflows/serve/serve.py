@@ -7,19 +7,18 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from freehold.engines.engine import check as check_plan
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import check_port
 from freehold.hardware.probes import probe_machine
+from freehold.progress import Progress
 from freehold.types.endpoint import ServePlan
-from freehold.types.progress import Progress
-from freehold.types.units import gib
+from freehold.visible import gib
 from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project
-from freehold.workflows.serve import room
-from freehold.workflows.serve.hold import ServedAt, hold, telling
-from freehold.workflows.serve.servers import check_folders
+from freehold.workflows.serve.hold import ServedAt, check_folders, hold, telling
+from freehold.workflows.serve.plan import learn_memory, speed_advice
 from freehold.workflows.serve.tools import WAYS_OUT, unmet_in_project
 
 
@@ -73,7 +72,7 @@ def serve(
     _announce(project, plans, progress)
 
     def on_memory(plan: ServePlan, bytes: int, why: str) -> None:
-        room.learn_memory(plan, bytes, why, project.settings)
+        learn_memory(plan, bytes, why, project.settings)
         progress.say(f"{plan.model} ran out of memory; it is taken to need {gib(bytes, 2)} from now on")
 
     async def run() -> None:
@@ -96,7 +95,7 @@ def _announce(project: Project, plans: Sequence[ServePlan], progress: Progress) 
     if len(plans) == 1:
         (plan,) = plans
         _warn(plan, progress)
-        if (faster := room.advice(plan, project.settings)) is not None:
+        if (faster := speed_advice(plan, project.settings)) is not None:
             progress.say(faster)
         progress.step("start the engine", note=f"{plan.model} on {plan.engine}")
         return

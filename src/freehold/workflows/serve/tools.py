@@ -18,8 +18,7 @@ from freehold.errors import FreeholdError
 from freehold.hardware.gguf_header import read_header
 from freehold.settings import Settings
 from freehold.store import open_store
-from freehold.types.asking import demands_a_call
-from freehold.types.dataset import Dataset, Sample
+from freehold.types.dataset import Dataset, Sample, demands_a_call
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.model import Weights

@@ -14,13 +14,13 @@ import msgspec
 import psutil
 
 from freehold import files
-from freehold.engines.ports import claim
+from freehold.engines.supervisor import claim_port
 from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.processes import RunningProcess, described, is_alive, standing
+from freehold.progress import Progress
 from freehold.types.endpoint import ENDPOINT_NAME
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 
@@ -152,7 +152,7 @@ def _free_port(host: str, first: int) -> int:
     """The first free port of the twenty from `first` on."""
     for port in range(first, first + 20):
         try:
-            return claim(host, port)
+            return claim_port(host, port)
         except PortInUseError:
             log.info("port %d is taken, trying the next", port)
     raise PortInUseError(host, first)

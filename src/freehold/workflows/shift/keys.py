@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -23,47 +22,41 @@ from freehold.errors import (
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import Store, audit
-from freehold.store.keys import forget_keys, stored_keys
-from freehold.store.urls import store_file
-from freehold.store.usage import Spent, spent
+from freehold.store.database import store_file
+from freehold.store.routes import forget_keys, stored_keys
+from freehold.store.shares import Spent, spent
 from freehold.types.audit import Change
 from freehold.types.endpoint import ANY_MODEL, ServePlan
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, LabelLimits, Limits, Role
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
-from freehold.workflows.shift import caps
+from freehold.workflows.shift import endpoints
 from freehold.workflows.shift.endpoints import configured_endpoints
 from freehold.workflows.shift.routes import route_of
 
 NAME_LENGTH_MAX = 200
 
 
-class MadeKey(Record, frozen=True, kw_only=True):
+class KeyScope(Record, frozen=True, kw_only=True):
+    """What a key is good for; empty `models` and `routes` are all. Its use counts against its `label`'s limits, too."""
+
+    role: Role = "use"
+    models: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    label: str | None = None
+    expires_at: datetime | None = None
+
+
+class MadeKey(KeyScope, frozen=True, kw_only=True):
     """A new key. `secret` is told here and nowhere else."""
 
     name: str
     secret: str
     limits: Limits
-    role: Role = "use"
-    models: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    label: str | None = None
-    expires_at: datetime | None = None
 
 
-class KeyScope(Record, frozen=True, kw_only=True):
-    """What a new key is good for; empty `models` and `routes` are all. Its use counts against its `label`'s limits,
-    too."""
-
-    role: Role = "use"
-    models: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    label: str | None = None
-    expires_at: datetime | None = None
-
-
-class KeyLine(Record, frozen=True, kw_only=True):
+class KeyLine(KeyScope, frozen=True, kw_only=True):
     """A key as it may be shown, and what it has spent today and this month (UTC). `label_limits` are shared by
     all keys of its label."""
 
@@ -74,12 +67,7 @@ class KeyLine(Record, frozen=True, kw_only=True):
     revoked_at: datetime | None
     spent_day_usd: Decimal
     spent_month_usd: Decimal
-    role: Role = "use"
-    models: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    label: str | None = None
     label_limits: Limits | None = None
-    expires_at: datetime | None = None
     expired: bool = False
 
 
@@ -136,43 +124,19 @@ def add(
         raise UsageError(f"the key would have expired at {scope.expires_at:%Y-%m-%d %H:%M} UTC already")
     if scope.label is not None:
         _check_name(scope.label, "a label")
-    secret = new_key()
-    key = ApiKey(
-        name=name,
-        hash=hash_of(secret),
-        limits=limits,
-        role=scope.role,
-        models=scope.models,
-        routes=scope.routes,
-        label=scope.label,
-        made_at=at,
-        made_by=who,
-        expires_at=scope.expires_at,
-    )
+    secret, said = new_key(), msgspec.structs.asdict(scope)
+    key = ApiKey(name=name, hash=hash_of(secret), limits=limits, made_at=at, made_by=who, **said)
     if project is not None:
-        caps.check(store, project.config, key)
+        endpoints.check_caps(store, project.config, key)
         if not required(store, project.keys_file, at=at):
             found = stored_keys(store.database)
             key_requirement.write(
                 project.keys_file,
                 key_requirement.KeyRequirement(since=at, store_id=found.store_id, changes=found.changes),
             )
-    told: dict[str, Any] = {"role": key.role, "models": key.models, "routes": key.routes, "limits": limits}
-    if key.label is not None:
-        told["label"] = key.label
-    if key.expires_at is not None:
-        told["expires_at"] = key.expires_at
+    told = {field: value for field, value in {**said, "limits": limits}.items() if value is not None}
     store.put_key(key, "key.add", who=who, at=at, detail=msgspec.to_builtins(told), new=True)
-    return MadeKey(
-        name=name,
-        secret=secret,
-        limits=limits,
-        role=key.role,
-        models=key.models,
-        routes=key.routes,
-        label=key.label,
-        expires_at=key.expires_at,
-    )
+    return MadeKey(name=name, secret=secret, limits=limits, **said)
 
 
 def _check_name(name: str, of: str) -> None:
@@ -198,7 +162,7 @@ def limit(
     before = find(store, name)
     changed = msgspec.structs.replace(before, limits=limits)
     if project is not None:
-        caps.check(store, project.config, changed)
+        endpoints.check_caps(store, project.config, changed)
     detail = {"limits": msgspec.to_builtins(limits)}
     store.put_key(changed, "key.limit", who=who, at=at, detail=detail, before=before)
     return changed
@@ -212,7 +176,7 @@ def limit_label(
     _check(limits)
     shared = LabelLimits(label=label, limits=limits)
     if project is not None:
-        caps.check(store, project.config, shared)
+        endpoints.check_caps(store, project.config, shared)
     detail = {"limits": msgspec.to_builtins(limits)}
     store.put(shared, change=Change(action="label.limit", who=who, at=at, detail=detail))
     return shared
@@ -249,12 +213,7 @@ def listed(store: Store, *, at: datetime) -> list[KeyLine]:
     return [
         KeyLine(
             name=key.name,
-            role=key.role,
-            models=key.models,
-            routes=key.routes,
-            label=key.label,
             label_limits=shared.get(key.label or ""),
-            expires_at=key.expires_at,
             expired=key.expires_at is not None and key.expires_at <= at,
             limits=key.limits,
             made_at=key.made_at,
@@ -262,6 +221,7 @@ def listed(store: Store, *, at: datetime) -> list[KeyLine]:
             revoked_at=key.revoked_at,
             spent_day_usd=money.get(f"key:{key.name}", nothing).day_usd,
             spent_month_usd=money.get(f"key:{key.name}", nothing).month_usd,
+            **{field: getattr(key, field) for field in KeyScope.__struct_fields__},
         )
         for key in sorted(store.records(ApiKey), key=lambda key: key.name)
     ]
@@ -382,18 +342,20 @@ def shown(store: Store, secret: str, *, at: datetime) -> ApiKey | None:
 
 def by_hash(store: Store, hash: str, *, at: datetime) -> ApiKey | None:
     """The key in force that has this hash: not revoked, not expired."""
+    return next((key for key in _in_force(store, at) if key.hash == hash), None)
+
+
+def _in_force(store: Store, at: datetime) -> Iterator[ApiKey]:
     for key in stored_keys(store.database).keys:
-        if key.hash == hash and key.revoked_at is None and (key.expires_at is None or key.expires_at > at):
-            return key
-    return None
+        if key.revoked_at is None and (key.expires_at is None or key.expires_at > at):
+            yield key
 
 
 def check_login(project: Project, *, at: datetime) -> None:
     """Raises `ConfigError` where no key opens a console."""
     with opened_keys(project) as (store, _):
-        for key in stored_keys(store.database).keys:
-            if key.revoked_at is None and (key.expires_at is None or key.expires_at > at) and key.may("look"):
-                return
+        if any(key.may("look") for key in _in_force(store, at)):
+            return
     raise ConfigError(
         "a console that others reach asks for a key, and no key opens it",
         hint="freehold keys add NAME --role read (to look) or operate (to move traffic)",

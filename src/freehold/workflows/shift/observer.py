@@ -28,11 +28,11 @@ from freehold.errors import ConfigError, FreeholdError, StorageError
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
-from freehold.types.serving.rollout import RouteAlarm
-from freehold.workflows.project import open_project
-from freehold.workflows.shift import alerts, rollout_records, routes
+from freehold.types.rollout import RouteAlarm
+from freehold.workflows.project import file_state, open_project
+from freehold.workflows.shift import alarms, routes
+from freehold.workflows.shift.following import LEASE, ObserverConfig
 from freehold.workflows.shift.lookout import Lookout, moves_back
-from freehold.workflows.shift.observer_process import LEASE, ObserverConfig
 from freehold.workflows.shift.rollout import rollout
 
 log = logging.getLogger("freehold.observer")
@@ -84,7 +84,7 @@ class Observer:
         serves = any(route.state in ("canary", "promoted") for route in store.routes())
         self._next_look = time.monotonic() + self._config.look_seconds / (1 + serves)
         self._look_out(store)
-        live = rollout_records.live(store)
+        live = routes.live_rollouts(store)
         if not live:
             return
         now = datetime.now(UTC)
@@ -109,7 +109,7 @@ class Observer:
         if self._lookout is None:
             return
         limits = {
-            one.route: one.max_p95_ms for one in rollout_records.newest(store) if one.max_p95_ms is not None
+            one.route: one.max_p95_ms for one in routes.newest_rollouts(store) if one.max_p95_ms is not None
         }
         told = self._lookout.look(store, at=datetime.now(UTC), limits_ms=limits)
         actions = {alarm.key: self._move_back(store, alarm) for alarm in self._lookout.open}
@@ -150,7 +150,7 @@ class Observer:
         return "auto" if path is None else open_project(Path(path), looks=True).config.watch.on_alarm
 
     def _send_alarm(
-        self, route: str, why: str, *, kind: alerts.AlarmKind = "rolled_back", action: str = "rolled_back"
+        self, route: str, why: str, *, kind: alarms.AlarmKind = "rolled_back", action: str = "rolled_back"
     ) -> None:
         """Send an alarm to the hooks of ``[watch]``: at two in the morning no screen is read."""
         path = self._config.config_path
@@ -158,7 +158,7 @@ class Observer:
             return
         # Of a file that was changed since, too: this process holds no variable that was not agreed to.
         config = open_project(Path(path), looks=True).config
-        alarm = alerts.Alarm(
+        alarm = alarms.Alarm(
             kind=kind,
             app=config.app.name,
             route=route,
@@ -166,19 +166,13 @@ class Observer:
             why=why,
             action=action,
         )
-        for problem in alerts.send(alarm, config.watch):
+        for problem in alarms.send_alarm(alarm, config.watch):
             log.warning("%s", problem)
 
     def _follow_file(self, store: Store) -> None:
         path = self._config.config_path
-        if path is None:
-            return
-        try:
-            stat = Path(path).stat()
-        except OSError:
-            return  # it is being rewritten; what was carried over stays
-        state = (stat.st_mtime_ns, stat.st_size)
-        if state == self._file_state:
+        state = file_state(path)
+        if path is None or state is None or state == self._file_state:
             return
         self._file_state = state
         try:

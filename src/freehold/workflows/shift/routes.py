@@ -1,4 +1,5 @@
-"""`freehold routes`: which endpoint answers for which model's name, in the store and in `freehold.toml`.
+"""`freehold routes`: which endpoint answers for which model's name, in the store and in `freehold.toml`; and the
+rollouts that the store holds, one for each route that ever had one.
 
 The store is what gateways follow. Lines of `freehold.toml` are carried over into it when they change, field by
 field, so that saving the file does not undo what a rollout or a command did to other fields meanwhile.
@@ -15,12 +16,61 @@ import msgspec
 from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
+from freehold.store.records import KeptRecord
+from freehold.types.audit import Change
 from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
-from freehold.types.route import FileRoute, Route, RouteChange, Target
-from freehold.workflows.shift import caps, rollout_records
+from freehold.types.rollout import Rollout
+from freehold.types.route import FileRoute, Route, RouteChange, RouteTerms, Target
+from freehold.workflows.shift import endpoints
+
+
+def rollout_of(store: Store, route_name: str) -> Rollout | None:
+    """The newest rollout of a route, if it ever had one."""
+    return store.get(Rollout, route_name)
+
+
+def find_rollout(store: Store, route_name: str) -> Rollout:
+    """The newest rollout of a route. Raises `UsageError` when it never had one."""
+    rollout = rollout_of(store, route_name)
+    if rollout is None:
+        others = [rollout.route for rollout in store.records(Rollout)]
+        routes = [route.name for route in store.routes()]
+        way = (
+            f"those that have one: {', '.join(others)} (--route)"
+            if others
+            else "freehold rollout start begins one"
+        )
+        hint = way if route_name in routes else did_you_mean(route_name, [*others, *routes], way)
+        raise UsageError(f"the route {route_name} has no rollout", hint=hint)
+    return rollout
+
+
+def newest_rollouts(store: Store) -> list[Rollout]:
+    """The newest rollout of each route that had one, over or not."""
+    return store.records(Rollout)
+
+
+def live_rollouts(store: Store) -> list[Rollout]:
+    """The rollouts that are not over."""
+    return [rollout for rollout in store.records(Rollout) if rollout.is_live]
+
+
+def is_in_rollout(store: Store, route_name: str) -> bool:
+    """Whether a rollout of the route is not over yet."""
+    rollout = rollout_of(store, route_name)
+    return rollout is not None and rollout.is_live
+
+
+def kept_rollout(rollout: Rollout, *, who: str, at: datetime, why: str) -> KeptRecord:
+    """A rollout as it is now, to be stored with the change of its route."""
+    verdict = (rollout.verdict_id,) if rollout.verdict_id else ()
+    detail = {"number": rollout.number, "stage": rollout.stage, "verdict_id": rollout.verdict_id}
+    change = Change(action=f"rollout.{rollout.state}", who=who, at=at, why=why, detail=detail)
+    return KeptRecord(rollout, verdict, change)
+
 
 FILE = "freehold.toml"
 ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent", "deferral")
@@ -100,7 +150,7 @@ def change(
     check_route(route, endpoint_names(config))
     if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
         check_apart(route, store.routes())
-    caps.check(store, config, route)
+    endpoints.check_caps(store, config, route)
     return store.save_route(
         route,
         who=note.who,
@@ -201,11 +251,7 @@ def carry_over(
             merged = route
         else:
             fields = _differences(stored if before is None else before, route)
-            held = [
-                field
-                for field in fields
-                if field in ROLLOUT_FIELDS and rollout_records.is_live(store, route.name)
-            ]
+            held = [field for field in fields if field in ROLLOUT_FIELDS and is_in_rollout(store, route.name)]
             if held:
                 say(f"route {route.name}: a rollout is running, {', '.join(held)} of {FILE} left aside")
             merged = msgspec.structs.replace(
@@ -216,7 +262,7 @@ def carry_over(
             changed.append(route.name)
         store.put(FileRoute(route=route))
     for name in dropped:
-        if name in current and rollout_records.is_live(store, name):
+        if name in current and is_in_rollout(store, name):
             say(f"route {name} is no longer in {FILE}, but a rollout is running: left as it is")
             continue
         if store.delete_route(name, who=FILE, at=at, why="no longer in the file"):
@@ -227,22 +273,9 @@ def carry_over(
 
 def route_of(table: RouteConfig) -> Route:
     """The route a ``[[routes]]`` table describes."""
-    return Route(
-        name=table.name,
-        model=table.model,
-        incumbent=table.incumbent,
-        candidate=table.candidate,
-        state=table.state,
-        canary_share=table.canary_share,
-        shadow_share=table.shadow_share,
-        sticky=table.sticky,
-        match_headers={name.lower(): value for name, value in table.headers.items()},
-        match_keys=table.keys,
-        fallback=table.fallback,
-        first_byte_ms=table.first_byte_ms,
-        limits=table.limits,
-        cache=table.cache,
-    )
+    headers = {name.lower(): value for name, value in table.headers.items()}
+    terms = {name: getattr(table, name) for name in RouteTerms.__struct_fields__}
+    return Route(**terms, match_headers=headers, match_keys=table.keys)
 
 
 def _differences(before: Route, after: Route) -> dict[str, Any]:
@@ -255,7 +288,7 @@ def _differences(before: Route, after: Route) -> dict[str, Any]:
 
 def _leave_to_rollout(store: Store, name: str, changes: dict[str, Any]) -> None:
     held = [field for field in ROLLOUT_FIELDS if field in changes]
-    if held and rollout_records.is_live(store, name):
+    if held and is_in_rollout(store, name):
         raise UsageError(
             f"a rollout of the route {name} is running and decides on its {', '.join(held)}",
             hint=f"freehold rollout pause|advance|promote|rollback --route {name}",

@@ -8,33 +8,34 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from freehold.engines.ports import is_loopback
+from freehold.engines.supervisor import is_loopback
 from freehold.errors import ConfigError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
 from freehold.privacy.library import LIBRARY
+from freehold.progress import Progress
 from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
-from freehold.store.urls import store_file
-from freehold.types.config import CaptureMode, UseProfile
+from freehold.store.database import store_file
+from freehold.types.config import CaptureMode
 from freehold.types.endpoint import ServePlan
-from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import MIB
+from freehold.types.use import UseProfile
+from freehold.visible import MIB
 from freehold.workflows.project import Project, now
-from freehold.workflows.serve.hold import ServedAt, hold, telling
-from freehold.workflows.serve.servers import check_folders
-from freehold.workflows.shift import caps, keys, routes
+from freehold.workflows.serve.hold import ServedAt, check_folders, hold, telling
+from freehold.workflows.shift import keys, routes
 from freehold.workflows.shift.endpoints import (
     check_endpoints,
     check_routes,
     configured_endpoints,
     others_to,
+    stated_prices,
+    unheld_caps,
     without_key,
 )
-from freehold.workflows.shift.following import ConfigFollower
-from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
+from freehold.workflows.shift.following import ConfigFollower, ObserverConfig, ObserverProcess
 
 Capture = CaptureMode
 
@@ -101,7 +102,7 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         retention_days=config.capture.retention_days,
         retention_bytes=_bytes(config.capture.retention_mib),
         workers=listening.workers or 1,
-        prices=caps.stated_prices(config),
+        prices=stated_prices(config),
         **telling(project),
     )
 
@@ -162,7 +163,7 @@ def _attributions(plans: list[ServePlan], use: UseProfile) -> dict[str, str]:
 
 
 def _chosen(project: Project, progress: Progress) -> ServePlan:
-    from freehold.workflows.shift.chosen import project_plan  # late: a gateway alone starts without all of it
+    from freehold.workflows.serve.plan import project_plan  # late: a gateway alone starts without all of it
 
     return project_plan(project, progress=progress)
 
@@ -214,7 +215,7 @@ def up(
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
         check_routes(store.routes(), gateway_config, with_engine=with_engine, say=progress.say)
-        for problem in caps.unheld(store, gateway_config):
+        for problem in unheld_caps(store, gateway_config):
             progress.say(f"{problem}: it is refused there (429 price_unknown)")
         beyond_loopback = _check_address(
             project, store, gateway_config.host, listening.without_keys, say=progress.say

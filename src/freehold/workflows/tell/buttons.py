@@ -14,11 +14,11 @@ from msgspec import Meta
 
 from freehold.store import Store
 from freehold.types.audit import WHY_LENGTH_MAX
-from freehold.types.notes import NOTE_CHARACTERS, ItemNote
+from freehold.types.evaluated import NOTE_CHARACTERS, ItemNote
+from freehold.types.license import DutyMark
 from freehold.types.record import Record
 from freehold.types.route import Limits, Role
-from freehold.types.ruling import DutyMark
-from freehold.workflows.data import feedback as words
+from freehold.workflows.data import traces as words
 from freehold.workflows.license.duties import mark_duty
 from freehold.workflows.project import Project
 from freehold.workflows.prove.label import Choice
@@ -93,7 +93,7 @@ def rehearse(
 
 def feedback(project: Project, store: Store, body: FeedbackButton, *, who: str, at: datetime) -> None:
     """Keep what was said of an answer. Raises `UsageError` for a trace that is gone, or where nothing was said."""
-    words.give(
+    words.give_feedback(
         store,
         body.id,
         words.Said(thumb=body.thumb or None, gold=body.gold or None, comment=body.comment or None),

@@ -19,21 +19,20 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
 from freehold.types.evaluation import Comparison
-from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.journey import JourneyState, ProjectFacts, RolloutFacts, VerdictFacts
+from freehold.types.license import Ruling
 from freehold.types.mixture import Mixture
 from freehold.types.record import StoredRecord
 from freehold.types.report import Report
-from freehold.types.ruling import Ruling
-from freehold.types.serving.rollout import Check, Rollout, RouteAlarm
+from freehold.types.rollout import Check, Rollout, RouteAlarm
 from freehold.types.training import Adapter, WholeModel
-from freehold.types.verdict import SEVERITY, Verdict
+from freehold.types.verdict import MAX_AGE_DAYS, SEVERITY, EvidenceAge, Verdict
 from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.project import Project, current_folder, open_project
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import background
-from freehold.workflows.shift.incidents import incidents
+from freehold.workflows.shift.alarms import incidents
 from freehold.workflows.shift.rollout import rollout as rollouts
 from freehold.workflows.tell.next_step import journey_state
 from freehold.workflows.watch import watch

@@ -10,9 +10,9 @@ import msgspec
 
 from freehold.errors import FreeholdError
 from freehold.store import Store
-from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
+from freehold.types.journey import Standing
 from freehold.types.report import CandidateReport, Report
-from freehold.types.standing import Standing
+from freehold.types.verdict import MAX_AGE_DAYS, EvidenceAge
 from freehold.workflows.choose.cost import Hosting, weigh
 from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.license.duties import done_duties

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.errors import InputError
+from freehold.progress import Progress
 from freehold.settings import Settings
 from freehold.training import encoder
 from freehold.types.dataset import DataCard, Dataset
 from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.workflows.train.train import follow
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_hea
 from freehold.encoders.runner import LIBRARIES
 from freehold.errors import FreeholdError, WeightsError
 from freehold.files import write_json
+from freehold.progress import Progress
 from freehold.report.model_card import EncoderCardFacts, encoder_card
 from freehold.training.encoder.job import TUNED
 from freehold.types.encoder import EncoderManifest, EncoderModel
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.train.export_kinds import copy_licenses
@@ -31,10 +31,7 @@ from freehold.workflows.train.exported import (
 from freehold.workflows.weights.pull import ensure_weights
 
 PROGRAM = "student.pyz"
-CODE = (
-    "__init__.py", "errors.py", "files.py", "late.py", "types/__init__.py", "types/asking.py", "types/dataset.py",
-    "types/encoder.py", "types/record.py", "encoders/*.py",
-)  # fmt: skip
+CODE = ("__init__.py", "errors.py", "files.py", "late.py", "types/*.py", "encoders/*.py")
 """Of freehold, what an encoder answers by: the program is made of it, so that it answers as the server does."""
 
 

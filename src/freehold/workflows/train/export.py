@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from freehold.errors import UsageError, WeightsError
+from freehold.progress import Progress
 from freehold.report.model_card import CardFacts, model_card
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project

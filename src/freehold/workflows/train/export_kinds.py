@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from freehold.engines.llamacpp import native, requantize
+from freehold.engines.llamacpp import native
 from freehold.errors import UsageError
 from freehold.hardware.quantization import known
-from freehold.training.output.artefacts import MergeJob
-from freehold.training.output.merge import merge
-from freehold.training.output.merge_gguf import QUANTIZATIONS
-from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
+from freehold.training.artefacts import MergeJob
+from freehold.training.merge import QUANTIZATIONS, merge
+from freehold.training.ollama_template import go_template, infer_pieces, modelfile
 from freehold.types.model import Weights
 from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project
+from freehold.workflows.weights import made
 
 Kind = Literal["peft", "merged", "gguf-adapter", "gguf", "ollama", "vllm"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -156,7 +156,7 @@ def _gguf(task: ExportTask, name: str | None = None) -> ExportUsage:
     if not direct:
         assert program is not None
         try:
-            requantize.run(program, first, target, quantization)
+            made.run_quantize(program, first, target, quantization)
         finally:
             first.unlink()
     return ExportUsage(f"llama-server -m {target.name} --jinja", merged.changed)

@@ -16,16 +16,16 @@ from freehold.datasets import building
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import FreeholdError, StorageError, UsageError
 from freehold.files import shared
+from freehold.progress import Progress
 from freehold.store import open_store
-from freehold.training.output.artefacts import sha256_of
-from freehold.types.config import UseProfile
+from freehold.training.artefacts import sha256_of
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
+from freehold.types.license import Ruling
 from freehold.types.model import Weights
-from freehold.types.progress import Progress
 from freehold.types.report import CandidateReport, Report
-from freehold.types.ruling import Ruling
 from freehold.types.training import TrainingResult
+from freehold.types.use import UseProfile
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project

@@ -9,15 +9,21 @@ from freehold import training
 from freehold.errors import TrainingError
 from freehold.hardware.training_memory import PACK_TOKENS, smallest_side
 from freehold.store import open_store
+from freehold.training import artefacts, formatting, preview, schedule
 from freehold.training import base as bases
-from freehold.training import checkpoint, formatting, preview, schedule
-from freehold.training.options import check, check_count, check_rank, weight_count
+from freehold.training.schedule import check, check_count, check_rank, weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
-from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
-from freehold.types.training import Adapter, WholeModel, WrittenCalls
+from freehold.types.training import (
+    Adapter,
+    SplitMeasurement,
+    TrainingPlan,
+    TrainingPreview,
+    WholeModel,
+    WrittenCalls,
+)
+from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
 from freehold.workflows.train.train import TrainingInputs
 
@@ -111,7 +117,7 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
         seconds=time.seconds,
         seconds_basis=time.basis,
         done=training.finished_adapter(job) is not None,
-        resumes=(Path(job.run_dir) / checkpoint.FILE).exists(),
+        resumes=(Path(job.run_dir) / artefacts.FILE).exists(),
         notes=tuple(notes),
     )
 

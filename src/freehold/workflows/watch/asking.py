@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from freehold.evals.replay import Replayed, ReplayOptions, answers
-from freehold.evals.scoring import scorer_of
+from freehold.evals.scorers import scorer_of
+from freehold.progress import Progress
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
-from freehold.types.progress import Progress
 from freehold.types.route import Route
 from freehold.wire.base_url import stem
 from freehold.workflows.project import Project

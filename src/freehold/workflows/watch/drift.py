@@ -17,9 +17,9 @@ import msgspec
 from freehold.datasets.building import answer_of
 from freehold.stats.drift import THRESHOLD, MeanDetector, share_limits
 from freehold.stats.sequential import one_value_per_unit
-from freehold.store.terms import is_error
+from freehold.store.index import is_error
 from freehold.types.record import Record
-from freehold.types.serving.rollout import Drift, Side
+from freehold.types.rollout import Drift, Side
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout.ledger import unit_of
 

@@ -33,8 +33,8 @@ from freehold.types.config import WatchConfig
 from freehold.types.deferral import DeferralRule
 from freehold.types.mixture import Mixture
 from freehold.types.record import Record
+from freehold.types.rollout import FEWEST_PAIRS, Check, MixtureCheck, MixtureTest
 from freehold.types.route import Route
-from freehold.types.serving.rollout import FEWEST_PAIRS, Check, MixtureCheck, MixtureTest
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 from freehold.workflows.shift.rollout.ledger import unit_of

@@ -11,12 +11,13 @@ import msgspec
 
 from freehold.costs.prices import flat_price, request_price
 from freehold.datasets import building
-from freehold.datasets.building import Recipe, answer_of, sample_of
+from freehold.datasets.building import answer_of, sample_of
+from freehold.datasets.sampling import Recipe
 from freehold.errors import UsageError
 from freehold.evals.frozen import with_frozen
 from freehold.store import Store
 from freehold.types.dataset import Sample
-from freehold.types.serving.rollout import Against
+from freehold.types.rollout import Against
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project

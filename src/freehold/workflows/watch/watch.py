@@ -17,18 +17,18 @@ import anyio
 import msgspec
 
 from freehold.errors import FreeholdError, UsageError
+from freehold.progress import Progress, Silent
 from freehold.stats.drift import THRESHOLD, MeanDetector, no_worse, smallest_drop_found
 from freehold.store import Store
 from freehold.types.config import WatchConfig
 from freehold.types.mixture import Mixture
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import StoredRecord, event_id
+from freehold.types.rollout import FEWEST_PAIRS, Check
 from freehold.types.route import Route
-from freehold.types.serving.rollout import FEWEST_PAIRS, Check
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.shift import alerts, routes
+from freehold.workflows.shift import alarms, routes
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.watch import mixture
 from freehold.workflows.watch.asking import ask
@@ -202,10 +202,10 @@ def history(store: Store, route_name: str) -> list[Check]:
 
 def failed(project: Project, route_name: str, error: FreeholdError, *, at: datetime) -> tuple[str, ...]:
     """Tell the hooks that a check could not be made: silence must not look like health."""
-    alarm = alerts.Alarm(
+    alarm = alarms.Alarm(
         kind="check_failed", app=project.config.app.name, route=route_name, at=at, why=error.message
     )
-    return alerts.send(alarm, project.config.watch)
+    return alarms.send_alarm(alarm, project.config.watch)
 
 
 def _state(store: Store, route: Route) -> WatchState:
@@ -269,18 +269,18 @@ def _act(
         )
         action, trouble = _move(store, route, config, at=at, why=why)
         troubles += trouble
-        told = alerts.Alarm(
+        told = alarms.Alarm(
             kind="quality", app=project.config.app.name, route=route.name, at=at, why=why, action=action
         )
-        troubles += alerts.send(told, config)
+        troubles += alarms.send_alarm(told, config)
     changed = [f"{one.name} {one.baseline:.1%} → {one.share:.1%}" for one in made.drift if one.alarm]
     if found is not None and not made.alarm and any(test.alarm for test in found.tests):
         changed.append(mixture.why_alarmed(found))
     if changed:
-        told = alerts.Alarm(
+        told = alarms.Alarm(
             kind="drift", app=project.config.app.name, route=route.name, at=at, why=", ".join(changed)
         )
-        troubles += alerts.send(told, config)
+        troubles += alarms.send_alarm(told, config)
     return action, tuple(troubles)
 
 

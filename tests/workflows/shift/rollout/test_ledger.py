@@ -6,10 +6,13 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from tests.workflows.shift.shifting import LATER, START, trace
+from tests.workflows.shift.shifting import LATER, START, begun, mirrored, promoting, trace
 
-from freehold.store.terms import is_error
+from freehold.errors import UsageError
+from freehold.store.index import is_error
 from freehold.types.deferral import DeferralDecision
+from freehold.types.verdict import EvidenceBasis, Reason
+from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import PROMOTE_ALPHA, Ledger, begin, look, promote_alpha, unit_of
 
 LEFT = DeferralDecision(rule_id="r", by="incumbent", why="candidate_slow")
@@ -20,15 +23,15 @@ def fresh(**changes):
     return begin(**{"margin": 0.1, "max_p95_ms": None, "errors_below": 0.02, **changes})
 
 
+def ledger_of(tests, *, requests_per_user=1, window_s=60, failure_window_s=60):
+    return Ledger(
+        tests, [], requests_per_user=requests_per_user, window_s=window_s, failure_window_s=failure_window_s
+    )
+
+
 def looked(traces, *, max_p95_ms=None, at=None):
     """What the tests say after these traces, their windows over."""
-    ledger = Ledger(
-        fresh(max_p95_ms=max_p95_ms),
-        [],
-        requests_per_user=5,
-        window_s=60,
-        failure_window_s=60,
-    )
+    ledger = ledger_of(fresh(max_p95_ms=max_p95_ms), requests_per_user=5)
     for seq, one in enumerate(traces, 1):
         ledger.take(seq, one)
     ready = ledger.ready(at or START + timedelta(days=1))
@@ -140,13 +143,7 @@ def test_equal_arms_raise_no_alarm_however_often_one_looks():
     draw = random.Random(4)
     alarms = 0
     for _ in range(10):
-        ledger = Ledger(
-            begin(margin=0.1, max_p95_ms=900, errors_below=0.02),
-            [],
-            requests_per_user=1,
-            window_s=60,
-            failure_window_s=60,
-        )
+        ledger = ledger_of(begin(margin=0.1, max_p95_ms=900, errors_below=0.02))
         seen = []
         for n in range(150):
             arm = draw.choice(["candidate", "incumbent"])
@@ -187,13 +184,7 @@ def test_the_unit_is_the_most_lasting_name_a_trace_has():
 
 
 def test_what_mirrored_pairs_say_is_their_mean_and_a_window_without_a_score_is_counted():
-    ledger = Ledger(
-        fresh(),
-        [],
-        requests_per_user=1,
-        window_s=60,
-        failure_window_s=60,
-    )
+    ledger = ledger_of(fresh())
     for seq, user in enumerate(("ada", "bob", "eve"), 1):
         ledger.take(seq, trace(seq, user=user, arm="candidate", parent_id="own"))
     windows = ledger.ready(LATER).pairs
@@ -205,13 +196,7 @@ def test_what_mirrored_pairs_say_is_their_mean_and_a_window_without_a_score_is_c
 
 
 def test_errors_are_judged_long_before_quality_is():
-    ledger = Ledger(
-        fresh(),
-        [],
-        requests_per_user=5,
-        window_s=120,
-        failure_window_s=10,
-    )
+    ledger = ledger_of(fresh(), requests_per_user=5, window_s=120, failure_window_s=10)
     own, mirror = trace(1, share=1.0), trace(1, arm="candidate", parent_id="x")
     ledger.take(1, own)
     ledger.take(2, mirror)
@@ -222,13 +207,100 @@ def test_errors_are_judged_long_before_quality_is():
 
 
 def test_a_candidate_that_fails_all_that_is_mirrored_breaks_off_within_twenty_pairs():
-    ledger = Ledger(
-        fresh(),
-        [],
-        requests_per_user=5,
-        window_s=120,
-        failure_window_s=10,
-    )
+    ledger = ledger_of(fresh(), requests_per_user=5, window_s=120, failure_window_s=10)
     for number in range(20):
         ledger.take(number + 1, trace(number, arm="candidate", parent_id="x", status=503))
     assert "errors of the candidate in a row" in look(ledger.tests, ()).broken_off
+
+
+WITHOUT_PROOF = {"users", "hours", "harm", "quality", "errors", "validity"}
+"""All gates but those of the offline verdict."""
+
+
+def test_a_rollout_without_a_verdict_mirrors_and_goes_no_further_until_there_is_one(store):
+    """It reached half of the traffic: the verdict was asked for at promotion only."""
+    begun(store, stages=(0.1,))
+    day = START + timedelta(hours=25)
+    for outcome in (None, "hold", "reject"):
+        if outcome is not None:
+            store.put(promoting(id=outcome, outcome=outcome))
+        for step in (rollout.advance, rollout.promote):
+            with pytest.raises(UsageError, match="no offline verdict says promote"):
+                step(store, "support", who="ada", at=day, without=WITHOUT_PROOF)
+    assert store.routes()[0].state == "shadow"
+    store.put(promoting())
+    moved = rollout.advance(store, "support", who="ada", at=day, without=WITHOUT_PROOF)
+    assert moved.rollout.state == "canary" and moved.rollout.verdict_id == "v1"
+    assert store.route_history("support")[-1].verdict_id == "v1"
+
+
+def test_a_verdict_that_is_missing_may_be_left_out_by_name_and_the_history_says_so(store):
+    begun(store, stages=(0.1,))
+    day = START + timedelta(hours=25)
+    rollout.advance(store, "support", who="ada", at=day, without={"verdict", *WITHOUT_PROOF})
+    assert "verdict" in store.route_history("support")[-1].why
+    with pytest.raises(UsageError, match="no offline verdict says promote"):
+        rollout.promote(store, "support", who="ada", at=day, without=WITHOUT_PROOF)
+    forced = rollout.promote(store, "support", who="ada", at=day, without=rollout.GATES)
+    assert forced.rollout.state == "promoted" and "forced" in store.route_history("support")[-1].why
+
+
+def test_a_step_needs_a_verdict_on_what_the_route_asks(store):
+    """The last verdict counted whatever it was on: another model at another endpoint was promoted by it."""
+    store.put(promoting(candidate="another"))
+    begun(store, stages=(0.1,))
+    with pytest.raises(UsageError, match="the verdict is on another, and the route's candidate is base:ft"):
+        rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25), without=WITHOUT_PROOF)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "prompt", "refused"),
+    [("house", "p1", True), ("house", "as asked", False), ("local", "p1", False)],
+)
+def test_a_prompt_that_was_proven_must_be_put_before_requests(store, endpoint, prompt, refused):
+    """Another endpoint is asked without it: the bare model was promoted by the proof of the prompted one."""
+    evidence = EvidenceBasis(parts={"prompt": prompt}, made_at={"quality": START})
+    store.put(promoting(evidence=evidence))
+    begun(store, endpoint=endpoint)
+    missing = rollout.status(store, "support", at=START + timedelta(hours=60)).missing
+    assert any("the route asks house without" in one for one in missing) is refused
+
+
+@pytest.mark.parametrize(
+    ("codes", "missing"), [(("fits",), True), (("fits", "parity_ok"), False), ((), False)]
+)
+def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store, codes, missing):
+    store.put(promoting(reasons=tuple(Reason(code=code, text=code) for code in codes)))
+    begun(store)
+    found = rollout.status(store, "support", at=START + timedelta(hours=60)).missing
+    assert any("was not compared with the trained one" in one for one in found) is missing
+
+
+@pytest.mark.parametrize(
+    ("days", "changed", "why"),
+    [
+        (1, {}, None),
+        (91, {}, "it is 92 days old, and holds for 90"),
+        (1, {"task": "another"}, "what counts as right was changed"),
+        (1, None, "is not known"),
+    ],
+)
+def test_stale_evidence_moves_no_traffic_unless_it_is_said(store, days, changed, why):
+    evidence = None
+    if changed is not None:
+        made = {"quality": START - timedelta(days=days)}
+        evidence = EvidenceBasis(parts=changed, made_at=made)
+    store.put(promoting(evidence=evidence))
+    begun(store)
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    day = START + timedelta(hours=25)
+    if why is None:
+        assert rollout.advance(store, "support", who="ada", at=day).rollout.state == "canary"
+        return
+    with pytest.raises(UsageError, match=why) as refused:
+        rollout.advance(store, "support", who="ada", at=day)
+    assert "freehold migrate renews it" in refused.value.message
+    assert store.routes()[0].state == "shadow"
+    rollout.advance(store, "support", who="ada", at=day, without=("evidence",))
+    assert store.route_history("support")[-1].why.endswith("without evidence")

@@ -4,16 +4,25 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from tests.report.sample_mixture import mixture
 from tests.workflows.shift.shifting import ROUTE, START, trace
 
 from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
-from freehold.types.route import Target
+from freehold.types.route import Route, Target
+from freehold.types.verdict import Verdict
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.project import check_schemas, opened, skipped, start_project
+from freehold.workflows.shift.rollout.project import (
+    check_schemas,
+    opened,
+    skipped,
+    start_project,
+    with_mixture,
+)
+from freehold.workflows.shift.rollout.rehearse import rehearse
 
 INCUMBENT = '[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
 ROLLOUT = "[task]\nmargin = 0.2\n[rollout]\ncanary = [0.1, 0.5]\nshadow = 0.5\n"
@@ -129,3 +138,50 @@ def test_the_command_says_so_and_can_be_told_to_go_on(tmp_path, monkeypatch):
     assert isinstance(refused.exception, UsageError) and "format email" in refused.exception.message
     begun = CliRunner().invoke(cli, ["rollout", "start", "--loose-schemas", "--json"])
     assert json.loads(begun.stdout)["state"] == "shadow"
+
+
+MIXTURE_ROUTE = Route(
+    name="r", model="m", incumbent=Target(endpoint="i"), candidate=Target(endpoint="local", model="small:app")
+)
+
+
+def verdict(mixture_id):
+    return Verdict(
+        id="v" * 32,
+        outcome="promote",
+        candidate="small:app",
+        incumbent="rented-1",
+        reasons=(),
+        mixture_id=mixture_id,
+    )
+
+
+def test_one_that_is_gone_or_not_proven_is_refused(store):
+    with pytest.raises(UsageError, match="which is not in the store"):
+        with_mixture(store, MIXTURE_ROUTE, verdict=verdict("gone"))
+    store.put(mixture(losses=100))
+    with pytest.raises(UsageError, match="not in the store"):
+        with_mixture(store, MIXTURE_ROUTE, verdict=verdict("m" * 32))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("fault", ["quality", "slow"])
+def test_a_bad_candidate_is_rolled_back_and_gets_nothing_after_a_second(fault):
+    made = rehearse(margin=0.1, drop=0.5, fault=fault)
+    assert made.rolled_back and made.late_requests == 0 and made.passed
+    assert made.requests < 600 and (fault if fault != "slow" else "latency") in made.why
+
+
+@pytest.mark.process
+def test_a_good_candidate_stays():
+    made = rehearse(margin=0.1, drop=0, most_requests=160)
+    assert not made.passed and not made.rolled_back and made.late_requests is None
+
+
+@pytest.mark.process
+def test_the_command_says_when_it_was_rolled_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[task]\nmargin = 0.1\n')
+    result = CliRunner().invoke(cli, ["rollout", "rehearse", "--fault", "errors", "--drop", "0.5", "--json"])
+    made = json.loads(result.stdout)
+    assert result.exit_code == 0 and made["rolled_back"] and made["margin"] == 0.1

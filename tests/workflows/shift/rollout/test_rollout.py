@@ -10,11 +10,12 @@ from tests.report.sample_mixture import mixture
 from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, promoting, trace
 
 from freehold.errors import FreeholdError, RevisionError, UsageError
-from freehold.store import default_url, open_store
+from freehold.store import open_store
+from freehold.store.database import default_url
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.serving.rollout import RolloutTerms
-from freehold.workflows.shift import rollout_records
+from freehold.types.rollout import RolloutTerms
+from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 
 
@@ -146,7 +147,7 @@ def test_a_rollout_beside_another_route_for_the_same_requests_is_refused(store):
     store.save_route(msgspec.structs.replace(ROUTE, name="another"), who="ada", at=START)
     with pytest.raises(FreeholdError, match="same requests as the route another"):
         begun(store)
-    assert not rollout_records.live(store)
+    assert not routes.live_rollouts(store)
 
 
 def test_rolling_back_does_not_mind_who_changed_the_route_meanwhile(store, monkeypatch):
@@ -178,7 +179,7 @@ def test_a_step_forward_that_a_rollback_overtakes_is_not_taken(store, monkeypatc
     monkeypatch.setattr(rollout.scoring, "learn", slow)
     with pytest.raises(RevisionError, match="changed meanwhile"):
         forward(store, "support", who="ada", at=START, without=rollout.GATES)
-    assert store.routes()[0].state == rollout_records.find(store, "support").state == "rolled_back"
+    assert store.routes()[0].state == routes.find_rollout(store, "support").state == "rolled_back"
     assert store.route_history("support")[-1].why == "complaints"
 
 
@@ -196,7 +197,7 @@ def test_of_two_that_advance_at_once_one_does(store, monkeypatch):
     monkeypatch.setattr(rollout.scoring, "learn", slow)
     with pytest.raises(RevisionError, match="changed meanwhile"):
         rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
-    assert rollout_records.find(store, "support").stage == 0 and store.routes()[0].canary_share == 0.1
+    assert routes.find_rollout(store, "support").stage == 0 and store.routes()[0].canary_share == 0.1
 
 
 def test_a_route_and_its_rollout_move_together_or_not_at_all(store, monkeypatch):
@@ -208,7 +209,7 @@ def test_a_route_and_its_rollout_move_together_or_not_at_all(store, monkeypatch)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("freehold.store.routes.keep_within", killed)
         rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
-    assert store.routes()[0].state == rollout_records.find(store, "support").state == "shadow"
+    assert store.routes()[0].state == routes.find_rollout(store, "support").state == "shadow"
     assert len(store.route_history("support")) == 1
 
 
@@ -235,10 +236,10 @@ def test_looking_takes_nothing_in_and_moves_nothing(store):
     begun(store)
     for number in range(200):
         store.add_traces(mirrored(number, wrong=True))
-    before = store.routes(), store.route_history("support"), rollout_records.find(store, "support")
+    before = store.routes(), store.route_history("support"), routes.find_rollout(store, "support")
     seen = rollout.status(store, "support", at=LATER)
     assert seen.look.pairs == 0 and seen.rollout.state == "shadow"
-    assert (store.routes(), store.route_history("support"), rollout_records.find(store, "support")) == before
+    assert (store.routes(), store.route_history("support"), routes.find_rollout(store, "support")) == before
     stepped = rollout.step(store, "support", at=LATER)
     assert stepped.rollout.state == "rolled_back" and stepped.look.pairs > 0
     assert rollout.status(store, "support", at=LATER) == stepped

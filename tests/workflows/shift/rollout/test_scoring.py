@@ -1,5 +1,6 @@
 """One look at a rollout's traces: each pair is scored once, also when a look is cut off or races another."""
 
+import random
 import threading
 from datetime import timedelta
 
@@ -7,10 +8,12 @@ import msgspec
 import pytest
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored
 
-from freehold.store import rollouts
+from freehold.store import open_store, rollouts
 from freehold.types.deferral import DeferralDecision
 from freehold.types.evaluation import Task
+from freehold.types.rollout import Rollout
 from freehold.workflows.shift.rollout import rollout, scoring
+from freehold.workflows.shift.rollout.scoring import path_of, quality_path
 
 
 def test_a_corrected_answer_counts_for_both(store):
@@ -105,3 +108,38 @@ def test_a_correction_in_time_counts_and_one_too_late_does_not(store):
     assert rollout.step(store, "support").look.state("quality").estimate == 1.0
     store.replace_trace(msgspec.structs.replace(own, gold="refund"))
     assert rollout.step(store, "support").look.state("quality").estimate == 1.0
+
+
+TIMES = [START + timedelta(seconds=n) for n in range(1000)]
+
+
+def test_it_narrows_around_the_mean_and_is_mirrored_by_turned_differences():
+    draw = random.Random(1)
+    values = [draw.choice((-1.0, 0.0, 0.0, 0.0, 1.0)) for _ in TIMES]
+    path = path_of(TIMES, values, most=50)
+    assert len(path) == 50 and path[-1].users == 1000 and path[-1].at == TIMES[-1]
+    assert all(one.low <= one.mean <= one.high for one in path[5:])
+    assert path[-1].high - path[-1].low < path[10].high - path[10].low
+    turned = path_of(TIMES, [-value for value in values], most=50)
+    assert turned[-1].low == pytest.approx(-path[-1].high)
+    assert path_of([], []) == () and len(path_of(TIMES[:1], [0.5])) == 1
+
+
+def test_it_holds_the_truth_at_all_times_in_nearly_all_runs():
+    draw, missed = random.Random(2), 0
+    for _ in range(200):
+        values = [draw.choice((-1.0, 0.0, 0.0, 1.0, 1.0)) for _ in range(400)]
+        path = path_of(TIMES[:400], values, most=400)
+        missed += any(not one.low <= 0.2 <= one.high for one in path)
+    assert missed <= 10, "one in twenty"
+
+
+def test_a_rollout_has_one_from_its_mirrored_users(tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/store.sqlite") as store:
+        begun(store)
+        for number in range(8):
+            store.add_traces(mirrored(number, wrong=number == 7))
+        rollout.step(store, "support", at=LATER)
+        (found,) = store.records(Rollout)
+        path = quality_path(store, found)
+    assert [one.users for one in path] == list(range(1, 9)) and path[-1].mean == -1 / 8

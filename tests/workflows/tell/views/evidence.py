@@ -1,6 +1,5 @@
 """A project with all that its screens show: data, runs, an evaluation item by item, a report, a mixture."""
 
-import json
 import random
 from datetime import UTC, datetime
 
@@ -10,8 +9,7 @@ from tests.workflows.data.building import project_of, trace
 from tests.workflows.train.owned import manifest
 
 from freehold import training
-from freehold.evals.comparing import SideBySide, compare, disagreements
-from freehold.evals.latency import summarize
+from freehold.evals.comparing import SideBySide, compare, disagreements, summarize
 from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
@@ -21,7 +19,7 @@ from freehold.types.training import TrainingEvent
 from freehold.workflows.data import dataset as datasets
 from freehold.workflows.prove.results import evaluation_id, keep, measured, write_results
 
-AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
+AT, NOW = datetime(2026, 11, 29, 12, tzinfo=UTC), datetime(2026, 11, 29, tzinfo=UTC)
 HOSTILE = (
     '<img src=x onerror="document.title=1">\u202e[click](javascript:alert(1)) \x1b[31m' + "z\u0301\u0302" * 50
 )
@@ -202,5 +200,11 @@ def whole(folder):
     return project, with_proof(project)
 
 
-def as_json(record):
-    return json.loads(msgspec.json.encode(record))
+def looking(screen, query):
+    """What a screen shows of a project: a function of the project and the parameters."""
+
+    def look(project, **given):
+        with open_store(project.store_url) as store:
+            return screen(project, store, query(**given), at=NOW)
+
+    return look

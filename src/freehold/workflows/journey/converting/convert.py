@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.catalog.vendors import with_addresses
 from freehold.errors import InputError
-from freehold.types.config import parse
+from freehold.types.config_file import parse
 from freehold.types.record import Record
 from freehold.visible import one_line
 from freehold.workflows.journey.converting.litellm import (

@@ -16,10 +16,10 @@ from freehold.datasets import importing
 from freehold.datasets.importing import Imported, PassedOver
 from freehold.datasets.tasks import Grouper
 from freehold.errors import InputError, UsageError
+from freehold.progress import Progress, Silent
 from freehold.store import open_store
+from freehold.types.application import LogTasks
 from freehold.types.config import DataConfig
-from freehold.types.log_task import LogTasks
-from freehold.types.progress import Progress, Silent
 from freehold.types.trace import Trace
 from freehold.workflows.journey.log_tasks.figures import AskedRequest, GroupFigures
 from freehold.workflows.journey.log_tasks.ranking import FoundTask, ranked

@@ -21,14 +21,13 @@ from freehold.datasets.sampling import answer_of, calls_unoffered, sample_of, wi
 from freehold.datasets.tasks import any_fits, is_selected
 from freehold.errors import ConfigError, InputError, StoreError
 from freehold.evals.retained import OtherTask
+from freehold.progress import Progress, Silent
 from freehold.stats.slices import MIN_N
 from freehold.store import Store, open_store
-from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Sample
+from freehold.types.application import LogTask
+from freehold.types.dataset import RecordedAsking, Sample
 from freehold.types.evaluation import Task
 from freehold.types.identity import question_id
-from freehold.types.log_task import LogTask
-from freehold.types.progress import Progress, Silent
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of
 from freehold.workflows.data.imports import LogFile, file_traces, named_files

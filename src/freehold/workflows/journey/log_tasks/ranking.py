@@ -14,11 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.catalog.retirements import retirement_of
+from freehold.costs.prices import asking_cost
 from freehold.datasets.tasks import ANY_TOOLS, TaskGroup
-from freehold.types.config.data import MatchConfig
-from freehold.types.log_task import LogTask, TaskKind, TaskScore
+from freehold.types.application import LogTask, TaskKind, TaskScore
+from freehold.types.config import MatchConfig
 from freehold.types.method import MethodName
-from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.log_tasks.figures import GroupFigures, distinct_questions, is_agent, languages
 

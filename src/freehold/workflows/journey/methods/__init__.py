@@ -6,12 +6,7 @@ A new one is a file here, a line in `METHODS`, and a row in `freehold.types.meth
 from __future__ import annotations
 
 from freehold.errors import UsageError
-from freehold.types.config import (
-    DEFAULT_MODEL,
-    CandidateConfig,
-    MethodSettings,
-    ProjectConfig,
-)
+from freehold.types.config import DEFAULT_MODEL, CandidateConfig, MethodSettings, ProjectConfig
 from freehold.types.method import MethodName
 from freehold.workflows.journey.methods.as_is import AsIs, OwnPrompt
 from freehold.workflows.journey.methods.encoder import TrainedEncoder

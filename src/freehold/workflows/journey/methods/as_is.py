@@ -9,8 +9,8 @@ import msgspec
 from freehold.datasets import building
 from freehold.engines import load
 from freehold.types.dataset import Dataset
+from freehold.types.endpoint import Preparation
 from freehold.types.method import MethodName
-from freehold.types.preparation import Preparation
 from freehold.workflows.journey.examples import SYSTEM_ROLES
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError, fetches
 from freehold.workflows.journey.methods.training import fitted

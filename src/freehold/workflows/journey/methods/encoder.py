@@ -9,15 +9,15 @@ import anyio
 
 from freehold import __version__
 from freehold.errors import TrainingError, UnknownModelError, UsageError, WeightsError
-from freehold.evals.scoring import scorer_of
+from freehold.evals.scorers import scorer_of
 from freehold.training.encoder import output, stands
 from freehold.training.encoder.job import ANSWERS, FORMAT
 from freehold.training.encoder.prepared import prepare
 from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderLimits, EncoderModel, texts_of
 from freehold.types.evaluation import Task
+from freehold.types.gates import EncoderReference, ParityReport
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
-from freehold.types.parity import EncoderReference, ParityReport
 from freehold.types.record import content_id
 from freehold.workflows.data.curate import SCORERS_AT_ONCE
 from freehold.workflows.data.dataset import unlabelled_traffic

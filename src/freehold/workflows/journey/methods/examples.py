@@ -14,8 +14,8 @@ from freehold.engines import load
 from freehold.preparing.index import WrittenIndex, is_there, require, write_index
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderModel
+from freehold.types.endpoint import ExampleChoice, ExampleIndex, ExampleOrder, Preparation
 from freehold.types.method import MethodName
-from freehold.types.preparation import ExampleChoice, ExampleIndex, ExampleOrder, Preparation
 from freehold.workflows.journey.examples import Gathered, choose, gather, near_twins, refusal, with_setting
 from freehold.workflows.journey.methods.as_is import AsIs
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError

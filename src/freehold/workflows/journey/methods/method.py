@@ -14,6 +14,7 @@ from typing import Any, Protocol, get_args
 import msgspec
 
 from freehold.errors import FreeholdError, UsageError
+from freehold.progress import Progress
 from freehold.store import Store
 from freehold.types.config import EndpointConfig, FinetuneConfig, MethodSettings, ProjectConfig
 from freehold.types.config import Method as TrainMethod
@@ -22,13 +23,12 @@ from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.evaluation import Task
+from freehold.types.gates import ParityReport
+from freehold.types.license import Lineage
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import METHOD_KINDS, MethodName, candidate_label
 from freehold.types.model import Weights
-from freehold.types.parity import ParityReport
-from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
-from freehold.types.ruling import Lineage
 from freehold.types.training import TrainingResult
 from freehold.wire.base_url import stem
 from freehold.workflows.journey.steps import Steps

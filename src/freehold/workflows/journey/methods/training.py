@@ -16,19 +16,19 @@ from freehold.errors import UnknownModelError, WeightsError
 from freehold.settings import Settings
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import ServePlan
+from freehold.types.gates import ParityReport
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
-from freehold.types.parity import ParityReport
 from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.prove.parity import MOST_PROMPTS, parity
-from freehold.workflows.serve.mounts import trained_adapter, trained_weights
 from freehold.workflows.serve.plan import plan
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import trained_adapter, trained_weights
 
 R = TypeVar("R", Adapter, WholeModel)
 

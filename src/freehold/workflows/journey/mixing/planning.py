@@ -17,11 +17,11 @@ from freehold.late import np
 from freehold.stats import deferral
 from freehold.stats.clustered import Codes, encode_groups
 from freehold.stats.rules import DecisionRule
+from freehold.types.choosing import SelectionScores
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import DeferralRule, SignalName, Tier
 from freehold.types.mixture import MixtureCurve
-from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.mixing.slices import declared
 
 if TYPE_CHECKING:

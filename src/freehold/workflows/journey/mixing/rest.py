@@ -18,13 +18,13 @@ from freehold.costs.prices import flat_price
 from freehold.errors import FreeholdError
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.task_comparison import prepared
+from freehold.types.choosing import RequestCost, SelectionScores
 from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import Tier
 from freehold.types.evaluation import EvalResult
 from freehold.types.mixture import MixtureCost
 from freehold.types.record import content_id
-from freehold.types.selected import RequestCost, SelectionScores
 from freehold.wire.base_url import stem
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.journey.measuring import SELECTION_SPLIT, score_on_selection

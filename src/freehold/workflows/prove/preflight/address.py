@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from freehold.engines import probe
+from freehold.engines import supervisor
 from freehold.errors import FreeholdError
 from freehold.late import aiohttp
-from freehold.signing.own import OwnCredentials
-from freehold.signing.source import TITLES
+from freehold.signing.clouds import TITLES
+from freehold.signing.signer import OwnCredentials
 from freehold.types.endpoint import CloudCredentials, Endpoint
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.wire.base_url import joined, stem
@@ -55,7 +55,7 @@ async def address_findings(address: AskedEndpoint, *, seconds: float = SECONDS) 
     listing = joined(base, "/v1/models")
     try:
         headers = await OwnCredentials(asked).headers("GET", listing)
-        listed = await probe.get_json(listing, headers=headers, seconds=seconds)
+        listed = await supervisor.get_json(listing, headers=headers, seconds=seconds)
     except FreeholdError as error:
         return [bad("endpoint", f"{who}: {error.message}", error.hint or "")]
     except aiohttp.ClientResponseError as error:

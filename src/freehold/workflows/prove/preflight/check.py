@@ -12,6 +12,7 @@ import anyio
 from freehold.errors import FreeholdError, UsageError
 from freehold.evals.frozen import with_frozen
 from freehold.evals.scorers import for_task
+from freehold.progress import Progress
 from freehold.stats.clustered import encode_groups
 from freehold.stats.looks import ONE_LOOK, LookPlan
 from freehold.store import Store
@@ -19,7 +20,6 @@ from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, Preflight, warn
-from freehold.types.progress import Progress
 from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
 from freehold.workflows.prove.preflight.data import label_findings, length_findings, shift_findings
 from freehold.workflows.prove.preflight.incumbent import incumbent_scores

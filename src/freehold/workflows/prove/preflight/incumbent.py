@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from freehold.evals.frozen import frozen_answer
-from freehold.evals.scoring import score_all, scorer_of
+from freehold.evals.scorers import score_all, scorer_of
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Task
 from freehold.workflows.data.curate import SCORERS_AT_ONCE

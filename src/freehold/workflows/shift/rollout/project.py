@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines.schemas import unenforced
+from freehold.engines.constraints import unenforced
 from freehold.errors import UsageError
 from freehold.gateway.config import other_address
 from freehold.store import Store, open_store
@@ -21,14 +21,14 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT, ServePlan
 from freehold.types.engine import EngineName
 from freehold.types.mixture import Mixture
+from freehold.types.rollout import Check, Rollout, RolloutTerms
 from freehold.types.route import Route
-from freehold.types.serving.rollout import Check, Rollout, RolloutTerms
 from freehold.types.trace import Trace
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.gates import served_id
+from freehold.workflows.shift.rollout.ledger import served_id
 from freehold.workflows.shift.routes import endpoint_names
 
 SEEN_TRACES = 2_000

@@ -25,15 +25,16 @@ from freehold.errors import EngineError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.late import aiohttp
-from freehold.store import Store, default_url, leases, open_store, rollouts
+from freehold.progress import Progress, Silent
+from freehold.store import Store, leases, open_store, rollouts
+from freehold.store.database import default_url
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
+from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import RolloutTerms
-from freehold.workflows.shift import rollout_records
-from freehold.workflows.shift.observer_process import LEASE, ObserverConfig, ObserverProcess
+from freehold.workflows.shift import routes
+from freehold.workflows.shift.following import LEASE, ObserverConfig, ObserverProcess
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.ledger import Tests
 
@@ -187,16 +188,16 @@ class _Rehearsal:
                     await asyncio.gather(*(self._send(client) for _ in range(_CONCURRENCY)))
                     await asyncio.sleep(_PAUSE_S)
                     answered += _CONCURRENCY
-                    state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
+                    state = (await asyncio.to_thread(routes.find_rollout, store, ROUTE)).state
                     self._progress.update(answered, self._most_requests, unit="requests", note=state)
                 if state != "rolled_back":
                     await self._wait_until(lambda: self._caught_up(store), _TIMEOUT_S)
-                    state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
+                    state = (await asyncio.to_thread(routes.find_rollout, store, ROUTE)).state
                 seconds = time.monotonic() - began
                 late = await self._late_requests(store, client) if state == "rolled_back" else None
         finally:
             await asyncio.to_thread(observer.stop)
-        ended = rollout_records.find(store, ROUTE)
+        ended = routes.find_rollout(store, ROUTE)
         return RehearsalResult(
             fault=self._fault,
             drop=self._drop,
@@ -219,7 +220,7 @@ class _Rehearsal:
 
     def _caught_up(self, store: Store) -> bool:
         """Whether the observer has taken in every trace there is."""
-        current = rollout_records.find(store, ROUTE)
+        current = routes.find_rollout(store, ROUTE)
         body = rollouts.state_of(store.database, current.id).body
         cursor = 0 if body is None else msgspec.json.decode(body, type=Tests).cursor
         return current.state == "rolled_back" or not store.traces_after(cursor, most=1, complete_only=False)

@@ -20,13 +20,20 @@ from freehold.gateway.config import check_apart
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
 from freehold.types.record import Record, event_id
+from freehold.types.rollout import Gate, Rollout, RolloutTerms, RouteAlarm
 from freehold.types.route import Route, RouteState, Target
-from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAlarm
 from freehold.types.verdict import Verdict
-from freehold.workflows.shift import rollout_records, routes
+from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import scoring
-from freehold.workflows.shift.rollout.gates import candidate_key, gates_left, rule_of, verdict_of
-from freehold.workflows.shift.rollout.ledger import Look, Tests, look
+from freehold.workflows.shift.rollout.ledger import (
+    Look,
+    Tests,
+    candidate_key,
+    gates_left,
+    look,
+    rule_of,
+    verdict_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +64,7 @@ class Status(Record, frozen=True, kw_only=True):
 
 def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: datetime) -> Rollout:
     """Begin to mirror a route's traffic. Raises `UsageError` while another rollout of the route runs."""
-    earlier = rollout_records.of_route(store, route.name)
+    earlier = routes.rollout_of(store, route.name)
     if earlier is not None and earlier.is_live:
         raise UsageError(
             f"a rollout of the route {route.name} is running ({earlier.state})",
@@ -88,14 +95,14 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
 
 def status(store: Store, route_name: str, *, at: datetime | None = None) -> Status:
     """A rollout as its last step left it. Nothing is taken in and nothing moves."""
-    rollout = rollout_records.find(store, route_name)
+    rollout = routes.find_rollout(store, route_name)
     return _status(store, rollout, scoring.tests_of(store, rollout), at or datetime.now(UTC))
 
 
 def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime | None = None) -> Status:
     """Take in what is new, and roll back when a test says so."""
     at = at or datetime.now(UTC)
-    rollout = rollout_records.find(store, route_name)
+    rollout = routes.find_rollout(store, route_name)
     tests = scoring.learn(store, rollout, at=at)
     seen = look(tests, ())
     if rollout.is_live and (seen.alarms or seen.broken_off):
@@ -236,7 +243,7 @@ def _roll_back(store: Store, route_name: str, *, who: str, at: datetime, why: st
 
 def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> None:
     """`rollback` for any route, also one that was moved without a rollout. Raises `UsageError`."""
-    if rollout_records.of_route(store, route_name) is not None:
+    if routes.rollout_of(store, route_name) is not None:
         rollback(store, route_name, who=who, at=at, why=why)
         return
     route = routes.find(store, route_name, option="--route")
@@ -273,7 +280,7 @@ def _move(
         why=why,
         verdict_id=rollout.verdict_id,
         expected_revision=route.revision,
-        together_with=rollout_records.kept(rollout, who=who, at=at, why=why),
+        together_with=routes.kept_rollout(rollout, who=who, at=at, why=why),
     )
 
 
@@ -295,7 +302,7 @@ def _end(
 def _route_and_rollout(store: Store, name: str) -> tuple[Route, Rollout]:
     """The route is read first: what changes either of them after that is noticed when they are moved."""
     known = {route.name: route for route in store.routes()}
-    rollout = rollout_records.find(store, name)
+    rollout = routes.find_rollout(store, name)
     return known.get(name) or routes.find(store, name, option="--route"), rollout
 
 

@@ -13,16 +13,17 @@ from datetime import datetime
 import anyio
 import msgspec
 
-from freehold.datasets.building import Recipe, answer_of, sample_of
+from freehold.datasets.building import answer_of, sample_of
+from freehold.datasets.sampling import Recipe
 from freehold.evals.scorer import Scorer
-from freehold.evals.scoring import scorer_of
+from freehold.evals.scorers import scorer_of
 from freehold.late import np
 from freehold.stats.sequential import empirical_bernstein_lower_cs
 from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow
 from freehold.types.evaluation import Task
 from freehold.types.record import Record
-from freehold.types.serving.rollout import Rollout
+from freehold.types.rollout import Rollout
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout.ledger import (
     BOUND_ALPHA,

@@ -11,10 +11,10 @@ from msgspec import Meta
 
 from freehold.errors import FreeholdError
 from freehold.store import Store
+from freehold.types.choosing import RequestCost
 from freehold.types.cost import Cost, Range
 from freehold.types.record import Record
 from freehold.types.report import Report
-from freehold.types.selected import RequestCost
 from freehold.workflows.choose.cost import Hosting, MachinePrice, weigh
 from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.project import Project

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from freehold.errors import InputError, UsageError
-from freehold.evals.slicing import question
+from freehold.evals.comparing import question
 from freehold.store import Store
 from freehold.types.dataset import DataCard, Dataset, Message, Sample, SplitName
 from freehold.types.record import Record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from freehold.store import Store
-from freehold.store.keys import stored_keys
+from freehold.store.routes import stored_keys
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.shift import keys as changes

@@ -9,12 +9,12 @@ from typing import Annotated
 from msgspec import Meta
 
 from freehold.store import Store
-from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.license import DutyMark, Lineage, Obligation, Ruling, duty_id
 from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
-from freehold.types.ruling import DutyMark, Lineage, Obligation, Ruling, duty_id
+from freehold.types.use import UseProfile
 from freehold.workflows.license.duties import done_duties
 from freehold.workflows.license.rule import (
     comply_texts,

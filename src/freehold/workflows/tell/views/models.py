@@ -16,10 +16,10 @@ from msgspec import Meta
 from freehold.catalog import models as catalog
 from freehold.errors import FreeholdError
 from freehold.store import Store
+from freehold.types.choosing import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Fit, MeasuredSpeed, Workload
 from freehold.types.method import METHOD_KINDS
-from freehold.types.planning.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.workflows.choose.assess import assess

@@ -11,14 +11,13 @@ from freehold.costs.prices import TokenPrice, flat_price, price_basis, request_p
 from freehold.errors import FreeholdError
 from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
-from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
+from freehold.store.search import AnsweredTokens, answered_by_candidate, traffic
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.journey import JourneyState
 from freehold.types.record import Record
 from freehold.types.route import Route
-from freehold.types.trace import Usage
-from freehold.types.trace_search import RecordedTraffic
+from freehold.types.trace import RecordedTraffic, Usage
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.tell.next_step import journey_state

@@ -10,7 +10,7 @@ from msgspec import Meta
 from freehold.catalog import models as catalog
 from freehold.errors import UsageError
 from freehold.types.record import Record
-from freehold.workflows.fit.machine_words import machine_of_words
+from freehold.workflows.fit.machine import machine_of_words
 
 CURSOR_LENGTH_MAX = 200
 """A cursor of keyset paging is an id or a place, never a text of a person."""

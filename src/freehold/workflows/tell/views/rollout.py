@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from freehold.errors import UsageError
 from freehold.store import Store
-from freehold.store.search.traffic import traffic
+from freehold.store.search import traffic
 from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange
-from freehold.types.trace_search import RecordedTraffic
+from freehold.types.trace import RecordedTraffic
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.shift.rollout import rollout as rollouts

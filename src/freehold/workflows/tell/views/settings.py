@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from freehold.settings import SETTINGS
 from freehold.store import Store
-from freehold.types.config.explained import ExplainedKey, explained
+from freehold.types.config_file import ExplainedKey, explained
 from freehold.types.record import Record
 from freehold.visible import without_password
 from freehold.workflows.project import Project

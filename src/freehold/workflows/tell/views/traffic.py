@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from freehold.store import Store
-from freehold.store.search import traffic as counted
-from freehold.store.search.finding import search
+from freehold.store import search as counted
+from freehold.store.search import search
 from freehold.types.record import Record
-from freehold.types.trace_search import RecordedTraffic, TracePage, TraceQuery
+from freehold.types.trace import RecordedTraffic, TracePage, TraceQuery
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import Place, ScreenQuery
 

@@ -6,7 +6,7 @@ import re
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from freehold.evals.json_text import NotJson, parse_json
+from freehold.evals.text import NotJson, parse_json
 from freehold.types.record import Record
 
 SHOWN_CHARACTERS = 6000

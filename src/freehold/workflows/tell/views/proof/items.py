@@ -16,7 +16,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError, InputError
-from freehold.evals.slicing import question, slice_values
+from freehold.evals.comparing import question, slice_values
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 

@@ -11,12 +11,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from freehold.errors import UsageError
-from freehold.evals.slicing import question
+from freehold.evals.comparing import question
 from freehold.store import Store
-from freehold.types.evaluated import Evaluation, EvaluationLine, ItemLook, ItemResult
+from freehold.types.evaluated import Evaluation, EvaluationLine, ItemLook, ItemNote, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult
 from freehold.types.mixture import Mixture
-from freehold.types.notes import ItemNote
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.types.verdict import Reason, Verdict

@@ -1,1 +1,0 @@
-"""One plan on several machines: replicas on a Ray cluster."""

@@ -1,1 +1,0 @@
-"""An Ollama that runs already."""

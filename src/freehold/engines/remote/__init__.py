@@ -1,1 +1,0 @@
-"""An endpoint that runs elsewhere."""

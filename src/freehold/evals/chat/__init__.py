@@ -1,1 +1,0 @@
-"""Ask an endpoint: requests, the client, streamed answers, a cache of answers."""

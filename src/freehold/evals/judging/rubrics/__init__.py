@@ -1,1 +1,0 @@
-"""Rubrics shipped with freehold, as data files."""

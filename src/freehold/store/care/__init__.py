@@ -1,1 +1,0 @@
-"""Care for a store: check, back up, restore, erase, give back room."""

@@ -1,1 +1,0 @@
-"""What training leaves: adapters, merged and whole models, their files."""

@@ -1,1 +1,0 @@
-"""Records of what is looked at before anything is trained: models, quantizations, code, plans."""

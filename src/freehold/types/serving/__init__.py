@@ -1,1 +1,0 @@
-"""Records of what serves: clusters, load, traffic that moves to a candidate."""

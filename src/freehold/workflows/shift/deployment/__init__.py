@@ -1,1 +1,0 @@
-"""Files for other programs that keep a gateway running, or stand in front of it: systemd, nginx, Caddy."""
