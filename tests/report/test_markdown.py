@@ -204,7 +204,7 @@ def card(**changes):
     facts = EncoderCardFacts(
         encoder=encoder_of(**changes),
         files={"a": "f" * 64},
-        usage="python ask.py x",
+        usage="python student.pyz x",
         libraries="numpy",
         app="shop",
         version="1",

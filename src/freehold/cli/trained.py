@@ -84,10 +84,10 @@ def export_encoder(
     project: Project = opened(),
     bar: Progress = BAR,
 ) -> Answer:
-    """Write an encoder for any program: ONNX, an example of a few lines, and a model card.
+    """Write an encoder for any program: ONNX, a program that answers, and a model card.
 
-    The example needs onnxruntime, tokenizers and numpy, and neither PyTorch nor freehold. freehold serve takes the
-    folder, too, and SentenceTransformer(folder) opens it to be tuned on.
+    The program needs onnxruntime, tokenizers, numpy, msgspec and safetensors, and neither PyTorch nor an installed
+    freehold. freehold serve takes the folder, too, and SentenceTransformer(folder) opens it to be tuned on.
 
     \b
     Example:

@@ -87,8 +87,6 @@ class EncoderConfig(Record, frozen=True, kw_only=True):
     better; the one that answers more validation samples right is kept."""
     seed: Annotated[int, Meta(ge=0)] = 0
     """Decides the order of samples."""
-    max_minutes: Annotated[float, Meta(gt=0)] | None = None
-    """Shorten the tuning to end in this time."""
 
 
 class EncoderLimits(Record, frozen=True, kw_only=True):

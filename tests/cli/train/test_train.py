@@ -76,6 +76,6 @@ def test_encoders_alike(freehold, project):
     shown = freehold("encoders", "list", "support").out
     assert "one of 4 labels" in shown and "calibration error 0.031" in shown and encoder.path in shown
     made = freehold("encoders", "export", "support", "--out", "given").out
-    assert "given" in made and 'python ask.py "your text"' in made
+    assert "given" in made and 'python student.pyz "your text"' in made
     assert freehold("encoders", "rm", "support", "--yes").out.startswith("freed ")
     assert freehold("encoders", "list", "--json").items == []

@@ -11,8 +11,8 @@ from tests.training.encoder.conftest import KINDS
 
 from freehold.errors import MissingExtraError, WeightsError
 from freehold.training.encoder import base as bases
-from freehold.training.encoder.base import CHUNK, EmbeddingCache
-from freehold.training.encoder.modules import ByteDropout, seen_only
+from freehold.training.encoder.base import CHUNK, EmbeddingCache, TorchReader
+from freehold.training.encoder.trainers import ByteDropout, seen_only
 
 TEXTS = list(KINDS.values())
 
@@ -27,20 +27,22 @@ def copied(base_weights, tmp_path):
 
 def test_embeddings_do_not_depend_on_what_is_computed_together(base_weights):
     base = bases.load(base_weights)
-    rows = base.encode(TEXTS, 32).ids
-    together, tokens = bases.embed(base, rows, tokens=True)
-    alone = np.concatenate([bases.embed(base, [row], batch_tokens=1)[0] for row in rows])
+    read = TorchReader(base, 32, tokens=True).read(TEXTS)
+    together = np.stack([one.plain for one in read])
+    alone = np.concatenate([TorchReader(base, 32).vectors([text]) for text in TEXTS])
     assert np.abs(together - alone).max() < 1e-5
-    assert [len(one) for one in tokens] == [len(row) for row in rows]
-    assert np.abs(tokens[0].mean(axis=0) - together[0]).max() < 1e-5
-    fast, _ = bases.embed(base, rows, fast=True)
+    assert (
+        [len(one.inner) for one in read] == [one.tokens for one in read] == [len(one.spans) for one in read]
+    )
+    assert np.abs(read[0].inner.mean(axis=0) - together[0]).max() < 1e-5
+    fast = TorchReader(base, 32, fast=True).vectors(TEXTS)
     assert np.abs(fast - together).max() < 0.05 * np.abs(together).max()
 
 
 def test_the_prefix_is_counted_out_of_places(base_weights):
     base = bases.load(base_weights)._replace(prefix="hello ")
     encoded = base.encode(["my lamp"], 32)
-    assert [TEXTS and "my lamp"[start:end] for start, end in encoded.offsets[0]][-2] == "lamp"
+    assert [TEXTS and "my lamp"[start:end] for start, end in encoded.spans[0]][-2] == "lamp"
     assert len(base.encode(["a b c d e f"], 4).ids[0]) == 4
 
 
@@ -75,7 +77,7 @@ def test_what_cannot_be_read_says_so(copied, tmp_path):
 
 
 def test_a_missing_library_names_the_extra(base_weights, monkeypatch):
-    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bases.late.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="encoder"):
         bases.require(base_weights)
 
@@ -129,17 +131,18 @@ def test_a_damaged_file_is_computed_again(tmp_path):
 def test_a_long_text_is_the_mean_of_its_pieces(base_weights):
     base = bases.load(base_weights)
     words = " ".join(["where is my order now"] * 6)
-    rows, owners = base.chunks(["hello", words, words], 16, 2)
+    rows, offsets, owners, _ = base.encode(["hello", words, words], 16, 2)
     assert owners == [0, 1, 1, 2, 2] and max(map(len, rows)) == 16
-    made = bases.by_torch(base, 16, 2, fast=False)(["hello", words])
-    each, _ = bases.embed(base, rows[:3])
+    made = TorchReader(base, 16, 2).vectors(["hello", words])
+    parts = ["hello", words[: offsets[1][-2][1]], words[offsets[2][1][0] : offsets[2][-2][1]]]
+    each = TorchReader(base, 64).vectors(parts)
     lengths = [len(row) for row in rows]
     np.testing.assert_allclose(made[0], each[0], atol=1e-5)
     np.testing.assert_allclose(
         made[1], (lengths[1] * each[1] + lengths[2] * each[2]) / (lengths[1] + lengths[2]), atol=1e-5
     )
-    plain = bases.by_torch(base, 64, fast=False)(["hello", words])
-    np.testing.assert_allclose(bases.by_torch(base, 64, 3, fast=False)(["hello", words]), plain, atol=1e-5)
+    plain = TorchReader(base, 64).vectors(["hello", words])
+    np.testing.assert_allclose(TorchReader(base, 64, 3).vectors(["hello", words]), plain, atol=1e-5)
 
 
 def test_it_drops_its_share_and_keeps_the_mean():

@@ -4,6 +4,7 @@ from scipy.special import expit, softmax
 
 from freehold.encoders.answers import floored, probabilities
 from freehold.encoders.pieces import TAGS, bounds_of
+from freehold.encoders.runner import unit_length
 from freehold.training.encoder import heads
 from freehold.types.encoder import FieldHead, of_the_set
 
@@ -13,7 +14,7 @@ FIELD = FieldHead(name="", kind="one", labels=("a", True, 1))
 def blobs(count=90, labels=3):
     rng = np.random.default_rng(0)
     places = np.arange(count) % labels
-    return heads.normalized(
+    return unit_length(
         (np.eye(labels)[places] + rng.normal(scale=0.3, size=(count, labels))).astype("f4")
     ), places
 

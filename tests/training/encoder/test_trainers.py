@@ -5,6 +5,7 @@ import pytest
 import torch
 from tests.training.encoder.conftest import KINDS
 
+from freehold.encoders.runner import unit_length
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads, tuned
 from freehold.training.encoder.answers import TaughtForm, form_of, targets_of
@@ -26,7 +27,8 @@ def base(base_weights):
 
 def test_an_answer_is_learned_by_the_encoder_too(base):
     rows = base.encode(TEXTS, 32).ids
-    before, _ = bases.embed(base, rows)
+    reader = bases.TorchReader(base, 32)
+    before = reader.vectors(TEXTS)
     items = items_of(rows, [(int(place),) for place in PLACES])
     trainer = AnswerTrainer(base, LABELS, CONFIG)
     first = trainer.evaluate(items)
@@ -35,7 +37,7 @@ def test_an_answer_is_learned_by_the_encoder_too(base):
     last = trainer.evaluate(items)
     assert last.score == 1 > first.score
     assert last.loss < first.loss
-    after, _ = bases.embed(base, rows)
+    after = reader.vectors(TEXTS)
     assert np.abs(after - before).max() > 1e-3
     # The heads as they are served answer as the trainer does.
     assert (trainer.heads()[0].logits(after).argmax(axis=1) == PLACES).all()
@@ -81,7 +83,7 @@ def test_lists_and_copies_are_learned_together(base):
     encoded = base.encode(TEXTS, 32)
     targets = []
     for at, text in enumerate(TEXTS):
-        marks = heads.marks_of(form.fields[1], text, text[-1], encoded.offsets[at])
+        marks = heads.marks_of(form.fields[1], text, text[-1], encoded.spans[at])
         targets.append((np.array([at % 3 == 0, at % 3 == 1]), marks if at else np.zeros_like(marks)))
     items = items_of(encoded.ids, targets)
     trainer = AnswerTrainer(base, form, CONFIG)
@@ -97,7 +99,7 @@ def test_texts_of_one_answer_come_together(base):
     rows = base.encode(TEXTS, 32).ids
 
     def apart():
-        unit = heads.normalized(bases.embed(base, rows)[0])
+        unit = unit_length(bases.TorchReader(base, 32).vectors(TEXTS))
         alike = unit @ unit.T
         same = PLACES[:, None] == PLACES[None, :]
         return alike[same].mean() - alike[~same].mean()

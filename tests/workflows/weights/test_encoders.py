@@ -8,11 +8,7 @@ from tests.workflows.train.owned import manifest, owned_encoder
 
 from freehold.errors import InputError, UsageError
 from freehold.types.model import Weights
-from freehold.workflows.weights.encoders import (
-    check_writes,
-    encoder_folder,
-)
-from freehold.workflows.weights.trained import ADAPTERS, ENCODERS
+from freehold.workflows.weights.trained import ADAPTERS, ENCODERS, check_writes, encoder_folder
 
 
 @pytest.mark.parametrize("shelf", [ADAPTERS, ENCODERS], ids=lambda shelf: shelf.noun)

@@ -28,8 +28,8 @@ from freehold.visible import gib
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.project import Project
-from freehold.workflows.weights.encoders import check_writes
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import check_writes
 
 log = logging.getLogger(__name__)
 
