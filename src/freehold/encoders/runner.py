@@ -233,7 +233,7 @@ class CutTexts(NamedTuple):
     """Pieces of texts as token ids, each with where its tokens stand and which text it is of; of each text, how many
     tokens are in no piece."""
 
-    ids: list[Sequence[int]]
+    ids: list[list[int]]
     spans: list[Spans]
     owners: list[int]
     cut: list[int]
@@ -262,9 +262,9 @@ class PieceReader(TextReader):
         for group in groups([len(ids[at]) for at in places]):
             chosen = [places[at] for at in group]
             plain, *inner = self._compute(*padded_ids([ids[at] for at in chosen], self.padding))
-            for row, at in enumerate(chosen):
-                of_tokens = inner[0][row, : len(ids[at])] if inner else None
-                computed[at] = TextVectors(len(ids[at]), 0, plain[row], of_tokens, spans[at])
+            for place, at in enumerate(chosen):
+                of_tokens = inner[0][place, : len(ids[at])] if inner else None
+                computed[at] = TextVectors(len(ids[at]), 0, plain[place], of_tokens, spans[at])
         pieces: list[list[TextVectors]] = [[] for _ in texts]
         for at in places:
             pieces[owners[at]].append(computed[at])

@@ -46,7 +46,8 @@ class Features(NamedTuple):
     def at(self, places: Places) -> Features:
         """Some of the examples."""
         chosen = [int(place) for place in places]
-        tokens, spans = ([one[at] for at in chosen] if one else () for one in (self.tokens, self.spans))
+        tokens = [self.tokens[at] for at in chosen] if self.tokens else ()
+        spans = [self.spans[at] for at in chosen] if self.spans else ()
         return Features(self.examples.at(chosen), self.pooled[places], tokens, spans)
 
     @property
