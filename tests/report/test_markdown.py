@@ -51,7 +51,7 @@ def test_a_verdict_says_what_was_decided_and_on_what():
     text = comparison_markdown(made)
     assert text.startswith("### ? Hold: not proven yet\n")
     assert f"`{made.candidate}` against `{made.incumbent}`" in text
-    assert f"**{made.difference:+.4f}**" in text and f"margin {made.margin:g}" in text
+    assert f"| {made.difference:+.4f} (" in text and f"margin {made.margin:g}" in text
     assert "| would settle it | about 1,234 held-out items |" in text
     assert "| unscored | 3 candidate |" in text
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.operation import CONFIG, Answer, group, opened, operation, opt
+from freehold.cli.operation import CONFIG, Reply, group, opened, operation, opt
 from freehold.cli.options import budget
 from freehold.cli.output import Aside, Block, echo
 from freehold.errors import MissingExtraError, UsageError
@@ -91,7 +91,7 @@ def mcp(
 
 
 @operation("confirm", "freehold.agents.mcp.confirming:ConfirmationRequest[]", within=mcp)
-def confirm(*, project: Project = opened(looks=True), as_json: bool) -> Answer | None:
+def confirm(*, project: Project = opened(looks=True), as_json: bool) -> Reply | None:
     """Show what an agent asks to do, and let it: prints a code, once, for you to give to the agent.
 
     Needs a terminal. A code is for one call with exactly these arguments, and lasts a quarter of an hour. With --json
@@ -109,7 +109,7 @@ def confirm(*, project: Project = opened(looks=True), as_json: bool) -> Answer |
     desk = confirmations_of(project.root)
     waiting = desk.waiting()
     if as_json:
-        return Answer([msgspec.structs.replace(one, code=None) for one in waiting], lambda _: ())
+        return Reply([msgspec.structs.replace(one, code=None) for one in waiting], lambda _: ())
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "a confirmation needs a terminal: it is you who agrees, not a program",
@@ -147,7 +147,7 @@ def install_skill(
         choices=AGENTS,
     ),
     at_home: bool = opt("For all projects: into the home folder.", "--user"),
-) -> Answer:
+) -> Reply:
     """Put the skill where the agent looks for it, or bring it up to date. A file that you have changed is left:
     remove it to get the new one.
 
@@ -172,7 +172,7 @@ def install_skill(
             f"no agent's folder is in {base}", hint="name one: freehold skill install --agent claude"
         )
     made = work(named, base, at_home=at_home)
-    return Answer(made, _installed, int(any(one.kept for one in made)))
+    return Reply(made, _installed, int(any(one.kept for one in made)))
 
 
 def _installed(made: Sequence[InstalledSkill]) -> Iterator[Block]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.operation import CONFIG, Answer, arg, operation, opt
+from freehold.cli.operation import CONFIG, Reply, arg, operation, opt
 from freehold.cli.output import Aside, Block, echo, short_count
 from freehold.visible import GIB
 
@@ -43,7 +43,7 @@ def assess(
     ),
     show_all: bool = opt("Show every model, the excluded ones too.", "--all"),
     config_path: Path | None = CONFIG,
-) -> Answer:
+) -> Reply:
     """Which open models may I use, can I run, and do what I need? Ranked, with a reason for every exclusion.
 
     Joins the task, the licence ruling for [use], the memory fit on the machine (on a GPU server in the form vLLM runs),
@@ -84,7 +84,7 @@ def assess(
         put_candidates(project.config_path, chosen)
         names = (f"{one.model} ({one.method})" if one.method else one.model for one in chosen)
         echo(f"wrote the candidates of {project.config_path}: {', '.join(names)}", err=True)
-    return Answer(found, partial(_view, show_all=show_all or bool(models)), 0 if found.shortlist else 1)
+    return Reply(found, partial(_view, show_all=show_all or bool(models)), 0 if found.shortlist else 1)
 
 
 def _view(found: Assessment, *, show_all: bool) -> Iterator[Block]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import to_builtins
 
-from freehold.cli.operation import BAR, Answer, arg, group, operation, opt
+from freehold.cli.operation import BAR, Reply, arg, group, operation, opt
 from freehold.cli.options import now
-from freehold.cli.output import Aside, Block, Rows, short_count
+from freehold.cli.output import Aside, Block, TableRows, short_count
 from freehold.types.model import Model, Shape
 from freehold.visible import GIB, gib
 
@@ -39,7 +39,7 @@ def catalog() -> None:
     synced="freehold.catalog.synced:SyncedModel",
     within=catalog,
 )
-def list_command(part: str | None = arg()) -> Answer:
+def list_command(part: str | None = arg()) -> Reply:
     """List known models, or those whose id, family or publisher contains PART. Exit code 1 when there is none.
 
     Where PART is the whole name of a model, show what is known about it: shape, context, chat template, tools,
@@ -58,12 +58,12 @@ def list_command(part: str | None = arg()) -> Answer:
     if model is None:
         shipped, own = list_models(load(), family=part)
         found = {"shipped": shipped, "synced": own}
-        return Answer(found, lambda _: _list(part, shipped, own), 0 if shipped or own else 1)
+        return Reply(found, lambda _: _list(part, shipped, own), 0 if shipped or own else 1)
     if not isinstance(model, Model):
-        return Answer(model, _synced, which="synced")
+        return Reply(model, _synced, which="synced")
     more = details(model)
     record = {**to_builtins(model), **to_builtins(more)}
-    return Answer(record, lambda _: _shipped(model, more), which="model")
+    return Reply(record, lambda _: _shipped(model, more), which="model")
 
 
 def _list(part: str | None, shipped: Sequence[Model], own: Sequence[SyncedModel]) -> Iterator[Block]:
@@ -73,7 +73,7 @@ def _list(part: str | None, shipped: Sequence[Model], own: Sequence[SyncedModel]
     from freehold.hardware.tensors import parameter_count
     from freehold.settings import load
 
-    table = Rows([("model", "size", "context", "")])
+    table = TableRows([("model", "size", "context", "")])
     for model in shipped:
         count, context = short_count(parameter_count(model.shape)), f"{model.shape.context_tokens:,}"
         table.append((model.id, count, context, said("models", model.checked, now().date())))
@@ -99,7 +99,7 @@ def sync(
     *,
     owners: tuple[str, ...] = opt("Only this owner on the hub; repeatable.", "--owner"),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Ask the hub what is new: releases of known publishers, or MODELS and their quantizations.
 
     Licence, sizes (from config.json) and files with their bytes are read, no weights. What is new is kept in the
@@ -116,7 +116,7 @@ def sync(
     from freehold.workflows.choose.catalog import sync as run
 
     found = run(load(), models=models, owners=owners, progress=bar)
-    return Answer(found, _sync_view)
+    return Reply(found, _sync_view)
 
 
 def _sync_view(found: SyncResult) -> Iterator[Block]:

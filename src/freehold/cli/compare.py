@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from freehold.cli.evaluate import comparison_view
-from freehold.cli.operation import MARKDOWN, Answer, operation, opt
+from freehold.cli.operation import MARKDOWN, Reply, operation, opt
 from freehold.cli.options import not_with, write_markdown
-from freehold.cli.output import Block, Rows
+from freehold.cli.output import Block, TableRows
 from freehold.types.evaluation import PairedResult
 from freehold.types.verdict import EXIT_CODES
 
@@ -40,7 +40,7 @@ def compare(
         "How often these items were evaluated for this route, this time included.", default=1, ge=1
     ),
     markdown: Path | None = MARKDOWN,
-) -> Answer:
+) -> Reply:
     """Is the candidate good enough? A verdict from bare pairs of scores, with no model at all.
 
     Exit code 0 promote, 1 reject, 3 hold, 2 usage.
@@ -59,7 +59,7 @@ def compare(
     rule = DecisionRule(margin=margin, lo=bounds[0], hi=bounds[1])
     result = compare_file(pairs, rule, slices=slices, context=ScoreContext(looks=looks))
     write_markdown(markdown, comparison_markdown(result))
-    return Answer(as_document(result), lambda _: comparison_view(result), EXIT_CODES[result.verdict])
+    return Reply(as_document(result), lambda _: comparison_view(result), EXIT_CODES[result.verdict])
 
 
 def as_document(result: PairedResult) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def power(
     cluster_size: float = opt("Items per conversation or user.", default=1.0),
     icc: float = opt("Correlation within a cluster.", default=0.0),
     n: int | None = opt("Say what this many items can show.", ge=1),
-) -> Answer:
+) -> Reply:
     """How many items are needed to promote, or what a given number can show.
 
     \b
@@ -106,13 +106,15 @@ def power(
         cluster_size=cluster_size,
         icc=icc,
     )
-    return Answer(plan(PowerTarget(margin), assumed, n=n), partial(_power_view, n=n))
+    return Reply(plan(PowerTarget(margin), assumed, n=n), partial(_power_view, n=n))
 
 
 def _power_view(found: PowerPlan, n: int | None) -> Iterator[Block]:
     yield found.sentence + "\n"
     yield f"margin {found.margin:g}, one-sided alpha {found.alpha:g}, power {found.power:.0%}"
-    table = Rows([("discordance", "true difference", "items needed", *((f"power at {n}",) if n else ()))])
+    table = TableRows(
+        [("discordance", "true difference", "items needed", *((f"power at {n}",) if n else ()))]
+    )
     for row in found.rows:
         psi = "not binary" if row.discordance is None else f"{row.discordance:.3f}"
         power_at_n = () if row.power_at_n is None else (f"{row.power_at_n:.1%}",)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import Answer, arg, opened, operation, opt
+from freehold.cli.operation import Reply, arg, opened, operation, opt
 from freehold.cli.options import low_high, number
 from freehold.cli.output import Block, echo
 from freehold.errors import UsageError
@@ -36,7 +36,7 @@ def cost(
     quantization: str | None = opt("Quantization of MODEL, for example Q4_K_M.", "--quant"),
     project: Project = opened(looks=True),
     as_json: bool,
-) -> Answer:
+) -> Reply:
     """Weigh the API's bill against holding MODEL: leave, stay, or not decidable, and why.
 
     Traffic comes from the traces in the store unless it is stated. What is not known is asked for, never
@@ -56,7 +56,7 @@ def cost(
     stated = StatedTraffic(requests_per_month, prompt_tokens, completion_tokens)
     priced = price_traffic(project, incumbent, stated)
     try:
-        return Answer(weigh(project, priced, Hosting(model, quantization, machine, price)), _view)
+        return Reply(weigh(project, priced, Hosting(model, quantization, machine, price)), _view)
     except UsageError:
         if not as_json:
             echo(priced.sentence)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from freehold.cli.operation import BAR, Answer, arg, group, opened, operation, opt
+from freehold.cli.operation import BAR, Reply, arg, group, opened, operation, opt
 from freehold.cli.options import stated
 from freehold.cli.output import Aside, Block, columns
 from freehold.datasets import importing
@@ -55,7 +55,7 @@ def import_(
     ),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Bring logged traffic in as traces. Bad records are kept aside with line and reason, never lost.
 
     Reads OpenAI fine-tuning files, stored completions, exports of Langfuse, LangSmith, LiteLLM
@@ -75,7 +75,7 @@ def import_(
     importing.check_fields(files, data, DataConfig(**described))
     if dry_run:
         previews = [preview_file(project, file, data=data, held_out=held_out) for file in files]
-        return Answer(previews, _previews, which="preview")
+        return Reply(previews, _previews, which="preview")
     results = []
     for file in files:
         bar.step(f"import {file.name}")
@@ -92,7 +92,7 @@ def import_(
                 hint="freehold import --dry-run FILE shows how it is read; --format and --input/--label change that",
             )
 
-    return Answer(results, view, 2 if nothing else 0)
+    return Reply(results, view, 2 if nothing else 0)
 
 
 def _imported(result: ImportResult) -> Iterator[Block]:
@@ -155,7 +155,7 @@ def _short(message: dict[str, object]) -> str:
 @operation("tasks", "freehold.types.application:LogTasks")
 def tasks(
     files: tuple[Path, ...] = arg(), *, project: Project = opened(looks=True), bar: Progress = BAR
-) -> Answer:
+) -> Reply:
     """Which tasks are in a log (without FILES: in this project's traces), and which one to move first.
 
     Requests belong together when their prompt has the same constant pieces, whatever changes in between (names, times,
@@ -175,7 +175,7 @@ def tasks(
         found = tasks_of_files(files, data=project.config.data, progress=bar)
     else:
         found = tasks_captured(project, progress=bar)
-    return Answer(found, _tasks_view)
+    return Reply(found, _tasks_view)
 
 
 def _tasks_view(found: LogTasks) -> Iterator[Block]:
@@ -266,7 +266,7 @@ def build(
     source_prefix: str | None = SOURCE,
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Build a dataset from the traces in the store. The same traces give the same dataset.
 
     Personal data and secrets become placeholders, repeats and near repeats leave, nothing held out is also taught:
@@ -280,7 +280,7 @@ def build(
     from freehold.workflows.data import dataset as workflow
 
     made = workflow.build(project, source_prefix=source_prefix, progress=bar)
-    return Answer(made, lambda made: _built(made, curate.read_card(made)))
+    return Reply(made, lambda made: _built(made, curate.read_card(made)))
 
 
 @operation("check", "freehold.types.dataset:DataCard", within=dataset)
@@ -289,7 +289,7 @@ def check(
     source_prefix: str | None = SOURCE,
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Say what a build would find and do: personal data, repeats, leaks, doubtful labels. Keeps nothing.
 
     \b
@@ -300,11 +300,11 @@ def check(
     from freehold.workflows.data import dataset as workflow
 
     card = workflow.check(project, source_prefix=source_prefix, progress=bar)
-    return Answer(card, _card_view)
+    return Reply(card, _card_view)
 
 
 @operation("show", "freehold.types.dataset:DataCard", within=dataset)
-def show(dataset: str | None = arg(), *, project: Project = opened()) -> Answer:
+def show(dataset: str | None = arg(), *, project: Project = opened()) -> Reply:
     """Print a dataset's card (default: the latest's): what is in it, where from, under whose terms.
 
     \b
@@ -322,7 +322,7 @@ def show(dataset: str | None = arg(), *, project: Project = opened()) -> Answer:
     read = curate.read_card(found)
     if read is None:
         raise UsageError(f"dataset {found.id} has no card", hint="freehold dataset build writes one")
-    return Answer(read, _card_view)
+    return Reply(read, _card_view)
 
 
 def _built(dataset: Dataset, card: DataCard | None) -> Iterator[Block]:

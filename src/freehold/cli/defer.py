@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.operation import ANYWAY, BAR, Answer, group, opened, operation, opt
+from freehold.cli.operation import ANYWAY, BAR, Reply, group, opened, operation, opt
 from freehold.cli.output import Block
 from freehold.types.verdict import EXIT_CODES
 
@@ -46,7 +46,7 @@ def plan(
     anyway: bool = ANYWAY,
     project: Project = opened(must_exist=True),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Find the share that may be answered here, and prove it.
 
     Every signal of how sure the candidate is, and a router that reads the request alone, are measured on the selection
@@ -65,7 +65,7 @@ def plan(
     from freehold.workflows.journey.mixture import plan_mixture
 
     mixture = plan_mixture(project, label=candidate, share=share, anyway=anyway, progress=bar)
-    return Answer(mixture, mixture_view, EXIT_CODES[mixture.outcome or "hold"])
+    return Reply(mixture, mixture_view, EXIT_CODES[mixture.outcome or "hold"])
 
 
 def mixture_view(mixture: Mixture) -> Iterator[Block]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from freehold.cli.operation import ANYWAY, BAR, MARKDOWN, Answer, opened, operation, opt
+from freehold.cli.operation import ANYWAY, BAR, MARKDOWN, Reply, opened, operation, opt
 from freehold.cli.options import address, not_with, only_with, variable_name, write_markdown
 from freehold.cli.output import Block
 from freehold.errors import UsageError
@@ -59,7 +59,7 @@ def evaluate(
     anyway: bool = ANYWAY,
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Is the candidate good enough, on your items, against the model you pay for?
 
     Exit code 0: promote, 1: reject, 3: hold (not proven either way), 2: it could not be done.
@@ -72,8 +72,6 @@ def evaluate(
     """
     import anyio
 
-    from freehold.evals.replay import ReplayOptions
-    from freehold.report.markdown import comparison_markdown
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate, evaluate_project
     from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_task
@@ -86,8 +84,8 @@ def evaluate(
         )
     only_with("--a", a is not None, "gold")
     not_with("--a", a is not None, "model", "dataset_id", "api_key_env", "fresh")
-    stated = files_task if a is not None else task_of
-    task = stated(project, scorer=scorer, options=_parsed(options), margin=margin)
+    read_task = task_of if a is None else files_task
+    task = read_task(project, scorer=scorer, options=_parsed(options), margin=margin)
 
     async def work() -> Evaluation:
         if a is not None and b is not None:
@@ -96,9 +94,7 @@ def evaluate(
                 project, outputs, task, planned_looks=planned_looks, anyway=anyway, progress=bar
             )
         if model is None:
-            raise UsageError(
-                "no model of the endpoint is named", hint=f"--model NAME; curl {url}/v1/models lists them"
-            )
+            raise UsageError("--endpoint needs --model", hint=f"curl {url}/v1/models lists them")
         bar.step("replay the held-out samples")
         endpoint = Endpoint(name=str(url), engine="remote", base_url=str(url), api_key_env=api_key_env)
         return await evaluate_project(
@@ -106,17 +102,21 @@ def evaluate(
             ServedCandidate(endpoint, model),
             task,
             selection=HeldOutSelection(dataset_id, planned_looks=planned_looks),
-            options=ReplayOptions(),
             fresh=fresh,
             anyway=anyway,
             progress=bar,
         )
 
-    made = anyio.run(work)
+    return _reply(anyio.run(work), items, markdown)
+
+
+def _reply(made: Evaluation, items: int, markdown: Path | None) -> Reply:
+    from freehold.report.markdown import comparison_markdown
+
     comparison = made.comparison
     assert comparison is not None  # only a journey may do without an incumbent
     write_markdown(markdown, comparison_markdown(comparison))
-    return Answer(made, lambda _: _view(made, comparison, items), EXIT_CODES[comparison.verdict])
+    return Reply(made, lambda _: _view(made, comparison, items), EXIT_CODES[comparison.verdict])
 
 
 def _view(made: Evaluation, comparison: Comparison, items: int) -> Iterator[Block]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from freehold.cli.operation import BAR, Answer, arg, opened, operation, opt
+from freehold.cli.operation import BAR, Reply, arg, opened, operation, opt
 from freehold.cli.options import only_with
-from freehold.cli.output import Block, Rows, echo
+from freehold.cli.output import Block, TableRows, echo
 from freehold.types.machine import Fit
 from freehold.visible import GIB, gib
 
@@ -45,7 +45,7 @@ def fit(
         "What serves it (default: vllm on a GPU server, else llamacpp, as freehold assess takes it)."
     ),
     method: Literal["lora", "qlora", "full"] | None = opt("Fit training, not serving.", "--train"),
-) -> Answer:
+) -> Reply:
     """Say whether MODEL fits, part by part, and the largest context that does.
 
     MODEL is a catalog id, a path (GGUF, safetensors, a folder with config.json, an Ollama manifest; only headers
@@ -96,7 +96,7 @@ def fit(
             settings=settings,
             machine=machine,
         )
-    return Answer(found, fit_view, 0 if found.fits else 1)
+    return Reply(found, fit_view, 0 if found.fits else 1)
 
 
 def _project() -> Project | None:
@@ -175,7 +175,7 @@ def bench_model(
     engine: str = opt("auto, llamacpp, vllm, ollama or echo.", default="auto"),
     quantization: str | None = opt("Quantization, for example Q4_K_M.", "--quant"),
     project: Project = opened(),
-) -> Answer:
+) -> Reply:
     """Serve MODEL for a moment and measure how fast it reads and writes here.
 
     The result is kept per machine, engine and weights; freehold cost takes it instead of an estimate.
@@ -186,7 +186,7 @@ def bench_model(
     """
     from freehold.workflows.serve.measure import bench
 
-    return Answer(bench(project, model, engine=engine, quantization=quantization), _bench_view)
+    return Reply(bench(project, model, engine=engine, quantization=quantization), _bench_view)
 
 
 def _bench_view(found: MeasuredSpeed) -> Iterator[Block]:
@@ -212,7 +212,7 @@ def quants(
     ),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """List the quantizations of MODEL: bytes, whether each fits here, how fast it is, and which to take.
 
     MODEL is a catalog id or a GGUF file. Bytes are those of known files (in the store, in the catalog, seen on a
@@ -244,7 +244,7 @@ def quants(
     if measured:
         task = task_of(project)
         losses = measure(project, model, task=task, quantizations=quantizations, progress=bar)
-        return Answer(losses, _losses_view, which="measured")
+        return Reply(losses, _losses_view, which="measured")
     found = work(
         model,
         machine=find_machine(machine_spec, project.settings, measure=True),
@@ -253,7 +253,7 @@ def quants(
         speeds=all_measured(project) if machine_spec is None else (),
         losses=latest(project, model),
     )
-    return Answer(found, _quants_view, 0 if found.take else 1)
+    return Reply(found, _quants_view, 0 if found.take else 1)
 
 
 def _losses_view(found: QuantLosses) -> Iterator[Block]:
@@ -263,7 +263,7 @@ def _losses_view(found: QuantLosses) -> Iterator[Block]:
         f"{found.dataset_id[:12]}"
     )
     yield ""
-    table = Rows([("", "", "weights", "score", "difference", "tokens/s", "")])
+    table = TableRows([("", "", "weights", "score", "difference", "tokens/s", "")])
     for row in found.rows:
         difference = "compared with this one"
         pair = row.comparison
@@ -290,7 +290,7 @@ def _quants_view(found: Quants) -> Iterator[Block]:
     )
     yield ""
     heads = "", "", "bits", "weights", "in all", "longest", "tokens/s", "on your task", "known"
-    yield Rows([heads, *(_row(row, row.quantization == found.take) for row in found.rows)])
+    yield TableRows([heads, *(_row(row, row.quantization == found.take) for row in found.rows)])
     for row in found.rows:
         yield from (f"{row.quantization}: {where}" for where in row.known if where.startswith("freehold "))
     yield ""

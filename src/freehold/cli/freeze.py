@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import BAR, Answer, arg, opened, operation, opt
+from freehold.cli.operation import BAR, Reply, arg, opened, operation, opt
 from freehold.cli.output import Block
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def freeze(
     repeats: int = opt("How often to ask each; 2 or more show the incumbent's own noise.", default=1, ge=1),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Record the incumbent's answers to your requests, before it is retired: the model of [incumbent] in freehold.toml.
 
     Evaluations use them from then on. Asked again it goes on where it stopped.
@@ -43,7 +43,7 @@ def freeze(
     from freehold.workflows.prove.freeze import freeze as work
 
     freezing = partial(work, project, dataset_id=dataset_id, split=split, repeats=repeats, progress=bar)
-    return Answer(anyio.run(freezing), _freeze_view)
+    return Reply(anyio.run(freezing), _freeze_view)
 
 
 def _freeze_view(made: Freeze) -> Iterator[Block]:
@@ -74,7 +74,7 @@ def parity(
     ),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Put the same prompts to the trainer's model and the served one.
 
     Without MODEL, what freehold migrate chose last; MODEL is a model, or a trained encoder by its name, id or folder.
@@ -89,7 +89,7 @@ def parity(
     from freehold.workflows.prove.parity import project_parity
 
     report = project_parity(project, model=model, adapter=adapter, count=count, progress=bar)
-    return Answer(report, _parity_view, 0 if report.passed else 1)
+    return Reply(report, _parity_view, 0 if report.passed else 1)
 
 
 def _parity_view(report: ParityReport) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.documents import print_foreign_json
-from freehold.cli.operation import BAR, MARKDOWN, Answer, arg, opened, operation, opt
+from freehold.cli.operation import BAR, MARKDOWN, Reply, arg, opened, operation, opt
 from freehold.cli.options import write_markdown
 from freehold.cli.output import Aside, Block, echo, hanging
 
@@ -40,7 +40,7 @@ def scan(
     why: bool = opt("Show every place, a line each, and what it rests on."),
     markdown: Path | None = MARKDOWN,
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Find uses of proprietary models in code and configuration under PATH (default: here).
 
     Reads Python, JavaScript, TypeScript, Go, Java, Kotlin, C#, Ruby, PHP, Rust, notebooks and configuration. Exit
@@ -61,7 +61,7 @@ def scan(
     failed = any(level(one, fail_within) == "error" for one in found.findings)
     if as_sarif:
         print_foreign_json(sarif(found, fail_within=fail_within))
-        return Answer(found, None, int(failed))
+        return Reply(found, None, int(failed))
 
     def view(found: Scan) -> Iterator[Block]:
         yield from _models(found, fail_within)
@@ -69,7 +69,7 @@ def scan(
         yield from _places(found, fail_within) if why else ()
         yield from _unread(found)
 
-    return Answer(found, view, int(failed))
+    return Reply(found, view, int(failed))
 
 
 def _models(found: Scan, fail_within: int) -> Iterator[Block]:
@@ -149,7 +149,7 @@ def retirements(
         "Exit with 1 when a shutdown was, or is within this many days (for CI).", ge=0
     ),
     project: Project = opened(),
-) -> Answer:
+) -> Reply:
     """When are proprietary models shut down? Fine-tunes and aliases are looked up by what they stand on.
 
     Without MODELS: the incumbent of freehold.toml, or all shutdowns still to come. Each date has its source and
@@ -188,7 +188,7 @@ def retirements(
 
     found = workflow.notices(named, as_of=as_of, platform=platform, asked=asked)
     fails = fail_within is not None and any(notice.fails(fail_within) for notice in found)
-    return Answer(found, view, int(fails))
+    return Reply(found, view, int(fails))
 
 
 def _unknown(model: str, others: list[RetirementNotice]) -> str:

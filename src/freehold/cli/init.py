@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.data import mapping_view
-from freehold.cli.operation import BAR, Answer, arg, operation, opt
+from freehold.cli.operation import BAR, Reply, arg, operation, opt
 from freehold.cli.options import stated
 from freehold.cli.output import Aside, Block, Verbatim, hanging
 from freehold.datasets.importing import FORMATS
@@ -43,7 +43,7 @@ def init(
     every: bool = opt("One project for each task, in a folder of its name.", "--all"),
     folder: Path = opt("Folder to write into.", "--dir", Path()),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Write a first freehold.toml from what your traffic log tells: format, model, scorer, sizes.
 
     Nothing is imported, asked or trained. What the files cannot tell is listed at the end. With --task or --all and
@@ -64,14 +64,14 @@ def init(
     data = DataConfig(**stated({"format": kind, "input": asked, "label": label}))
     wanted = DraftRequest(folder, files, held_out, incumbent=incumbent, data=data)
     if task is None and not every:
-        return Answer(draft(wanted), _draft_view)
+        return Reply(draft(wanted), _draft_view)
     if task is not None and every:
         raise UsageError("--task and --all exclude each other", hint="name one task, or take all")
     source = None if files else open_project(None, must_exist=True)
     if task is not None:
         one = draft_task(wanted, task, captured=source, progress=bar)
-        return Answer(one, lambda one: _draft_view(one.draft), which="task")
-    return Answer(draft_all(wanted, captured=source, progress=bar), _drafts_view, which="tasks")
+        return Reply(one, lambda one: _draft_view(one.draft), which="task")
+    return Reply(draft_all(wanted, captured=source, progress=bar), _drafts_view, which="tasks")
 
 
 def _drafts_view(made: TaskDrafts) -> Iterator[Block]:
@@ -109,7 +109,7 @@ def import_config(
     file: Path = arg(),
     *,
     incumbent: str | None = opt("The model to leave, where the file names several.", metavar="NAME"),
-) -> Answer:
+) -> Reply:
     """Convert the configuration of LiteLLM's proxy to a freehold.toml.
 
     It is printed; what has no counterpart and what was assumed is listed on stderr. No key is copied: the file gets
@@ -122,7 +122,7 @@ def import_config(
     """
     from freehold.workflows.journey.converting.convert import convert
 
-    return Answer(convert(file, incumbent), _converted_view)
+    return Reply(convert(file, incumbent), _converted_view)
 
 
 def _converted_view(made: ConvertedConfig) -> Iterator[Block]:

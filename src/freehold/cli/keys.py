@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.operation import YES, Answer, arg, group, opened, operation, opt
+from freehold.cli.operation import YES, Reply, arg, group, opened, operation, opt
 from freehold.cli.options import agree, caller, now, only_with
-from freehold.cli.output import Aside, Block, Rows, echo
+from freehold.cli.output import Aside, Block, TableRows, echo
 from freehold.types.serving import RevokedKeys
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def add(
     ),
     expires: str | None = opt("Good until then (UTC): 12h, 90d, 2w, or 2027-01-31.", metavar="WHEN"),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """Make a key and print it: once, it cannot be shown again.
 
     \b
@@ -96,7 +96,7 @@ def add(
 
     for model in unanswered:
         echo(f"note: no route or endpoint here answers for the model {model} yet", err=True)
-    return Answer(made, view)
+    return Reply(made, view)
 
 
 @operation("limit", "freehold.types.route:Limits", within=keys, why=True)
@@ -106,7 +106,7 @@ def limit(
     *,
     label: bool = opt("NAME is a label: all keys that carry it share the limits."),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """Change limits of a key, or of all keys together that carry a label; an empty value takes one away.
 
     \b
@@ -129,11 +129,11 @@ def limit(
             work.limit_label(store, name, changed, who=caller(), at=now(), project=project)
         else:
             work.limit(store, name, changed, who=caller(), at=now(), project=project)
-    return Answer(changed, lambda changed: [f"{name}: {shown_limits(changed)}"])
+    return Reply(changed, lambda changed: [f"{name}: {shown_limits(changed)}"])
 
 
 @operation("list", "freehold.workflows.shift.keys:KeyLine[]", within=keys)
-def list_command(*, project: Project = opened(looks=True)) -> Answer:
+def list_command(*, project: Project = opened(looks=True)) -> Reply:
     """All keys, their limits, and what they have spent.
 
     \b
@@ -145,7 +145,7 @@ def list_command(*, project: Project = opened(looks=True)) -> Answer:
     with work.opened_keys(project) as (store, _):
         lines = work.listed(store, at=now())
         required = work.required(store, project.keys_file, at=now())
-    return Answer(lines, partial(_keys_view, required=required))
+    return Reply(lines, partial(_keys_view, required=required))
 
 
 def _keys_view(lines: Sequence[KeyLine], required: bool) -> Iterator[Block]:
@@ -155,7 +155,7 @@ def _keys_view(lines: Sequence[KeyLine], required: bool) -> Iterator[Block]:
     if not lines:
         yield Aside("no keys: everybody who reaches the gateway may ask")
         return
-    table = Rows([("key", "made (UTC)", "today", "this month", "limits")])
+    table = TableRows([("key", "made (UTC)", "today", "this month", "limits")])
     for line in lines:
         made = "–" if line.made_at is None else f"{line.made_at:%Y-%m-%d %H:%M}"
         notes = [shown_limits(line.limits)]
@@ -182,7 +182,7 @@ def revoke(
     *,
     forget_all: bool = opt("Forget every key: the gateway then asks for none."),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """End a key: every worker refuses it within a second.
 
     \b
@@ -203,11 +203,11 @@ def revoke(
             left = [line for line in work.listed(store, at=now()) if line.revoked_at is None]
             made = RevokedKeys(revoked=1, left=len(left), open=False)
             said = f"revoked {name}" + ("" if left else "; no key is left, the gateway refuses every request")
-    return Answer(made, lambda _: [Aside(said)])
+    return Reply(made, lambda _: [Aside(said)])
 
 
 @operation("accept", "freehold.workflows.shift.keys:AcceptedStore", within=keys, why=True)
-def accept(*, yes: bool = YES, project: Project = opened(looks=True)) -> Answer:
+def accept(*, yes: bool = YES, project: Project = opened(looks=True)) -> Reply:
     """Take the store as it is, with the keys it has, after it was restored or lost.
 
     A gateway whose keys are required refuses a store that is not the one that held them, or is an older copy: a key
@@ -221,7 +221,7 @@ def accept(*, yes: bool = YES, project: Project = opened(looks=True)) -> Answer:
 
     if not yes:
         agree("keys revoked after this copy was made are good again; accept it?")
-    return Answer(work.accept(project, at=now(), who=caller()), _accepted)
+    return Reply(work.accept(project, at=now(), who=caller()), _accepted)
 
 
 def _accepted(made: AcceptedStore) -> Iterator[Block]:
@@ -258,7 +258,7 @@ def audit(
         "With --check: an entry noted elsewhere that must be there.", metavar="NUMBER:HASH"
     ),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """Who changed what, when, from where and why. The record only grows.
 
     \b
@@ -274,10 +274,10 @@ def audit(
     with opened_store(project) as (store, _):
         if check:
             found = work.audit_check(store, head=head)
-            return Answer(found, _checked, 1 if found.faults else 0, "check")
+            return Reply(found, _checked, 1 if found.faults else 0, "check")
         entries = list(deque(work.audit_entries(store, action=action), maxlen=last))
     why_none = "no change was made here" if action is None else "no such change"
-    return Answer(entries, lambda entries: map(_entry, entries) if entries else [Aside(why_none)])
+    return Reply(entries, lambda entries: map(_entry, entries) if entries else [Aside(why_none)])
 
 
 def _checked(found: AuditCheck) -> Iterator[Block]:

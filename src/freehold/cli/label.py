@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.operation import Answer, opened, operation, opt
+from freehold.cli.operation import Reply, opened, operation, opt
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -37,7 +37,7 @@ def label(
     count: int = opt("How many pairs.", default=100, ge=1),
     project: Project = opened(),
     as_json: bool,
-) -> Answer:
+) -> Reply:
     """Say which answer is better, blind and in random order, to calibrate a judge.
 
     50 labels are the least for a judge to promote, 100 are better. Each label is kept at once; stop when you like.
@@ -53,13 +53,13 @@ def label(
 
     session, path = open_session(project, evaluation_id=evaluation_id, wanted=count)
     if as_json:
-        return Answer(session.state, lambda _: ())
+        return Reply(session.state, lambda _: ())
     if not sys.stdin.isatty():
         raise UsageError("labelling needs a terminal to press keys on", hint="run freehold label in one")
     ask(session)
     ask_about_haste(session)
     done = session.progress
-    return Answer(session.state, lambda _: (f"{done.labelled:,} of {done.wanted:,} labelled: {path}",))
+    return Reply(session.state, lambda _: (f"{done.labelled:,} of {done.wanted:,} labelled: {path}",))
 
 
 def ask(session: LabelSession) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.documents import print_json
-from freehold.cli.operation import CONFIG, Answer, Group, arg, group, operation, opt
+from freehold.cli.operation import CONFIG, CommandGroup, Reply, arg, group, operation, opt
 from freehold.cli.options import answered_by, now
 from freehold.cli.output import Aside, Block, echo
 
@@ -24,7 +24,7 @@ EXIT_CODES |= dict.fromkeys(("not_allowed", "needs_separate_license"), 1) | {"un
 _COLORS = {"allowed": "green", "allowed_with_obligations": "green", "unclear": "yellow"}
 
 
-class RuleByDefault(Group):
+class RuleByDefault(CommandGroup):
     """A word that is not a command of this group is a model to rule on."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -68,7 +68,7 @@ def rule_command(
     config_path: Path | None = CONFIG,
     cases_path: Path | None = opt("Answer a file of worked cases.", "--cases"),
     as_json: bool,
-) -> Answer:
+) -> Reply:
     """Rule on a MODEL or a file of cases (this is what `freehold license MODEL` does).
 
     \b
@@ -76,9 +76,9 @@ def rule_command(
       freehold license rule Qwen/Qwen2.5-3B --set commercial=true --set mode=internal
     """
     if cases_path is not None:
-        return Answer(None, None, _answer_cases(cases_path, as_json))
+        return Reply(None, None, _answer_cases(cases_path, as_json))
     ruling, _, _ = _ruling(model, declared, settings, config_path)
-    return Answer(ruling, partial(_ruling_view, model=model or ""), EXIT_CODES[ruling.outcome])
+    return Reply(ruling, partial(_ruling_view, model=model or ""), EXIT_CODES[ruling.outcome])
 
 
 def _ruling_view(ruling: Ruling, model: str) -> Iterator[Block]:
@@ -134,7 +134,7 @@ def comply_command(
     settings: tuple[str, ...] = SETTINGS,
     config_path: Path | None = CONFIG,
     out: Path = opt("Folder to write into."),
-) -> Answer:
+) -> Reply:
     """Write NOTICE, attribution, use-restriction annex, model-card section and checklist.
 
     Duties that were ticked on the console's screen Licence are ticked in the checklist, with who and since when.
@@ -162,7 +162,7 @@ def comply_command(
         yield from (Aside(f"mend first: {text}") for text in ruling.details["violation_texts"])
 
     made = {"outcome": ruling.outcome, "files": files, "due": len(due), "done": done}
-    return Answer(made, view, EXIT_CODES[ruling.outcome])
+    return Reply(made, view, EXIT_CODES[ruling.outcome])
 
 
 @operation("init", within=license)
@@ -200,7 +200,7 @@ def init_command(
 
 
 @operation("identify", "freehold.licensing.identify:Identified", within=license)
-def identify_command(file: Path = arg()) -> Answer:
+def identify_command(file: Path = arg()) -> Reply:
     """Say which licence the text of FILE is. Changed text is never reported as the original.
 
     Exit code: 0 the same text as a known one, 3 changed or unknown.
@@ -212,7 +212,7 @@ def identify_command(file: Path = arg()) -> Answer:
     from freehold.workflows.license.rule import identify_file
 
     found = identify_file(file)
-    return Answer(found, partial(_identified, file), 0 if found.answer == "same" else 3)
+    return Reply(found, partial(_identified, file), 0 if found.answer == "same" else 3)
 
 
 def _identified(file: Path, found: Identified) -> Iterator[Block]:
@@ -244,7 +244,7 @@ def bom_command(
     settings: tuple[str, ...] = SETTINGS,
     config_path: Path | None = CONFIG,
     out: Path | None = opt("File (default: stdout).", dir_okay=False),
-) -> Answer:
+) -> Reply:
     """Write a CycloneDX 1.6 bill of materials: lineage, licences with links, hashes, data, services.
 
     Exit code as that of the ruling: 0 allowed, 1 not allowed or a separate licence is needed, 3 unclear.
@@ -268,7 +268,7 @@ def bom_command(
         echo(str(out))
     if EXIT_CODES[ruling.outcome]:
         echo(f"{ruling.model}: {ruling.outcome.replace('_', ' ')}; freehold license says why", err=True)
-    return Answer(None, None, EXIT_CODES[ruling.outcome])
+    return Reply(None, None, EXIT_CODES[ruling.outcome])
 
 
 def _ruling(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.operation import CONFIG, Answer, arg, opened, operation, opt
+from freehold.cli.operation import CONFIG, Reply, arg, opened, operation, opt
 from freehold.cli.options import now
 from freehold.cli.output import COLOURS, Block, echo, findings_view, show, wants_json
 from freehold.errors import UntrustedError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @operation("doctor", "freehold.workflows.doctor.examine:Diagnosis")
-def doctor(*, config_path: Path | None = CONFIG) -> Answer:
+def doctor(*, config_path: Path | None = CONFIG) -> Reply:
     """Look for what is wrong here, or soon will be; each finding has a way out.
 
     Looks at the machine, disks, clock, versions and engines; at the project's configuration, keys, port and facts;
@@ -43,7 +43,7 @@ def doctor(*, config_path: Path | None = CONFIG) -> Answer:
     from freehold.workflows.doctor.examine import diagnose, site_of
 
     diagnosis = diagnose(site_of(config_path, now=now()))
-    return Answer(diagnosis, _diagnosis_view, diagnosis.exit_code)
+    return Reply(diagnosis, _diagnosis_view, diagnosis.exit_code)
 
 
 def _diagnosis_view(diagnosis: Diagnosis) -> Iterator[Block]:
@@ -59,7 +59,7 @@ def settings(
     table: str | None = arg(),
     *,
     keys: bool = opt("Explain the keys of freehold.toml instead, of one TABLE or of all."),
-) -> Answer:
+) -> Reply:
     """List the settings of this machine and where each value comes from; or what freehold.toml may say.
 
     \b
@@ -72,7 +72,7 @@ def settings(
 
         if table is not None and table not in tables():
             raise click.UsageError(f"freehold.toml has no table {table}: it has {', '.join(tables())}")
-        return Answer(list(explained(table)), _keys_view, which="keys")
+        return Reply(list(explained(table)), _keys_view, which="keys")
     if table is not None:
         raise click.UsageError(f"{table}: a table goes with --keys")
     values = load()
@@ -85,7 +85,7 @@ def settings(
         }
         for setting in SETTINGS
     ]
-    return Answer(rows, _settings_view)
+    return Reply(rows, _settings_view)
 
 
 def _settings_view(rows: Sequence[dict[str, Any]]) -> Iterator[Block]:
@@ -120,7 +120,7 @@ def _as_written(value: object) -> str | None:
 
 
 @operation("trust", "freehold.workflows.project:Reach")
-def trust(*, project: Project = opened(must_exist=True, looks=True), as_json: bool) -> Answer | None:
+def trust(*, project: Project = opened(must_exist=True, looks=True), as_json: bool) -> Reply | None:
     """Show what freehold.toml has freehold run, read and call, and agree to what of it is new.
 
     Before that no command does any of it: the folder may be a stranger's. On a terminal commands ask by themselves.
@@ -137,7 +137,7 @@ def trust(*, project: Project = opened(must_exist=True, looks=True), as_json: bo
     assert project.config_path is not None
     found = reach_of(project.config, project.config_path, project.settings)
     if as_json:
-        return Answer(found, lambda _: (), 2 if found.new else 0)
+        return Reply(found, lambda _: (), 2 if found.new else 0)
     if not (found.new and _is_terminal()):  # there it is asked first
         show(f"  {line}" for line in found.all)
         echo(f"FREEHOLD_TRUST={found.hash}" if found.all else "nothing: it needs no trust")

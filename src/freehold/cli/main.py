@@ -15,7 +15,7 @@ import click
 from freehold import files
 from freehold.cli import ending
 from freehold.cli.documents import json_flag, print_error, version_option
-from freehold.cli.operation import Group, verbose_option
+from freehold.cli.operation import CommandGroup, verbose_option
 from freehold.cli.output import echo, wants_json
 from freehold.errors import FreeholdError, UntrustedError, nearest
 
@@ -104,7 +104,7 @@ PARTS: dict[str, dict[str, Entry]] = {
 COMMANDS: dict[str, Entry] = {name: entry for part in PARTS.values() for name, entry in part.items()}
 
 
-class LateGroup(Group):
+class LateGroup(CommandGroup):
     """A group that imports a command's file only when that command runs."""
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:

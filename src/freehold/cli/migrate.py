@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.operation import ANYWAY, BAR, Answer, opened, operation, opt
+from freehold.cli.operation import ANYWAY, BAR, Reply, opened, operation, opt
 from freehold.cli.output import Aside, Block, Verbatim, findings_view
 from freehold.report.words import usd
 from freehold.types.report import CandidateReport, Report
@@ -38,7 +38,7 @@ def migrate(
     anyway: bool = ANYWAY,
     project: Project = opened(must_exist=True),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Run the whole journey: import, dataset, ruling, fit, training, proof, report, endpoint.
 
     Steps whose inputs have not changed are skipped, so a stopped run goes on where it was.
@@ -60,7 +60,7 @@ def migrate(
         project = trying_all(project)
     if dry_run:
         prepared = rehearse(project, progress=bar)
-        return Answer(prepared, _rehearsal_view, 2 if prepared.preflight.failed else 0, "rehearsal")
+        return Reply(prepared, _rehearsal_view, 2 if prepared.preflight.failed else 0, "rehearsal")
     return run(project, bar, fresh=fresh, serve=serve, anyway=anyway)
 
 
@@ -79,7 +79,7 @@ def run(
     serve: bool,
     anyway: bool = False,
     journey: Callable[..., Migration] | None = None,
-) -> Answer:
+) -> Reply:
     """Migrate (by `journey`, where another one leads there and has looked), leave the endpoint running if wanted, tell
     how it ended."""
     from freehold.workflows.journey.migrate import migrate
@@ -95,7 +95,7 @@ def run(
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; nothing is lost, the same command goes on from here") from None
     made = {"migration": migration, "endpoint": endpoint}
-    return Answer(made, lambda _: _migration_view(project, migration, endpoint), migration.exit_code)
+    return Reply(made, lambda _: _migration_view(project, migration, endpoint), migration.exit_code)
 
 
 def _migration_view(project: Project, migration: Migration, endpoint: Background | None) -> Iterator[Block]:
@@ -273,7 +273,7 @@ def demo(
     ),
     serve: bool = opt("Leave the endpoint running at the end (default: yes).", default=True),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Watch an application leave its rented model: the whole journey on an invented company's post.
 
     Takes some minutes on two cores: about 2,500 messages, small open models (fetched as Python packages), training
@@ -294,7 +294,7 @@ def demo(
 
 
 @operation("down", "freehold.workflows.shift.background:Background")
-def down(*, project: Project = opened(looks=True)) -> Answer:
+def down(*, project: Project = opened(looks=True)) -> Reply:
     """Stop the gateway and engine that migrate or demo left running.
 
     \b
@@ -303,4 +303,4 @@ def down(*, project: Project = opened(looks=True)) -> Answer:
     """
     from freehold.workflows.shift import background
 
-    return Answer(background.stop(project), lambda stopped: [Aside(f"stopped {stopped.url}")])
+    return Reply(background.stop(project), lambda stopped: [Aside(f"stopped {stopped.url}")])

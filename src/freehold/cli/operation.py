@@ -1,7 +1,7 @@
 """How a command is declared: a function whose parameters say, by name, type and default, what is asked for.
 
     @operation("power", "freehold.types.evaluation:PowerPlan")
-    def command(*, margin: float = opt("Largest drop you accept."), n: int | None = opt("Items.", ge=1)) -> Answer:
+    def command(*, margin: float = opt("Largest drop you accept."), n: int | None = opt("Items.", ge=1)) -> Reply:
 
 Parameters before the ``*`` are arguments, those behind it options. Its docstring is the help. What it returns is
 printed by its view, or as JSON. The help is in lines that the terminal holds, and examples in it can be pasted.
@@ -31,7 +31,7 @@ _ON = " \\"
 _DEEPER = 4
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What a command came to: a record, how it is shown to people, what the command ends with, and which of its
     documents the record is. Without a view nothing more is printed."""
 
@@ -204,20 +204,20 @@ class Command(click.Command):
     context_class = Context
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     context_class = Context
 
 
 def operation(
     name: str, prints: str = "", *, within: click.Group | None = None, why: bool = False, **others: str
-) -> Callable[[Callable[..., Answer | None]], Command]:
+) -> Callable[[Callable[..., Reply | None]], Command]:
     """Make a command of a function, under the group it is `within`.
 
     With ``--json`` it prints the record that `prints` names; `others` are those it prints instead where another option
     asks for it (see `Printed.of`). With `why` it takes the reason for the entries that it makes in the audit record.
     """
 
-    def make(function: Callable[..., Answer | None]) -> Command:
+    def make(function: Callable[..., Reply | None]) -> Command:
         params = _parameters(function)
         if why:
             params.append(_why())
@@ -233,10 +233,12 @@ def operation(
     return make
 
 
-def group(name: str, kind: type[Group] = Group, **settings: Any) -> Callable[[Callable[..., None]], Group]:
+def group(
+    name: str, kind: type[CommandGroup] = CommandGroup, **settings: Any
+) -> Callable[[Callable[..., None]], CommandGroup]:
     """Make a group of a function, which does nothing unless the group does something without a command."""
 
-    def make(function: Callable[..., None]) -> Group:
+    def make(function: Callable[..., None]) -> CommandGroup:
         return kind(
             name,
             params=[*_parameters(function), verbose_option()],
@@ -248,7 +250,7 @@ def group(name: str, kind: type[Group] = Group, **settings: Any) -> Callable[[Ca
     return make
 
 
-def _caller(function: Callable[..., Answer | None]) -> Callable[..., None]:
+def _caller(function: Callable[..., Reply | None]) -> Callable[..., None]:
     """What click calls: the function with its project opened and its progress shown, then its answer printed."""
     defaults = {name: one.default for name, one in inspect.signature(function).parameters.items()}
 
@@ -276,7 +278,7 @@ def _caller(function: Callable[..., Answer | None]) -> Callable[..., None]:
     return call
 
 
-def tell(answer: Answer, as_json: bool) -> None:
+def tell(answer: Reply, as_json: bool) -> None:
     """Print an answer: the command's own, or what it says while it goes on."""
     if answer.view is not None and as_json:
         print_json(answer.record, answer.which)
@@ -285,13 +287,13 @@ def tell(answer: Answer, as_json: bool) -> None:
 
 
 def _parameters(function: Callable[..., Any]) -> list[click.Parameter]:
-    class Names(dict[str, Any]):
+    class TypeNames(dict[str, Any]):
         """A type that is known to type checkers only is a text, of the option's choices."""
 
         def __missing__(self, name: str) -> type:
             return str
 
-    names = Names({**vars(builtins), **function.__globals__})
+    names = TypeNames({**vars(builtins), **function.__globals__})
     made: list[click.Parameter] = []
     for one in inspect.signature(function).parameters.values():
         asked = one.default

@@ -146,11 +146,11 @@ class Verbatim(str):
     """Lines that stay whole: a file, an address, or a command that is to be pasted."""
 
 
-class Rows(list[Sequence[str]]):
+class TableRows(list[Sequence[str]]):
     """A table: the first row are its headings."""
 
 
-Block = str | tuple[str, str | None] | Rows
+Block = str | tuple[str, str | None] | TableRows
 View = Iterable[Block]
 """What a record shows people: lines, tables, and facts: a name and a text. One without a text is left out, and a name
 is written once."""
@@ -165,7 +165,7 @@ def show(view: View | None) -> None:
             continue
         _show_facts(facts)
         facts = []
-        if isinstance(block, Rows):
+        if isinstance(block, TableRows):
             echo_table(block)
         else:
             echo(block, err=isinstance(block, Aside), whole=isinstance(block, Verbatim))

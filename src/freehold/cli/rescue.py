@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.migrate import run
-from freehold.cli.operation import Answer, arg, operation, opt
+from freehold.cli.operation import Reply, arg, operation, opt
 from freehold.cli.options import address, agree, budget, variable_name
 from freehold.cli.output import Aside, Block, findings_view, show
 from freehold.cli.progress import progress
@@ -50,7 +50,7 @@ def rescue(
     yes: bool = opt("Do not ask before paid requests are sent."),
     prepare: bool = opt("Stop before anything is asked or trained; look at freehold.toml."),
     folder: Path = opt("Folder the project is made in.", "--dir", Path("freehold-rescue"), file_okay=False),
-) -> Answer:
+) -> Reply:
     """My fine-tuned GPT stops on a date: train a model of my own on the same file, and prove it.
 
     FILE is the fine-tuning file (OpenAI's JSON lines). With --api-key-env the account's fine-tunes and their dates
@@ -75,7 +75,7 @@ def rescue(
             raise UsageError(
                 "an account is needed to list its fine-tuned models", hint="--api-key-env OPENAI_API_KEY"
             )
-        return Answer(Account(base_url, api_key_env).fine_tunes(), _fine_tunes_view, which="list")
+        return Reply(Account(base_url, api_key_env).fine_tunes(), _fine_tunes_view, which="list")
     request = RescueRequest(
         folder,
         file,
@@ -90,7 +90,7 @@ def rescue(
     show(map(Aside, _ready(ready)))
     if prepare:
         said = f"ready: {ready.config_path}; run the same command without --prepare"
-        return Answer(ready, lambda _: [Aside(said)], which="prepared")
+        return Reply(ready, lambda _: [Aside(said)], which="prepared")
     if ready.preflight.failed:
         from freehold.workflows.prove.preflight.check import PreflightError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import BAR, Answer, group, opened, operation, opt, tell
+from freehold.cli.operation import BAR, Reply, group, opened, operation, opt, tell
 from freehold.cli.options import caller, now
-from freehold.cli.output import Block, Rows, echo
+from freehold.cli.output import Block, TableRows, echo
 from freehold.types.rollout import Gate, Rollout
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def start(
     ),
     route_name: str | None = ROUTE,
     project: Project = opened(),
-) -> Answer:
+) -> Reply:
     """Begin to mirror traffic to the candidate.
 
     \b
@@ -69,7 +69,7 @@ def start(
         at=now(),
         loose_schemas=loose_schemas,
     )
-    return Answer(made, _rollout_view)
+    return Reply(made, _rollout_view)
 
 
 @operation("status", "freehold.workflows.shift.rollout.rollout:Status", within=rollout)
@@ -79,7 +79,7 @@ def status(
     route_name: str | None = ROUTE,
     project: Project = opened(looks=True),
     as_json: bool,
-) -> Answer:
+) -> Reply:
     """What the tests say; rolls back when one of them says so.
 
     Exit code 0: the next step is allowed, 3: not yet, 1: rolled back.
@@ -94,10 +94,10 @@ def status(
         if follow is None:
             seen = work.step(store, name)
         else:
-            shown = lambda seen: tell(Answer(seen, _status_view), as_json)  # noqa: E731
+            shown = lambda seen: tell(Reply(seen, _status_view), as_json)  # noqa: E731
             seen = work.follow(store, name, every_s=follow, shown=shown)
     _tell_without_user(project, name)
-    return Answer(seen, None if follow else _status_view, seen.exit_code)
+    return Reply(seen, None if follow else _status_view, seen.exit_code)
 
 
 @operation("advance", "freehold.workflows.shift.rollout.rollout:Status", within=rollout)
@@ -107,7 +107,7 @@ def advance(
     why: str = WHY,
     route_name: str | None = ROUTE,
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """The next larger canary share, if the tests allow it; on from where it was paused.
 
     \b
@@ -117,7 +117,7 @@ def advance(
     from freehold.workflows.shift.rollout import rollout as work
 
     with _opened(project, route_name) as (store, name):
-        return Answer(
+        return Reply(
             work.advance(store, name, who=caller(), at=now(), without=without, why=why), _status_view
         )
 
@@ -129,7 +129,7 @@ def promote(
     why: str = WHY,
     route_name: str | None = ROUTE,
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """All traffic to the candidate, if the tests allow it.
 
     \b
@@ -139,13 +139,13 @@ def promote(
     from freehold.workflows.shift.rollout import rollout as work
 
     with _opened(project, route_name) as (store, name):
-        return Answer(
+        return Reply(
             work.promote(store, name, who=caller(), at=now(), without=without, why=why), _status_view
         )
 
 
 @operation("pause", "freehold.types.rollout:Rollout", within=rollout)
-def pause(*, why: str = WHY, route_name: str | None = ROUTE, project: Project = opened(looks=True)) -> Answer:
+def pause(*, why: str = WHY, route_name: str | None = ROUTE, project: Project = opened(looks=True)) -> Reply:
     """All traffic to the incumbent for now; advance goes on from there.
 
     \b
@@ -155,13 +155,13 @@ def pause(*, why: str = WHY, route_name: str | None = ROUTE, project: Project = 
     from freehold.workflows.shift.rollout import rollout as work
 
     with _opened(project, route_name) as (store, name):
-        return Answer(work.pause(store, name, who=caller(), at=now(), why=why), _rollout_view)
+        return Reply(work.pause(store, name, who=caller(), at=now(), why=why), _rollout_view)
 
 
 @operation("rollback", "freehold.types.route:Route", within=rollout)
 def rollback(
     *, why: str = WHY, route_name: str | None = ROUTE, project: Project = opened(looks=True)
-) -> Answer:
+) -> Reply:
     """All traffic to the incumbent, now, from any state, with or without a rollout.
 
     \b
@@ -173,7 +173,7 @@ def rollback(
     with _opened(project, route_name) as (store, name):
         work.rollback_route(store, name, who=caller(), at=now(), why=why)
         route = next(route for route in store.routes() if route.name == name)
-    return Answer(route, lambda route: [f"route {name}: {_words(route.state)} ({why or 'asked for'})"])
+    return Reply(route, lambda route: [f"route {name}: {_words(route.state)} ({why or 'asked for'})"])
 
 
 @operation("rehearse", "freehold.workflows.shift.rollout.rehearse:RehearsalResult", within=rollout)
@@ -187,7 +187,7 @@ def rehearse(
     ),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """A candidate that is bad on purpose: does rollback fire?
 
     A real gateway, two engines of the shipped fake and a real rollout by this project's margin, in a folder that is
@@ -202,7 +202,7 @@ def rehearse(
     from freehold.workflows.shift.rollout.rehearse import rehearse as work
 
     made = work(margin=project.config.task.margin, drop=drop, fault=fault, progress=bar)
-    return Answer(made, _rehearsal_view, 0 if made.passed else 3)
+    return Reply(made, _rehearsal_view, 0 if made.passed else 3)
 
 
 def _rehearsal_view(made: RehearsalResult) -> Iterator[Block]:
@@ -253,7 +253,7 @@ def _status_view(seen: Status) -> Iterator[Block]:
         yield f"  mixture: {format_rule(seen.rule)}"
     for one in seen.troubles:
         yield f"TROUBLE since {one.since:%Y-%m-%d %H:%M} UTC on {one.gateway}: {one.why}"
-    table = Rows([("test", "users", "estimate", "e-value", "acts at", "")])
+    table = TableRows([("test", "users", "estimate", "e-value", "acts at", "")])
     for state in seen.look.metrics:
         estimate = "–" if state.estimate is None else f"{state.estimate:+.4f}"
         numbers = f"{state.units:,}", estimate, f"{state.e_value:.4g}", f"{state.acts_at:.0f}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.operation import Answer, arg, group, opened, operation, opt
+from freehold.cli.operation import Reply, arg, group, opened, operation, opt
 from freehold.cli.options import caller, now, stated
-from freehold.cli.output import Aside, Block, Rows
+from freehold.cli.output import Aside, Block, TableRows
 from freehold.types.serving import Removed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def routes() -> None:
 
 
 @operation("list", "freehold.workflows.shift.routes:RouteLine[]", within=routes)
-def list_command(*, project: Project = opened(looks=True)) -> Answer:
+def list_command(*, project: Project = opened(looks=True)) -> Reply:
     """All routes of this project's store.
 
     \b
@@ -45,13 +45,13 @@ def list_command(*, project: Project = opened(looks=True)) -> Answer:
 
     with opened_store(project, reads=True) as (store, _):
         lines = work.listed(store)
-    return Answer(lines, _routes_view)
+    return Reply(lines, _routes_view)
 
 
 def _routes_view(lines: Sequence[RouteLine]) -> Iterator[Block]:
     if lines:
         header = ("route", "asked for", "state", "incumbent", "candidate", "changed (UTC)")
-        yield Rows([header, *(_row(line) for line in lines)])
+        yield TableRows([header, *(_row(line) for line in lines)])
     else:
         yield Aside("no routes: models are reached by their own names")
 
@@ -71,7 +71,7 @@ def set_command(
     ),
     why: str = opt("Kept in the route's history.", default=""),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """Change a route, or make it. What is not named stays.
 
     An empty value takes a limit away (`--limit concurrency=`). Headers, keys and shares are set in [[routes]]
@@ -100,7 +100,7 @@ def set_command(
             raise click.UsageError("nothing to change: name an option")
         note = work.ChangeNote(who=caller(), at=now(), why=why)
         saved = work.change(store, project.config, name, changes, note)
-    return Answer(saved, _describe)
+    return Reply(saved, _describe)
 
 
 @operation("remove", "freehold.types.serving:Removed", within=routes)
@@ -109,7 +109,7 @@ def remove(
     *,
     why: str = opt("Kept in the route's history.", default=""),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """Forget a route; its history stays.
 
     \b
@@ -121,7 +121,7 @@ def remove(
 
     with opened_store(project) as (store, _):
         work.remove(store, name, who=caller(), at=now(), why=why)
-    return Answer(Removed(name=name), lambda _: [Aside(f"removed the route {name}")])
+    return Reply(Removed(name=name), lambda _: [Aside(f"removed the route {name}")])
 
 
 def _state(route: Route) -> str:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import ALLOWED_HOSTS, BAR, Answer, arg, group, opened, operation, opt, tell
+from freehold.cli.operation import ALLOWED_HOSTS, BAR, Reply, arg, group, opened, operation, opt, tell
 from freehold.cli.options import variable_name
-from freehold.cli.output import Aside, Block, Rows
+from freehold.cli.output import Aside, Block, TableRows
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.serving import TakenDown
 
@@ -77,9 +77,9 @@ def serve(
     work.serve(project, made, host=host, port=port, ready=ready, progress=bar)
 
 
-def serving(running: ServedAt) -> Answer:
+def serving(running: ServedAt) -> Reply:
     """Where it answers and to which names."""
-    return Answer(
+    return Reply(
         {"url": running.url, "models": running.models, "logs": running.logs}, lambda _: _running(running)
     )
 
@@ -109,7 +109,7 @@ def load(
     api_key_env: str | None = opt("Environment variable with the endpoint's key.", check=variable_name),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Drive the endpoint at URL (default: this project's gateway) and print what it did.
 
     Only load endpoints that are yours.
@@ -133,7 +133,7 @@ def load(
         seconds=seconds,
         progress=bar,
     )
-    return Answer(report, _load_view)
+    return Reply(report, _load_view)
 
 
 def _load_view(report: LoadReport) -> Iterator[Block]:
@@ -149,7 +149,7 @@ def _load_view(report: LoadReport) -> Iterator[Block]:
         "total p50",
         "p95 ms",
     )
-    table = Rows([(*heads, "errors")])
+    table = TableRows([(*heads, "errors")])
     for level in report.levels:
         first, gap, total = level.ttft_ms, level.inter_token_ms, level.total_ms
         rates = f"{level.requests_per_second:.2f}", f"{level.prompt_tokens_per_second:.0f}"
@@ -208,11 +208,11 @@ def up_command(
         progress=bar,
     )
     made = work.plan(project, planned)
-    work.up(project, made, ready=lambda state: tell(Answer(state, _cluster_view), as_json), progress=bar)
+    work.up(project, made, ready=lambda state: tell(Reply(state, _cluster_view), as_json), progress=bar)
 
 
 @operation("status", "freehold.types.serving:ClusterState", within=cluster)
-def status_command(*, project: Project = opened()) -> Answer:
+def status_command(*, project: Project = opened()) -> Reply:
     """Say how the replicas are and on which machine each is.
 
     \b
@@ -221,11 +221,11 @@ def status_command(*, project: Project = opened()) -> Answer:
     """
     from freehold.workflows.serve import cluster as work
 
-    return Answer(work.status(project), _cluster_view)
+    return Reply(work.status(project), _cluster_view)
 
 
 @operation("down", "freehold.types.serving:TakenDown", within=cluster)
-def down_command(*, project: Project = opened()) -> Answer:
+def down_command(*, project: Project = opened()) -> Reply:
     """Take the replicas off the cluster; requests under way are finished.
 
     \b
@@ -236,7 +236,7 @@ def down_command(*, project: Project = opened()) -> Answer:
 
     was_there = work.down(project)
     said = "stopped" if was_there else "nothing of this project was running"
-    return Answer(TakenDown(was_running=was_there), lambda _: [Aside(said)])
+    return Reply(TakenDown(was_running=was_there), lambda _: [Aside(said)])
 
 
 def _cluster_view(state: ClusterState) -> Iterator[Block]:

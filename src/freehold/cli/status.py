@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.operation import CONFIG, Answer, arg, opened, operation, opt
+from freehold.cli.operation import CONFIG, Reply, arg, opened, operation, opt
 from freehold.cli.options import not_with, now
-from freehold.cli.output import Aside, Block, Rows, hanging
+from freehold.cli.output import Aside, Block, TableRows, hanging
 
 if TYPE_CHECKING:
     from freehold.types.evaluated import EvaluationLine
@@ -22,7 +22,7 @@ COLOURS = {"done": "green", "now": "cyan", "stale": "yellow", "failed": "red"}
 
 
 @operation("status", "freehold.types.journey:JourneyState")
-def status(*, config_path: Path | None = CONFIG) -> Answer:
+def status(*, config_path: Path | None = CONFIG) -> Reply:
     """Where the project is on its way, and what to do next, with the command that does it.
 
     Looks at freehold.toml, the store and the gateway of this machine, and changes nothing. Works in an empty folder.
@@ -38,7 +38,7 @@ def status(*, config_path: Path | None = CONFIG) -> Answer:
     from freehold.workflows.tell.project_facts import journey_of
 
     state = journey_of(config_path, at=now())
-    return Answer(state, state_view, 2 if state.stage == "broken" else 0)
+    return Reply(state, state_view, 2 if state.stage == "broken" else 0)
 
 
 def state_view(state: JourneyState) -> Iterator[Block]:
@@ -87,7 +87,7 @@ def report(
     ),
     only_list: bool = opt("List every evaluation side by side, those by hand, too.", "--evaluations"),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """Write the page of the last migration (or of REPORT_ID) again, and say where it is.
 
     Next to the page are the same as JSON and Markdown. What to do next, how long it holds and what it costs are as of
@@ -107,12 +107,12 @@ def report(
     if only_list or (report_id is None and not workflow.has_report(project)):
         found = workflow.evaluations(project)
         if only_list or found:
-            return Answer(found, _evaluations_view, which="evaluations")
+            return Reply(found, _evaluations_view, which="evaluations")
     made, written = workflow.rewrite(project, report_id, share=share)
 
     if open_it:
         click.launch(written.html)
-    return Answer(made, lambda _: [written.html])
+    return Reply(made, lambda _: [written.html])
 
 
 def _evaluations_view(found: Sequence[EvaluationLine]) -> Iterator[Block]:
@@ -135,6 +135,6 @@ def _evaluations_view(found: Sequence[EvaluationLine]) -> Iterator[Block]:
                 f"{one.dataset_id.removeprefix('sha256:')[:8]} by {one.scorer}",
             )
         )  # fmt: skip
-    yield Rows(rows)
+    yield TableRows(rows)
     if len({(one.dataset_id, one.scorer) for one in found}) > 1:
         yield Aside("only lines with the same items and scorer can be held against each other")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import BAR, YES, Answer, arg, group, opened, operation
+from freehold.cli.operation import BAR, YES, Reply, arg, group, opened, operation
 from freehold.cli.options import agree, caller, now
 from freehold.cli.output import Aside, Block, echo
 from freehold.cli.progress import progress
@@ -37,7 +37,7 @@ def store() -> None:
 @operation("check", "freehold.store.check:StoreCheck", within=store)
 def check(
     file: Path | None = arg(dir_okay=False), *, project: Project = opened(looks=True), bar: Progress = BAR
-) -> Answer:
+) -> Reply:
     """Say whether the store, or a backup FILE, is what was written. Changes nothing; a gateway may run.
 
     Exits with 0 when all is well, 1 when something is damaged, 2 when it cannot be checked.
@@ -52,13 +52,13 @@ def check(
 
     bar.step("check the store")
     found = checks.check(url_of(project, file), tell=lambda n, of: bar.update(n, of, unit="rows"))
-    return Answer(found, _describe, 0 if found.healthy else EXIT_UNHEALTHY)
+    return Reply(found, _describe, 0 if found.healthy else EXIT_UNHEALTHY)
 
 
 @operation("backup", "freehold.store.backup:Backup", within=store)
 def backup(
     file: Path | None = arg(dir_okay=False), *, project: Project = opened(looks=True), bar: Progress = BAR
-) -> Answer:
+) -> Reply:
     """Write a copy of the store to FILE (default: a new file in .freehold/backups) and check it.
 
     A gateway may run. The copy is a SQLite file, of PostgreSQL as well, readable by its owner only.
@@ -71,7 +71,7 @@ def backup(
     from freehold.workflows.data.store_care import make_backup
 
     made = make_backup(project, file, who=caller(), at=now(), progress=bar)
-    return Answer(made, _backup_view, 0 if made.check.healthy else EXIT_UNHEALTHY)
+    return Reply(made, _backup_view, 0 if made.check.healthy else EXIT_UNHEALTHY)
 
 
 def _backup_view(made: Backup) -> Iterator[Block]:
@@ -83,7 +83,7 @@ def _backup_view(made: Backup) -> Iterator[Block]:
 @operation("restore", "freehold.store.backup:Restored", within=store, why=True)
 def restore(
     file: Path = arg(dir_okay=False), *, yes: bool = YES, project: Project = opened(looks=True)
-) -> Answer:
+) -> Reply:
     """Put the backup FILE in the store's place. Says first what will be lost; keeps the replaced store.
 
     Refuses while a gateway or another command has the store open.
@@ -108,7 +108,7 @@ def restore(
         echo(f"no client gets in until you say so: {error.message}", err=True)
         echo("hint: freehold keys accept takes this store with the keys it has", err=True)
     kept = made.replaced and f"the former store is kept: {made.replaced}"
-    return Answer(made, lambda _: filter(None, (f"{file} is the store now", kept)))
+    return Reply(made, lambda _: filter(None, (f"{file} is the store now", kept)))
 
 
 def _counts(rows: dict[str, int]) -> str:

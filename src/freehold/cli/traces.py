@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freehold.cli.operation import BAR, YES, Answer, arg, group, opened, operation, opt
+from freehold.cli.operation import BAR, YES, Reply, arg, group, opened, operation, opt
 from freehold.cli.options import agree, caller, now
 from freehold.cli.output import Aside, Block, show
 from freehold.cli.progress import progress
@@ -54,7 +54,7 @@ def list_command(
     ),
     most: int = opt("How many.", "-n", 20, ge=1),
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """The latest traces, newest first: all, or those that meet every option.
 
     \b
@@ -88,11 +88,11 @@ def list_command(
     why_none = "no traces: freehold up --capture patterns keeps some"
     if searches or route or model or since:
         why_none = "no trace matches: leave out a filter"
-    return Answer(found, lambda found: map(_line, found) if found else [Aside(why_none)])
+    return Reply(found, lambda found: map(_line, found) if found else [Aside(why_none)])
 
 
 @operation("show", "freehold.types.trace:Trace", within=traces)
-def show_command(id: str = arg(), *, project: Project = opened(looks=True)) -> Answer:
+def show_command(id: str = arg(), *, project: Project = opened(looks=True)) -> Reply:
     """One trace, by its id or the beginning of it.
 
     \b
@@ -105,7 +105,7 @@ def show_command(id: str = arg(), *, project: Project = opened(looks=True)) -> A
     with opened_store(project, reads=True) as (store, _):
         trace = workflow.find(store, id)
         mirrored = workflow.mirrored(store, trace.id)
-    return Answer(trace, lambda _: _describe(trace, mirrored))
+    return Reply(trace, lambda _: _describe(trace, mirrored))
 
 
 @operation("export", "freehold.workflows.data.traces:TraceExport", within=traces, why=True)
@@ -124,7 +124,7 @@ def export(
     since: str | None = SINCE,
     project: Project = opened(looks=True),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Write traces to a file.
 
     \b
@@ -148,7 +148,7 @@ def export(
             who=caller(),
             say=lambda count: bar.update(count, total, unit="traces"),
         )
-    return Answer(made, lambda made: [f"{made.traces:,} traces in {made.file}"])
+    return Reply(made, lambda made: [f"{made.traces:,} traces in {made.file}"])
 
 
 def _line(trace: Trace) -> str:
@@ -241,7 +241,7 @@ def forget(
     dry_run: bool = opt("Say what would go; change nothing."),
     yes: bool = YES,
     project: Project = opened(looks=True),
-) -> Answer:
+) -> Reply:
     """Delete the traces of a person, a file or a time and what was made from them; keep a receipt without their data.
 
     Covers the store with its backups, datasets, evaluations, labels, reports, caches, rejects and logs in the project's
@@ -285,7 +285,7 @@ def forget(
         agree("delete this? It cannot be undone")
     with progress() as bar:
         made = work(project, whom, who=caller(), at=now(), dry_run=dry_run, progress=bar)
-    return Answer(made, partial(_receipt, done="would go" if dry_run else "deleted"))
+    return Reply(made, partial(_receipt, done="would go" if dry_run else "deleted"))
 
 
 def _receipt(made: ForgetReceipt, done: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.fit import fit_view
-from freehold.cli.operation import BAR, Answer, opened, operation, opt
+from freehold.cli.operation import BAR, Reply, opened, operation, opt
 from freehold.cli.output import Aside, Block, shows_colour
 from freehold.cli.output import console as make_console
 from freehold.cli.trained import adapter_view
@@ -59,7 +59,7 @@ def train(
     ),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Train an adapter on a dataset, loss on the assistant's tokens only, in a child process.
 
     How is said by `[train]` of freehold.toml, and by what the candidate of that model says there. A run that was
@@ -85,15 +85,15 @@ def train(
     what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
     if preview_count is not None:
         seen = preview_run(project, what, config=config, count=preview_count)
-        return Answer(seen, preview_view, which="preview")
+        return Reply(seen, preview_view, which="preview")
     if dry_run:
-        return Answer(plan_run(project, what, config=config), plan_view, which="plan")
+        return Reply(plan_run(project, what, config=config), plan_view, which="plan")
     if leak_test:
-        return Answer(find_leaks(project, what, config=config, progress=bar), leaks_view, which="leaks")
+        return Reply(find_leaks(project, what, config=config, progress=bar), leaks_view, which="leaks")
     if curve:
-        return Answer(training_curve(project, what, config=config, progress=bar), curve_view, which="curve")
+        return Reply(training_curve(project, what, config=config, progress=bar), curve_view, which="curve")
     bar.step("train")
-    return Answer(train_project(project, what, config=config, progress=bar), adapter_view)
+    return Reply(train_project(project, what, config=config, progress=bar), adapter_view)
 
 
 def preview_view(found: TrainingPreview) -> Iterator[Block]:

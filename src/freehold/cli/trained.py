@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from freehold.cli.operation import BAR, YES, Answer, Group, arg, group, opened, operation, opt
+from freehold.cli.operation import BAR, YES, CommandGroup, Reply, arg, group, opened, operation, opt
 from freehold.cli.options import agree
 from freehold.cli.output import Aside, Block
 from freehold.types.encoder import EncoderModel
@@ -55,7 +55,7 @@ def export_adapter(
     out: Path | None = opt("Folder (default: exports/…).", file_okay=False),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Write an adapter for another tool, with a model card: lineage, data, duties, figures.
 
     peft: the adapter. merged: whole safetensors. gguf-adapter, gguf: the same for llama.cpp. ollama: a Modelfile with
@@ -73,7 +73,7 @@ def export_adapter(
     found = _shelf("adapter").find(project, adapter)
     kind = next(one for one in KINDS if one == kind)
     made = export(project, found, kind, quantization=quantization, out=out, progress=bar)
-    return Answer(made, _export_view)
+    return Reply(made, _export_view)
 
 
 @operation("export", "freehold.workflows.train.encoder_export:EncoderExport", within=encoders)
@@ -83,7 +83,7 @@ def export_encoder(
     out: Path | None = opt("Folder (default: exports/…).", file_okay=False),
     project: Project = opened(),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Write an encoder for any program: ONNX, a program that answers, and a model card.
 
     The program needs onnxruntime, tokenizers, numpy, msgspec and safetensors, and neither PyTorch nor an installed
@@ -98,7 +98,7 @@ def export_encoder(
 
     record = _shelf("encoder").find(project, encoder)
     made = export(project, record, out=out, progress=bar)
-    return Answer(made, _export_view)
+    return Reply(made, _export_view)
 
 
 def _export_view(made: Any) -> Iterator[Block]:
@@ -115,30 +115,28 @@ def _shelf(noun: Literal["adapter", "encoder"]) -> Shelf[Any]:
 
 def _shelf_commands(
     noun: Literal["adapter", "encoder"],
-    within: Group,
+    within: CommandGroup,
     record: str,
     line: Callable[[Any], str],
     view: Callable[[Any], Iterator[Block]],
 ) -> None:
     """`list` and `rm`, which adapters and encoders have alike."""
 
-    def list_command(name: str | None = arg(), *, project: Project = opened(looks=True)) -> Answer:
+    def list_command(name: str | None = arg(), *, project: Project = opened(looks=True)) -> Reply:
         shelf = _shelf(noun)
         if name is not None:
             found = shelf.find(project, name)
-            return Answer([found], lambda _: view(found))
+            return Reply([found], lambda _: view(found))
         why_none = Aside(f"no {noun}s yet; {shelf.hint}")
-        return Answer(shelf.list(project), lambda found: map(line, found) if found else [why_none])
+        return Reply(shelf.list(project), lambda found: map(line, found) if found else [why_none])
 
-    def remove_command(
-        name: str = arg(), *, yes: bool = YES, project: Project = opened(looks=True)
-    ) -> Answer:
+    def remove_command(name: str = arg(), *, yes: bool = YES, project: Project = opened(looks=True)) -> Reply:
         shelf = _shelf(noun)
         found = shelf.find(project, name)
         if not yes:
             agree(f"remove {found.name} ({found.path})?")
         freed = shelf.remove(found)
-        return Answer(Removed(name=found.name, freed_bytes=freed), lambda _: [f"freed {mib(freed, 1)}"])
+        return Reply(Removed(name=found.name, freed_bytes=freed), lambda _: [f"freed {mib(freed, 1)}"])
 
     list_command.__doc__ = (
         f"List the project's {noun}s; with a NAME, say of one from what it was made, how, and how it went.\n\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from freehold.cli.operation import ALLOWED_HOSTS, BAR, opened, operation, opt, tell
-from freehold.cli.options import caller, now
+from freehold.cli.options import caller, not_with, now, only_with, words_given
 from freehold.cli.output import echo
 from freehold.cli.serve import serving
 from freehold.errors import UsageError
@@ -62,38 +62,27 @@ def up(
       freehold up --render systemd --workers 2 > freehold.service
     """
     from freehold.gateway.config import TlsFiles
-    from freehold.workflows.shift.up import Listening
-    from freehold.workflows.shift.up import up as work
+    from freehold.workflows.serve.plan import of_config, pull_and_plan
+    from freehold.workflows.shift import up as workflow
 
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key need each other")
-    tls = (
-        TlsFiles(certificate=str(tls_cert), key=str(tls_key))
-        if tls_cert is not None and tls_key is not None
-        else None
-    )
-    if no_engine and model is not None:
-        raise UsageError(
-            f"--no-engine runs no model, and --model {model} asks for one", hint="leave one of the two out"
-        )
+    tls = None
+    if tls_cert is not None and tls_key is not None:
+        tls = TlsFiles(certificate=str(tls_cert), key=str(tls_key))
+    not_with("--no-engine", no_engine, "model")
+    not_with("--render", target is not None, "as_json")
+    only_with("--render", target is not None, "user")
     project = project.also_under(hosts)
-    listening = Listening(host=host, port=port, tls=tls, workers=workers, without_keys=without_keys)
+    listening = workflow.Listening(host=host, port=port, tls=tls, workers=workers, without_keys=without_keys)
     if target is not None:
-        if as_json:
-            raise UsageError("--render prints a file, and --json a record", hint="leave one of the two out")
-        options = {"--model": model, "--capture": capture, "--no-engine": no_engine, "--allow-host": hosts}
-        text = _unit(project, listening, options, user)
-        echo(text, nl=False, whole=True)
+        echo(_unit(project, listening, not no_engine, user), nl=False, whole=True)
         return
-    if user is not None:
-        raise UsageError("--user says what --render prints", hint="add --render systemd")
     plan = None
     if model is not None:
-        from freehold.workflows.serve.plan import of_config, pull_and_plan
-
         request = of_config(project.config.serve)
         plan = pull_and_plan(model, request, project.settings, progress=bar)
-    work(
+    workflow.up(
         project,
         listening=listening,
         capture=capture,
@@ -104,32 +93,14 @@ def up(
     )
 
 
-def _unit(project: Project, listening: Listening, options: dict[str, Any], user: str | None) -> str:
+def _unit(project: Project, listening: Listening, with_engine: bool, user: str | None) -> str:
     """The unit of `--render`. What the service is started with is what stands on this command line."""
     from freehold.workflows.shift.service import service_of, unit
 
-    tls = listening.tls
-    given = {
-        "--host": listening.host,
-        "--port": listening.port,
-        "--workers": listening.workers,
-        "--tls-cert": None if tls is None else Path(tls.certificate).absolute(),
-        "--tls-key": None if tls is None else Path(tls.key).absolute(),
-        "--without-keys": listening.without_keys,
-        **options,
-    }
-    words: list[str] = []
-    for name, value in given.items():
-        if value is True:
-            words.append(name)
-        elif isinstance(value, tuple):
-            words += [word for each in value for word in (name, str(each))]
-        elif value is not None and value is not False:
-            words += [name, str(value)]
-    with_engine = not options["--no-engine"]
+    options = words_given("target", "user", "config_path")
     return unit(
         service_of(
-            project, listening=listening, options=words, with_engine=with_engine, user=user or caller()
+            project, listening=listening, options=options, with_engine=with_engine, user=user or caller()
         )
     )
 

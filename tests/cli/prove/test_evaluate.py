@@ -47,7 +47,7 @@ def test_the_exit_code_says_the_verdict(freehold, files, n, right, code, word):
     [
         ((), "say what to compare", "--endpoint URL"),
         (("--a", "x"), "say what to compare", "--a FILE --b FILE"),
-        (("--endpoint", "http://127.0.0.1:1"), "no model of the endpoint is named", "--model NAME"),
+        (("--endpoint", "http://127.0.0.1:1"), "--endpoint needs --model", "lists them"),
         (("--endpoint", "http://127.0.0.1:1", "--model", "m"), "no dataset yet", "freehold dataset build"),
         (("--a", "no.jsonl", "--b", "no.jsonl"), "no.jsonl: cannot be read", ""),
         (("--endpoint", "http://u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),

@@ -46,7 +46,7 @@ def test_an_address_beyond_loopback_needs_keys_or_a_word(refused, freehold, tmp_
 def test_a_unit_starts_what_the_command_line_says(freehold, project):
     ran = freehold("up", "--render", "systemd", "--no-engine", "--workers", "2", "--user", "ada")
     (line,) = [line for line in ran.out.splitlines() if line.startswith("ExecStart=")]
-    assert line.endswith("--workers 2 --no-engine") and f"--config {project}/freehold.toml" in line
+    assert line.endswith("--no-engine --workers 2") and f"--config {project}/freehold.toml" in line
     assert "User=ada" in ran.out and not (project / ".freehold").exists(), (
         "nothing is made, nothing is started"
     )
