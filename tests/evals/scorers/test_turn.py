@@ -128,7 +128,7 @@ def results_of(model, told, samples):
 
 def test_a_model_that_calls_on_every_turn_stands_far_below_a_faithful_one():
     """Over the sessions of an agent's log, all turns scored: what `tool_call` cannot see is seen."""
-    traces = (to_trace(number, call, with_id=True) for number, call in enumerate(agent_log()))
+    traces = (to_trace(number, call, with_id=True) for number, call in enumerate(agent_log(sessions=300)))
     asked = {one.id: one for one in (sample_of(trace, Recipe()) for trace in traces) if one.tools}
     samples = [one for one in asked.values() if one.target is not None]
     assert len(samples) > 400
