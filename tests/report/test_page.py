@@ -13,8 +13,7 @@ from tests.report.sample_full import candidate, full, hostile, standing
 
 from freehold.evals.retained import probes
 from freehold.report import render, words
-from freehold.report.first_screen import one_sentence, validity, would_change
-from freehold.report.selection_rows import NOT_EVIDENCE, selection_rows
+from freehold.report.first_screen import NOT_EVIDENCE, one_sentence, selection_rows, validity, would_change
 from freehold.types.leak import LeakRate, LeakReport
 from freehold.types.retained import TaskResult
 from freehold.workflows.prove.retained import compared

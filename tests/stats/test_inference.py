@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.stats.conftest import counted, run
 
-from freehold.verdict.notes import noted
+from freehold.verdict.reasons import noted
 
 
 def test_one_cluster_has_no_interval():

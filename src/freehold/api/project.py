@@ -276,7 +276,7 @@ class FreeholdProject(ProjectQuestions):
         progress: Progress | None = None,
     ) -> Evaluation:
         """As `freehold.evaluate`: two files of answers, scored by this project's task."""
-        from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_task
+        from freehold.workflows.prove.outputs import OutputFiles, evaluate_files, files_task
 
         task = files_task(self._opened, scorer=scorer, options=dict(options or {}), margin=margin)
         outputs = OutputFiles(str(incumbent), str(candidate), None if gold is None else Path(gold))

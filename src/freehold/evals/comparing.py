@@ -17,7 +17,7 @@ from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.identity import answer_id, words
 from freehold.types.record import content_id
 from freehold.types.wording import Wordings, connected
-from freehold.verdict.notes import noted
+from freehold.verdict.reasons import noted
 
 
 class Units(NamedTuple):

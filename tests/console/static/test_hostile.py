@@ -1,4 +1,4 @@
-"""Whatever strangers wrote stands inert on every screen: in names, labels, questions, answers, notes and reasons."""
+"""Whatever strangers wrote stands inert on every screen: in names, labels, questions, answers and reasons."""
 
 import json
 
@@ -9,11 +9,10 @@ from tests.workflows.data.building import project_of
 from tests.workflows.data.building import trace as logged
 from tests.workflows.tell.views import evidence
 
+from freehold.console.guard import Visitor
 from freehold.console.screens import SCREENS
-from freehold.console.sessions import Visitor
 from freehold.store import audit, open_store
 from freehold.types.evaluation import Task
-from freehold.types.notes import ItemNote
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.data import dataset as datasets
@@ -60,7 +59,7 @@ def requests(at):
 
 @pytest.fixture
 def project(tmp_path):
-    """A project whose labels, names and notes are hostile as well."""
+    """A project whose labels and names are hostile as well."""
     project = project_of(
         tmp_path, evidence.TOML.replace('labels = ["refund", ', f"labels = [{NAME_IN_TOML}, ")
     )
@@ -75,7 +74,7 @@ def project(tmp_path):
             for number in range(100)
         )
     datasets.build(project)
-    made = evidence.with_proof(project, count=8)
+    evidence.with_proof(project, count=8)
     route = Route(
         name=NAME, model=NAME, incumbent=Target(endpoint=NAME), candidate=Target(endpoint=NAME, model=NAME)
     )
@@ -89,9 +88,6 @@ def project(tmp_path):
         rollout.start(store, route, terms, who=NAME, at=now())
         rollout.rollback(store, NAME, who=NAME, at=now(), why=TEXT[:500])
         audit.note(store.database, "export", NAME, who=NAME, why=TEXT[:500])
-        store.put(
-            ItemNote(id="n", evaluation_id=made.id, sample_id=f"{0:032x}", at=now(), who=NAME, text=NAME)
-        )
         store.add_traces([requests(now())])
     return project
 

@@ -9,8 +9,8 @@ from tests.console.conftest import serving_console
 from tests.console.states import STATES
 from tests.console.waiting import until
 
+from freehold.console.guard import Visitor
 from freehold.console.screens import SCREENS
-from freehold.console.sessions import Visitor
 from freehold.store import open_store
 from freehold.types.trace import Trace
 from freehold.workflows.project import open_project

@@ -6,7 +6,7 @@ from benchmarks.mixed_log import complaint, mixed_log
 from tests.datasets.agent_log import agent_log
 
 from freehold.datasets.tasks import ANY_TOOLS, MOST_SHAPES, Grouper, asked_task, fits
-from freehold.workflows.journey.log_tasks.ranking import skeleton
+from freehold.workflows.journey.log_tasks import skeleton
 
 
 def grouped(requests):

@@ -1,5 +1,6 @@
 """The table as a whole: it ends whatever is broken, and the worst finding is its outcome."""
 
+import os
 import time
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from freehold.types.config import parse
 from freehold.workflows.doctor import examine
 from freehold.workflows.doctor.examine import PARTS, SiteCheck, diagnose, site_of
 from freehold.workflows.doctor.site import Site
+from freehold.workflows.doctor.store import check_clock
 from freehold.workflows.project import now, open_project
 
 
@@ -39,9 +41,9 @@ def test_a_check_that_breaks_or_hangs_is_a_finding(site, monkeypatch):
 
     with_checks(
         monkeypatch,
-        SiteCheck("broken", broken, lambda _: []),
-        SiteCheck("bug", lambda _: 1 / 0, lambda _: []),
-        SiteCheck("hangs", lambda _: time.sleep(30), lambda _: []),
+        SiteCheck("broken", broken),
+        SiteCheck("bug", lambda _: 1 / 0),
+        SiteCheck("hangs", lambda _: time.sleep(30)),
     )
     found = diagnose(site, wait_seconds=0.5)
     assert found.seconds < 20 and found.exit_code == 1
@@ -52,10 +54,11 @@ def test_a_check_that_breaks_or_hangs_is_a_finding(site, monkeypatch):
 
 
 def test_the_clock_is_compared_with_the_projects_files(site, tmp_path):
-    assert examine.look_at_clock(site).newest_file is None
-    (site.state).mkdir()
+    assert [one.outcome for one in check_clock(site)] == ["ok"]
+    site.state.mkdir()
     (site.state / "x").touch()
-    assert examine.look_at_clock(site).newest_file is not None
+    os.utime(site.state / "x", (time.time() + 3600, time.time() + 3600))
+    assert [one.outcome for one in check_clock(site)] == ["fail"]
 
 
 def test_a_broken_file_above_is_found_and_told(site, tmp_path, monkeypatch):

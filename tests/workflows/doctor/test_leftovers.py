@@ -28,7 +28,7 @@ def site(tmp_path, monkeypatch):
 
 
 def files(site):
-    return list(checks.judge_files(checks.look_at_files(site)))
+    return list(checks.check_files(site))
 
 
 def test_files_that_others_can_get_at(site):
@@ -60,9 +60,7 @@ def test_a_private_key_that_others_may_read(site, tmp_path):
 
 
 def left(site):
-    return [
-        one for one in checks.judge_leftovers(checks.look_at_leftovers(site)) if "run folders" not in one.text
-    ]
+    return [one for one in checks.check_leftovers(site) if "run folders" not in one.text]
 
 
 @pytest.mark.process

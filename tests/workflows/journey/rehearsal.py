@@ -12,9 +12,8 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Silent
 from freehold.types.training import Adapter, WholeModel
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.steps import Steps
+from freehold.workflows.journey.steps import Steps, prepare
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.task import task_of
 

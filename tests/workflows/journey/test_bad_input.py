@@ -11,9 +11,9 @@ from freehold.training.encoder.answers import form_of
 from freehold.training.encoder.prepared import prepare as taught
 from freehold.types.progress import Silent
 from freehold.workflows.journey.before import look_first
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.init import DraftRequest, draft
 from freehold.workflows.journey.methods import candidates
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.project import open_project
 
 MEGABYTE = "a long way to say so little " * 40_000

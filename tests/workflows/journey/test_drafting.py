@@ -31,7 +31,7 @@ from freehold.workflows.journey.drafting import (
 )
 from freehold.workflows.journey.init import DraftRequest, draft
 from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
-from freehold.workflows.prove.preflight.reach import Items, reach_findings
+from freehold.workflows.prove.reach import Items, reach_findings
 
 
 @pytest.mark.parametrize(

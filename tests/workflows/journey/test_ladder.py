@@ -6,7 +6,6 @@ from tests.workflows.journey.rehearsal import MODEL, Told, project
 from freehold.errors import UsageError
 from freehold.types.config import UseProfile, parse
 from freehold.workflows.journey import ladder as ladders
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.ladder import (
     LadderFacts,
     PickedModel,
@@ -15,6 +14,7 @@ from freehold.workflows.journey.ladder import (
     ladder,
 )
 from freehold.workflows.journey.methods import METHODS
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE

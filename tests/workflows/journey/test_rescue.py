@@ -16,7 +16,7 @@ from freehold.workflows.incumbent.fine_tunes import FineTune
 from freehold.workflows.journey import ladder, rescue
 from freehold.workflows.journey.rescue import RescueRequest, config_text, dollars
 from freehold.workflows.journey.suits import Unsuited
-from freehold.workflows.prove.preflight.check import PreflightError
+from freehold.workflows.prove.preflight import PreflightError
 
 LABELS = ("refund", "lamp")
 

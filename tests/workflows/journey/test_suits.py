@@ -6,12 +6,12 @@ import pytest
 from tests.workflows.journey.rehearsal import Told, project
 
 from freehold.workflows.journey import suits
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods import METHODS, candidates
 from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.journey.suits import TaskFacts, suit_findings
 from freehold.workflows.project import open_project
-from freehold.workflows.prove.preflight.check import PreflightError
+from freehold.workflows.prove.preflight import PreflightError
 
 HOUSE = '[[endpoints]]\nname = "house"\nbase_url = "http://127.0.0.1:9"\n'
 ONE = '[[candidates]]\nmodel = "org/a"\nmethod = "{}"\n'

@@ -12,13 +12,14 @@ from freehold.types.config import UseProfile, parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.ruling import Lineage, LineageEdge, duty_id
-from freehold.workflows.license.duties import done_duties, mark_duty
 from freehold.workflows.license.rule import (
     attributions,
     comply,
     comply_texts,
+    done_duties,
     lineage_of,
     lineage_of_model,
+    mark_duty,
     named_after,
     rule_for_model,
 )

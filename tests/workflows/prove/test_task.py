@@ -1,10 +1,12 @@
 import pytest
+from tests.workflows.prove.test_evaluate import make_dataset, sample
 
 from freehold.errors import ConfigError, UsageError
 from freehold.settings import load as load_settings
 from freehold.types.config import parse
+from freehold.types.evaluation import Task
 from freehold.workflows.project import Project
-from freehold.workflows.prove.task import task_of
+from freehold.workflows.prove.task import labels_held, task_labels, task_of
 
 TOML = """
 [app]
@@ -55,3 +57,29 @@ def test_a_toml_file_is_taken_whole(project, tmp_path):
 def test_a_margin_or_alpha_that_cannot_be(project, wrong, message):
     with pytest.raises(UsageError, match=message):
         task_of(project, **wrong)
+
+
+TASK = Task(name="t", scorer="label", options={"labels": ["yes", "no way"]})
+
+
+def test_answers_are_held_to_the_labels_as_they_were_taught(tmp_path):
+    dataset = make_dataset(tmp_path, [sample(n, gold="No_Way") for n in range(3)])
+    assert task_labels(TASK) == ("yes", "no way")
+    assert labels_held(TASK, dataset) == ("yes", "No_Way")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"labels": ["yes", "no"], "anywhere": True}, {"labels": ["x" * 500, "no"]}],
+)
+def test_what_is_no_closed_set_is_not_held(tmp_path, options):
+    dataset = make_dataset(tmp_path, [sample(1)])
+    assert labels_held(Task(name="t", scorer="label", options=options), dataset) == ()
+    assert labels_held(Task(name="t", scorer="exact"), dataset) == ()
+
+
+@pytest.mark.parametrize(
+    "own", [{"tools": [{"type": "function"}]}, {"response_format": {"type": "json_object"}}]
+)
+def test_requests_with_a_form_of_their_own_are_not_held(tmp_path, own):
+    assert labels_held(TASK, make_dataset(tmp_path, [sample(1), sample(2, **own)])) == ()

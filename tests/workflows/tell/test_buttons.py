@@ -10,11 +10,10 @@ from tests.workflows.tell.views import evidence
 from freehold.errors import UsageError
 from freehold.store import audit, open_store
 from freehold.workflows.project import open_project
-from freehold.workflows.prove.notes import notes_of
 from freehold.workflows.shift import keys
 from freehold.workflows.tell import buttons
 from freehold.workflows.tell.buttons import KeyNameBody, NewKeyBody, add_key, revoke_key
-from freehold.workflows.tell.views.proof.labelling import desk_of
+from freehold.workflows.tell.views.labelling import desk_of
 
 
 @pytest.fixture
@@ -64,13 +63,10 @@ AT = datetime(2026, 11, 29, tzinfo=UTC)
 BY = {"who": "ada", "at": AT}
 
 
-def test_a_note_and_a_label(tmp_path):
+def test_a_label_and_back(tmp_path):
     project = project_of(tmp_path, evidence.TOML)
     made = evidence.with_proof(project, hostile=False)
     with open_store(project.store_url) as store:
-        body = buttons.NoteBody(evaluation=made.id, sample="s1", text="odd")
-        note = buttons.note(project, store, body, **BY)
-        assert notes_of(store, made.id) == {"s1": (note,)}
         pair = desk_of(project).pair(made.id)
         body = buttons.PairBody(evaluation=made.id, pair=pair.pair_id, choice="left")
         assert buttons.label(project, store, body, **BY).labelled == pair.labelled + 1

@@ -43,7 +43,7 @@ def command(
       freehold init traffic.jsonl --task NAME
     """
     from freehold.cli.progress import progress
-    from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
+    from freehold.workflows.journey.log_tasks import tasks_captured, tasks_of_files
     from freehold.workflows.project import open_project
 
     project = open_project(config_path, looks=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.report.selection_rows import NO_INCUMBENT, NOT_EVIDENCE, against_right, by_cost, not_measured
+from freehold.report.first_screen import NO_INCUMBENT, NOT_EVIDENCE, against_right, by_cost, not_measured
 from freehold.report.words import usd
 from freehold.types.report import CandidateReport, Report
 

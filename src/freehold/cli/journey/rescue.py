@@ -99,7 +99,7 @@ def command(only_list: bool, yes: bool, prepare: bool, as_json: bool, **asked: A
             echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
         return
     if ready.preflight.failed:
-        from freehold.workflows.prove.preflight.check import PreflightError
+        from freehold.workflows.prove.preflight import PreflightError
 
         raise PreflightError(ready.preflight)  # before anything is paid for
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.

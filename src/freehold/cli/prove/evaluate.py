@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from freehold.types.evaluation import Comparison, Task
     from freehold.workflows.project import Project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
-    from freehold.workflows.prove.output_files import OutputFiles
+    from freehold.workflows.prove.outputs import OutputFiles
 
 
 @click.command("evaluate")
@@ -112,7 +112,7 @@ def command(  # click passes each option
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
-    from freehold.workflows.prove.output_files import OutputFiles, files_task
+    from freehold.workflows.prove.outputs import OutputFiles, files_task
     from freehold.workflows.prove.task import task_of
 
     if (a is None) != (b is None) or (a is None) == (url is None):
@@ -179,7 +179,7 @@ def _of_files(
     import anyio
 
     from freehold.cli.progress import progress
-    from freehold.workflows.prove.output_files import evaluate_files
+    from freehold.workflows.prove.outputs import evaluate_files
 
     with progress() as shown:
         return anyio.run(

@@ -6,7 +6,7 @@ import click
 
 from freehold.cli.options import hanging
 from freehold.cli.output import echo
-from freehold.report.mixture_parts import mixture_figures
+from freehold.report.pictures import mixture_figures
 from freehold.report.words import points
 from freehold.types.mixture import Mixture
 

@@ -57,8 +57,8 @@ def command(
       freehold console --role read --no-content
       freehold console --host 0.0.0.0 --allow-host ops.example.com
     """
-    from freehold.console.serving import serve
-    from freehold.console.sessions import Visitor
+    from freehold.console.app import serve
+    from freehold.console.guard import Visitor
     from freehold.engines.ports import is_loopback
     from freehold.workflows.project import open_project
     from freehold.workflows.shift import keys

@@ -19,7 +19,7 @@ from freehold.types.log_task import LogTask, LogTasks
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.journey.init import Draft, DraftRequest, draft
-from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
+from freehold.workflows.journey.log_tasks import tasks_captured, tasks_of_files
 from freehold.workflows.project import CONFIG_NAME, Project, now
 
 

@@ -33,7 +33,6 @@ from freehold.types.trace import Usage
 from freehold.workflows.incumbent.fine_tunes import Account, FineTune
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.journey.before import look_first
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.drafting import (
     Guess,
     answer_tokens,
@@ -55,6 +54,7 @@ from freehold.workflows.journey.ladder import (
     task_kind,
 )
 from freehold.workflows.journey.migrate import Migration, migrate
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.project import CONFIG_NAME, Project, now, open_project
 from freehold.workflows.prove.freeze import freeze
 from freehold.workflows.prove.results import frozen_answers

@@ -11,7 +11,7 @@ from tests.workflows.train.owned import owned_encoder
 
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.workflows.tell.views.training import TrainingQuery, training
+from freehold.workflows.tell.views.training import MOST_POINTS, TrainingQuery, smoothed, thinned, training
 
 
 @pytest.fixture
@@ -79,3 +79,10 @@ def test_encoders_are_runs_as_well(project):
     (folder / "encoder_model.json").write_text("{")
     assert look(project, run="support-2").run.encoder is None
     assert look(project, run="helpdesk-1", against="support-2").differences == {}
+
+
+def test_a_long_curve_is_drawn_by_few_points_to_its_end():
+    long = tuple((step, float(step)) for step in range(1, 10_001))
+    for drawn in (smoothed(long), thinned(long)):
+        assert len(drawn) <= MOST_POINTS + 1 and drawn[-1][0] == 10_000
+    assert smoothed(long[:5]) == thinned(long[:5]) == long[:5]

@@ -1,0 +1,213 @@
+import msgspec
+import numpy as np
+import pytest
+from tests.report.sample_mixture import mixture
+
+from freehold.errors import ConfigError, StorageError
+from freehold.evals.comparing import SideBySide
+from freehold.stats.deferral import best_curve
+from freehold.types.config import DeferConfig
+from freehold.types.dataset import Message, Sample
+from freehold.types.deferral import Tier
+from freehold.types.evaluated import Evaluation, LatencySummary, Measured
+from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.types.selected import SelectionScores
+from freehold.workflows.journey.mixing import (
+    AskedTier,
+    SelectionSplit,
+    check_declared,
+    decide,
+    declared,
+    find_curves,
+    held_out_results,
+    mixed,
+    refusals,
+    rule_of,
+    with_declared,
+)
+
+
+def sample(number, **metadata):
+    return Sample(id=str(number), messages=(Message(role="user", content="q"),), metadata=metadata)
+
+
+SAMPLES = [sample(0, team="legal", tier=1, vip=True), sample(1, team="sales", tier=2), sample(2)]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "met"),
+    [
+        (({"team": "legal"},), [True, False, False]),
+        (({"team": "legal", "tier": "2"},), [False, False, False]),
+        (({"team": "legal"}, {"tier": "2"}), [True, True, False]),
+        (({"vip": "true"},), [True, False, False]),
+        (({"team": "legal", "key": "web"},), [False, False, False]),
+        (({"header:x-tier": "gold"}, {}), [False, False, False]),
+        ((), [False, False, False]),
+    ],
+)
+def test_all_parts_of_one_condition_hold(conditions, met):
+    assert declared(conditions, SAMPLES).tolist() == met
+
+
+def test_what_samples_cannot_know_is_told():
+    (note,) = check_declared(DeferConfig(always_incumbent=({"header:x-tier": "gold"},)), SAMPLES)
+    assert "samples carry neither headers nor keys" in note
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"always_incumbent": ({},)}, "met by every request"),
+        ({"never_defer_out": ({"tame": "legal"},)}, "no sample has the field 'tame'"),
+        (
+            {"always_incumbent": ({"team": "legal"},), "never_defer_out": ({"tier": "1"},)},
+            "1 samples are declared as always_incumbent and as never_defer_out",
+        ),
+    ],
+)
+def test_what_cannot_be_is_an_error(config, said):
+    with pytest.raises(ConfigError, match=said):
+        check_declared(DeferConfig(**config), SAMPLES)
+
+
+def test_a_field_whose_name_begins_like_a_keys_is_a_field():
+    known = [sample(0, keyword="tax"), sample(1, keyword="bill")]
+    config = DeferConfig(always_incumbent=({"keyword": "tax"},))
+    assert check_declared(config, known) == []
+    assert declared(config.always_incumbent, known).tolist() == [True, False]
+
+
+N = 300
+
+
+def split(*, signals, wrong):
+    samples = [
+        Sample(
+            id=str(at),
+            messages=(Message(role="user", content=f"{'hard' if wrong[at] else 'easy'} question {at}"),),
+            group=f"g{at // 2}",
+            metadata={"team": "legal" if at % 10 == 0 else "sales"},
+        )
+        for at in range(N)
+    ]
+    scores = SelectionScores(
+        of=N, differences=tuple(-1.0 if one else 0.0 for one in wrong), groups=tuple(one.group for one in samples),
+        against="incumbent", mean=0.8, incumbent_mean=1.0, latency=LatencySummary(n=N, concurrency=1),
+        seconds_per_request=0.1, signals=signals,
+    )  # fmt: skip
+    candidate = AskedTier(Tier(model="small", identity="id"), scores)
+    return SelectionSplit(samples, candidate, None, 0.05, 0.025, DeferConfig())
+
+
+WRONG = [at % 4 == 0 for at in range(N)]
+SIGNAL = tuple(0.1 + 0.001 * (at % 7) if bad else 0.9 - 0.001 * (at % 11) for at, bad in enumerate(WRONG))
+
+
+def test_every_signal_and_a_router_get_a_curve_and_the_best_gives_the_rule(tmp_path):
+    found, notes = find_curves(split(signals={"probability": SIGNAL}, wrong=WRONG))
+    assert [one.curve.signal for one in found] == ["probability", "router"]
+    assert notes == [] and best_curve([one.curve for one in found]) is not None
+    for place, has_file in ((0, False), (1, True)):
+        rule = rule_of(found[place], "big", DeferConfig(), tmp_path)
+        assert rule.problem is None and (rule.candidate.router is not None) is has_file
+
+
+def test_a_constant_signal_is_refused_in_words():
+    asked = split(signals={"mean_logprob": (1.0,) * N}, wrong=WRONG)
+    found = find_curves(asked)[0][:1]  # without the router's
+    assert best_curve([one.curve for one in found]) is None
+    (why,) = refusals(found)
+    assert why.startswith("mean logprob: the signal is 1 for every answer")
+
+
+def test_one_class_teaches_no_router():
+    _, notes = find_curves(split(signals={}, wrong=[False] * N))
+    assert notes and notes[0].startswith("No router: all 300")
+
+
+def test_declared_samples_are_put_where_they_are_executed():
+    asked = split(signals={}, wrong=WRONG)
+    raw = np.array(SIGNAL)
+    never = with_declared(raw, asked.samples, DeferConfig(never_defer_out=({"team": "legal"},)))
+    always = with_declared(raw, asked.samples, DeferConfig(always_incumbent=({"team": "legal"},)))
+    assert np.all(never[::10] == raw.max()) and np.all(np.isnan(always[::10]))
+    assert np.array_equal(never[1:10], raw[1:10]) and not np.isnan(raw).any()
+
+
+RULE = mixture().rule
+SURE, UNSURE = 0.99, 0.01
+
+
+def answer(number, raw, *, value=0.0, error=None, ms=10.0):
+    signals = {} if raw is None else {"probability": raw}
+    return EvalResult(
+        sample_id=str(number), model="small", output="a", score=Score(value=value), error=error, signals=signals,
+        total_ms=ms,
+    )  # fmt: skip
+
+
+SAMPLES_LOOKING = [
+    sample(0),
+    sample(1),
+    sample(2),
+    sample(3, team="legal"),
+    sample(4, team="health"),
+    sample(5),
+]
+OWN = [
+    answer(0, SURE),
+    answer(1, UNSURE, ms=30.0),
+    answer(2, None),
+    answer(3, SURE),
+    answer(4, UNSURE),
+    answer(5, SURE, value=None, error="http_500"),
+]
+
+
+def test_who_answers_by_the_rule():
+    assert (decide(RULE, SAMPLES_LOOKING, OWN) >= RULE.threshold).tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+    declared = msgspec.structs.replace(
+        RULE, always_incumbent=({"team": "legal"},), never_defer_out=({"team": "health"},)
+    )
+    assert (decide(declared, SAMPLES_LOOKING, OWN) >= RULE.threshold).tolist() == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_the_mixture_has_the_incumbents_results_elsewhere():
+    theirs = [answer(at, None, value=1.0) for at in range(6)]
+    results = SideBySide(SAMPLES_LOOKING, [None] * 6, theirs, OWN, "big", "small")
+    made = mixed(results, decide(RULE, SAMPLES_LOOKING, OWN) >= RULE.threshold)
+    assert [one.score.value for one in made.candidate] == [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
+    assert made.incumbent is theirs
+
+
+def test_an_upper_model_has_its_results_where_it_answers():
+    theirs = [answer(at, None, value=1.0) for at in range(6)]
+    results = SideBySide(SAMPLES_LOOKING, [None] * 6, theirs, OWN, "big", "small")
+    upper = {1: answer(1, None, value=0.5)}
+    made = mixed(results, decide(RULE, SAMPLES_LOOKING, OWN) >= RULE.threshold, upper)
+    assert [one.score.value for one in made.candidate] == [0.0, 0.5, 1.0, 0.0, 1.0, 1.0]
+
+
+def test_results_that_are_gone_are_told(tmp_path):
+    made = Evaluation(
+        id="e", task=Task(name="t", scorer="label"), dataset_id="d", incumbent="big", candidate="small", endpoint="",
+        comparison=None, measured=Measured(n=0, mean=None, ci_low=None, ci_high=None, level=0.95, method="t"),
+        references="gold", latency=LatencySummary(n=0, concurrency=1), results_file=str(tmp_path / "gone.jsonl"),
+    )  # fmt: skip
+    with pytest.raises(StorageError, match=r"gone\.jsonl.*cannot be read"):
+        held_out_results(made)
