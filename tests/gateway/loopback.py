@@ -158,8 +158,8 @@ def on_demand(parts, go, **headers):
         )
         await response.prepare(request)
         for number, part in enumerate(parts):
-            if number:
-                await asyncio.to_thread(go.acquire, timeout=30)
+            if number and not await asyncio.to_thread(go.acquire, timeout=60):
+                raise ConnectionResetError  # what came before was held back
             await response.write(part)
         await response.write_eof()
         return response

@@ -5,7 +5,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from datetime import UTC, datetime
 
 import httpx
@@ -13,7 +12,7 @@ import openai
 import pytest
 import trustme
 from tests.gateway.asking import QUESTION
-from tests.gateway.loopback import ANSWER, eventually, gateway, on_demand, stream, stream_of
+from tests.gateway.loopback import ANSWER, eventually, gateway, on_demand, stream_of
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import TlsFiles
@@ -91,11 +90,13 @@ def test_answers_and_streams_over_tls(secured, upstream, sdk):
     client = sdk(secured)
     answer = client.chat.completions.create(**QUESTION)
     assert answer.choices[0].message.content == ANSWER["choices"][0]["message"]["content"]
-    upstream.answer = lambda seen: stream(stream_of("on", " its", " way"), pause=0.15)
-    started, arrivals = time.monotonic(), []
+    parts, go = stream_of("on", " its", " way"), threading.Semaphore(0)
+    upstream.answer = lambda seen: on_demand(parts, go, content_type="text/event-stream")
+    arrived = 0
     for _ in client.chat.completions.create(**QUESTION, stream=True):
-        arrivals.append(time.monotonic() - started)
-    assert arrivals[-1] - arrivals[0] > 0.4, "chunks are not held back"
+        arrived += 1
+        go.release()  # each is here before the next is sent
+    assert arrived == 5
 
 
 def test_a_renewed_certificate_is_shown_while_connections_go_on(upstream, authority, files, sdk, tmp_path):
