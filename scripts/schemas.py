@@ -44,7 +44,7 @@ class Inventoried(msgspec.Struct):
 def inventory() -> dict[str, Inventoried]:
     """Every document by its schema's name and version, in the order of `freehold --help`, the error last."""
     found: dict[str, Inventoried] = {}
-    for words, command in _commands(cli, click.Context(cli, info_name="freehold"), []):
+    for words, command in _commands(cli, cli.context_class(cli, info_name="freehold"), []):
         for option in command.params:
             if isinstance(option, JsonOption):
                 for which, printed in option.printed.items():
@@ -58,7 +58,7 @@ def inventory() -> dict[str, Inventoried]:
 
 def commands() -> Iterator[tuple[list[str], click.Command]]:
     """Every command and subcommand with its words."""
-    return _commands(cli, click.Context(cli, info_name="freehold"), [])
+    return _commands(cli, cli.context_class(cli, info_name="freehold"), [])
 
 
 def _commands(
@@ -71,7 +71,7 @@ def _commands(
             command = group.get_command(context, name)
             if command is not None:
                 yield from _commands(
-                    command, click.Context(command, info_name=name, parent=context), [*words, name]
+                    command, command.context_class(command, info_name=name, parent=context), [*words, name]
                 )
 
 

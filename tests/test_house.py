@@ -25,8 +25,10 @@ def parameters_of(node):
 
 
 def is_command(node):
-    """Whether click calls it, with a parameter for each option."""
-    return any(ast.unparse(decorator).startswith("click.") for decorator in node.decorator_list)
+    """Whether it is a command, with a parameter for each option."""
+    return any(
+        ast.unparse(decorator).startswith(("operation(", "group(")) for decorator in node.decorator_list
+    )
 
 
 def test_no_function_has_more_than_80_lines():

@@ -81,7 +81,7 @@ def test_a_copied_folder_is_told_from_a_moved_one(tmp_path):
 UNWOKEN = """
 import os, signal, threading, time
 from concurrent.futures import Future
-from freehold.api.loops import result_of
+from freehold.api.calling import result_of
 
 is_masked = threading.Event()
 

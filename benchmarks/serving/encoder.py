@@ -105,7 +105,7 @@ def encoder_at(folder: Path, data: Path, weights: Weights) -> Path:
     for text, label in messages(data, "train"):
         by_label.setdefault(label, []).append(text)
     texts = [text for texts in by_label.values() for text in texts[:TAUGHT]]
-    vectors, _ = bases.embed(loaded, loaded.encode(texts, MAX_TOKENS).ids)
+    vectors = bases.TorchReader(loaded, MAX_TOKENS).vectors(texts)
     means = vectors.reshape(len(by_label), TAUGHT, loaded.width).mean(axis=1)
     weight = 20 * means / np.linalg.norm(means, axis=1, keepdims=True)
     save_file(

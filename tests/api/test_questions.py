@@ -1,11 +1,14 @@
 """Questions without a project: the records of the commands of the same name."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
 import freehold
-from freehold.errors import UnknownModelError, UsageError
+from freehold.api.calling import decimal, low_high, token_price, use_of
+from freehold.errors import ConfigError, UnknownModelError, UsageError
+from freehold.types.config import AppConfig, ProjectConfig, UseProfile
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +54,73 @@ def test_cost_states_what_is_known():
     assert found.bill.usd_per_month.low == Decimal(2_000_000) * (800 * 1 + 120 * 2) / 1_000_000
     with pytest.raises(UsageError, match="no incumbent is named"):
         freehold.cost("Qwen/Qwen3-8B")
+
+
+class Opened:
+    config = ProjectConfig(app=AppConfig(name="x"), use=UseProfile(mode="internal"))
+
+
+def test_amounts_are_exact_and_finite():
+    assert decimal("2_000_000.10") == Decimal("2000000.10") and decimal(0.1) == Decimal("0.1")
+    assert decimal(None) is None
+    for wrong in ("two", float("nan"), "inf"):
+        with pytest.raises(UsageError, match="number"):
+            decimal(wrong)
+
+
+def test_one_amount_or_two_ends():
+    assert (low_high("2.5").low, low_high("2.5").high) == (Decimal("2.5"), Decimal("2.5"))
+    assert (low_high((1, 2)).low, low_high((1, 2)).high) == (1, 2)
+    assert low_high(None) is None
+    assert token_price((1, "2.5")).output_usd_per_million_tokens == Decimal("2.5")
+    assert token_price(None) is None
+
+
+def test_a_use_is_a_profile_its_keys_or_the_projects():
+    assert use_of(None, Opened).mode == "internal"
+    assert use_of({"mode": "research", "regions": ["EU"]}, Opened) == UseProfile(
+        mode="research", regions=("EU",)
+    )
+    assert use_of(UseProfile(commercial=True), Opened).commercial
+    with pytest.raises(ConfigError, match="mod"):
+        use_of({"mod": "internal"}, Opened)
+    with pytest.raises(ConfigError, match="commercial"):
+        use_of({"commercial": "perhaps"}, Opened)
+
+
+PAIRS = [(1, 1)] * 180 + [(1, 0)] * 5 + [(0, 1)] * 15
+
+
+def test_power_plans():
+    plan = freehold.power(0.02, n=500, discordance=0.05)
+    assert (
+        plan.margin == 0.02 and plan.rows[0].power_at_n is not None and "500 held-out items" in plan.sentence
+    )
+    with pytest.raises(UsageError):
+        freehold.power(0.02, icc=2)
+
+
+def test_values_and_a_file_of_the_same_pairs_give_the_same_verdict(tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps({"id": n, "a": a, "b": b}) + "\n" for n, (a, b) in enumerate(PAIRS)))
+    of_values = freehold.compare(PAIRS, margin=0.05)
+    assert of_values.verdict == "promote" and of_values.a_only == 5 and of_values.b_only == 15
+    assert of_values == freehold.compare(file, margin=0.05) == freehold.compare(str(file), margin=0.05)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "more", "message"),
+    [
+        ([(1, 1, 1)], {}, "two for each item"),
+        ([1, 0], {}, "two for each item"),
+        ([(1, 2)], {}, "outside"),
+        ([(1, 1)], {"slices": ["language"]}, "sliced by values"),
+        ([(1, 1)], {"clusters": ["a", "b"]}, "clusters"),
+        ("pairs.jsonl", {"clusters": ["a"]}, "itself"),
+        ([(0, 0)] * 50, {"margin": 0.5}, "no candidate could fail"),
+        ([(1, 1)], {"margin": 2}, "margin is 2"),
+    ],
+)
+def test_mistakes_are_told(pairs, more, message):
+    with pytest.raises(UsageError, match=message):
+        freehold.compare(pairs, **{"margin": 0.05, **more})

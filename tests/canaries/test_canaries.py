@@ -3,7 +3,7 @@
 The one place for each: an upstream's key is in the environment of the processes that ask it, and of those that start
 them, and in the requests to that upstream; a key of the gateway is with its client (the store has its hash); what a
 client sends goes to the upstream; an unrelated variable of the environment, and a database's password, stay with the
-command that was given them.
+command that was given them. And of a user whose files others may read by default, what is left is not for others.
 """
 
 import contextlib
@@ -12,11 +12,13 @@ import json
 import os
 import secrets
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import psutil
 import pytest
@@ -59,6 +61,15 @@ COMMANDS = (
     ("watch", "--once"),
     ("dataset", "build"),
 )
+UMASK = 0o022
+FOR_OTHERS = {
+    "home/weights": "pulled weights are public, and several users of a machine may share them",
+    "project/freehold.toml": "the project's own file, in its repository",
+    "project/traffic.jsonl": "the user's own",
+    "project/papers": "what a licence asks to be handed on, written where the user said",
+    "project/cost.html": "a page to hand round, without customers' words",
+}
+"""Paths that other users may read, each with its reason, under folders that are the user's own."""
 KNOWS_THE_UPSTREAMS_KEY = ("freehold up", "freehold.gateway.serve", "freehold.gateway.worker")
 FAILURES = ("fine", "500", "401", "closes", "no JSON", "cut")
 SAID = {"role": "assistant", "content": "ok"}
@@ -141,7 +152,7 @@ class World:
                 if not name.startswith(("FREEHOLD_", "OTEL_"))
             },
             "SHOP_KEY": UPSTREAM_KEY,
-            "SHOP_PASSWORD": UNRELATED,
+            **dict.fromkeys(("SHOP_PASSWORD", "OTHER_KEY", "PGPASSWORD"), UNRELATED),
             "FREEHOLD_HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "FREEHOLD_LOG_REQUESTS": "true",
@@ -151,13 +162,30 @@ class World:
         }
         self.said = []
 
-    def freehold(self, *words, **more):
+    def freehold(self, *words, ends=None, **more):
         done = subprocess.run(
             [sys.executable, "-m", "freehold", *words], cwd=self.project, env={**self.environment, **more},
-            capture_output=True, timeout=300, check=False,
+            capture_output=True, timeout=300, check=False, umask=UMASK,
         )  # fmt: skip
+        assert ends is None or done.returncode == ends, (words, done.stderr)
         self.said.append((f"freehold {' '.join(words)}", done.stdout + done.stderr))
         return done.stdout.decode()
+
+    @contextlib.contextmanager
+    def up(self, key, log):
+        """The gateway of ``freehold up``, once it knows the key: its port and its process."""
+        port = free_port()
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "freehold", "up", "--model", "mine", "--port", str(port)],
+                cwd=self.project, env=self.environment, stdout=output, stderr=output, umask=UMASK,
+            )  # fmt: skip
+        try:
+            _await_ready(port, process, key)
+            yield port, process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
 
     def files(self):
         """Every file of the project, of freehold's own folder, and of the run folder."""
@@ -248,46 +276,33 @@ def _look_everywhere(world, tmp_path):
     key = made["secret"]
     world.said.clear()  # where a key is told: once, when it is made
     planted = (*PLANTED, key)
-    port = free_port()
-    log = (tmp_path / "up.log").open("wb")
-    command = [sys.executable, "-m", "freehold", "up", "--model", "mine", "--port", str(port)]
-    with subprocess.Popen(
-        command, cwd=world.project, env=world.environment, stdout=log, stderr=log
-    ) as process:
-        try:
-            _await_ready(port, process, key)
-            for mode in FAILURES:
-                Upstream.mode = mode
-                for door, body in DOORS.items():
-                    for model in ("m", "mine", f"no-such-{mode}"):
-                        said = ask(port, door, {**body, "model": model}, key=key, stream=mode == "cut")
-                        if not (
-                            model == "mine" and b"200" in said[:4]
-                        ):  # the echo engine says what it was asked
-                            world.said.append((f"{mode} {door} {model}", said))
-            for wrong in (FOREIGN_KEY, ""):
-                said = ask(port, "/v1/chat/completions", {"model": "m"}, key=wrong, stream=False)
-                world.said.append(("a wrong key", said))
-            for door in ("/metrics", "/health", "/ready", "/v1/models", "/"):
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-                connection.request("GET", f"{door}?k={QUERY}", headers={"authorization": f"Bearer {key}"})
-                world.said.append((door, connection.getresponse().read()))
-                connection.close()
-            # So long that it is read in a process of its own.
-            long = {"model": "m", "messages": [{"role": "user", "content": f"{BODY} " + "x " * 300_000}]}
-            world.said.append(("long", ask(port, "/v1/chat/completions", long, key=key, stream=False)))
-            time.sleep(3)  # traces, spans and logs are written about once a second
-            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-            world.said += [(f"argv of {one.pid}", " ".join(one.cmdline()).encode()) for one in family]
-            environments = {" ".join(one.cmdline()): str(one.environ()) for one in family}
-            # The run folder, gone when the gateway has ended.
-            world.said += [(name, data) for name, data in world.files() if str(world.temporary) in name]
-            for words in COMMANDS:
-                world.freehold(*words)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
-            log.close()
+    with world.up(key, tmp_path / "up.log") as (port, process):
+        for mode in FAILURES:
+            Upstream.mode = mode
+            for door, body in DOORS.items():
+                for model in ("m", "mine", f"no-such-{mode}"):
+                    said = ask(port, door, {**body, "model": model}, key=key, stream=mode == "cut")
+                    if not (model == "mine" and b"200" in said[:4]):  # the echo engine says what it was asked
+                        world.said.append((f"{mode} {door} {model}", said))
+        for wrong in (FOREIGN_KEY, ""):
+            said = ask(port, "/v1/chat/completions", {"model": "m"}, key=wrong, stream=False)
+            world.said.append(("a wrong key", said))
+        for door in ("/metrics", "/health", "/ready", "/v1/models", "/"):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", f"{door}?k={QUERY}", headers={"authorization": f"Bearer {key}"})
+            world.said.append((door, connection.getresponse().read()))
+            connection.close()
+        # So long that it is read in a process of its own.
+        long = {"model": "m", "messages": [{"role": "user", "content": f"{BODY} " + "x " * 300_000}]}
+        world.said.append(("long", ask(port, "/v1/chat/completions", long, key=key, stream=False)))
+        time.sleep(3)  # traces, spans and logs are written about once a second
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        world.said += [(f"argv of {one.pid}", " ".join(one.cmdline()).encode()) for one in family]
+        environments = {" ".join(one.cmdline()): str(one.environ()) for one in family}
+        # The run folder, gone when the gateway has ended.
+        world.said += [(name, data) for name, data in world.files() if str(world.temporary) in name]
+        for words in COMMANDS:
+            world.freehold(*words)
     world.said.append(("up", (tmp_path / "up.log").read_bytes()))
     assert len(Upstream.asked) > 10 and Upstream.spans  # a breaker spares it the rest
     assert all(UPSTREAM_KEY in head and key not in head for head in Upstream.asked)
@@ -324,26 +339,57 @@ def _await_ready(port, process, key):
     raise AssertionError("the gateway did not start")
 
 
-def test_no_secret_is_found_in_the_pages_of_a_report(tmp_path):
-    world = World(tmp_path, 1, "off")
-    rehearsal.project(world.project)
+def readable(folder):
+    """Files and folders that others may read or enter and that are not meant for them, by their place."""
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder).as_posix()
+        meant = place in ("project", "home", "tmp") or any(
+            place == one or place.startswith(f"{one}/") for one in FOR_OTHERS
+        )
+        if not (path.is_symlink() or meant) and stat.S_IMODE(path.lstat().st_mode) & 0o077:
+            yield place
+
+
+@pytest.mark.timeout(600)
+def test_no_file_of_a_journey_is_for_others_and_no_page_of_it_holds_a_secret(tmp_path):
+    before = os.umask(UMASK)
+    try:
+        world = World(tmp_path, 1, "off")
+        rehearsal.project(world.project)
+    finally:
+        os.umask(before)
     config = world.project / "freehold.toml"
     config.write_text(
         config.read_text().replace(
             'model = "rented-1"',
             'model = "rented-1"\nbase_url = "http://127.0.0.1:1"\napi_key_env = "SHOP_KEY"',
         )
-        + '[curate]\npersonal_data = "patterns"\n'
+        + '[capture]\nmode = "patterns"\n[curate]\npersonal_data = "patterns"\n'
     )
     traffic = world.project / "traffic.jsonl"
     traffic.write_text(traffic.read_text().replace("about a", f"of {MAIL}, whose key is {BODY}, about a"))
-    assert b"verdict" in world.freehold("migrate", "--no-serve").encode()
-    world.freehold("report")
+    assert "verdict" in world.freehold("migrate", "--no-serve")
+    key = json.loads(world.freehold("keys", "add", "till", "--json", ends=0))["secret"]
+    with world.up(key, Path(os.devnull)) as (port, _):
+        body = {"model": "mine", "messages": [{"role": "user", "content": "where is the lamp?"}]}
+        assert b"200" in ask(port, "/v1/chat/completions", body, key=key, stream=False)[:4]
+        time.sleep(1.0)
+        found = {*readable(tmp_path)}
+        world.freehold("store", "backup", ends=0)
+        world.freehold("traces", "export", "out.jsonl", ends=0)
+        world.freehold("dataset", "build", ends=0)
+        world.freehold("report", ends=0)
+        world.freehold("license", "comply", rehearsal.MODEL, "--out", "papers", ends=0)
+    assert found | {*readable(tmp_path)} == set()
+    state = world.project / ".freehold"
+    kinds = {path.relative_to(state).parts[0] for path in state.rglob("*") if path.is_file()}
+    assert kinds >= {"datasets", "reports", "engines", "backups", "evaluations", "keys.json"}
+    assert (world.project / "out.jsonl").stat().st_size
+    assert stat.S_IMODE((world.project / "papers" / "CHECKLIST.md").stat().st_mode) == 0o644
     pages = [(name, data) for name, data in world.files() if "/reports/" in name]
     assert any(b"about a" in data for name, data in pages if name.endswith(".html")), "it shows samples"
     assert [name for name, data in pages for secret in PLANTED if secret.encode() in data] == []
-    elsewhere = (UPSTREAM_KEY, UNRELATED)
-    assert world.hits(elsewhere) == []
+    assert world.hits((UPSTREAM_KEY, UNRELATED)) == []
 
 
 @pytest.mark.parametrize("words", [("traces", "list"), ("up", "--model", "mine")], ids=" ".join)

@@ -82,7 +82,7 @@ def test_files_of_a_fine_tune_are_not_taken_for_its_bases():
 def test_a_model_is_shown_with_files_and_how_its_turns_are_written(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
     shown = CliRunner().invoke(cli, ["catalog", "list", "mistralai/Mistral-7B-Instruct-v0.2"]).stdout
-    assert "chat         mistral-v1" in shown
-    assert "files        TheBloke/Mistral-7B-Instruct-v0.2-GGUF\n" in shown
+    assert "chat        mistral-v1" in shown
+    assert "files       TheBloke/Mistral-7B-Instruct-v0.2-GGUF: " in shown
     assert "Q4_K_M 4.07" in shown
     assert "TheBloke/zephyr-7B-beta-GGUF, of HuggingFaceH4/zephyr-7b-beta" in shown

@@ -36,19 +36,6 @@ def test_it_works_on_broken_things(freehold, healthy, tmp_path, monkeypatch):
     assert "not valid TOML" in ran.out and "FREEHOLD_NO_SUCH" in ran.out and "is damaged" in ran.out
 
 
-def test_names_do_not_steer_the_terminal(freehold, healthy, tmp_path):
-    state = tmp_path / ".freehold"
-    state.mkdir(mode=0o755)
-    state.chmod(0o755)
-    named = state / "\x1b]0;owned\x07.jsonl"
-    named.write_text("words")
-    named.chmod(0o644)
-    out = freehold("doctor").out
-    assert "\x1b" not in out and "\x07" not in out
-    if hasattr(os, "getuid"):
-        assert r"\u001b]0;owned\u0007.jsonl" in out.replace("\n" + " " * 23, "")
-
-
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [

@@ -123,10 +123,10 @@ def test_one_flipped_bit_costs_one_row_and_the_command_says_so(freehold, tmp_pat
 @pytest.mark.parametrize(
     "words",
     [
-        ("assess", "Qwen/Qwen3-8B"), ("catalog", "list"), ("catalog", "show", "Qwen/Qwen3-8B"),
+        ("assess", "Qwen/Qwen3-8B"), ("catalog", "list"),
         ("quants", "Qwen/Qwen3-8B"), ("fit", "Qwen/Qwen3-8B"), ("cost", "Qwen/Qwen3-8B", "--machine", "H100 SXM"),
-        ("license", "Qwen/Qwen3-8B"), ("retirements",), ("machine",), ("scan", "."),
-        ("power", "--margin", "0.1"), ("report",), ("dataset", "list"), ("routes", "list"), ("traces", "list"),
+        ("license", "Qwen/Qwen3-8B"), ("retirements",), ("scan", "."),
+        ("power", "--margin", "0.1"), ("report",), ("routes", "list"), ("traces", "list"),
         ("tasks",), ("doctor",), ("settings",),
     ],
     ids=" ".join,

@@ -1,10 +1,20 @@
+"""How the command line reads numbers and paths, and breaks its help."""
+
 import inspect
 import io
+import shlex
 import sys
+from decimal import Decimal
+from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 from tests.cli.test_documents import COMMANDS, MORE, filled
 from tests.documents import ROOT
+
+from freehold.cli.main import cli
+from freehold.cli.options import low_high, number
 
 
 def test_the_project_is_found_by_a_file_or_a_folder(freehold, project, tmp_path, monkeypatch):
@@ -33,7 +43,6 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
 @pytest.mark.parametrize(
     "words",
     [
-        "freeze --endpoint",
         "evaluate --endpoint",
         "rescue --base-url",
     ],
@@ -95,3 +104,114 @@ def test_every_question_of_a_command_is_asked_that_way():
         for words in COMMANDS
         if "agree(" in inspect.getsource(inspect.unwrap(COMMANDS[words].callback))
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("2.5", "2.5"), ("$2.50", "2.50"), ("3 USD", "3"), ("2,000,000", "2000000"), ("2_000_000", "2000000"),
+        ("1,234.5", "1234.5"), (".5", "0.5"), ("5.", "5"), ("2e6", "2e6"), ("-1", "-1"),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_exactly(said, meant):
+    assert number(said) == Decimal(meant)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("2,5", "decimal comma"), ("0,60", "decimal comma"), ("1.234,5", "decimal comma"), ("2,", "decimal comma"),
+        ("1,2,3", "is not a number"), ("1,23,456", "is not a number"), ("12_", "is not a number"),
+        ("_", "is not a number"), ("", "is not a number"), (".", "is not a number"), ("e5", "is not a number"),
+        ("--5", "is not a number"), ("1.2.3", "is not a number"), ("٣", "is not a number"),
+        ("nan", "US dollars"), ("5 EUR", "US dollars"), ("1e999", "more than"), ("9" * 16, "more than"),
+    ],
+)  # fmt: skip
+def test_what_is_not_an_amount_is_refused(said, why):
+    with pytest.raises(click.BadParameter, match=why):
+        number(said)
+
+
+def test_a_range_has_two_ends_in_order():
+    ends = low_high("2-3.5")
+    assert (ends.low, ends.high) == (Decimal(2), Decimal("3.5"))
+    assert low_high("1e-1-2E-1").high == Decimal("0.2") and low_high("5e-1").low == Decimal("0.5")
+    for said, why in (
+        ("2-", "no upper end"),
+        ("-2", "below 0"),
+        ("3-2", "ends below"),
+        ("0,6-0,9", "decimal"),
+    ):
+        with pytest.raises(click.BadParameter, match=why):
+            low_high(said)
+
+
+def taking(number):
+    for words, command in COMMANDS.items():
+        for option in command.params:
+            kinds = option.type.types if isinstance(option.type, click.Tuple) else [option.type]
+            counts = getattr(option, "count", False)
+            if any(isinstance(kind, number) for kind in kinds) and not counts:
+                yield words, option.opts[0]
+
+
+def given(words, option, value):
+    command = COMMANDS[words]
+    kind = next(one.type for one in command.params if option in one.opts)
+    values = [value] * (len(kind.types) if isinstance(kind, click.Tuple) else 1)
+    return [*words.split(), *MORE.get(words, filled(command)), option, *values]
+
+
+@pytest.mark.parametrize("value", ["nan", "1e999"])
+@pytest.mark.parametrize(("words", "option"), list(taking(click.types.FloatParamType)))
+def test_every_float_is_finite(freehold, tmp_path, words, option, value):
+    (tmp_path / "file.txt").write_text("")
+    ran = freehold(*given(words, option, value))
+    assert ran.code == 2 and ran.out == "", ran
+    assert option in ran.err, ran.err
+    assert "is not a finite number" in ran.err or "is not in the range" in ran.err, ran.err
+
+
+@pytest.mark.parametrize(("words", "option"), list(taking(click.types.IntParamType)))
+def test_every_integer_fits_into_64_bits(freehold, tmp_path, words, option):
+    (tmp_path / "file.txt").write_text("")
+    ran = freehold(*given(words, option, "9" * 25))
+    assert ran.code == 2 and ran.out == "", ran
+    assert option in ran.err, ran.err
+    assert "too large a number" in ran.err or "is not in the range" in ran.err, ran.err
+
+
+def test_a_long_example_can_be_pasted():
+    shown = CliRunner().invoke(cli, ["routes", "--help"], terminal_width=80).output
+    example = shown[shown.index("freehold routes set support --model") :].split("--limit")[0]
+    assert " \\\n" in example
+    words = shlex.split(example.replace("\\\n", ""))
+    assert words[:8] == [
+        "freehold", "routes", "set", "support", "--model", "gpt-4o", "--incumbent", "incumbent"
+    ]  # fmt: skip
+    assert words[8:10] == ["--candidate", "local/base:app"]
+
+
+PATHS = [
+    (words, one)
+    for words, command in COMMANDS.items()
+    for one in command.params
+    if isinstance(one.type, click.Path)
+]
+
+
+@pytest.mark.parametrize(("words", "parameter"), PATHS, ids=lambda one: getattr(one, "name", one))
+def test_every_path(monkeypatch, tmp_path, words, parameter):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x").write_text("")
+    kind = parameter.type
+    if not kind.file_okay:
+        (tmp_path / "x").unlink()
+        (tmp_path / "x").mkdir()
+    assert Path(kind.convert("~/x", parameter, None)) == tmp_path / "x"
+
+
+@pytest.mark.parametrize(("words", "parameter"), PATHS, ids=lambda one: getattr(one, "name", one))
+def test_an_empty_path_is_not_the_current_folder(words, parameter):
+    with pytest.raises(click.BadParameter, match="names no path"):
+        parameter.type.convert("", parameter, None)

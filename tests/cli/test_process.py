@@ -11,8 +11,8 @@ import pytest
 from tests.cli.test_documents import COMMANDS
 
 from freehold import __version__
+from freehold.cli.ending import unix_error
 from freehold.cli.progress import progress
-from freehold.cli.system import unix_error
 
 
 @pytest.mark.parametrize("words", [("--version", "--json"), ("--json", "--version")])
@@ -25,14 +25,8 @@ def test_programs_get_a_document(freehold, words):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "words",
-    [
-        "--help",
-        "settings --keys --json",
-        "no-such --json",
-    ],
+    ("words", "errors_too"), [("--help", False), ("settings --keys --json", False), ("no-such --json", True)]
 )
-@pytest.mark.parametrize("errors_too", [False, True])
 def test_a_closed_pipe(words, errors_too):
     read, write = os.pipe()
     os.close(read)

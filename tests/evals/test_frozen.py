@@ -10,7 +10,6 @@ from freehold.evals.frozen import (
     FrozenAnswers,
     frozen_answer,
     read_frozen,
-    references_kind,
     self_noise,
     with_frozen,
     write_frozen,
@@ -65,14 +64,6 @@ def test_self_noise_is_the_share_of_samples_scored_differently():
     scorer = make("exact")
     assert asyncio.run(self_noise(scorer, samples, repeats)) == pytest.approx(2 / 3)
     assert asyncio.run(self_noise(scorer, samples, {})) is None
-
-
-@pytest.mark.parametrize(
-    ("golds", "kind"),
-    [(("g", "g"), "gold"), (("g", None), "mixed"), ((None, None), "incumbent")],
-)
-def test_what_answers_are_compared_with(golds, kind):
-    assert references_kind([sample(str(i), gold=gold) for i, gold in enumerate(golds)]) == kind
 
 
 SAMPLE = Sample(id="s", messages=())

@@ -12,13 +12,10 @@ from freehold.evals.text import (
     Call,
     Fault,
     NotJson,
-    collapsed,
     first_unmatched,
-    normalized_label,
     parse_json,
     read_calls,
     same,
-    unfenced,
 )
 
 VALUES = st.recursive(
@@ -148,24 +145,3 @@ def test_a_pairing_is_found_exactly_where_one_exists(fits):
         all(fits[row][column] for row, column in enumerate(order)) for order in permutations(range(len(fits)))
     )
     assert (first_unmatched(faults) is None) == possible
-
-
-@given(st.text())
-def test_normalizing_twice_changes_nothing(text):
-    assert normalized_label(normalized_label(text)) == normalized_label(text)
-    assert collapsed(collapsed(text)) == collapsed(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "inside"),
-    [
-        ("```json\n{}\n```", "{}"),
-        ("  ```\na\nb\n```  ", "a\nb"),
-        ("``` \n x \n```", "x"),
-        ("say ```x```", "say ```x```"),
-        ("```a\nb", "```a\nb"),
-        (" plain ", "plain"),
-    ],
-)
-def test_only_a_fence_around_everything_is_taken_off(text, inside):
-    assert unfenced(text) == inside

@@ -8,7 +8,7 @@ import pytest
 from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.evals import outputs
-from freehold.evals.outputs import OutputLine, pair, read_lines, read_outputs, sample_files, source, unique
+from freehold.evals.outputs import OutputLine, read_lines, read_outputs, sample_files, source, unique
 
 
 def write(tmp_path, *lines):
@@ -58,16 +58,6 @@ def test_an_id_may_occur_once(tmp_path):
     assert list(unique([line("a"), line("b")], tmp_path)) == ["a", "b"]
     with pytest.raises(UsageError, match="1 duplicate ids: a"):
         unique([line("a"), line("b"), line("a")], tmp_path)
-
-
-def test_only_ids_that_both_files_have_are_paired():
-    a, b = {"x": line("x"), "y": line("y")}, {"x": line("x"), "z": line("z")}
-    with pytest.raises(UsageError, match="do not hold the same items"):
-        pair(a, b)
-    with pytest.raises(UsageError, match="do not hold the same items") as caught:
-        pair(a, {"q": line("q")})
-    assert "no id is in both" in (caught.value.hint or "")
-    assert len(pair(a, a)) == 2
 
 
 def test_an_answer_that_is_json_of_its_own_stays_what_it_is(tmp_path):

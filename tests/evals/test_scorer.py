@@ -1,12 +1,10 @@
 """What every scorer keeps to, run over all of them. `CASES` holds one right and one wrong answer for each."""
 
 import asyncio
-import json
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
+from tests.gateway.loopback import FakeUpstream, plain
 
 from freehold.errors import ConfigError
 from freehold.evals.scorer import Scorer
@@ -76,40 +74,23 @@ PLACES = {}
 def model_api():
     """Embeds by counting letters, honest about equal texts; judges an answer best when it has a lamp in it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            if "messages" in body:
-                graded = body["messages"][-1]["content"].split("# Answer")[1].split("1: wrong")[0]
-                said = "Hm. [[5]]" if "a lamp" in graded else "Hm. [[1]]"
-                reply = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
-            else:
-                letters = "abcdefghijklmnopqrstuvwxyz-"
-                reply = {
-                    "data": [
-                        {"index": place, "embedding": [text.count(letter) for letter in letters]}
-                        for place, text in enumerate(body["input"])
-                    ]
-                }
-            answer = json.dumps(reply).encode()
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    server = FakeUpstream()
 
-        def log_message(self, *arguments):
-            return
+    def answer(asked):
+        body = asked.json
+        if "messages" in body:
+            graded = body["messages"][-1]["content"].split("# Answer")[1].split("1: wrong")[0]
+            said = "Hm. [[5]]" if "a lamp" in graded else "Hm. [[1]]"
+            return plain({"choices": [{"message": {"content": said}, "finish_reason": "stop"}]})
+        letters = "abcdefghijklmnopqrstuvwxyz-"
+        counted = ([text.count(letter) for letter in letters] for text in body["input"])
+        return plain({"data": [{"index": n, "embedding": one} for n, one in enumerate(counted)]})
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
+    server.answer = answer
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.base_url
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        server.close()
 
 
 def options_of(name):

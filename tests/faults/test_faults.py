@@ -1,7 +1,7 @@
 """A fault of each class, held to the table of bounds. `python -m tests.faults` does them all, at length."""
 
 import pytest
-from tests.faults import kills, shim
+from tests.faults import kills, load, shim
 from tests.faults.bounds import BOUNDS, broken
 from tests.faults.measure import measure
 from tests.faults.table import FAULTS
@@ -35,6 +35,12 @@ OF_EACH_CLASS = (
     "little memory",
 )
 REPLACED = {"stop a worker", "stop the recorder"}
+
+
+@pytest.fixture(autouse=True)
+def _fewer_requests(monkeypatch):
+    """Clients that leave processor time to other tests; at length they ask all the time."""
+    monkeypatch.setattr(load, "_PAUSE_S", 0.04)
 
 
 @pytest.mark.process

@@ -149,6 +149,24 @@ def stream(chunks, *, pause=0.0, cut=False):
     return respond
 
 
+def on_demand(parts, go, **headers):
+    """Each part but the first is sent when the test releases the semaphore `go`."""
+
+    async def respond(request):
+        response = web.StreamResponse(
+            headers={name.replace("_", "-"): text for name, text in headers.items()}
+        )
+        await response.prepare(request)
+        for number, part in enumerate(parts):
+            if number:
+                await asyncio.to_thread(go.acquire, timeout=30)
+            await response.write(part)
+        await response.write_eof()
+        return response
+
+    return respond
+
+
 @pytest.fixture(scope="session")
 def _upstream():
     upstream = FakeUpstream()

@@ -1,12 +1,16 @@
-"""What people send who are careless, or worse: each ends as an error in the client's own API, and others go on."""
+"""What people send who are careless, or worse, and pages under foreign names: each is an error, and others go on."""
 
+import contextlib
 import gzip
+import http.client
 import json
 import socket
+import time
+import urllib.parse
 
 import psutil
 import pytest
-from tests.gateway.asking import QUESTION, get, post
+from tests.gateway.asking import QUESTION, get, metric, post
 from tests.gateway.loopback import (
     ANSWER,
     eventually,
@@ -18,9 +22,12 @@ from tests.gateway.loopback import (
     traces_of,
 )
 
+from freehold.gateway.config import ApiKey
+from freehold.gateway.limits.keys import hash_of
 from freehold.types.endpoint import Endpoint, ServedModel
 
 pytestmark = pytest.mark.process
+
 
 STREAMED = {
     "/v1/messages": {**QUESTION, "max_tokens": 5, "stream": True},
@@ -137,17 +144,16 @@ def test_pages_of_other_origins_stay_out_whatever_the_upstream_allows(shared, up
     assert answer.startswith(b"HTTP/1.1 403") and b"access-control" not in answer.lower()
 
 
-def test_a_packed_bomb_from_the_upstream_is_not_unpacked_into_memory(upstream, tmp_path):
+def test_a_packed_bomb_from_the_upstream_is_not_unpacked_into_memory(shared, upstream):
     bomb = gzip.compress(bytes(100_000_000))
     upstream.answer = lambda seen: plain(bomb, headers={"content-encoding": "gzip"})
-    with gateway(upstream, tmp_path) as running:
-        status, _, body = post(running, QUESTION, headers={"accept-encoding": "gzip"})
-        assert status == 200 and body == bomb, "the client asked for it, and gets its bytes"
-        upstream.answer = lambda seen: plain(ANSWER)
-        assert post(running, QUESTION)[0] == 200
-        eventually(lambda: len(traces_of(running)) == 1)
-        family = psutil.Process(running.process.pid).children(recursive=True)
-        assert max(one.memory_info().rss for one in family) < 400e6
+    status, headers, body = post(shared, QUESTION, headers={"accept-encoding": "gzip"})
+    assert status == 200 and body == bomb, "the client asked for it, and gets its bytes"
+    upstream.answer = lambda seen: plain(ANSWER)
+    assert trace_of(shared, post(shared, QUESTION)[1]["x-freehold-trace-id"])
+    assert headers["x-freehold-trace-id"] not in {one.id for one in traces_of(shared)}
+    family = psutil.Process(shared.process.pid).children(recursive=True)
+    assert max(one.memory_info().rss for one in family) < 400e6
 
 
 def test_a_stream_that_stalls_is_told_to_the_client(upstream, tmp_path):
@@ -217,3 +223,147 @@ def test_odd_numbers_are_captured_and_a_field_that_is_there_twice_is_sent_on_onc
             status, _, _ = post(shared, b"{" + twice + more + b'"model": "m", ' + messages + b"}")
             assert status == 200
             assert b"free" not in upstream.seen[-1].body and upstream.seen[-1].json["model"] == "m"
+
+
+def test_what_is_too_long_to_be_kept_is_answered_and_counted(upstream, tmp_path):
+    with gateway(upstream, tmp_path, body_memory_bytes=64 * 1024 * 1024) as running:
+        long = {**QUESTION, "user": "x" * (9 << 20)}
+        assert post(running, long)[0] == 200
+        upstream.answer = lambda seen: plain({**ANSWER, "id": "x" * (9 << 20)})
+        assert post(running, QUESTION)[0] == 200
+        eventually(lambda: metric(running, 'freehold_traces_dropped_total{why="size"}') == 2)
+        upstream.answer = lambda seen: plain(ANSWER)
+        assert post(running, QUESTION)[0] == 200
+        eventually(lambda: len(traces_of(running)) == 1)
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_read(upstream, tmp_path):
+    with gateway(upstream, tmp_path, max_body_bytes=1_000_000) as running:
+        assert post(running, b'{"model":"m","x":"' + b"y" * 900_000 + b'"}')[0] == 200
+        with socket.create_connection(("127.0.0.1", running.config.port), timeout=5) as client:
+            client.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000000\r\n\r\n"
+            )
+            assert b"413" in client.recv(4096)
+        with socket.create_connection(("127.0.0.1", running.config.port), timeout=5) as client:
+            client.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
+            piece = b"%x\r\n%b\r\n" % (300_000, b"z" * 300_000)
+            try:
+                for _ in range(5):
+                    client.sendall(piece)
+            except OSError:
+                pass
+            assert b"413" in client.recv(4096)
+        assert post(running, QUESTION)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /v1/chat/completions HTTP/1.1\r\n" + b"x-a: b\r\n" * 5000 + b"\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nx: " + b"y" * 300_000 + b"\r\n\r\n",
+        b"\x00\xff nonsense\r\n\r\n",
+        b"POST /v1/models HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_malformed_requests_end_their_connection_only(shared, upstream, sent):
+    with socket.create_connection(("127.0.0.1", shared.config.port), timeout=5) as client:
+        try:
+            client.sendall(sent)
+            answer = client.recv(4096)
+        except OSError:
+            answer = b""
+    assert not answer or answer.startswith(b"HTTP/1.1 4")
+    assert post(shared, QUESTION)[0] == 200
+
+
+def test_slow_headers_do_not_hold_up_others(shared, upstream):
+    slow = [socket.create_connection(("127.0.0.1", shared.config.port)) for _ in range(100)]
+    for client in slow:
+        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nx-slow: ")
+    started = time.monotonic()
+    assert post(shared, QUESTION)[0] == 200 and time.monotonic() - started < 10
+    for client in slow:
+        client.close()
+
+
+EVIL = "evil.example:8420"
+POSTS = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/api/chat",
+    "/api/generate",
+    "/api/show",
+    "/freehold/v1/feedback",
+)
+GETS = (
+    "/",
+    "/ready",
+    "/metrics",
+    "/v1/models",
+    "/v1/models/m",
+    "/api/tags",
+    "/attribution",
+)
+DOORS = [*(("POST", path) for path in POSTS), *(("GET", path) for path in GETS)]
+
+
+def ask(running, method, path, host, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", running.config.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.putrequest(method, path, skip_host=True)
+        body = json.dumps(QUESTION).encode() if method == "POST" else b""
+        for name, value in {"host": host, "content-type": "application/json", **headers}.items():
+            if value is not None:
+                connection.putheader(name, value)
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+
+
+@pytest.mark.parametrize(("method", "path"), DOORS)
+def test_every_door_is_shut_to_a_foreign_name(shared, upstream, method, path):
+    status, body = ask(shared, method, path, EVIL, origin=f"http://{EVIL}")
+    assert status == 421 and b"does not answer to that host name" in body
+    assert "error" in json.loads(body), "in the shape of the API that was asked"
+    assert not upstream.seen
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9999", "[::1]:8420", "10.2.3.4:8420", None])
+def test_this_machines_names_work(shared, upstream, host):
+    assert ask(shared, "POST", POSTS[0], host)[0] == 200
+
+
+def test_a_probe_by_any_name_learns_that_the_process_lives(shared, upstream):
+    assert ask(shared, "GET", "/health", "pod-7.example")[0] == 200
+
+
+def test_names_that_were_said_work_and_the_log_tells_how(upstream, tmp_path):
+    with gateway(upstream, tmp_path, hosts=("models.example.com",)) as running:
+        assert ask(running, "POST", POSTS[0], "models.example.com")[0] == 200
+        assert ask(running, "POST", POSTS[0], "evil.example\t")[0] == 421
+        assert ask(running, "POST", POSTS[0], EVIL)[0] == 421
+    log = (tmp_path / "gateway.log").read_text()
+    assert "--allow-host" in log and EVIL in log
+
+
+def test_with_keys_a_name_matters_only_where_no_key_is_asked_for_or_names_were_said(upstream, tmp_path):
+    keys = (ApiKey(name="a", hash=hash_of("k")), ApiKey(name="b", hash=hash_of("look"), role="read"))
+    for hosts, wanted in (((), 200), (("models.example.com",), 421)):
+        folder = tmp_path / str(wanted)
+        folder.mkdir()
+        with gateway(upstream, folder, api_keys=keys, hosts=hosts) as running:
+            shown = {"authorization": "Bearer k"}
+            assert ask(running, "POST", POSTS[0], EVIL, **shown)[0] == wanted
+            assert ask(running, "GET", "/v1/models", EVIL, **shown)[0] == wanted
+            assert ask(running, "GET", "/metrics", EVIL)[0] == 421
+            own = urllib.parse.urlsplit(running.base_url).netloc
+            assert ask(running, "GET", "/metrics", own)[0] == 401
+            assert ask(running, "GET", "/metrics", own, authorization="Bearer look")[0] == 200

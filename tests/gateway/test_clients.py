@@ -8,7 +8,7 @@ import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
-from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
 
 pytestmark = pytest.mark.process
 
@@ -163,28 +163,6 @@ def test_responses_create(gpt, upstream):
         {"role": "user", "content": "where?"},
     ]
     assert sent["response_format"]["json_schema"]["name"] == "f" and sent["max_tokens"] == 9
-
-
-def test_an_endpoint_with_the_responses_api_gets_the_bytes(upstream, tmp_path):
-    endpoint = Endpoint(
-        name="openai",
-        engine="remote",
-        base_url=upstream.base_url,
-        models=ANY_SERVED,
-        capabilities=Capabilities(responses=True),
-    )
-    output = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello"}]}]
-    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": output}
-    upstream.answer = lambda seen: plain({**said, "usage": {"input_tokens": 4, "output_tokens": 2}})
-    with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
-        body = b'{"model": "m", "input": "hi", "store": true}'
-        assert post(running, body, path="/v1/responses")[0] == 200
-        assert (upstream.seen[0].path, upstream.seen[0].body) == ("/v1/responses", body)
-        trace = eventually(lambda: traces_of(running))[0]
-        assert (
-            trace.response["choices"][0]["message"]["content"] == "hello"
-            and trace.usage.completion_tokens == 2
-        )
 
 
 def test_what_is_not_there_is_said_in_the_clients_own_shape(claude, llama):

@@ -188,7 +188,7 @@ def memory_bytes(running):
 def test_a_long_upload_is_passed_on_in_bounded_memory(vendor, passing, chunked):
     import hashlib
 
-    size, piece = 300 << 20, AUDIO[: 1 << 17]
+    size, piece = 96 << 20, AUDIO[: 1 << 17]
     pieces, digest = size // len(piece), hashlib.sha256()
     before, most = memory_bytes(passing), 0
 
@@ -197,7 +197,7 @@ def test_a_long_upload_is_passed_on_in_bounded_memory(vendor, passing, chunked):
         for number in range(pieces):
             digest.update(piece)
             yield piece
-            if number % 200 == 0:
+            if number % 50 == 0:
                 most = max(most, memory_bytes(passing))
 
     headers = {"content-type": "application/octet-stream"}

@@ -2,8 +2,10 @@
 
 import pytest
 
+from freehold.licensing.figures import read
 from freehold.licensing.situation import Ancestor, Situation
-from freehold.types.license import License, Lineage, LineageEdge, OutputsClause, Release
+from freehold.licensing.words import begins_with, business_tags, change_tags, compatible, domain_tags, inside
+from freehold.types.license import License, Limit, Lineage, LineageEdge, OutputsClause, Release
 from freehold.types.use import UseProfile
 
 
@@ -140,3 +142,95 @@ def test_answers_of_an_open_model_in_a_data_set_make_it_a_teacher():
         for known in (release(), release(kind="data"), None)
     ]
     assert kinds == ["teacher", "data", "data"]
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "holds"),
+    [
+        ("Llama-Acme-8B", "Llama", True),
+        ("acme/Llama-Acme-8B", "Llama", True),
+        ("llama-3-acme", "Llama 3", True),
+        ("Llama-Acme-8B", "Llama 3", False),
+        ("Acme-Llama", "Llama", False),
+        ("K-EXAONE-7B", "EXAONE", False),
+        ("HyperCLOVA-X-Acme", "HyperCLOVA X", True),
+    ],
+)
+def test_a_name_begins_with_the_word_whatever_the_separators(name, prefix, holds):
+    assert begins_with(name, prefix) is holds
+
+
+def test_one_name_can_satisfy_llama_3_and_llama_but_not_llama_and_exaone():
+    assert compatible("Llama 3", "Llama")
+    assert not compatible("Llama", "EXAONE")
+
+
+@pytest.mark.parametrize(
+    ("place", "regions", "holds"),
+    [
+        ("DE", ("EU",), True),
+        ("Germany", ("EU",), True),
+        ("DE-BY", ("EU",), True),
+        ("EU", ("EU",), True),
+        ("GB", ("EU",), False),
+        ("UK", ("GB",), True),
+        ("global", ("EU",), True),
+        ("South Korea", ("KR",), True),
+        ("US-CA", ("EU",), False),
+        ("CH", ("EU",), False),
+    ],
+)
+def test_a_place_touches_a_region(place, regions, holds):
+    assert inside(place, regions) is holds
+
+
+def test_domains_changes_and_businesses_from_words():
+    assert domain_tags("military") == {"military"}
+    assert domain_tags("automated_decision_credit") == {"automated_decision"}
+    assert domain_tags("critical_infrastructure_operation") == {"critical_infrastructure"}
+    assert domain_tags("gardening") == domain_tags(None) == frozenset()
+    assert change_tags("guardrails removed") == {"safeguards"}
+    assert change_tags("safety evaluation added") == frozenset()
+    assert business_tags("inference API for developers") == {"model_as_a_service"}
+    assert business_tags("router for inference APIs") == {"router"}
+    assert business_tags("shopping_assistant") == frozenset()
+
+
+LICENSEE = Limit(metric="mau_licensee", above=100, frozen_at="2025-06-27")
+FROZEN = Limit(metric="mau_group", above=700, frozen_at="2024-07-23")
+
+
+@pytest.mark.parametrize(
+    ("limit", "use", "side"),
+    [
+        (FROZEN, UseProfile(mau_group_month_before_release=700), "below"),
+        (FROZEN, UseProfile(mau_group_month_before_release=701), "above"),
+        # Grown later, or shrunk: only the month before the release counts.
+        (FROZEN, UseProfile(mau_group_month_before_release=1, mau_group_now=900), "below"),
+        (FROZEN, UseProfile(mau_group_month_before_release=900, mau_group_now=1), "above"),
+        (FROZEN, UseProfile(mau_licensee=50, mau_affiliate=750), "above"),
+        (FROZEN, UseProfile(mau_group_now=900), "unclear"),
+        (FROZEN, UseProfile(mau_licensee_month_before_release=701), "above"),
+        (FROZEN, UseProfile(mau_licensee_month_before_release=1), "unknown"),
+        (Limit(metric="mau_group", above=700), UseProfile(mau_licensee=1, mau_group_now=701), "above"),
+        (FROZEN, UseProfile(), "unknown"),
+        (Limit(metric="mau_product", above=100), UseProfile(mau_product=50, mau_affiliate=900), "below"),
+        (Limit(metric="mau_product", above=100), UseProfile(monthly_active_users=101), "above"),
+        (Limit(metric="mau_product", above=100), UseProfile(mau_feature=101), "above"),
+        (Limit(metric="mau_product", above=100), UseProfile(mau_group_month_before_release=900), "unknown"),
+        (LICENSEE, UseProfile(mau_group_month_before_release=101), "above"),
+        (LICENSEE, UseProfile(mau_group_month_before_release=101, mau_licensee_month_before_release=99), "below"),
+        (Limit(metric="group_revenue", above=10, at="unclear"), UseProfile(annual_revenue_usd=10), "unclear"),
+        (Limit(metric="group_revenue", above=10), UseProfile(annual_revenue_usd=6, affiliate_revenue_usd=5), "above"),
+        (Limit(metric="group_revenue", above=10), UseProfile(annual_revenue_usd=6, group_revenue_usd=50), "above"),
+        (Limit(metric="annual_revenue", above=10), UseProfile(annual_revenue_usd=6, group_revenue_usd=50), "below"),
+        (Limit(metric="monthly_revenue", above=20), UseProfile(annual_revenue_usd=252), "above"),
+        (Limit(metric="monthly_revenue", above=20), UseProfile(monthly_revenue_usd=20), "below"),
+        (Limit(metric="employer_monthly_revenue", above=20), UseProfile(monthly_revenue_usd=90), "unknown"),
+        (Limit(metric="annual_recurring_revenue", above=30), UseProfile(annual_recurring_revenue_usd=31), "above"),
+        (Limit(metric="dau", above=100, at="outside"), UseProfile(dau=100), "above"),
+        (Limit(metric="dau", above=100, at="outside"), UseProfile(monthly_active_users=50), "below"),
+    ],
+)  # fmt: skip
+def test_which_side_of_the_line(limit, use, side):
+    assert read(limit, use).side == side

@@ -68,61 +68,15 @@ def test_a_password_with_an_escape_is_one():
 
 
 _PIECES = [
-    *(
-        "the",
-        "12",
-        "4711",
-        ".",
-        ":",
-        "@",
-        "-",
-        "+",
-        "(",
-        "/",
-        "0",
-        "00",
-        "+49",
-        "30",
-        "567",
-        "4111",
-        "1111",
-        "DE89",
-    ),
-    *(
-        "3704",
-        "0044",
-        "0532",
-        "0130",
-        "10.0.0.1",
-        "fe80::1",
-        "abc::d1",
-        "a1:bc:de:fa:bc:de",
-        "a1-bc-de-fa-bc-de",
-    ),
-    *(
-        "me@x.org",
-        "sk-abcdefghijklmnop",
-        "ghp_abcdefghijklmnopqrstu",
-        "born",
-        "1.2.1990",
-        "passport",
-        "C01X00T47",
-    ),
-    *(
-        "account",
-        "12345678",
-        "tel",
-        "030",
-        "call",
-        "https://u:pw@h",
-        "Bearer",
-        "abcdefghijklmnopqrst",
-        "4111.1111.",
-    ),
-]
+    "the", "12", "4711", ".", ":", "@", "-", "+", "(", "/", "0", "00", "+49", "30", "567", "4111", "1111",
+    "DE89", "3704", "0044", "0532", "0130", "10.0.0.1", "fe80::1", "abc::d1", "a1:bc:de:fa:bc:de",
+    "a1-bc-de-fa-bc-de", "me@x.org", "sk-abcdefghijklmnop", "ghp_abcdefghijklmnopqrstu", "born", "1.2.1990",
+    "passport", "C01X00T47", "account", "12345678", "tel", "030", "call", "https://u:pw@h", "Bearer",
+    "abcdefghijklmnopqrst", "4111.1111.",
+]  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(_PIECES), max_size=14), st.sampled_from(("", " ")))
 def test_what_is_not_looked_for_is_not_there(pieces, between):
     text = between.join(pieces)

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import date
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import msgspec
@@ -10,12 +11,18 @@ import pytest
 from tests.report import choosing
 from tests.report import sample_report as sample
 from tests.report.sample_full import candidate, full, hostile, standing
+from tests.report.sample_mixture import mixture
 
-from freehold.evals import retained
+from freehold.evals.retained import probes
 from freehold.report import render, words
+from freehold.report.curve_page import render_curve
 from freehold.report.first_screen import one_sentence, validity, would_change
-from freehold.report.selection_rows import NOT_EVIDENCE, selection_rows
+from freehold.report.mixture_parts import mixture_figures, risk_over_share
+from freehold.report.pictures import candidates, curve, interval
+from freehold.report.selection_rows import NOT_EVIDENCE, SelectionPictureRow, selection_rows
 from freehold.types.gates import LeakRate, LeakReport, TaskResult
+from freehold.types.mixture import MixtureCost
+from freehold.types.training import TrainingEvent
 from freehold.workflows.prove.retained import compared
 
 
@@ -59,9 +66,9 @@ def test_absent_parts_say_why(candidates, wanted):
 def test_what_it_kept_and_what_can_be_got_out_of_it_are_told():
     right = [1.0] * 80
     kept = compared(
-        retained(80),
+        probes(80),
         right,
-        [0.0 if one.skill == "chat" else 1.0 for one in retained(80)],
+        [0.0 if one.skill == "chat" else 1.0 for one in probes(80)],
         base="b",
         trained_id="t",
     )
@@ -226,3 +233,80 @@ def test_what_holds_a_candidate_whose_interval_is_within_the_margin_is_said():
     text = words.sentence(sample.report(candidate), candidate)
     assert "within the 2 points you accept, but proves nothing: these items were looked at before" in text
     assert "ruled out" not in text
+
+
+def test_pictures_of_extremes_stay_inside():
+    for low, middle, high in ((-1.0, -0.9, -0.5), (0.0, 0.0, 0.0), (0.2, 0.5, 0.9), (-0.0001, 0, 0.0001)):
+        svg = interval(sample.comparison(ci_low=low, difference=middle, ci_high=high))
+        assert all(-1 <= float(x) <= 641 for x in re.findall(r'(?:x1|x2|cx)="([-\d.]+)"', svg))
+    assert curve([(1, 0.5)]) == ""
+    assert "polyline" in curve([(0, 0.0), (1, 0.0)])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"), [("promote", "proven"), ("hold", "measured"), ("reject", "measured")]
+)
+def test_only_what_was_promoted_is_called_proven(verdict, said):
+    row = SelectionPictureRow("org/one", "proof", -0.05, -0.02, 0.01, verdict=verdict)
+    assert f"org/one, {said} on held-out samples" in candidates([row], 0.03)
+
+
+def run(steps=500, *, again_from=None):
+    events = [TrainingEvent(kind="start", steps=steps, message="24 samples")]
+    for step in range(1, steps + 1):
+        events.append(
+            TrainingEvent(kind="step", step=step, steps=steps, loss=2 / step, learning_rate=1e-3 / step,
+                          tokens=100 * step, seconds=step / 10, tokens_per_second=1000.0)
+        )  # fmt: skip
+        if step % 100 == 0:
+            events.append(
+                TrainingEvent(kind="eval", step=step, steps=steps, loss=1 / step, score=step / 1000)
+            )
+    return events
+
+
+def test_the_page_says_how_far_it_is_and_how_good():
+    page = render_curve("support <b>", run())
+    assert "500 of 500 steps, 50,000 tokens, 50 seconds." in page
+    assert "At best 50.0% of the validation split, at step 500." in page
+    assert "support &lt;b&gt;" in page
+    assert page.count("<svg") == 4
+    assert page.count("<circle") == 5 + 5
+    assert "http" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+
+
+def test_the_picture_has_band_margin_random_line_and_proof():
+    made = mixture()
+    drawn = risk_over_share(made, made.curves[0])
+    assert drawn.count("<polygon") == 1, "the band of the curve"
+    assert "worst you accept" in drawn and ">−3.0<" in drawn and "random split" in drawn
+    assert drawn.count('class="interval promote"') == 21, "every share that was tested"
+    assert drawn.count('class="dot promote"') == 1
+
+
+def test_everything_lies_inside():
+    made = mixture()
+    lines = re.findall(r'points="([^"]+)"', risk_over_share(made, made.curves[0]))
+    for pair in re.findall(r"(-?[\d.]+),(-?[\d.]+)", " ".join(lines)):
+        assert 0 <= float(pair[0]) <= 640 and 0 <= float(pair[1]) <= 320
+
+
+def test_figures_have_dollars_and_the_date_and_say_what_is_not_known():
+    told = dict(mixture_figures(mixture()))
+    assert told["mixture"] == "$1.27 per 1,000 requests" and told["saved a month"] == "$123.40"
+    assert told["answered here"] == "50.0%, between 46.0% and 54.0%"
+    assert told["incumbent until"] == "2027-03-01"
+    uncounted = MixtureCost(incumbent_usd=Decimal("2.5"), mixture_usd=Decimal("1.27"))
+    assert dict(mixture_figures(mixture(cost=uncounted)))["saved a month"] == "not known"
+
+
+def test_what_open_models_alone_answer_is_said():
+    told = dict(mixture_figures(mixture()))["open models alone"]
+    assert "not known" in told and "[defer] upper" in told
+    made = mixture(upper="house/qwen")
+    assert dict(mixture_figures(made))["open models alone"] == (
+        "all requests: 50.0% by the candidate, 50.0% by house/qwen"
+    )
+    assert "rented-1 is not needed" in made.sentence
+    lost = mixture(upper="house/qwen", losses=100)
+    assert "none is proven" in dict(mixture_figures(lost))["open models alone"]

@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.stats.conftest import counted, run
 
-from freehold.stats import exact
+from freehold.stats import binary, exact
 from freehold.stats.binary import tango_statistic, z_quantile
+from freehold.stats.slices import scored_pairs
 
 
 def brute(n, difference, threshold, win, loss):
@@ -120,3 +122,85 @@ def test_promote_and_reject_exclude_each_other():
     for losses in range(n + 1):
         for wins in range(n - losses + 1):
             assert not (wins >= up[losses] and losses >= down[wins])
+
+
+TABLES = st.tuples(*[st.integers(0, 200)] * 4).filter(lambda t: sum(t) > 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(TABLES)
+def test_limits_hold_the_estimate_and_mirror(table):
+    _, wins, losses, _ = table
+    n = sum(table)
+    found, mirror = binary.tango_ci(wins, losses, n), binary.tango_ci(losses, wins, n)
+    assert -1 <= found.lower <= found.estimate <= found.upper <= 1
+    assert found.lower == pytest.approx(-mirror.upper, abs=1e-9)
+    assert found.upper - found.lower > 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 400))
+def test_the_test_and_the_limit_say_the_same(wins, losses, rest):
+    n, margin = wins + losses + rest, 0.05
+    above = binary.tango_ci(wins, losses, n).lower > -margin
+    assert above == (float(binary.tango_statistic(wins, losses, n, -margin)) > binary.z_quantile(0.025))
+
+
+def test_total_agreement_is_the_closed_form():
+    z = binary.z_quantile(0.025)
+    for n in (1, 20, 1000):
+        found = binary.tango_ci(0, 0, n)
+        assert found.upper == pytest.approx(z * z / (n + z * z), abs=1e-9)
+        assert found.lower == pytest.approx(-z * z / (n + z * z), abs=1e-9)
+
+
+def test_limits_of_two_known_tables():
+    z = 1.959963984540054
+    assert binary.tango_limits(1, 7, 21, z) == pytest.approx((-0.5172322764, -0.0260030325), abs=1e-9)
+    assert binary.tango_limits(40, 20, 160, z) == pytest.approx((0.0308645331, 0.2180642442), abs=1e-9)
+
+
+NAN = float("nan")
+
+
+def test_what_lacks_a_score_is_counted_by_side_and_left_out():
+    pairs = scored_pairs(
+        np.array([1.0, NAN, 0.0, NAN, 1.0]), np.array([0.0, 1.0, NAN, NAN, 1.0]), codes=None, reach=1.0
+    )
+    assert pairs.d.tolist() == [-1.0, 0.0]
+    assert pairs.scored.tolist() == [True, False, False, False, True]
+    assert pairs.unscored == (1, 1, 1)
+    assert pairs.n == 2
+    assert (pairs.incumbent_mean, pairs.candidate_mean, pairs.difference) == (1.0, 0.5, -0.5)
+
+
+def test_binary_means_both_ends_of_the_range():
+    x, y = np.array([0.0, 1.0, 1.0]), np.array([1.0, 0.0, 1.0])
+    assert scored_pairs(x, y, codes=None, reach=1.0).binary
+    assert not scored_pairs(x, y, codes=None, reach=2.0).binary
+    assert not scored_pairs(x, y / 2, codes=None, reach=1.0).binary
+
+
+def test_clusters_are_renumbered_and_clusters_of_one_are_none():
+    x = np.array([1.0, 1.0, NAN, 1.0])
+    pairs = scored_pairs(x, x, codes=np.array([5, 2, 7, 5]), reach=1.0)
+    assert pairs.codes.tolist() == [1, 0, 1]
+    assert pairs.declared_codes.tolist() == [5, 2, 7, 5]
+    assert scored_pairs(x, x, codes=np.array([5, 2, 7, 9]), reach=1.0).codes is None
+
+
+def test_without_pairs_there_is_no_mean():
+    pairs = scored_pairs(np.array([NAN]), np.array([1.0]), codes=None, reach=1.0)
+    assert (pairs.n, pairs.incumbent_mean, pairs.difference) == (0, None, None)
+
+
+def test_needed_n_is_never_below_what_a_promote_needs():
+    result = run([(0.5, 0.5 + 0.001 * (i % 3)) for i in range(12)], margin=0.15)
+    assert result.verdict == "hold"
+    assert result.needed_n == 30
+
+
+def test_what_this_n_can_show_shrinks_with_it():
+    few, many = (run(counted(both=n - n // 10, wins=n // 20, losses=n // 20)) for n in (100, 1600))
+    assert few.smallest_detectable == pytest.approx(4 * many.smallest_detectable)
+    assert run(counted(both=1)).smallest_detectable is None

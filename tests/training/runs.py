@@ -1,10 +1,16 @@
-"""Training runs in this process, of every method."""
+"""Training runs in this process, of every method; small jobs on the tiny model, and a LoRA trainer that is not zero."""
 
 import hashlib
+from pathlib import Path
 
 import msgspec
+import torch
+from tests.training.conftest import task_samples, write_dataset
 
+from freehold import training
+from freehold.training import base as bases
 from freehold.training import loop, methods
+from freehold.training.methods import LoraTrainer
 from freehold.training.worker import read_split
 from freehold.types.config import FinetuneConfig
 
@@ -47,3 +53,27 @@ class Run:
     @property
     def weights(self):
         return hashlib.sha256(self.trainer.parameters.flat.detach().numpy().tobytes()).hexdigest()
+
+
+JOB_CONFIG = FinetuneConfig(r=4, epochs=40, batch_size=8, learning_rate=0.03)
+
+
+def make(tmp_path, tiny, *, samples=None, config=JOB_CONFIG, name="task"):
+    dataset = write_dataset(tmp_path / "data", task_samples(24) if samples is None else samples)
+    return training.make(
+        config=config, dataset=dataset, base=tiny, out_dir=tmp_path / "out", name=name, threads=1
+    )
+
+
+def weights_of(job):
+    return hashlib.sha256((Path(job.adapter_dir) / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def trainer_for(tiny, **changes):
+    config = FinetuneConfig(**{"r": 4, **changes})
+    trainer = LoraTrainer(bases.load(tiny, config), config)
+    torch.manual_seed(1)
+    for name, (begin, end) in trainer.parameters.slices.items():
+        if "lora_B" in name:
+            trainer.parameters.flat.data[begin:end].normal_(0, 0.1)
+    return trainer

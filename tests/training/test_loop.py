@@ -1,12 +1,14 @@
 """The loop over a trainer without a model: what it tells, when it ends, where it goes on."""
 
+import errno
+import os
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from freehold.errors import TrainingError
-from freehold.training import checkpoint, loop, schedule
+from freehold.errors import StorageError, TrainingError
+from freehold.training import artefacts, loop, schedule
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
@@ -84,7 +86,7 @@ def test_a_run_tells_each_step_and_sums_up(tmp_path):
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     assert run(tmp_path, CountingTrainer(), stop_after=2)[0] is None
-    assert checkpoint.load(tmp_path, "j").position.step == 2
+    assert artefacts.load(tmp_path, "j").position.step == 2
     trainer = CountingTrainer()
     outcome, events = run(tmp_path, trainer)
     assert events[0].message.endswith(", resumed at step 2")
@@ -125,8 +127,8 @@ def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):
 
 
 def test_a_run_without_a_step_is_an_error(tmp_path):
-    position = checkpoint.Position(job="j", step=6, steps=6, tokens=0, seconds=0.0)
-    checkpoint.save(tmp_path, position, {"adapter": torch.zeros(1)})
+    position = artefacts.Position(job="j", step=6, steps=6, tokens=0, seconds=0.0)
+    artefacts.save(tmp_path, position, {"adapter": torch.zeros(1)})
     with pytest.raises(TrainingError, match="made no step"):
         run(tmp_path, CountingTrainer())
 
@@ -207,7 +209,7 @@ def test_a_checkpoint_keeps_the_best():
     best, run = loop.BestWeights(True), _weighing(1.0)
     best.record(ValidationResult(0.5, 0.8), run)
     again = loop.BestWeights(True)
-    position = checkpoint.Position(
+    position = artefacts.Position(
         job="j", step=2, steps=9, tokens=0, seconds=0.0, best_loss=0.5, best_score=0.8
     )
     run.parameters.flat.data.fill_(2.0)
@@ -215,3 +217,50 @@ def test_a_checkpoint_keeps_the_best():
     assert again.result == ValidationResult(0.5, 0.8)
     again.give_back(run, None)
     assert run.parameters.flat.item() == pytest.approx(1.0)
+
+
+POSITION = artefacts.Position(job="j", step=3, steps=9, tokens=10, seconds=1.5, curve=((1, 0.5),))
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    tensors = {"adapter": torch.arange(5.0), "random": torch.get_rng_state()}
+    artefacts.save(tmp_path, POSITION, tensors)
+    state = artefacts.load(tmp_path, "j")
+    assert state.position == POSITION
+    assert all(torch.equal(state.tensors[name], tensors[name]) for name in tensors)
+    assert [path.name for path in tmp_path.iterdir()] == [artefacts.FILE]
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert artefacts.load(tmp_path, "j") is None
+
+
+def test_a_full_disk_leaves_the_previous_one_intact(tmp_path, monkeypatch):
+    artefacts.save(tmp_path, POSITION, {"adapter": torch.ones(3)})
+    before = (tmp_path / artefacts.FILE).read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left") as caught:
+        artefacts.save(tmp_path, POSITION, {"adapter": torch.zeros(3)})
+    assert "last checkpoint" in caught.value.hint
+    assert (tmp_path / artefacts.FILE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [artefacts.FILE]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:20], lambda data: b"", lambda data: b"{" * 100])
+def test_a_damaged_file_is_named(tmp_path, damage):
+    artefacts.save(tmp_path, POSITION, {"adapter": torch.ones(3)})
+    path = tmp_path / artefacts.FILE
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(TrainingError, match="cannot be read") as caught:
+        artefacts.load(tmp_path, "j")
+    assert str(path) in caught.value.hint
+
+
+def test_another_jobs_checkpoint_is_refused(tmp_path):
+    artefacts.save(tmp_path, POSITION, {"adapter": torch.ones(3)})
+    with pytest.raises(TrainingError, match="another job"):
+        artefacts.load(tmp_path, "other")

@@ -1,12 +1,21 @@
-"""What all trainers share."""
+"""Steps, batches, learning rates and workers of a trainer, and memory that runs out."""
 
+import math
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
+from tests.training.conftest import task_samples
 from tests.training.runs import CONFIG
 
 from freehold.errors import TrainingError
+from freehold.training import group, schedule
 from freehold.training.formatting import Encoded
+from freehold.training.loop import is_out_of_memory, retry_smaller
 from freehold.training.trainer import Trainer
+from freehold.types.config import FinetuneConfig
 
 SAMPLES = [Encoded(f"s{number}", (1, 2), (False, True)) for number in range(6)]
 
@@ -67,3 +76,217 @@ def test_activations_are_computed_again_once():
     trainer = trainer_of()
     assert [trainer.recompute(), trainer.recompute()] == [True, False]
     assert trainer.checkpointed == 1
+
+
+TWO_EPOCHS = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0)
+
+
+def lengths_of(samples):
+    return np.random.default_rng(3).integers(3, 60, samples)
+
+
+@pytest.mark.parametrize("lengths", [None, lengths_of(1010)])
+def test_each_epoch_sees_every_sample_once(lengths):
+    for epoch in range(2):
+        order = schedule.epoch_order(epoch, 1010, TWO_EPOCHS, lengths)
+        assert sorted(order.tolist()) == list(range(1010))
+
+
+@pytest.mark.parametrize("lengths", [None, lengths_of(100)])
+def test_order_follows_the_seed_and_the_epoch(lengths):
+    first = schedule.epoch_order(0, 100, TWO_EPOCHS, lengths).tolist()
+    assert first == schedule.epoch_order(0, 100, TWO_EPOCHS, lengths).tolist()
+    assert first != schedule.epoch_order(1, 100, TWO_EPOCHS, lengths).tolist()
+    other = FinetuneConfig(batch_size=4, seed=1)
+    assert first != schedule.epoch_order(0, 100, other, lengths).tolist()
+
+
+def test_batches_are_of_like_length_and_come_in_any_order():
+    lengths = lengths_of(1010)
+    batches = [
+        lengths[schedule.epoch_order(0, 1010, TWO_EPOCHS, lengths)][at : at + 4] for at in range(0, 1008, 4)
+    ]
+    padded = sum(4 * int(batch.max()) for batch in batches)
+    alone = lengths[schedule.epoch_order(0, 1010, TWO_EPOCHS)][:1008].reshape(-1, 4).max(axis=1)
+    assert padded < 1.05 * lengths.sum() < 0.8 * 4 * int(alone.sum())
+    means = [float(batch.mean()) for batch in batches[: schedule.WINDOW]]
+    assert means != sorted(means)
+
+
+@pytest.mark.parametrize(("samples", "epochs", "steps"), [(10, 2, 6), (1, 0.1, 1), (8, 1.5, 3)])
+def test_total_steps(samples, epochs, steps):
+    assert schedule.total_steps(samples, FinetuneConfig(batch_size=4, epochs=epochs)) == steps
+
+
+def test_learning_rate_warms_up_and_decays():
+    rates = [
+        schedule.learning_rate(step, 100, 1.0, schedule.RateCurve(0.1, is_linear=False))
+        for step in range(100)
+    ]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 90)))
+    assert rates[99] < 0.001
+    straight = [schedule.learning_rate(step, 100, 1.0, schedule.LINEAR) for step in range(100)]
+    assert straight[:10] == rates[:10] and straight[55] == pytest.approx(0.5)
+
+
+def test_parts_of_a_batch_hold_all_samples_within_the_limit():
+    samples = [Encoded(str(n), (1,) * n, (True,) * n) for n in (5, 9, 3, 20, 7)]
+    parts = schedule.split_batch(samples, 16)
+    assert sorted(sample.id for part in parts for sample in part) == sorted(sample.id for sample in samples)
+    assert all(sum(len(sample.ids) for sample in part) <= 16 or len(part) == 1 for part in parts)
+    assert parts == schedule.split_batch(samples[::-1], 16)
+
+
+WORKER = """
+import sys, torch, torch.distributed as distributed
+from freehold.training import group
+rank = int(sys.argv[1])
+distributed.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
+shard, number = list(group.shard([0, 1, 2])), torch.tensor([1.0 + rank])
+group.all_reduce(number)
+print(group.rank(), shard, number.item(), group.totals(rank, 10), group.from_first(None if rank else 7),
+      group.from_first(rank if rank else None), sep=";")
+distributed.destroy_process_group()
+"""
+
+
+def test_alone_everything_is_the_identity():
+    items, number = [1, 2, 3], torch.tensor([4.0])
+    group.all_reduce(number)
+    assert group.rank() == 0 and group.shard(items) is items and number.item() == 4.0
+    assert group.totals(1, 2.5) == (1, 2.5)
+    assert (group.from_first(3.0), group.from_first(None)) == (3.0, None)
+
+
+@pytest.mark.process
+def test_two_workers_share_a_batch_and_agree_on_sums(tmp_path):
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(rank), str(tmp_path / "meeting")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    first, second = (worker.communicate(timeout=100)[0].strip().split(";") for worker in workers)
+    assert first == ["0", "[0, 2]", "3.0", "(1.0, 20.0)", "7.0", "None"]
+    assert second == ["1", "[1]", "3.0", "(1.0, 20.0)", "7.0", "None"]
+
+
+TENS = [Encoded(f"s{n}", tuple(range(10)), (False,) * 9 + (True,)) for n in range(8)]
+
+
+class Trainer:
+    pack_tokens = 4096
+
+    def recompute(self):
+        return False
+
+    def release(self):
+        pass
+
+
+def test_memory_that_runs_out_halves_what_is_computed_at_once():
+    trainer, said = Trainer(), []
+
+    def work(samples):
+        if trainer.pack_tokens > 25:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 bytes")
+        return len(samples)
+
+    assert retry_smaller(trainer, work, TENS, said.append) == 8
+    assert trainer.pack_tokens == 20  # 80 tokens are there: 40, then 20.
+    assert [message.partition(":")[0] for message in said] == ["out of memory"] * 2
+
+
+def test_a_sample_that_does_not_fit_alone_is_an_error():
+    def work(samples):
+        raise MemoryError
+
+    trainer = Trainer()
+    with pytest.raises(TrainingError, match="one sample of 10 tokens"):
+        retry_smaller(trainer, work, TENS, lambda message: None)
+    assert trainer.pack_tokens <= 10
+
+
+def test_one_sample_at_a_time_is_tried_with_activations_computed_again():
+    class Thrifty(Trainer):
+        recomputes = False
+
+        def recompute(self):
+            before, self.recomputes = self.recomputes, True
+            return not before
+
+    def work(samples):
+        if not trainer.recomputes:
+            raise MemoryError
+        return "done"
+
+    trainer, said = Thrifty(), []
+    assert retry_smaller(trainer, work, TENS[:1], said.append) == "done"
+    assert "computed again" in said[-1]
+
+
+def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
+    from freehold.training import base as bases
+    from freehold.training.formatting import format_samples
+    from freehold.training.methods import LoraTrainer
+    from freehold.types.config import FinetuneConfig
+
+    samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
+
+    def kept(*, again):
+        config = FinetuneConfig(r=4)
+        trainer = LoraTrainer(bases.load(tiny, config), config)
+        if again:
+            trainer.recompute()
+        trainer.evaluate(samples)  # Takes the adapter's weights.
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.nbytes) or x, lambda x: x):
+            loss, _, _ = trainer.loss_sum(samples)
+        return sum(sizes), loss
+
+    (plain, loss), (fewer, same) = kept(again=False), kept(again=True)
+    assert fewer < plain / 3
+    assert torch.equal(loss, same)
+
+
+def test_other_errors_pass():
+    def work(samples):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        retry_smaller(Trainer(), work, TENS, lambda message: None)
+
+
+def test_what_pytorch_says_is_known():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+def test_a_step_in_halves_has_the_same_loss_and_leaves_the_same_adapter(tiny, tokenizer):
+    from freehold.training import base as bases
+    from freehold.training.formatting import format_samples
+    from freehold.training.methods import LoraTrainer
+    from freehold.types.config import FinetuneConfig
+
+    config = FinetuneConfig(r=4)
+    samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
+    whole, halved = (LoraTrainer(bases.load(tiny, config), config) for _ in range(2))
+    fails = [True]
+
+    def once(samples):
+        if fails.pop() if fails else False:
+            halved.loss_sum(samples)  # Something of the failed pass is left behind.
+            raise MemoryError
+        return halved.step(samples, 1e-3)
+
+    expected, _ = whole.step(samples, 1e-3)
+    found, _ = retry_smaller(halved, once, samples, lambda message: None)
+    assert halved.pack_tokens < sum(len(sample.ids) for sample in samples)
+    assert found == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(halved.parameters.flat, whole.parameters.flat, rtol=1e-4, atol=2e-4)

@@ -1,4 +1,7 @@
+"""OpenAI's chat API: bodies that are read and changed, schemas, and errors in the words of each API."""
+
 import json
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -7,7 +10,16 @@ from hypothesis import strategies as st
 
 from freehold.wire import openai
 from freehold.wire.base_url import takes_completion_limit, with_completion_limit
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import (
+    ApiError,
+    RateState,
+    anthropic_error,
+    ollama_error,
+    openai_error,
+    told_error,
+    unambiguous,
+)
+from freehold.wire.output_schema import is_held, problem_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -36,13 +48,6 @@ def test_peek_refuses_what_is_no_request(body):
     with pytest.raises(ApiError) as error:
         openai.peek(body)
     assert error.value.status == 400
-
-
-@given(st.binary(max_size=300))
-def test_no_bytes_break_the_reader(data):
-    openai.read_stream(data)
-    openai.read_stream(b"data: " + data + b"\n\n")
-    openai.read_answer(data)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +106,126 @@ def test_the_limit_stands_under_the_newer_name():
     assert with_completion_limit(body) == b'{"model":"o3","max_completion_tokens":5,"x":1e3}'
     plain = json.dumps({"model": "o3"}).encode()
     assert with_completion_limit(plain) is plain
+
+
+NESTED = {
+    "type": "object",
+    "properties": {
+        "colour": {"enum": ["red", "blue"]},
+        "parts": {"type": "array", "items": {"$ref": "#/$defs/part"}, "minItems": 1, "maxItems": 3},
+        "size": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
+    },
+    "required": ["colour"],
+    "additionalProperties": False,
+    "$defs": {"part": {"type": ["string", "null"], "maxLength": 5}},
+}
+
+
+@pytest.mark.parametrize(
+    "schema", [NESTED, {}, True, {"type": "array", "items": [{}, {}]}, {"$ref": "#"}, {"prefixItems": [{}]}]
+)
+def test_what_is_a_schema(schema):
+    assert problem_of(schema) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "strin"}, "#: type 'strin' is not one of"),
+        ({"properties": []}, "properties is not an object of schemas"),
+        ({"required": "a"}, "required is not a list of names"),
+        ({"items": "x"}, "#/items is a text"),
+        ({"maxLength": "5"}, "maxLength is not a count"),
+        ({"$ref": "#/$defs/missing"}, "does not lead into the schema"),
+        ({"$ref": "https://example.com/schema"}, "does not lead into the schema"),
+    ],
+)
+def test_what_is_none(schema, words):
+    assert words in problem_of(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "held"),
+    [
+        (NESTED, True),
+        ({"type": "integer", "minimum": 5}, True),
+        ({"type": "number", "minimum": 5}, False),
+        ({"properties": {"a": {"type": "string", "pattern": "^a+$"}}}, False),
+        ({"items": {"uniqueItems": True}}, False),
+        ({"not": {}}, False),
+        ({"$defs": {"a": {"multipleOf": 2}}}, False),
+        ({"properties": {"not": {"type": "string"}}}, True),
+    ],
+)
+def test_what_a_grammar_holds(schema, held):
+    assert is_held(schema) is held
+
+
+def test_errors_in_each_shape():
+    error = ApiError(429, "slow down", code="rate_limit_exceeded", retry_after_s=2.4)
+    assert json.loads(openai_error(error, "r1").body)["error"] == {
+        "message": "slow down",
+        "type": "requests",
+        "param": None,
+        "code": "rate_limit_exceeded",
+    }
+    assert json.loads(anthropic_error(error, "r1").body) == {
+        "type": "error",
+        "error": {"type": "rate_limit_error", "message": "slow down"},
+        "request_id": "r1",
+    }
+    assert json.loads(ollama_error(error, "r1").body) == {"error": "slow down"}
+    assert dict(openai_error(error, "r1").headers)["retry-after"] == "3", (
+        "who comes too early is refused again"
+    )
+
+
+def test_a_limit_is_told_in_the_headers_of_each_api():
+    rate = RateState(kind="tokens", limit=1000, remaining=40, reset_s=12.25)
+    error = ApiError(429, "slow down", retry_after_s=5, rate=rate)
+    told = dict(openai_error(error, "r1").headers)
+    assert told["x-ratelimit-limit-tokens"] == "1000"
+    assert (told["x-ratelimit-remaining-tokens"], told["x-ratelimit-reset-tokens"]) == ("40", "12.250s")
+    told = dict(anthropic_error(error, "r1").headers)
+    assert told["anthropic-ratelimit-tokens-limit"] == "1000"
+    reset = datetime.fromisoformat(told["anthropic-ratelimit-tokens-reset"])
+    assert 0 <= (reset - datetime.now(UTC)).total_seconds() <= 13
+    assert [name for name, _ in ollama_error(error, "r1").headers] == ["content-type", "retry-after"]
+
+
+def test_what_an_endpoint_says_is_told_with_its_code_and_field():
+    told = told_error(400, b'{"error": {"message": "full", "code": "x", "param": "n"}}')
+    assert (told.status, told.message, told.code, told.param) == (400, "full", "x", "n")
+    assert told_error(404, b'{"error": "no such model"}').message == "no such model"
+    llama = told_error(
+        501, b'{"error": {"code": 501, "message": "no embeddings", "type": "not_supported_error"}}'
+    )
+    assert (llama.status, llama.code, llama.param) == (400, "unsupported_model", "model")
+
+
+def test_an_error_that_cannot_be_read_is_told_in_words():
+    for body in (b'{"error": {"message": "\xff"}}', b'{"error": null}', b"[" * 5000, b"null", b"[]", b"",
+                 b'{"error": {"message": 5}}'):  # fmt: skip
+        assert told_error(500, body).message == "the model's endpoint answered with an error"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"cheap","model":"dear"}',
+        b'{"model":"cheap","mod\\u0065l":"dear"}',
+        b'{ "messages": [], "model": "cheap", "mod\\u0065l" : "dear" }',
+    ],
+)
+def test_a_field_that_is_there_twice_is_sent_on_once_as_it_was_read_here(body):
+    once = unambiguous(body)
+    assert once.count(b"dear") == 1 and b"cheap" not in once and json.loads(once)["model"] == "dear"
+    assert openai.peek(body).model == openai.peek(once).model == "dear"
+
+
+def test_an_unambiguous_body_keeps_its_bytes():
+    body = b'{ "model" : "m", "messages": [{"role": "user", "content": "1.0"}], "x": 1e999 }'
+    assert unambiguous(body) is body
+    assert unambiguous(b"[1, 2, \\u00e9]") == b"[1, 2, \\u00e9]"
+    kept = unambiguous(b'{"model":"m","metadata":{"model":1.50},"x":1e999}')
+    assert kept == b'{"model":"m","metadata":{"model":1.50},"x":1e999}'

@@ -113,16 +113,18 @@ SPELLINGS = {
             "cache_read_input_tokens": 2000,
             "cache_creation_input_tokens": 500,
         },
-        Usage(
-            prompt_tokens=2520, completion_tokens=50, cached_prompt_tokens=2000, cache_write_tokens=500
-        ),
+        Usage(prompt_tokens=2520, completion_tokens=50, cached_prompt_tokens=2000, cache_write_tokens=500),
     ),
     "langchain: cached inside": (
         {
             "input_tokens": 2520,
             "output_tokens": 50,
             "total_tokens": 2570,
-            "input_token_details": {"cache_read": 2000, "cache_creation": 0, "ephemeral_1h_input_tokens": 500},
+            "input_token_details": {
+                "cache_read": 2000,
+                "cache_creation": 0,
+                "ephemeral_1h_input_tokens": 500,
+            },
             "output_token_details": {"reasoning": 30},
         },
         Usage(
@@ -142,9 +144,7 @@ SPELLINGS = {
             "output_reasoning_tokens": 310,
             "total": 3570,
         },
-        Usage(
-            prompt_tokens=3164, completion_tokens=406, cached_prompt_tokens=1024, reasoning_tokens=310
-        ),
+        Usage(prompt_tokens=3164, completion_tokens=406, cached_prompt_tokens=1024, reasoning_tokens=310),
     ),
     "langfuse of an old SDK: cached inside, as its total says": (
         {"input": 2140, "input_cached_tokens": 1024, "output": 96, "total": 2236},
@@ -152,19 +152,14 @@ SPELLINGS = {
     ),
     "vercel's AI SDK": (
         {"inputTokens": 900, "outputTokens": 40, "cachedInputTokens": 600, "reasoningTokens": 10},
-        Usage(
-            prompt_tokens=900, completion_tokens=40, cached_prompt_tokens=600, reasoning_tokens=10
-        ),
+        Usage(prompt_tokens=900, completion_tokens=40, cached_prompt_tokens=600, reasoning_tokens=10),
     ),
     "deepseek": (
         {"prompt_tokens": 900, "completion_tokens": 40, "prompt_cache_hit_tokens": 600},
         Usage(prompt_tokens=900, completion_tokens=40, cached_prompt_tokens=600),
     ),
-    "a table's text": (
-        {"prompt_tokens": "12", "completion_tokens": "3.5"},
-        Usage(prompt_tokens=12),
-    ),
-}  # fmt: skip
+    "a table's text": ({"prompt_tokens": "12", "completion_tokens": "3.5"}, Usage(prompt_tokens=12)),
+}
 
 
 @pytest.mark.parametrize("name", SPELLINGS)

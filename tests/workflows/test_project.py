@@ -1,13 +1,12 @@
 """Where a project is found, and where its state and its store are."""
 
 import os
-from datetime import UTC
 
 import pytest
 
 from freehold.errors import ConfigError, StorageError
 from freehold.store import open_store
-from freehold.workflows.project import now, open_project
+from freehold.workflows.project import open_project
 
 FILE = '[app]\nname = "shop"\n'
 
@@ -97,11 +96,6 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
     assert str(opened.path("/data/a.jsonl")) == "/data/a.jsonl"
     monkeypatch.setenv("HOME", "/home/ada")
     assert str(opened.path("~/a.jsonl")) == "/home/ada/a.jsonl"
-
-
-def test_moments_are_whole_milliseconds_in_utc():
-    moment = now()
-    assert moment.tzinfo is UTC and moment.microsecond % 1000 == 0
 
 
 def test_a_project_under_more_names(tmp_path):

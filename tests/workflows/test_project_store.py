@@ -162,10 +162,6 @@ def wait_for(happens, seconds=30):
         time.sleep(0.02)
 
 
-def test_the_age_in_words():
-    assert [project_store._in_words(s) for s in (3, 120, 7200)] == ["3 s", "2 min", "2.0 h"]
-
-
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freehold.api.loops import blocking
-from freehold.api.values import Amount, FilePath, Use, decimal, low_high, token_price, use_of
+from freehold.api.calling import Amount, FilePath, Use, blocking, decimal, low_high, token_price, use_of
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +70,13 @@ class ProjectQuestions:
         lineage: FilePath | None = None,
         declared: str | None = None,
     ) -> Ruling:
-        """As `freehold.license`, for this project's `[use]`."""
+        """May I use this model for this, and what must I do?
+
+        `model` is an id, or `lineage` a file that says what a model is made of (a lineage, a manifest, a model card, a
+        GGUF). `use` are keys of `[use]` (``{"mode": "hosted_service", "commercial": True}``); without it the project's
+        count. `declared` is the licence of a model that the catalog does not know. What is not known is ``unclear``,
+        never ``allowed``. Raises `UsageError`, `ConfigError` for a wrong key of `use`.
+        """
         from freehold.workflows.license.lineage import read_lineage
         from freehold.workflows.license.rule import lineage_of_model, rule_for_model
 
@@ -128,7 +133,12 @@ class ProjectQuestions:
         usd_per_hour: Amount | tuple[Amount, Amount] | None = None,
         incumbent_price: tuple[Amount, Amount] | None = None,
     ) -> Cost:
-        """As `freehold.cost`, with this project's incumbent and traces."""
+        """Leave or stay, as far as money goes?
+
+        Tokens are those of one request; what is not stated comes from the project and its traces. `usd_per_hour` is
+        what the machine costs (or the lowest and the highest), `incumbent_price` dollars per million prompt and
+        completion tokens. Raises `UsageError` for what is not known: it is asked for, never guessed.
+        """
         from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
         from freehold.workflows.choose.traffic import StatedTraffic
 

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freehold.api.care import ProjectCare
+from freehold.api.calling import FilePath, blocking, finished, paths, watched
 from freehold.api.choosing import ProjectQuestions
-from freehold.api.loops import blocking, finished, watched
-from freehold.api.traffic import ProjectTraffic
-from freehold.api.values import FilePath, paths
 from freehold.errors import UsageError
 from freehold.progress import Progress
 
 if TYPE_CHECKING:
+    from freehold.api.traffic import ProjectCare, ProjectTraffic
     from freehold.types.dataset import DataCard, Dataset, SplitName
     from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
     from freehold.types.gates import ParityReport
@@ -84,11 +82,15 @@ class FreeholdProject(ProjectQuestions):
     @property
     def traffic(self) -> ProjectTraffic:
         """The gateway, rollouts and what is watched: everything that moves traffic."""
+        from freehold.api.traffic import ProjectTraffic
+
         return ProjectTraffic(self._opened)
 
     @property
     def care(self) -> ProjectCare:
         """The store and what is in it: checks, backups, deletions, the audit record."""
+        from freehold.api.traffic import ProjectCare
+
         return ProjectCare(self._opened)
 
     # --- data
@@ -275,7 +277,12 @@ class FreeholdProject(ProjectQuestions):
         planned_looks: int = 1,
         progress: Progress | None = None,
     ) -> Evaluation:
-        """As `freehold.evaluate`: two files of answers, scored by this project's task."""
+        """Is the candidate good enough, on your items? From two files of answers (JSON lines, or another tool's).
+
+        `gold` holds right answers where the files have none. What is not said comes from the project's `[task]`;
+        without one the scores that stand in the files count. The look at these items is counted in the project's
+        store. `Project.evaluate` asks a served candidate. Raises `InputError`, `UsageError`.
+        """
         from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_task
 
         task = files_task(self._opened, scorer=scorer, options=dict(options or {}), margin=margin)

@@ -1,20 +1,49 @@
-"""Questions that need no project of their own: what code uses, what a log holds, what a model may, needs and costs."""
+"""Questions that need no project of their own: what code uses, what a log holds, what a model may, needs and costs; and
+is the candidate good enough? Plans, and verdicts from scores or from two files of answers."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
 
-from freehold.api.loops import blocking, watched
-from freehold.api.project import here
-from freehold.api.values import Amount, FilePath, Use, paths
+from freehold.api.calling import FilePath, blocking, paths, watched
+from freehold.api.project import FreeholdProject, here
+from freehold.errors import UsageError
 from freehold.progress import Progress
 
 if TYPE_CHECKING:
     from freehold.types.application import LogTasks, Scan
-    from freehold.types.cost import Cost
-    from freehold.types.license import Ruling
+    from freehold.types.evaluation import PairedResult, PowerPlan
     from freehold.types.machine import Fit
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _of_project(name: str, method: Callable[Concatenate[FreeholdProject, P], T]) -> Callable[P, T]:
+    """A method of the project around the current folder, as a function."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return method(here(), *args, **kwargs)
+
+    signature = inspect.signature(method)
+    own = [one for one in signature.parameters.values() if one.name != "self"]
+    call.__dict__["__signature__"] = signature.replace(parameters=own)
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = __name__
+    return call
+
+
+license = _of_project("license", FreeholdProject.license)
+cost = _of_project("cost", FreeholdProject.cost)
+evaluate = _of_project("evaluate", FreeholdProject.evaluate_files)
 
 
 @blocking
@@ -47,19 +76,6 @@ def tasks(
 
     data = DataConfig(format=format or "auto", input=input, label=label)
     return tasks_of_files(paths(files), data=data, progress=watched(progress))
-
-
-def license(
-    model: str | None = None, *, use: Use = None, lineage: FilePath | None = None, declared: str | None = None
-) -> Ruling:
-    """May I use this model for this, and what must I do?
-
-    `model` is an id, or `lineage` a file that says what a model is made of (a lineage, a manifest, a model card, a
-    GGUF). `use` are keys of `[use]` (``{"mode": "hosted_service", "commercial": True}``); without it the project's
-    count. `declared` is the licence of a model that the catalog does not know. What is not known is ``unclear``, never
-    ``allowed``. Raises `UsageError`, `ConfigError` for a wrong key of `use`.
-    """
-    return here().license(model, use=use, lineage=lineage, declared=declared)
 
 
 @blocking
@@ -107,30 +123,74 @@ def fit(
     )
 
 
-def cost(
-    model: str | None = None,
-    *,
-    incumbent: str | None = None,
-    machine: str | None = None,
-    requests_per_month: Amount | None = None,
-    prompt_tokens: Amount | None = None,
-    completion_tokens: Amount | None = None,
-    usd_per_hour: Amount | tuple[Amount, Amount] | None = None,
-    incumbent_price: tuple[Amount, Amount] | None = None,
-) -> Cost:
-    """Leave or stay, as far as money goes?
+Pair = tuple[float | bool | None, float | bool | None]
+"""The incumbent's score of an item and the candidate's; None where one could not be scored."""
 
-    Tokens are those of one request; what is not stated comes from the project around the current folder and its
-    traces. `usd_per_hour` is what the machine costs (or the lowest and the highest), `incumbent_price` dollars per
-    million prompt and completion tokens. Raises `UsageError` for what is not known: it is asked for, never guessed.
+
+def power(
+    margin: float,
+    *,
+    alpha: float = 0.025,
+    power: float = 0.8,
+    n: int | None = None,
+    discordance: float | None = None,
+    incumbent_rate: float | None = None,
+    cluster_size: float = 1.0,
+    icc: float = 0.0,
+) -> PowerPlan:
+    """How many items are needed to promote, or what `n` of them can show?
+
+    `margin` is the largest drop you accept (0.02: two points), `alpha` one-sided. `discordance` is the share of items
+    on which the two models differ; without it several are planned with. `icc` is the correlation within clusters of
+    `cluster_size` items. Raises `UsageError` for impossible assumptions.
     """
-    return here().cost(
-        model,
-        incumbent=incumbent,
-        machine=machine,
-        requests_per_month=requests_per_month,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        usd_per_hour=usd_per_hour,
-        incumbent_price=incumbent_price,
+    from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
+
+    assumed = PowerAssumptions(
+        discordance=discordance, incumbent_rate=incumbent_rate, cluster_size=cluster_size, icc=icc
+    )
+    return plan(PowerTarget(margin, alpha, power), assumed, n=n)
+
+
+def compare(
+    pairs: FilePath | Iterable[Pair],
+    *,
+    margin: float,
+    alpha: float = 0.025,
+    clusters: Sequence[str | None] | None = None,
+    slices: Sequence[str] | Mapping[str, Sequence[str | None]] = (),
+    bounds: tuple[float, float] = (0.0, 1.0),
+    looks: int = 1,
+) -> PairedResult:
+    """Is the candidate good enough? A verdict from bare pairs of scores, with no model at all.
+
+    `pairs` are (incumbent, candidate) scores of the same items, or a file of JSON lines
+    ``{"id", "a", "b", "cluster"?}``. `clusters` names each item's independent unit (a conversation, a user). `slices`
+    are declared parts: names of the file's fields, or a value for each item by name. `looks` says how often these items
+    were compared, this time included. Raises `UsageError`, `InputError`.
+    """
+    from freehold.stats.compare import ScoreContext
+    from freehold.stats.rules import DecisionRule
+    from freehold.workflows.prove.compare import compare_file, compare_values
+
+    rule = DecisionRule(margin=margin, alpha=alpha, lo=bounds[0], hi=bounds[1])
+    context = ScoreContext(looks=looks)
+    if isinstance(pairs, str | PathLike):
+        if clusters is not None or isinstance(slices, Mapping):
+            raise UsageError(
+                "a file names clusters and slices itself", hint="give names of its fields as slices"
+            )
+        return compare_file(Path(pairs), rule, slices=slices, context=context)
+    if not isinstance(slices, Mapping) and slices:
+        raise UsageError("values are sliced by values", hint='slices={"language": ["de", "en", …]}')
+    scores = list(pairs)
+    if any(not isinstance(one, tuple | list) or len(one) != 2 for one in scores):
+        raise UsageError("pairs are (incumbent, candidate) scores, two for each item")
+    return compare_values(
+        [incumbent for incumbent, _ in scores],
+        [candidate for _, candidate in scores],
+        rule,
+        clusters=clusters,
+        slices=slices if isinstance(slices, Mapping) else None,
+        context=context,
     )

@@ -13,7 +13,7 @@ import sys
 import time
 import weakref
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from freehold.bounded.nursery import PREFIX_BYTES, Head, decoded, encoded, receive, send, sizes_of
 from freehold.environment import inherited
@@ -34,111 +34,56 @@ class OutOfBoundsError(Exception):
         self.why = why
 
 
-class _Replies(asyncio.Protocol):
-    """Takes replies apart as they come; a long part is put together piece by piece, never copied whole."""
-
-    def __init__(self) -> None:
-        self._reply: asyncio.Future[tuple[Head, list[bytes]]] | None = None
-        self._begin()
-        self.transport: Any = None
-        self.is_open = True
-
-    def _begin(self) -> None:
-        self._front = bytearray()
-        self._head: Head | None = None
-        self._parts: list[bytearray] = []
-
-    def expect(self) -> asyncio.Future[tuple[Head, list[bytes]]]:
-        self._reply = asyncio.get_running_loop().create_future()
-        return self._reply
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.is_open = False
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(EOFError("the nursery has ended"))
-
-    def data_received(self, data: bytes) -> None:
-        if self._head is None:
-            self._front += data
-            if len(self._front) < PREFIX_BYTES:
-                return
-            end = PREFIX_BYTES + sizes_of(bytes(self._front[:PREFIX_BYTES]))[0]
-            if len(self._front) < end:
-                return
-            self._head = decoded(bytes(self._front[PREFIX_BYTES:end]))
-            data = bytes(self._front[end:])
-            self._parts.append(bytearray())
-        self._fill(self._head, data)
-
-    def _fill(self, head: Head, data: bytes) -> None:
-        while len(self._parts) <= len(head.sizes):
-            part, size = self._parts[-1], head.sizes[len(self._parts) - 1]
-            missing = size - len(part)
-            if len(data) < missing:
-                part += data
-                return
-            part += data[:missing]
-            data = data[missing:]
-            self._parts.append(bytearray())
-        if self._reply is not None and not self._reply.done():
-            # A long part stays as it is: turned into bytes it would be copied, and stop the loop.
-            parts = [cast("bytes", p) if len(p) > _COPIED_BYTES_MAX else bytes(p) for p in self._parts[:-1]]
-            self._reply.set_result((head, parts))
-        self._begin()
-
-
 class _Nursery:
     """The caller's side of one nursery."""
 
-    def __init__(self, process: subprocess.Popen[bytes], replies: _Replies) -> None:
-        self.process = process
-        self._replies = replies
-
-    @classmethod
-    async def start(cls, module: str) -> _Nursery:
-        mine, its = socket.socketpair()
+    def __init__(self, module: str) -> None:
+        self._link, its = socket.socketpair()
         try:
             # Not in a thread: one whose caller has given up goes on, with a socket whose number is another's by then.
-            process = start_nursery(module, its)
+            self._process = start_nursery(module, its)
         except BaseException:
-            mine.close()
+            self._link.close()
             raise
         finally:
             its.close()
-        replies = _Replies()
-        try:
-            await asyncio.get_running_loop().create_connection(lambda: replies, sock=mine)
-        except BaseException:
-            mine.close()
-            process.kill()
-            process.wait()
-            raise
-        return cls(process, replies)
+        self._link.setblocking(False)
 
     @property
     def is_alive(self) -> bool:
         """Whether its end was not seen yet: it may be ended from outside while it waits for a job."""
-        return self._replies.is_open
+        try:
+            return bool(self._link.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     async def ask(self, head: Head, parts: Sequence[bytes]) -> tuple[Head, list[bytes]]:
-        reply = self._replies.expect()
-        transport = self._replies.transport
+        loop = asyncio.get_running_loop()
         for piece in (encoded(head), *parts):
-            if piece and self.is_alive:
-                transport.write(piece)
-        if not self.is_alive:
-            raise EOFError("the nursery has ended")
-        return await reply
+            await loop.sock_sendall(self._link, piece)
+        size, _ = sizes_of(await self._exactly(PREFIX_BYTES))
+        reply = decoded(await self._exactly(size))
+        return reply, [await self._exactly(size) for size in reply.sizes]
+
+    async def _exactly(self, size: int) -> bytes:
+        """What comes, read into its place: a long part is never copied whole, which would stop the loop."""
+        data, at = bytearray(size), 0
+        view, loop = memoryview(data), asyncio.get_running_loop()
+        while at < size:
+            count = await loop.sock_recv_into(self._link, view[at:])
+            if not count:
+                raise EOFError("the nursery has ended")
+            at += count
+        return cast("bytes", data) if size > _COPIED_BYTES_MAX else bytes(data)
 
     def end(self) -> None:
         """End it with its runner, which sees that its nursery is gone."""
-        self._replies.transport.abort()
+        self._link.close()
         with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.wait()
+            self._process.kill()
+        self._process.wait()
 
 
 def start_nursery(module: str, link: socket.socket) -> subprocess.Popen[bytes]:
@@ -187,7 +132,7 @@ class BoundedPool:
         try:
             async with asyncio.timeout(head.wall_s + _STARTS_WITHIN_S):
                 if nursery is None:
-                    nursery = await _Nursery.start(self._module)
+                    nursery = _Nursery(self._module)
                     self._all.add(nursery)
                 reply, results = await nursery.ask(head, parts)
         except BaseException as error:

@@ -13,17 +13,15 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from freehold import files
-from freehold.cli import ending, reading
+from freehold.cli import ending
+from freehold.cli.documents import json_flag, print_error, version_option
+from freehold.cli.operation import CommandGroup, verbose_option
 from freehold.cli.output import echo, wants_json
-from freehold.cli.system import check_words, system_error, unix_error
-from freehold.cli.version import json_flag, version_option
 from freehold.errors import FreeholdError, UntrustedError, nearest
-
-reading.install()
 
 
 class Entry(NamedTuple):
-    """One command: where it lives and the line shown in the overview."""
+    """One command: where it lives in this room and the line shown in the overview."""
 
     target: str
     summary: str
@@ -32,169 +30,81 @@ class Entry(NamedTuple):
 # Parts in the order of the journey; within a part, commands in the order one meets them.
 PARTS: dict[str, dict[str, Entry]] = {
     "The whole journey": {
-        "demo": Entry("freehold.cli.journey.demo:command", "Run the whole journey on a shipped example"),
-        "init": Entry(
-            "freehold.cli.journey.init:command", "Write a first freehold.toml from what your log tells"
-        ),
-        "import-config": Entry(
-            "freehold.cli.journey.import_config:command",
-            "Convert LiteLLM's configuration to a freehold.toml",
-        ),
-        "status": Entry("freehold.cli.journey.status:command", "Where am I, and what next?"),
-        "migrate": Entry(
-            "freehold.cli.journey.migrate:command", "Run the whole journey from your freehold.toml"
-        ),
-        "rescue": Entry(
-            "freehold.cli.journey.rescue:command", "My fine-tuned GPT stops on a date: what now?"
-        ),
-        "report": Entry("freehold.cli.journey.report:command", "Write the page that tells it all"),
-        "down": Entry("freehold.cli.journey.down:command", "Stop what migrate or demo left running"),
+        "demo": Entry("migrate:demo", "Run the whole journey on a shipped example"),
+        "init": Entry("init:init", "Write a first freehold.toml from what your log tells"),
+        "import-config": Entry("init:import_config", "Convert LiteLLM's configuration to a freehold.toml"),
+        "status": Entry("status:status", "Where am I, and what next?"),
+        "migrate": Entry("migrate:migrate", "Run the whole journey from your freehold.toml"),
+        "rescue": Entry("rescue:rescue", "My fine-tuned GPT stops on a date: what now?"),
+        "report": Entry("status:report", "Write the page that tells it all"),
+        "down": Entry("migrate:down", "Stop what migrate or demo left running"),
     },
     "Your traffic, as data": {
-        "import": Entry("freehold.cli.data.imports:command", "Bring logged traffic in as traces"),
-        "tasks": Entry(
-            "freehold.cli.data.tasks:command", "Which tasks are in a log, and which to move first"
-        ),
-        "traces": Entry("freehold.cli.data.traces:command", "Look at traces, and export them"),
-        "store": Entry("freehold.cli.data.store:command", "Check, back up and restore the store"),
-        "forget": Entry(
-            "freehold.cli.data.forget:command", "Delete a person's words, wherever they are here"
-        ),
-        "dataset": Entry("freehold.cli.data.dataset:command", "Turn traces into an immutable dataset"),
+        "import": Entry("data:import_", "Bring logged traffic in as traces"),
+        "tasks": Entry("data:tasks", "Which tasks are in a log, and which to move first"),
+        "traces": Entry("traces:traces", "Look at traces, and export them"),
+        "store": Entry("store:store", "Check, back up and restore the store"),
+        "forget": Entry("traces:forget", "Delete a person's words, wherever they are here"),
+        "dataset": Entry("data:dataset", "Turn traces into an immutable dataset"),
     },
     "Choose": {
-        "scan": Entry(
-            "freehold.cli.choose.scan:command", "Where does my code use rented models, and until when?"
-        ),
-        "retirements": Entry(
-            "freehold.cli.choose.retirements:command", "When is the model I pay for shut down?"
-        ),
-        "license": Entry(
-            "freehold.cli.choose.license:command", "May I use this model for this, and what must I do?"
-        ),
-        "assess": Entry(
-            "freehold.cli.choose.assess:command", "Which open models may I use, can I run, do what I need"
-        ),
-        "fit": Entry(
-            "freehold.cli.choose.fit:command", "Say whether a model fits on a machine, and what the most is"
-        ),
-        "quants": Entry(
-            "freehold.cli.choose.quants:command", "Which quantization of a model to take here, and why"
-        ),
-        "bench-model": Entry(
-            "freehold.cli.choose.fit:bench_model", "Measure how fast a model is on this machine"
-        ),
-        "cost": Entry("freehold.cli.choose.cost:command", "Leave or stay, as far as money goes"),
-        "catalog": Entry(
-            "freehold.cli.choose.catalog:command", "The models freehold knows, and what is new on a hub"
-        ),
+        "scan": Entry("incumbent:scan", "Where does my code use rented models, and until when?"),
+        "retirements": Entry("incumbent:retirements", "When is the model I pay for shut down?"),
+        "license": Entry("license:license", "May I use this model for this, and what must I do?"),
+        "assess": Entry("assess:assess", "Which open models may I use, can I run, do what I need"),
+        "fit": Entry("fit:fit", "Say whether a model fits on a machine, and what the most is"),
+        "quants": Entry("fit:quants", "Which quantization of a model to take here, and why"),
+        "bench-model": Entry("fit:bench_model", "Measure how fast a model is on this machine"),
+        "cost": Entry("cost:cost", "Leave or stay, as far as money goes"),
+        "catalog": Entry("catalog:catalog", "The models freehold knows, and what is new on a hub"),
     },
     "Train": {
-        "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),
-        "adapters": Entry("freehold.cli.train.trained:adapters", "List, export and remove adapters"),
-        "encoders": Entry("freehold.cli.train.trained:encoders", "List, export and remove trained encoders"),
+        "train": Entry("train:train", "Train an adapter on a dataset"),
+        "adapters": Entry("trained:adapters", "List, export and remove adapters"),
+        "encoders": Entry("trained:encoders", "List, export and remove trained encoders"),
     },
     "Serve": {
-        "pull": Entry("freehold.cli.serve.pull:command", "Fetch the weights of a model and check their hash"),
-        "weights": Entry("freehold.cli.serve.pull:weights_group", "List and remove weights that are here"),
-        "engines": Entry(
-            "freehold.cli.serve.engines:command", "List engines, and build llama.cpp for this CPU"
-        ),
-        "serve": Entry(
-            "freehold.cli.serve.serve:command", "Serve a model and its adapters, each by its name"
-        ),
-        "cluster": Entry("freehold.cli.serve.cluster:command", "Serve one plan on several machines"),
-        "load": Entry("freehold.cli.serve.load:command", "How an endpoint does under load"),
+        "pull": Entry("weights:pull", "Fetch the weights of a model and check their hash"),
+        "weights": Entry("weights:weights", "List and remove weights that are here"),
+        "engines": Entry("weights:engines", "List engines, and build llama.cpp for this CPU"),
+        "serve": Entry("serve:serve", "Serve a model and its adapters, each by its name"),
+        "cluster": Entry("serve:cluster", "Serve one plan on several machines"),
+        "load": Entry("serve:load", "How an endpoint does under load"),
     },
     "Prove": {
-        "parity": Entry(
-            "freehold.cli.prove.parity:command", "Does the served model do what the trained one does?"
-        ),
-        "freeze": Entry(
-            "freehold.cli.prove.freeze:command", "Record the incumbent's answers before it is retired"
-        ),
+        "parity": Entry("freeze:parity", "Does the served model do what the trained one does?"),
+        "freeze": Entry("freeze:freeze", "Record the incumbent's answers before it is retired"),
         "evaluate": Entry(
-            "freehold.cli.prove.evaluate:command",
-            "Prove a candidate against the incumbent: promote, hold, reject",
+            "evaluate:evaluate", "Prove a candidate against the incumbent: promote, hold, reject"
         ),
-        "defer": Entry(
-            "freehold.cli.prove.defer:command", "Own what is proven, rent the rest: a verdict on the mixture"
-        ),
-        "compare": Entry(
-            "freehold.cli.prove.compare:command", "A verdict from bare pairs of scores, with no model at all"
-        ),
-        "label": Entry(
-            "freehold.cli.prove.label:command",
-            "Say which of two answers is better, blind, to calibrate a judge",
-        ),
-        "power": Entry(
-            "freehold.cli.prove.power:command", "How many items are needed, or what a given number can show"
-        ),
+        "defer": Entry("defer:defer", "Own what is proven, rent the rest: a verdict on the mixture"),
+        "compare": Entry("compare:compare", "A verdict from bare pairs of scores, with no model at all"),
+        "label": Entry("label:label", "Say which of two answers is better, blind, to calibrate a judge"),
+        "power": Entry("compare:power", "How many items are needed, or what a given number can show"),
     },
     "Shift traffic": {
-        "up": Entry("freehold.cli.shift.up:command", "Start the gateway with this project's model behind it"),
-        "routes": Entry("freehold.cli.shift.routes:command", "Who answers for which model's name"),
-        "keys": Entry(
-            "freehold.cli.shift.keys:command", "The keys applications must show, and what each may use"
-        ),
-        "rollout": Entry(
-            "freehold.cli.shift.rollout:command", "Move traffic to the candidate in steps, and back in one"
-        ),
-        "watch": Entry(
-            "freehold.cli.shift.watch:command", "Is the promoted model still good? Checked again and again"
-        ),
-        "audit": Entry("freehold.cli.shift.audit:command", "Who changed what, when, from where and why"),
-        "console": Entry("freehold.cli.shift.console:command", "Watch a rollout in the browser, and move it"),
+        "up": Entry("up:up", "Start the gateway with this project's model behind it"),
+        "routes": Entry("routes:routes", "Who answers for which model's name"),
+        "keys": Entry("keys:keys", "The keys applications must show, and what each may use"),
+        "rollout": Entry("rollout:rollout", "Move traffic to the candidate in steps, and back in one"),
+        "watch": Entry("watch:watch", "Is the promoted model still good? Checked again and again"),
+        "audit": Entry("keys:audit", "Who changed what, when, from where and why"),
+        "console": Entry("up:console", "Watch a rollout in the browser, and move it"),
     },
     "Coding agents": {
-        "mcp": Entry("freehold.cli.agents.mcp:command", "Serve this project's questions to a coding agent"),
-        "skill": Entry("freehold.cli.agents.skill:command", "Teach a coding agent how to use freehold"),
+        "mcp": Entry("agents:mcp", "Serve this project's questions to a coding agent"),
+        "skill": Entry("agents:skill", "Teach a coding agent how to use freehold"),
     },
     "This machine": {
-        "trust": Entry("freehold.cli.trust:command", "What freehold.toml may run, read and call: ask me"),
-        "doctor": Entry(
-            "freehold.cli.machine:doctor", "What is wrong here, or soon will be, and the way out"
-        ),
-        "settings": Entry(
-            "freehold.cli.machine:settings",
-            "List the settings of this machine and where each comes from",
-        ),
+        "trust": Entry("machine:trust", "What freehold.toml may run, read and call: ask me"),
+        "doctor": Entry("machine:doctor", "What is wrong here, or soon will be, and the way out"),
+        "settings": Entry("machine:settings", "List the settings of this machine and where each comes from"),
     },
 }
 COMMANDS: dict[str, Entry] = {name: entry for part in PARTS.values() for name, entry in part.items()}
 
 
-def _listen(ctx: click.Context, option: click.Parameter, times: int) -> None:
-    """Log what was asked for, here and in every process started from here."""
-    if times:
-        from freehold import logs
-
-        logs.add("info" if times == 1 else "debug")
-        logs.configure()
-
-
-def _verbose(*, hidden: bool) -> click.Option:
-    return click.Option(
-        ["-v", "--verbose"],
-        count=True,
-        expose_value=False,
-        callback=_listen,
-        hidden=hidden,
-        help="Log what starts, stops and is retried, before or after COMMAND; -vv logs more.",
-    )
-
-
-def _listenable(command: click.Command) -> None:
-    """Let `-v` stand after a command's name as well, and after those of its subcommands; the help of `freehold` says
-    so once."""
-    if not any("--verbose" in parameter.opts for parameter in command.params):
-        command.params.append(_verbose(hidden=True))
-    if isinstance(command, click.Group):
-        for part in command.commands.values():
-            _listenable(part)
-
-
-class LateGroup(click.Group):
+class LateGroup(CommandGroup):
     """A group that imports a command's file only when that command runs."""
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
@@ -213,9 +123,8 @@ class LateGroup(click.Group):
         if entry is None:
             return None
         module, _, name = entry.target.partition(":")
-        command = getattr(importlib.import_module(module), name)
+        command = getattr(importlib.import_module(f"freehold.cli.{module}"), name)
         assert isinstance(command, click.Command)
-        _listenable(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -236,7 +145,7 @@ class LateGroup(click.Group):
 
 @click.command(
     cls=LateGroup,
-    params=[_verbose(hidden=False), version_option(), json_flag()],
+    params=[verbose_option(hidden=False), version_option(), json_flag()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def cli() -> None:
@@ -288,8 +197,6 @@ def _fail(
 ) -> None:
     """The error as a document on stdout, for programs; people have been told on stderr."""
     if wants_json():
-        from freehold.cli.options import print_error
-
         told = {
             "message": _encodable(message),
             "hint": hint and _encodable(hint),
@@ -333,9 +240,9 @@ def _command(color: bool | None) -> Any:
     try:
         return run()
     except UntrustedError as error:
-        from freehold.cli import trust
+        from freehold.cli.machine import agrees
 
-        if not trust.agrees(error):
+        if not agrees(error):
             raise
     return run()
 
@@ -348,7 +255,7 @@ def _run() -> None:
     ended: list[int] = []
     try:
         ending.listen(ended)
-        check_words(sys.argv[1:])
+        ending.check_words(sys.argv[1:])
         code = _command(color)
         damaged = _tell_damage(color)
         if isinstance(code, int) and code:
@@ -373,7 +280,9 @@ def _run() -> None:
         raise
     except Exception as error:
         lacking = (
-            unix_error(error) if isinstance(error, ImportError | AttributeError) else system_error(error)
+            ending.unix_error(error)
+            if isinstance(error, ImportError | AttributeError)
+            else ending.system_error(error)
         )
         if lacking is not None:
             _end_with(lacking, color)

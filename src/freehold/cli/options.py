@@ -1,36 +1,25 @@
-"""Options that several commands share, and how they print."""
+"""What options of several commands take and refuse, amounts of money and tokens among them, and what is asked of a
+person."""
 
 from __future__ import annotations
 
 import contextlib
 import getpass
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from freehold import files
-from freehold.cli import documents
-from freehold.cli.documents import json_option as json_option
-from freehold.cli.output import cells, columns, echo, json_escaped
+from freehold.cli.output import echo
 from freehold.errors import UsageError
-from freehold.types.finding import Finding, Outcome
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def config_option(command: F) -> F:
-    """``--config FILE``: another project than the one around the current folder."""
-    return click.option(
-        "--config",
-        "config_path",
-        type=click.Path(path_type=Path),
-        help="freehold.toml to use (default: here or in a folder above).",
-    )(command)
+if TYPE_CHECKING:
+    from freehold.types.cost import Range
 
 
 def only_with(option: str, given: bool, *names: str) -> None:
@@ -54,14 +43,27 @@ def _said(names: tuple[str, ...]) -> Iterator[str]:
             yield max(one.opts, key=len) if isinstance(one, click.Option) else one.name.upper()
 
 
-def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+def words_given(*without: str) -> list[str]:
+    """The running command's options as they stand on its command line, `without` some; files by their whole paths."""
+    context, told, words = click.get_current_context(), click.core.ParameterSource.COMMANDLINE, []
+    for option in context.command.params:
+        name = option.name or ""
+        if name in without or name not in context.params or context.get_parameter_source(name) is not told:
+            continue
+        value, flag = context.params[name], max(option.opts, key=len)
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [flag] if one is True else [flag, str(one.absolute() if isinstance(one, Path) else one)]
+    return words
+
+
+def variable_name(value: str) -> str:
     """Refuse a key in the place of the name of the variable that holds it, without repeating it.
 
     Raises `click.BadParameter`.
     """
     from freehold.types.config_file import is_variable
 
-    if value is not None and not is_variable(value):
+    if not is_variable(value):
         raise click.BadParameter(
             "not the name of an environment variable (it is not repeated here, since it may be a secret): put it into "
             "one, export OPENAI_API_KEY=…, and say OPENAI_API_KEY"
@@ -69,47 +71,13 @@ def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | No
     return value
 
 
-def address(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+def address(value: str) -> str:
     """Refuse what cannot be the address of an API. Raises `click.BadParameter`."""
     from freehold.types.config_file import no_address
 
-    if value is not None and (wrong := no_address(value)) is not None:
+    if (wrong := no_address(value)) is not None:
         raise click.BadParameter(f"it {wrong[0]}; {wrong[1]}")
     return value
-
-
-def allow_host_option(command: F) -> F:
-    """``--allow-host NAME``: a name that clients reach the server by besides this machine's own."""
-    return click.option(
-        "--allow-host",
-        "hosts",
-        multiple=True,
-        metavar="NAME",
-        help="Answer to this host name, too: a service's, a proxy's, *.example.com; * is any. Requests under other "
-        "names than this machine's are refused, so that no page can point its own name here.",
-    )(command)
-
-
-def why_option(command: F) -> F:
-    """``--why TEXT``: the reason, for the entries of the audit record that the command makes."""
-
-    def remember(context: click.Context, _: click.Parameter, value: str | None) -> None:
-        from freehold.types.audit import WHY_LENGTH_MAX, change_why
-
-        if value is None or context.resilient_parsing:
-            return
-        if len(value) > WHY_LENGTH_MAX:
-            raise click.BadParameter(f"at most {WHY_LENGTH_MAX} characters")
-        token = change_why.set(value)
-        context.call_on_close(lambda: change_why.reset(token))
-
-    return click.option(
-        "--why",
-        metavar="TEXT",
-        expose_value=False,
-        callback=remember,
-        help="Kept in the audit record, which nothing is ever taken out of: name no person.",
-    )(command)
 
 
 @contextlib.contextmanager
@@ -131,27 +99,8 @@ def agree(question: str) -> None:
         click.confirm(question, abort=True, err=True)
 
 
-def anyway_option(command: F) -> F:
-    """``--anyway``: begin although the look before has found that no good end is possible."""
-    return click.option(
-        "--anyway",
-        is_flag=True,
-        help="Begin also where what is looked at first says that it cannot end well.",
-    )(command)
-
-
-def markdown_option(command: F) -> F:
-    """``--markdown FILE``: the result for a comment under a pull request, besides what is printed."""
-    return click.option(
-        "--markdown",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Write the result to this file as Markdown, too, without a word of any sample: for a pull request.",
-    )(command)
-
-
 def write_markdown(path: Path | None, text: str) -> None:
-    """Write what `markdown_option` asks for; nothing where it was not given. Raises `StorageError`."""
+    """Write what `MARKDOWN` asks for; nothing where it was not given. Raises `StorageError`."""
     if path is not None:
         with files.writing(f"{path}: cannot be written"), files.shared(path):
             files.write(path, text)
@@ -160,63 +109,6 @@ def write_markdown(path: Path | None, text: str) -> None:
 def stated(options: dict[str, Any]) -> dict[str, Any]:
     """Those of `options` that were given: click hands over None for the others."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def print_json(value: Any, which: str = "", *, one_line: bool = False) -> None:
-    """The running command's document on stdout, the one that `json_option` knows as `which`; what could steer a
-    terminal is escaped in it. Indented, unless `one_line`, where there are many."""
-    made = documents.document(value, documents.current_schema(which))
-    echo(json_escaped((made if one_line else msgspec.json.format(made)).decode()), whole=True)
-
-
-def print_error(told: dict[str, Any], **beside: Any) -> None:
-    """The error that ended a command, as a document on stdout."""
-    made = documents.document({"error": told, **beside}, documents.ERROR_SCHEMA)
-    echo(json_escaped(msgspec.json.format(made).decode()), whole=True)
-
-
-def print_foreign_json(value: Any) -> None:
-    """One indented JSON document of a format that others have laid down."""
-    echo(json_escaped(msgspec.json.format(msgspec.json.encode(value)).decode()), whole=True)
-
-
-def echo_table(rows: Sequence[Sequence[str]]) -> None:
-    """Rows under their headings, which are the first; where the terminal is too narrow for the columns, each row as a
-    block: its first cell, then each other cell behind its heading."""
-    widths = [max(cells(row[place]) for row in rows) for place in range(len(rows[0]))]
-    if sum(widths) + 2 * (len(widths) - 1) <= columns():
-        for row in rows:
-            padded = (cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True))
-            echo("  ".join(padded).rstrip())
-        return
-    heads = rows[0]
-    name_width = max(map(cells, heads[1:]))
-    for row in rows[1:]:
-        echo(row[0])
-        for head, cell in zip(heads[1:], row[1:], strict=True):
-            echo(hanging(cell, f"  {head + ' ' * (name_width - cells(head))}  "))
-
-
-def hanging(text: str, first: str, rest: str | None = None) -> str:
-    """`text` after `first`, broken to the terminal's width with later lines under it; whole lines in a pipe. Colours of
-    `first` take no room."""
-    room = " " * cells(first)
-    filled = textwrap.fill(
-        text,
-        max(columns() - 1, 40),
-        initial_indent=room,
-        subsequent_indent=room if rest is None else rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return first + filled[len(room) :] if filled else ""
-
-
-def short_count(parameters: int) -> str:
-    """``362M``, ``27.0B``, ``1.03T``: a number of parameters as people say it."""
-    if parameters >= 999.95e9:
-        return f"{parameters / 1e12:.2f}T"
-    return f"{parameters / 1e9:.1f}B" if parameters >= 999.5e6 else f"{parameters / 1e6:.0f}M"
 
 
 def caller() -> str:
@@ -232,19 +124,54 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-COLOURS: dict[Outcome, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+_MONEY = re.compile(r"[^\d.,_eE+-]")
+_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+(\.\d*)?|\d+(_\d+)*(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d*", re.ASCII)
+_MOST = 10**15
+_EXPONENT = re.compile(r"(?<=[eE])-")
 
 
-def show_findings(findings: Sequence[Finding], *, err: bool = False) -> None:
-    """Print them in their order; to stderr with `err`."""
-    for one in findings:
-        mark = click.style(f"{one.outcome:<4}", fg=COLOURS[one.outcome], bold=one.outcome != "ok")
-        text = hanging(_printable(one.text), f"  xxxx  {one.check:<14} ")
-        echo(text.replace("xxxx", mark, 1), err=err)
-        if one.fix:
-            echo(click.style(hanging(_printable(one.fix), f"{'':<23}→ "), fg="cyan"), err=err)
+def number(text: str) -> Decimal:
+    """A number of dollars or tokens, exactly as written; separators of thousands (``2,000,000``, ``2_000_000``) are
+    fine, and a dollar sign before it.
+
+    Raises `click.BadParameter` for anything else, and for a decimal comma: read as a separator, ``2,5`` would be 25.
+    """
+    plain = str(text).strip().removeprefix("$").removesuffix("USD").strip()
+    if _MONEY.search(plain):
+        raise click.BadParameter(f"{text!r} is not a number; amounts are in US dollars: convert others first")
+    if not _NUMBER.fullmatch(plain):
+        if _DECIMAL_COMMA.fullmatch(plain):
+            raise click.BadParameter(f"{text!r} has a decimal comma; decimals stand after a point: 2.5")
+        raise click.BadParameter(f"{text!r} is not a number")
+    found = Decimal(plain.replace("_", "").replace(",", ""))
+    if abs(found) > _MOST:
+        raise click.BadParameter(
+            f"{text!r} is more than {_MOST:,}: more than any bill, and than any month's tokens"
+        )
+    return found
 
 
-def _printable(text: str) -> str:
-    """Text that cannot steer the terminal: names of files, keys and models are what others made them."""
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+def low_high(text: str) -> Range:
+    """``2.5`` or ``2-3.5``, the lower end first. Raises `click.BadParameter` for anything else."""
+    from freehold.types.cost import Range
+
+    plain = text.strip()
+    low, dash, high = _EXPONENT.sub("\0", plain).partition("-")
+    low, high = (end.replace("\0", "-") for end in (low, high))
+    if not low:
+        raise click.BadParameter(f"{text} is below 0; a price an hour is 0 or more")
+    if dash and not high.strip():
+        raise click.BadParameter(f"{text} has no upper end; a range is written 2-3.5")
+    found = Range(low=number(low), high=number(high if dash else low))
+    if found.high < found.low:
+        raise click.BadParameter(f"{text} ends below its beginning; a range is written 2-3.5")
+    return found
+
+
+def budget(text: str) -> Decimal:
+    """`number` of dollars that may be spent. Raises `click.BadParameter` for one below 0 as well."""
+    found = number(text)
+    if found < 0:
+        raise click.BadParameter(f"{text!r} is below 0")
+    return found

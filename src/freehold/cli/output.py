@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from freehold.types.finding import Finding, Outcome
 from freehold.visible import visible
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ def _without_link(style: Style | None) -> Style | None:
 
 
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
+_NUMBER = re.compile(r"[+-]?[\d,.]*\d[\d,.e+-]*( ?(%|USD|[KMGT]i?B|[MBT]|ms))?[ *✗]*|–?|not counted")
+"""A cell of a column of numbers, or of one that has none."""
 _MARK = re.compile(r"( *)(?:[·*-] )?")
 IN_A_PIPE = 100_000
 """Columns where there is no terminal: lines stay whole."""
@@ -94,6 +98,111 @@ def _fitted(line: str, width: int) -> str:
         else:
             now, used = now + space + word, used + len(space) + size
     return "\n".join([*lines, now])
+
+
+def echo_table(rows: Sequence[Sequence[str]]) -> None:
+    """Rows under their headings, which are the first, numbers to the right, without columns that are empty; where the
+    terminal is too narrow, each row as a block: its first cell, then each other cell behind its heading."""
+    used = [place for place in range(len(rows[0])) if any(row[place] for row in rows[1:])]
+    rows = [[row[place] for place in used] for row in rows]
+    heads, body = rows[0], rows[1:]
+    widths = [max(cells(row[place]) for row in rows) for place in range(len(heads))]
+    numbers = [all(_NUMBER.fullmatch(row[place]) for row in body) for place in range(len(heads))]
+    if sum(widths) + 2 * (len(widths) - 1) <= columns():
+        for row in rows:
+            gaps = (" " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True))
+            echo(
+                "  ".join(
+                    gap + cell if right else cell + gap
+                    for cell, gap, right in zip(row, gaps, numbers, strict=True)
+                ).rstrip()
+            )
+        return
+    for row in body:
+        echo(row[0])
+        show((head, cell) for head, cell in zip(heads[1:], row[1:], strict=True))
+
+
+def hanging(text: str, first: str, rest: str | None = None) -> str:
+    """`text` after `first`, broken to the terminal's width with later lines under it; whole lines in a pipe. Colours of
+    `first` take no room."""
+    room = " " * cells(first)
+    filled = textwrap.fill(
+        text,
+        max(columns() - 1, 40),
+        initial_indent=room,
+        subsequent_indent=room if rest is None else rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return first + filled[len(room) :] if filled else ""
+
+
+class Aside(str):
+    """A line of a view that goes to stderr: talk, not data."""
+
+
+class Verbatim(str):
+    """Lines that stay whole: a file, an address, or a command that is to be pasted."""
+
+
+class TableRows(list[Sequence[str]]):
+    """A table: the first row are its headings."""
+
+
+Block = str | tuple[str, str | None] | TableRows
+View = Iterable[Block]
+"""What a record shows people: lines, tables, and facts: a name and a text. One without a text is left out, and a name
+is written once."""
+
+
+def show(view: View | None) -> None:
+    """Print a view; facts that follow each other stand under each other."""
+    facts: list[tuple[str, str]] = []
+    for block in view or ():
+        if isinstance(block, tuple):
+            facts += [(block[0], str(block[1]))] if block[1] else []
+            continue
+        _show_facts(facts)
+        facts = []
+        if isinstance(block, TableRows):
+            echo_table(block)
+        else:
+            echo(block, err=isinstance(block, Aside), whole=isinstance(block, Verbatim))
+    _show_facts(facts)
+
+
+def _show_facts(facts: Sequence[tuple[str, str]]) -> None:
+    width = max((cells(name) for name, _ in facts), default=0)
+    before = None
+    for name, text in facts:
+        said = "" if name == before else name
+        echo(hanging(text, f"  {said}{' ' * (width - cells(said))}  "))
+        before = name
+
+
+def short_count(parameters: int) -> str:
+    """``362M``, ``27.0B``, ``1.03T``: a number of parameters as people say it."""
+    if parameters >= 999.95e9:
+        return f"{parameters / 1e12:.2f}T"
+    return f"{parameters / 1e9:.1f}B" if parameters >= 999.5e6 else f"{parameters / 1e6:.0f}M"
+
+
+COLOURS: dict[Outcome, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def findings_view(findings: Sequence[Finding]) -> Iterator[str]:
+    """Findings in their order, each with its way out."""
+    for one in findings:
+        mark = click.style(f"{one.outcome:<4}", fg=COLOURS[one.outcome], bold=one.outcome != "ok")
+        yield hanging(_printable(one.text), f"  {mark}  {one.check:<14} ", " " * 23)
+        if one.fix:
+            yield click.style(hanging(_printable(one.fix), f"{'':<23}→ "), fg="cyan")
+
+
+def _printable(text: str) -> str:
+    """Text that cannot steer the terminal: names of files, keys and models are what others made them."""
+    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
 
 
 def wants_json() -> bool:

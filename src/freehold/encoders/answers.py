@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.encoders.folder import Array
 from freehold.encoders.pieces import edges_of, likeliest
-from freehold.encoders.runner import EncodedText
+from freehold.encoders.runner import EncodedText, Spans
 from freehold.late import np
 from freehold.types.encoder import EncoderManifest, FieldHead, as_copied, of_the_set
 
@@ -46,7 +46,7 @@ class EncoderAnswer(NamedTuple):
         return "".join(token.text for token in self.tokens)
 
 
-class _Decision(NamedTuple):
+class FieldAnswer(NamedTuple):
     """What one head decided: the value, how likely it is, the alternatives, likeliest first."""
 
     value: Any
@@ -57,7 +57,7 @@ class _Decision(NamedTuple):
 def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int = 0) -> EncoderAnswer:
     """The answer to `text`, which is without the prefix. `top` alternatives of each token are told."""
     decisions = [
-        _decide(field, logits, read, text, top)
+        decide(field, logits, text, read.spans, top)
         for field, logits in zip(manifest.fields, read.logits, strict=True)
     ]
     probability = min(one.probability for one in decisions)
@@ -91,25 +91,30 @@ def probabilities(field: FieldHead, logits: Array) -> Probabilities:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
-def _decide(field: FieldHead, logits: Array, read: EncodedText, text: str, top: int) -> _Decision:
+def decide(field: FieldHead, logits: Array, text: str, spans: Spans, top: int = 0) -> FieldAnswer:
+    """What a head makes of one text, whose tokens stand at `spans`, with `top` alternatives."""
     if field.kind == "copied":
-        return _copied(field, logits, read, text)
+        piece = likeliest(logits / field.temperature, text, edges_of(text, spans))
+        none = (None, piece.none)
+        if piece.text is None:
+            return FieldAnswer(*none, (none,))
+        some = (as_copied(piece.text, field.copied_as), piece.probability)
+        return FieldAnswer(*some, (some, none))
     if field.kind == "found" and field.number is not None:
         value = field.number.find(text)
         sure = field.number.sure_none if value is None else field.number.sure
-        return _Decision(value, sure, ((value, sure),))
+        return FieldAnswer(value, sure, ((value, sure),))
     shares = probabilities(field, logits)
     if field.kind == "several":
         return _several(field, shares, top)
     given = field.place(shares.tolist())
-    order = [given, *(at for at in np.argsort(-shares, kind="stable")[: max(1, top)] if at != given)][
-        : max(1, top)
-    ]
-    likeliest = tuple((field.labels[place], float(shares[place])) for place in order)
-    return _Decision(*likeliest[0], likeliest)
+    best = np.argsort(-shares, kind="stable")[: max(1, top)]
+    order = [given, *(at for at in best if at != given)][: max(1, top)]
+    likeliest_first = tuple((field.labels[place], float(shares[place])) for place in order)
+    return FieldAnswer(*likeliest_first[0], likeliest_first)
 
 
-def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
+def _several(field: FieldHead, shares: Probabilities, top: int) -> FieldAnswer:
     """A list. Its alternatives differ in one label each, the least certain ones first."""
     given = shares >= _threshold(field)
     sure = np.where(given, shares, 1 - shares)
@@ -122,16 +127,7 @@ def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
         other = [label for label, is_given in zip(field.labels, flipped, strict=True) if is_given]
         share = joint * float((1 - sure[place]) / max(sure[place], LEAST_PROBABILITY))
         others.append((other, of_the_set(share, field.joint)))
-    return _Decision(*others[0], tuple(others))
-
-
-def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _Decision:
-    piece = likeliest(logits / field.temperature, text, edges_of(text, read.spans))
-    none = (None, piece.none)
-    if piece.text is None:
-        return _Decision(*none, (none,))
-    some = (as_copied(piece.text, field.copied_as), piece.probability)
-    return _Decision(*some, (some, none))
+    return FieldAnswer(*others[0], tuple(others))
 
 
 def _list_tokens(manifest: EncoderManifest, logits: Array, top: int) -> list[AnswerToken]:
@@ -158,7 +154,9 @@ def _list_tokens(manifest: EncoderManifest, logits: Array, top: int) -> list[Ans
     return tokens
 
 
-def _object_tokens(manifest: EncoderManifest, decisions: Sequence[_Decision], top: int) -> list[AnswerToken]:
+def _object_tokens(
+    manifest: EncoderManifest, decisions: Sequence[FieldAnswer], top: int
+) -> list[AnswerToken]:
     between, colon = manifest.separators
     tokens = []
     for number, (field, decision) in enumerate(zip(manifest.fields, decisions, strict=True)):
@@ -169,7 +167,7 @@ def _object_tokens(manifest: EncoderManifest, decisions: Sequence[_Decision], to
     return tokens
 
 
-def _token(decision: _Decision, texts: Sequence[str], top: int) -> AnswerToken:
+def _token(decision: FieldAnswer, texts: Sequence[str], top: int) -> AnswerToken:
     shares = [share for _, share in decision.others]
     return AnswerToken(
         texts[0], _log(decision.probability), _logs(list(zip(texts, shares, strict=True))[:top])

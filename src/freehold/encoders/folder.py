@@ -35,15 +35,21 @@ Array: TypeAlias = "npt.NDArray[np.float32]"
 
 
 class LinearHead(NamedTuple):
-    """One field's linear head: `weight` [outputs, width of the views it reads], `bias` [outputs], and `words` [outputs,
-    pieces]."""
+    """One field's linear head, each part under its name in the file: `weight` [outputs, width of the views it reads],
+    `bias` [outputs], `words` [outputs, pieces]; and of the head over words alone that answers first, `first` [outputs,
+    pieces] and `first_bias` [outputs]."""
 
     field: FieldHead
     weight: Array
     bias: Array
     words: Array | None = None
-    first: tuple[Array, Array] | None = None
-    """Weight [outputs, pieces] and bias of the head over words alone that answers first."""
+    first: Array | None = None
+    first_bias: Array | None = None
+
+    @property
+    def tensors(self) -> dict[str, Array]:
+        """The parts that there are."""
+        return {name: one for name, one in zip(self._fields[1:], self[1:], strict=True) if one is not None}
 
     def logits(self, vectors: Array) -> Array:
         """[texts, outputs], by embeddings alone, not divided by the temperature."""
@@ -93,10 +99,11 @@ def read_manifest(folder: Path, *, answers: bool = True) -> EncoderManifest:
         manifest = msgspec.json.decode(data, type=EncoderManifest)
     except msgspec.MsgspecError as error:
         raise InputError(f"not an encoder's manifest: {error}", path=str(path)) from None
-    if answers:
-        _check_fields(manifest, path)
+    problem = _problem(manifest) if answers else None
     if (manifest.width < 1) != (manifest.runs_on == "words") or manifest.max_tokens < 3:
-        raise _unservable(path, f"width is {manifest.width} and max_tokens {manifest.max_tokens}")
+        problem = f"width is {manifest.width} and max_tokens {manifest.max_tokens}"
+    if problem is not None:
+        raise EngineError(f"{path} cannot be served: {problem}", hint="train the encoder again")
     for name in names_of(manifest) if answers else vector_files(folder, manifest):
         if not (folder / name).is_file():
             raise InputError(f"{name} is missing", path=str(folder), hint="train the encoder again")
@@ -108,12 +115,10 @@ def read_words(folder: Path, manifest: EncoderManifest, heads: Iterable[LinearHe
     if not manifest.words:
         return None
     made = read(folder / WORDS)
-    for head in heads:
-        for words in (head.words, None if head.first is None else head.first[0]):
-            if words is None or words.shape == (len(head.bias), len(made.weights)):
-                continue
+    for words in (one for head in heads for one in (head.words, head.first) if one is not None):
+        if words.shape[1] != len(made.weights):
             raise WeightsError(
-                f"{folder / WORDS} has {len(made.weights):,} pieces, and a head of {HEADS} {words.shape[-1]:,}",
+                f"{folder / WORDS} has {len(made.weights):,} pieces, and a head of {HEADS} {words.shape[1]:,}",
                 hint="its files are of two encoders: train it again, or copy the whole folder",
             )
     return made
@@ -125,28 +130,30 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[LinearHead, ...
     with files.reading(path):
         tensors = _tensors(path)
     heads = []
+    needed = {"weight", "bias", *(() if manifest.first is None else ("first", "first_bias"))}
     for number, field in enumerate(manifest.fields):
-        weight, bias = (tensors.get(f"{number}.{part}") for part in ("weight", "bias"))
-        if weight is None or bias is None:
-            raise WeightsError(f"{path} has no head {number} ({field.name or 'the answer'})")
+        parts: dict[str, Any] = {
+            name: tensors[f"{number}.{name}"]
+            for name in LinearHead._fields[1:]
+            if f"{number}.{name}" in tensors
+        }
+        if missing := needed - set(parts):
+            raise WeightsError(
+                f"{path} has no head {number} ({field.name or 'the answer'}): no {min(missing)}"
+            )
+        head = LinearHead(field, **parts)
         outputs = TAGS if field.kind == "copied" else len(field.labels)
-        columns = [manifest.width * count for count in range(1, len(manifest.views) + 1)]
-        columns = [NUMBERS] if manifest.marks else columns
-        if weight.shape not in {(outputs, one) for one in columns} or bias.shape != (outputs,):
-            shapes = " and ".join("×".join(map(str, one.shape)) for one in (weight, bias))
+        columns = [NUMBERS] if manifest.marks else manifest.width * (1 + np.arange(len(manifest.views)))
+        fits = head.weight.shape in {(outputs, int(one)) for one in columns}
+        if not fits or any(len(one) != outputs for one in parts.values()):
+            shapes = " and ".join("×".join(map(str, one.shape)) for one in (head.weight, head.bias))
             raise WeightsError(
                 f"{path}: head {number} is {shapes}, the manifest says {outputs}×{manifest.width} and {outputs}",
                 hint="its files are of two encoders: train it again, or copy the whole folder",
             )
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        if not all(np.isfinite(one).all() for one in parts.values()):
             raise WeightsError(f"{path}: head {number} has numbers that are not finite")
-        first = None
-        if manifest.first is not None:
-            parts = tensors.get(f"{number}.first"), tensors.get(f"{number}.first_bias")
-            if parts[0] is None or parts[1] is None or parts[1].shape != bias.shape:
-                raise WeightsError(f"{path} has no head {number} over words alone")
-            first = parts[0], parts[1]
-        heads.append(LinearHead(field, weight, bias, tensors.get(f"{number}.words"), first))
+        heads.append(head)
     return tuple(heads)
 
 
@@ -179,42 +186,33 @@ def check_sha256(folder: Path, manifest: EncoderManifest, expected: str) -> None
         )
 
 
-def _check_fields(manifest: EncoderManifest, path: Path) -> None:
-    fields = manifest.fields
-    names = [field.name for field in fields]
-    problem = None
+def _problem(manifest: EncoderManifest) -> str | None:
+    """Why a manifest cannot be served; None where it can."""
+    fields, kind = manifest.fields, {"label": "one", "labels": "several"}.get(manifest.answer)
     if not fields:
-        problem = "it has no fields, so there is nothing to answer"
-    elif len(set(names)) < len(names):
-        problem = "two fields have one name"
-    elif manifest.answer != "json" and (len(fields) > 1 or fields[0].kind != _KIND_OF[manifest.answer]):
-        problem = f"an answer of kind {manifest.answer} has one field of kind {_KIND_OF[manifest.answer]}"
-    elif manifest.answer == "label" and not all(isinstance(label, str) for label in fields[0].labels):
-        problem = "labels that are answered as they are must be texts"
-    elif manifest.first is not None and (not manifest.words or any(field.kind != "one" for field in fields)):
-        problem = "words alone answer fields of one label each"
-    elif manifest.runs_on != "onnx" and any(field.kind == "copied" for field in fields):
-        problem = (
-            f"{manifest.runs_on} gives no vectors of tokens, which a field copied from the message needs"
-        )
+        return "it has no fields, so there is nothing to answer"
+    if len({field.name for field in fields}) < len(fields):
+        return "two fields have one name"
+    if kind is not None and (len(fields) > 1 or fields[0].kind != kind):
+        return f"an answer of kind {manifest.answer} has one field of kind {kind}"
+    if manifest.answer == "label" and not all(isinstance(label, str) for label in fields[0].labels):
+        return "labels that are answered as they are must be texts"
+    if manifest.first is not None and (not manifest.words or any(field.kind != "one" for field in fields)):
+        return "words alone answer fields of one label each"
     for field in fields:
+        if field.kind == "copied" and manifest.runs_on != "onnx":
+            return (
+                f"{manifest.runs_on} gives no vectors of tokens, which a field copied from the message needs"
+            )
         if field.kind == "found" and field.number is None:
-            problem = f"the field {field.name!r} does not say what is looked for"
-        elif field.kind in ("one", "several") and not field.labels:
-            problem = f"the field {field.name!r} has no labels"
-        elif len(set(map(msgspec.json.encode, field.labels))) < len(field.labels):
-            problem = f"the field {field.name!r} has one label twice"
-        elif not (math.isfinite(field.temperature) and field.temperature > 0):
-            problem = f"the field {field.name!r} has the temperature {field.temperature:g}"
-    if problem is not None:
-        raise _unservable(path, problem)
-
-
-def _unservable(path: Path, problem: str) -> EngineError:
-    return EngineError(f"{path} cannot be served: {problem}", hint="train the encoder again")
-
-
-_KIND_OF = {"label": "one", "labels": "several"}
+            return f"the field {field.name!r} does not say what is looked for"
+        if field.kind in ("one", "several") and not field.labels:
+            return f"the field {field.name!r} has no labels"
+        if len(set(map(msgspec.json.encode, field.labels))) < len(field.labels):
+            return f"the field {field.name!r} has one label twice"
+        if not (math.isfinite(field.temperature) and field.temperature > 0):
+            return f"the field {field.name!r} has the temperature {field.temperature:g}"
+    return None
 
 
 def _tensors(path: Path) -> dict[str, Array]:

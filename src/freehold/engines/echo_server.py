@@ -11,8 +11,6 @@ import os
 import random
 import signal
 import struct
-import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -29,8 +27,7 @@ from freehold.engines.echo_answers import (
     reply_to,
     tokens,
 )
-from freehold.engines.guard import keyed, own_hosts_only
-from freehold.engines.lifeline import watch_parent
+from freehold.engines.guard import keyed, own_hosts_only, read_plan, serve
 from freehold.late import web
 from freehold.types.endpoint import ServePlan
 
@@ -282,21 +279,9 @@ def _error(status: int, message: str, code: str) -> web.Response:
     return web.json_response(body, status=status)
 
 
-async def serve(plan: ServePlan, key: str | None) -> None:
-    """Serve `plan` on its host and port until the parent closes stdin or sends SIGTERM."""
-    app = EchoApp(plan, msgspec.convert(plan.options, EchoOptions), key).application()
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, plan.host, plan.port).start()
-    print(f"echo listens on {plan.host}:{plan.port}", file=sys.stderr, flush=True)  # noqa: T201
-    gone = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: gone.set())
-    watch_parent(gone)
-    await asyncio.to_thread(gone.wait)
-    await runner.cleanup()
-
-
 if __name__ == "__main__":
     logs.configure()
-    given = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)
-    asyncio.run(serve(given, sys.stdin.buffer.readline().decode().strip() or None))
+    given, key_asked = read_plan()
+    asyncio.run(
+        serve(EchoApp(given, msgspec.convert(given.options, EchoOptions), key_asked).application(), given)
+    )

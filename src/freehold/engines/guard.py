@@ -1,12 +1,21 @@
-"""Who may ask engines of freehold's own: programs that have their key, under this machine's names."""
+"""Engines of freehold's own as processes, and who may ask them: programs that have their key, under this machine's
+names."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import signal
+import sys
+import threading
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from freehold.engines.lifeline import watch_parent
 from freehold.late import web
+from freehold.types.endpoint import ServePlan
 from freehold.wire.hosts import HostPolicy
 
 if TYPE_CHECKING:
@@ -46,3 +55,22 @@ def keyed(key: str | None) -> Middleware:
 
 def _error(status: int, message: str, kind: str, code: str) -> web.Response:
     return web.json_response({"error": {"message": message, "type": kind, "code": code}}, status=status)
+
+
+def read_plan() -> tuple[ServePlan, str | None]:
+    """What an engine's process is given: the plan on the first line of stdin, the key it asks for on the second."""
+    plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServePlan)
+    return plan, sys.stdin.buffer.readline().decode().strip() or None
+
+
+async def serve(app: web.Application, plan: ServePlan, **options: Any) -> None:
+    """Serve an application on the plan's host and port until the parent closes stdin or sends SIGTERM."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, **options)
+    await runner.setup()
+    await web.TCPSite(runner, plan.host, plan.port).start()
+    print(f"{plan.engine} listens on {plan.host}:{plan.port}", file=sys.stderr, flush=True)  # noqa: T201
+    gone = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: gone.set())
+    watch_parent(gone)
+    await asyncio.to_thread(gone.wait)
+    await runner.cleanup()

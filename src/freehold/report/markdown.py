@@ -13,6 +13,7 @@ from freehold.verdict.reasons import REASONS
 from freehold.visible import one_line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$@:-])")
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>#!|~$@&:]")
 
 
 def render_markdown(report: Report) -> str:
@@ -187,7 +188,10 @@ def comparison_markdown(result: PairedResult) -> str:
         lines += [f"{names}, task {quoted(result.task)}", ""]
     lines += [f"- {quiet(REASONS.get(code, code))}" for code in result.reasons]
     lines += ["", "| | |", "|---|---|"]
-    lines += [f"| {name} | {text} |" for name, text in _figures(result)]
+    lines += [
+        f"| {name} | {quiet(text) if _MARKUP.search(text) else text} |"
+        for name, text in comparison_figures(result)
+    ]
     if result.slices:
         lines += _comparison_slices(result)
     if result.notes:
@@ -201,17 +205,15 @@ def _lower_headline(result: PairedResult) -> str:
     return headline[:1].lower() + headline[1:]
 
 
-def _figures(result: PairedResult) -> Iterator[tuple[str, str]]:
-    """What was measured, a name and a text for each."""
+def comparison_figures(result: PairedResult) -> Iterator[tuple[str, str]]:
+    """What was measured, a name and a text for each: on a terminal and in Markdown alike."""
     if result.difference is None:
         yield "difference", f"{words.ABSENT}; margin {result.margin:g}"
     else:
-        interval = (
-            f" ({result.level:.4g} interval {result.ci_low:+.4f} to {result.ci_high:+.4f})"
-            if result.ci_low is not None and result.ci_high is not None
-            else ""
-        )
-        yield "candidate − incumbent", f"**{result.difference:+.4f}**{interval}; margin {result.margin:g}"
+        interval = ""
+        if result.ci_low is not None and result.ci_high is not None:
+            interval = f" ({result.level:.4g} interval {result.ci_low:+.4f} to {result.ci_high:+.4f})"
+        yield "candidate − incumbent", f"{result.difference:+.4f}{interval}; margin {result.margin:g}"
     if result.incumbent_mean is not None and result.candidate_mean is not None:
         yield "incumbent, candidate", f"{result.incumbent_mean:.4f}, {result.candidate_mean:.4f}"
     groups = f" in {result.n_groups:,} groups" if result.n_groups is not None else ""
@@ -219,13 +221,22 @@ def _figures(result: PairedResult) -> Iterator[tuple[str, str]]:
     if result.a_only is not None and result.b_only is not None:
         yield "differ on", f"{result.a_only:,} only the incumbent right, {result.b_only:,} only the candidate"
     if any(result.unscored.values()):
-        told = ", ".join(f"{count:,} {quiet(side)}" for side, count in result.unscored.items() if count)
-        yield "unscored", told
-    if isinstance(result, Comparison) and result.look is not None:
-        yield "look at these items", result.look.text
+        yield "unscored", ", ".join(f"{count:,} {side}" for side, count in result.unscored.items() if count)
+    if isinstance(result, Comparison):
+        failures = result.incumbent_format_failures, result.candidate_format_failures
+        if any(failures):
+            yield "wrong form", f"incumbent {failures[0]:,}, candidate {failures[1]:,}"
+        if result.look is not None:
+            yield "look at these items", result.look.text
+    yield "method", result.method
+    p = result.p_exact if result.p_exact is not None else result.p_noninferiority
+    if p is not None:
+        kind = "exact" if result.p_exact is not None else "score"
+        yield "non-inferiority", f"p = {p:.4g} ({kind}), alpha {result.alpha:g} one-sided"
+    if result.smallest_detectable is not None:
+        yield "this n could see", f"a margin of {result.smallest_detectable:.3f} with 80% power"
     if result.verdict == "hold" and result.needed_n is not None:
         yield "would settle it", f"about {result.needed_n:,} held-out items"
-    yield "method", quiet(result.method)
 
 
 def _comparison_slices(result: PairedResult) -> list[str]:

@@ -288,8 +288,8 @@ _STAGES = {
 
 _TUNED_ON = (
     "To tune it on, `sentence_transformers.SentenceTransformer(folder)` or `transformers.AutoModel` opens the same "
-    "weights. `encode` gives the embeddings that `heads.npz` reads; of a text longer than `max_tokens` it reads the "
-    "first piece only."
+    "weights. `encode` gives the embeddings that `heads.safetensors` reads; of a text longer than `max_tokens` it "
+    "reads the first piece only."
 )
 
 
@@ -301,7 +301,7 @@ def encoder_card(facts: EncoderCardFacts) -> str:
         f"# {encoder.name}",
         _encoder_what(facts),
         f"```\n{facts.usage}\n```",
-        f"It needs {facts.libraries}, and neither PyTorch nor freehold.",
+        f"It needs {facts.libraries}, and neither PyTorch nor an installed freehold.",
         *([] if "modules.json" not in facts.files else [_TUNED_ON]),
         "## What it answers\n\n"
         + "\n".join(_field(field) for field in encoder.manifest.fields)

@@ -21,8 +21,8 @@ from freehold.stats.clustered import (
 from freehold.stats.continuous import continuous_limits, rare_loss_p
 from freehold.stats.exact import GUARD_UP_TO_N, normal_cdf, p_promote, p_reject, score
 from freehold.stats.judges import Ppi
-from freehold.stats.pairs import ScoredPairs
 from freehold.stats.rules import DecisionRule
+from freehold.stats.slices import ScoredPairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ A path that leads into the store's own folder is kept from there on, so that a p
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -59,11 +59,27 @@ class RecordStore:
         self.database = database
 
     def put(
-        self, record: StoredRecord, *, made_from: Sequence[str] = (), change: Change | None = None
+        self,
+        record: S,
+        *,
+        made_from: Sequence[str] = (),
+        change: Change | None = None,
+        if_was: Callable[[S | None], bool] | None = None,
     ) -> None:
         """Keep `record` in place of what had its kind and key; it becomes the latest of its kind. With it goes an entry
-        of the audit record, unless its kind needs none."""
+        of the audit record, unless its kind needs none.
+
+        With `if_was` only where that is true of what it takes the place of (None: nothing), which no other changes
+        until the transaction ends. Raises `RevisionError` else: a key that was revoked meanwhile must not come back.
+        """
         with self.database.writing() as connection:
+            if if_was is not None:
+                _alone(connection, record.kind, record.key)
+                if not if_was(self._stored(connection, type(record), record.key)):
+                    raise RevisionError(
+                        f"the {record.kind.replace('_', ' ')} {record.key} was changed meanwhile",
+                        hint="look at it again, then repeat the change",
+                    )
             keep_within(connection, KeptRecord(record, tuple(made_from), change))
 
     def put_once(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> bool:
@@ -78,37 +94,6 @@ class RecordStore:
                 return False
             keep_within(connection, KeptRecord(record, tuple(made_from)))
             return True
-
-    def put_key(
-        self,
-        key: ApiKey,
-        action: str,
-        *,
-        who: str,
-        at: datetime,
-        detail: dict[str, Any],
-        new: bool = False,
-        before: ApiKey | None = None,
-    ) -> None:
-        """Keep a key, and in the same transaction what was done to it and by whom.
-
-        Raises `RevisionError` where it is to be `new` and another one of its name came into force meanwhile, or where
-        it was made from `before` and that is not what is stored: one that was revoked meanwhile must not come back.
-        """
-        with self.database.writing() as connection:
-            _alone(connection, key.kind, key.name)
-            now = _stored_key(connection, key.name) if new or before is not None else None
-            if new and now is not None and now.revoked_at is None:
-                raise RevisionError(
-                    f"another key named {key.name} was made meanwhile", hint="freehold keys list"
-                )
-            if before is not None and now != before:
-                raise RevisionError(
-                    f"the key {key.name} was changed meanwhile", hint="freehold keys list, and once more"
-                )
-            _write(connection, key.kind, key.key, key, ())
-            _count_change(connection, key.kind)
-            audit.append(connection, action, key.name, who=who, at=at, detail=detail)
 
     def get(self, type: type[S], key: str) -> S | None:
         """The record with that key, None when there is none."""
@@ -213,6 +198,13 @@ class RecordStore:
                 )
             )
 
+    def _stored(self, connection: Connection, type: type[S], key: str) -> S | None:
+        """What is stored; the caller is `_alone`."""
+        where = (records.c.kind == type.kind, records.c.id == key)
+        query = select(records.c.id, records.c.body).where(*where).with_for_update()
+        row = connection.execute(query).one_or_none()
+        return None if row is None else self._read(row, type, type.kind)
+
     def _first(self, query: Select[Any], kind: str, type: type[R]) -> R | None:
         with self.database.reading() as connection:
             row = connection.execute(query).first()
@@ -234,14 +226,6 @@ def _alone(connection: Connection, kind: str, key: str) -> None:
     """Until the transaction ends no other writes this record, which need not be there: a row is written again by
     deleting it, and of two that do so the second would find nothing to delete."""
     one_at_a_time(connection, _WRITE_LOCK | zlib.crc32(f"{kind}/{key}".encode()))
-
-
-def _stored_key(connection: Connection, name: str) -> ApiKey | None:
-    """Nothing else changes it until the transaction ends; the caller is `_alone`."""
-    where = (records.c.kind == ApiKey.kind, records.c.id == name)
-    query = select(records.c.id, records.c.body).where(*where).with_for_update()
-    row = connection.execute(query).one_or_none()
-    return None if row is None else decoded(row.body, ApiKey, ApiKey.kind, *about_record(ApiKey.kind, row.id))
 
 
 def about_record(kind: str, key: str) -> tuple[str, str]:

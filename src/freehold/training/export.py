@@ -25,9 +25,9 @@ from freehold.training.artefacts import (
     MergeJob,
     permuted,
     sha256_of,
+    write_durable,
 )
 from freehold.training.base import Base
-from freehold.training.checkpoint import write_durable
 from freehold.training.job import MANIFEST, Job
 from freehold.training.merge import PLAIN_ARCHITECTURES
 from freehold.types.record import content_id

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from freehold.errors import TrainingError
 from freehold.late import np
-from freehold.training import checkpoint, group, schedule
+from freehold.training import artefacts, group, schedule
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.training import TrainingEvent
@@ -160,14 +160,14 @@ class _TrainingRun:
         self._best = BestWeights(trainer.keeps_best)
         self._told_steps = self.steps
         self._validated: ValidationResult | None = None
-        state = checkpoint.load(folder, job)
+        state = artefacts.load(folder, job)
         if state is not None:
             self._restore(state)
         self._begin = time.monotonic()
         self._speed = _Speed(self.step)
         self._validation_seconds: float | None = None
 
-    def _restore(self, state: checkpoint.State) -> None:
+    def _restore(self, state: artefacts.State) -> None:
         position = state.position
         self._trainer.restore(state.tensors)
         self._best.restore(position, state.tensors)
@@ -289,9 +289,9 @@ class _TrainingRun:
         if group.rank():  # All workers hold the same; the first one writes it down.
             return
         best = self._best.result
-        checkpoint.save(
+        artefacts.save(
             self._folder,
-            checkpoint.Position(
+            artefacts.Position(
                 job=self._job,
                 step=self.step,
                 steps=self.steps,
@@ -397,7 +397,7 @@ class BestWeights:
         """State for a checkpoint."""
         return {} if self._weights is None else {"best": self._weights}
 
-    def restore(self, position: checkpoint.Position, tensors: dict[str, torch.Tensor]) -> None:
+    def restore(self, position: artefacts.Position, tensors: dict[str, torch.Tensor]) -> None:
         """Go back to a checkpoint's state."""
         if "best" in tensors and position.best_loss is not None:
             self.result = ValidationResult(position.best_loss, position.best_score or 0.0)

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from freehold.types.dataset import Message
 from freehold.types.record import Record
-from freehold.types.training import Trained
+from freehold.types.training import TrainedModel
 
 HeadKind = Literal["one", "several", "copied", "found"]
 """One label of a set, any number of them, a piece of the message itself (a name), or what has the form of all values
@@ -87,8 +87,6 @@ class EncoderConfig(Record, frozen=True, kw_only=True):
     better; the one that answers more validation samples right is kept."""
     seed: Annotated[int, Meta(ge=0)] = 0
     """Decides the order of samples."""
-    max_minutes: Annotated[float, Meta(gt=0)] | None = None
-    """Shorten the tuning to end in this time."""
 
 
 class EncoderLimits(Record, frozen=True, kw_only=True):
@@ -309,7 +307,7 @@ class PseudoLabels(Record, frozen=True, kw_only=True):
         )
 
 
-class EncoderModel(Trained, frozen=True, kw_only=True):
+class EncoderModel(TrainedModel, frozen=True, kw_only=True):
     """The record of a trained encoder."""
 
     kind: ClassVar[str] = "encoder_model"

@@ -36,7 +36,7 @@ class TrainingEvent(Record, frozen=True, kw_only=True):
     message: str | None = None
 
 
-class Trained(StoredRecord, frozen=True, kw_only=True):
+class TrainedModel(StoredRecord, frozen=True, kw_only=True):
     """What a training run left. `id` is the content id of its files and its making."""
 
     id: str
@@ -54,7 +54,7 @@ class Trained(StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...]
 
 
-class TrainingResult(Trained, frozen=True, kw_only=True):
+class TrainingResult(TrainedModel, frozen=True, kw_only=True):
     """The manifest of an adapter, or of a base of which all weights were trained."""
 
     config: FinetuneConfig

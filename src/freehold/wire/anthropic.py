@@ -16,11 +16,251 @@ from typing import Any
 import msgspec
 
 from freehold.wire import openai, sse
-from freehold.wire.anthropic_request import read_request as read_request
-from freehold.wire.anthropic_request import request_to_openai as request_to_openai
-from freehold.wire.errors import UNREADABLE, ApiError, cut_off
-from freehold.wire.openai import AssembledAnswer
+from freehold.wire.errors import THREAD_NOT_FOUND, UNREADABLE, ApiError, cut_off, refuse_others
+from freehold.wire.openai import AssembledAnswer, function_call
 from freehold.wire.usage import merged, message_usage, read_usage, usage_of
+
+_TRANSLATED = frozenset(
+    (
+        *("model", "messages", "system", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences"),
+        *("tools", "tool_choice", "output_config", "output_format", "metadata", "stream"),
+        *("thinking", "context_management"),
+        # That a server may hold the conversation, which it need not: see `_check_thread`.
+        "thread",
+        # Of price and speed, not of the answer.
+        *("service_tier", "cache_control"),
+    )
+)
+
+
+_SAYS_NO_MORE: dict[str, Any] = {}
+
+
+def request_to_openai(body: bytes, *, begun: dict[str, Any] | None = _SAYS_NO_MORE) -> bytes:
+    """The chat request that asks the same. Raises `ApiError` (400) for what it cannot ask.
+
+    The last message may be the beginning of the answer; `begun` are the fields that have the endpoint go on with
+    it, None where it cannot.
+    """
+    asked = _object(body)
+    _check_at_anthropic(asked)
+    refuse_others(asked, _TRANSLATED, "the API of this model")
+    refuse_others(asked.get("output_config") or {}, ("format", "effort"), "the API of this model")
+    _check_thinking(asked)
+    chat = _as_chat_request(asked)
+    for message in asked["messages"]:
+        if message.get("role") not in ("user", "assistant", "system"):
+            role = str(message.get("role"))[:100]
+            raise ApiError(400, f"messages: a role {role} is not possible", param="messages")
+    if chat["messages"] and chat["messages"][-1]["role"] == "assistant":
+        if begun is None:
+            raise ApiError(
+                400,
+                "the last message begins the answer, and the API of this model would not go on with it; "
+                "end with a user's message",
+                param="messages",
+            )
+        chat.update(begun)
+    return msgspec.json.encode(chat)
+
+
+def read_request(body: bytes) -> bytes:
+    """A request that Anthropic's API itself answers, as a chat request: for guards, traces and imported logs.
+
+    What a chat request has no word for is left out; `ApiError` where that would be a part of the conversation.
+    """
+    asked = _object(body)
+    _check_at_anthropic(asked)
+    return msgspec.json.encode(_as_chat_request(asked))
+
+
+def _check_at_anthropic(asked: dict[str, Any]) -> None:
+    _check_thread(asked.get("thread"))
+    for name in ("mcp_servers", "container"):
+        if asked.get(name):
+            raise ApiError(400, f"{name} run at Anthropic and cannot be passed on to this model", param=name)
+
+
+def _check_thread(thread: Any) -> None:
+    """A thread is held by the server that began it, and only as long as that can; what goes on from one that is not
+    there gets 404, and the client sends the whole conversation
+    (https://platform.claude.com/docs/en/build-with-claude/message-threads, read 2026-11-30)."""
+    if isinstance(thread, dict) and thread.get("type") != "create":
+        raise ApiError(
+            404,
+            "thread: the conversation that this one goes on from is not held here; send all of its messages",
+            code=THREAD_NOT_FOUND,
+            param="thread",
+        )
+
+
+def _as_chat_request(asked: dict[str, Any]) -> dict[str, Any]:
+    chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
+    for name in ("max_tokens", "temperature", "top_p", "top_k"):
+        if asked.get(name) is not None:
+            chat[name] = asked[name]
+    if asked.get("stop_sequences"):
+        chat["stop"] = asked["stop_sequences"]
+    if asked.get("tools"):
+        chat["tools"] = [_tool(tool) for tool in asked["tools"]]
+    if isinstance(choice := asked.get("tool_choice"), dict):
+        chat.update(_tool_choice(choice))
+    output = asked.get("output_config") or {}
+    if output.get("effort") is not None:
+        chat["reasoning_effort"] = output["effort"]
+    if isinstance(form := output.get("format") or asked.get("output_format"), dict):
+        schema = {"name": "answer", "schema": form.get("schema"), "strict": True}
+        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if isinstance(metadata := asked.get("metadata"), dict) and metadata.get("user_id"):
+        chat["user"] = metadata["user_id"]
+    if asked.get("stream") is True:
+        chat["stream"] = True
+        chat["stream_options"] = {"include_usage": True}
+    return chat
+
+
+def _check_thinking(asked: dict[str, Any]) -> None:
+    """A chat API cannot be told to think, nor for how long; a model that may think or not is left to it."""
+    thinking = asked.get("thinking") or {}
+    if thinking.get("type") not in (None, "disabled", "adaptive"):
+        raise ApiError(
+            400,
+            "thinking with a budget is not possible with the API of this model; leave it out, or send "
+            '{"type": "adaptive"} and the model decides',
+            param="thinking",
+        )
+    for edit in (asked.get("context_management") or {}).get("edits") or ():
+        # Earlier thinking is never passed on, so this one is done already.
+        if not str(edit.get("type")).startswith("clear_thinking"):
+            raise ApiError(
+                400,
+                f"context_management {str(edit.get('type'))[:100]} is not possible with the API of this model",
+                param="context_management",
+            )
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    value = msgspec.json.decode(body)
+    if not isinstance(value, dict):
+        raise ApiError(400, "the request body is not a JSON object")
+    return value
+
+
+def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    if asked.get("system"):
+        messages.append({"role": "system", "content": _plain_text(asked["system"])})
+    given = asked.get("messages")
+    if not isinstance(given, list):
+        raise ApiError(400, "messages: Input should be a valid list", param="messages")
+    for message in given:
+        if not isinstance(message, dict):
+            raise ApiError(400, "messages: expected objects")
+        content, role = message.get("content"), message.get("role")
+        if isinstance(content, str):
+            messages.append({"role": role, "content": content})
+        elif role == "assistant":
+            messages.append(_assistant(content or ()))
+        elif role == "system":
+            messages.append({"role": role, "content": _plain_text(content)})
+        else:
+            messages.extend(_user(content or ()))
+    return messages
+
+
+def _plain_text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = []
+    for block in content or ():
+        if not isinstance(block, dict) or block.get("type") != "text":
+            kind = block.get("type") if isinstance(block, dict) else block
+            raise ApiError(
+                400,
+                f"a system prompt or tool result with a block of type {str(kind)[:100]} cannot be passed on to this "
+                "model; only text can",
+                param="messages",
+            )
+        parts.append(str(block.get("text", "")))
+    return "\n".join(parts)
+
+
+def _assistant(blocks: Any) -> dict[str, Any]:
+    text, calls = [], []
+    for block in blocks:
+        match block.get("type"):
+            case "text":
+                text.append(block.get("text", ""))
+            case "tool_use":
+                arguments = msgspec.json.encode(block.get("input") or {}).decode()
+                calls.append(function_call(block.get("id"), block.get("name"), arguments))
+            case "thinking" | "redacted_thinking":
+                continue
+            case other:
+                raise ApiError(400, f"an assistant's {other} block cannot be passed on to this model")
+    # Without calls a chat API wants a text: a turn that was all thinking has an empty one.
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or (None if calls else "")}
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _user(blocks: Any) -> list[dict[str, Any]]:
+    """One user turn: results of tools become messages of their own, before the rest."""
+    results: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
+    for block in blocks:
+        match block.get("type"):
+            case "text":
+                parts.append({"type": "text", "text": block.get("text", "")})
+            case "image":
+                parts.append({"type": "image_url", "image_url": {"url": _image(block.get("source") or {})}})
+            case "tool_result":
+                content = _plain_text(block.get("content") or "")
+                if block.get("is_error"):
+                    content = f"error: {content}"
+                results.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": content})
+            case other:
+                raise ApiError(400, f"a {other} block cannot be passed on to this model")
+    if parts and all(part["type"] == "text" for part in parts):
+        return [*results, {"role": "user", "content": "\n".join(part["text"] for part in parts)}]
+    return [*results, {"role": "user", "content": parts}] if parts else results
+
+
+def _image(source: dict[str, Any]) -> str:
+    if source.get("type") == "base64":
+        return f"data:{source.get('media_type')};base64,{source.get('data')}"
+    if source.get("type") == "url":
+        return str(source.get("url"))
+    raise ApiError(400, f"an image from a {source.get('type')} source cannot be passed on to this model")
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    if not isinstance(tool, dict) or tool.get("type", "custom") != "custom":
+        kind = tool.get("type") if isinstance(tool, dict) else tool
+        raise ApiError(
+            400,
+            f"tools that run at Anthropic ({str(kind)[:100]}) cannot be passed on to this model",
+            param="tools",
+        )
+    function = {"name": tool.get("name"), "parameters": tool.get("input_schema") or {"type": "object"}}
+    function.update({name: tool[name] for name in ("description", "strict") if tool.get(name)})
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    chat: dict[str, Any] = {}
+    match choice.get("type"):
+        case "tool":
+            chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+        case "any":
+            chat["tool_choice"] = "required"
+        case "auto" | "none" as same:
+            chat["tool_choice"] = same
+    if choice.get("disable_parallel_tool_use"):
+        chat["parallel_tool_calls"] = False
+    return chat
+
 
 API_VERSION = "2023-06-01"
 """The one that is asked for when the client did not say."""
@@ -132,13 +372,13 @@ def _arguments(text: Any) -> Any:
         raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
 
 
-class AnthropicStreamFromOpenai:
+class AnthropicStreamFromOpenai(sse.TranslatedStream):
     """A chat completion stream as Anthropic's events. `repeats_begun` as of `answer_from_openai`."""
 
     def __init__(self, request: bytes, *, repeats_begun: bool = False) -> None:
+        super().__init__()
         self._repeated = begun_answer(request) if repeats_begun else ""
         self._model = openai.peek(request).model
-        self._events = sse.JsonEvents()
         self._started = False
         self._block: tuple[str, int] | None = None
         self._calls: list[dict[str, Any]] = []
@@ -148,29 +388,22 @@ class AnthropicStreamFromOpenai:
         self._word: str | None = None
         self._usage: dict[str, Any] = {}
 
-    def feed(self, data: bytes) -> bytes:
-        out: list[bytes] = []
-        for chunk in self._events.feed(data):
-            self._chunk(chunk, out)
-        return b"".join(out)
-
     def rest(self) -> bytes:
         if self._finish is None and not self._events.done:
             raise cut_off()
-        out: list[bytes] = []
-        self._start({}, out)
-        self._end_block(out)
+        self._start({})
+        self._end_block()
         usage = message_usage(read_usage(self._usage))
         finish = "content_filter" if self._refused else self._finish
         delta = _stop(finish, self._word, called=bool(self._calls))
-        out.append(_event("message_delta", {"delta": delta, "usage": usage}))
-        out.append(_event("message_stop", {}))
-        return b"".join(out)
+        self._event("message_delta", {"delta": delta, "usage": usage})
+        self._event("message_stop", {})
+        return self._sent()
 
     def broken(self, error: bytes) -> bytes:
         return b"event: error\ndata: " + error + b"\n\n"
 
-    def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+    def _take(self, chunk: dict[str, Any], /) -> None:
         if chunk.get("error"):
             raise openai.stopped_with(chunk)
         usage = chunk.get("usage")
@@ -184,16 +417,16 @@ class AnthropicStreamFromOpenai:
                 text = self._unrepeated(text)
             if not (text or delta.get("tool_calls") or choice.get("finish_reason")):
                 continue  # the answer has not begun, and what the prompt has may still be told
-            self._start(chunk, out)
+            self._start(chunk)
             self._word = stop_word(chunk, choice) or self._word
             if text:
-                self._open("text", 0, {"type": "text", "text": ""}, out)
-                self._delta({"type": "text_delta", "text": text}, out)
+                self._open("text", 0, {"type": "text", "text": ""})
+                self._delta({"type": "text_delta", "text": text})
             for call in delta.get("tool_calls") or ():
-                self._call(call, out)
+                self._call(call)
             self._finish = choice.get("finish_reason") or self._finish
 
-    def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
+    def _call(self, call: dict[str, Any]) -> None:
         function = call.get("function") or {}
         known = len(self._calls)
         place = openai.place_of(self._calls, call)
@@ -209,9 +442,9 @@ class AnthropicStreamFromOpenai:
             "name": function.get("name"),
             "input": {},
         }
-        self._open("tool", place, block, out)
+        self._open("tool", place, block)
         if function.get("arguments"):
-            self._delta({"type": "input_json_delta", "partial_json": function["arguments"]}, out)
+            self._delta({"type": "input_json_delta", "partial_json": function["arguments"]})
 
     def _unrepeated(self, text: str) -> str:
         """What is new in a piece while the client's own beginning is told again."""
@@ -222,7 +455,7 @@ class AnthropicStreamFromOpenai:
         self._repeated = ""
         return new
 
-    def _start(self, chunk: dict[str, Any], out: list[bytes]) -> None:
+    def _start(self, chunk: dict[str, Any]) -> None:
         if self._started:
             return
         self._started = True
@@ -236,27 +469,27 @@ class AnthropicStreamFromOpenai:
             "stop_sequence": None,
             "usage": message_usage(read_usage(self._usage)),
         }
-        out.append(_event("message_start", {"message": message}))
+        self._event("message_start", {"message": message})
 
-    def _open(self, kind: str, number: int, block: dict[str, Any], out: list[bytes]) -> None:
+    def _open(self, kind: str, number: int, block: dict[str, Any]) -> None:
         if self._block == (kind, number):
             return
-        self._end_block(out)
+        self._end_block()
         self._block = (kind, number)
         self._index += 1
-        out.append(_event("content_block_start", {"index": self._index, "content_block": block}))
+        self._event("content_block_start", {"index": self._index, "content_block": block})
 
-    def _delta(self, delta: dict[str, Any], out: list[bytes]) -> None:
-        out.append(_event("content_block_delta", {"index": self._index, "delta": delta}))
+    def _delta(self, delta: dict[str, Any]) -> None:
+        self._event("content_block_delta", {"index": self._index, "delta": delta})
 
-    def _end_block(self, out: list[bytes]) -> None:
+    def _end_block(self) -> None:
         if self._block is not None:
             self._block = None
-            out.append(_event("content_block_stop", {"index": self._index}))
+            self._event("content_block_stop", {"index": self._index})
 
-
-def _event(kind: str, body: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **body}))
+    def _event(self, kind: str, body: dict[str, Any]) -> None:
+        data = msgspec.json.encode({"type": kind, **body})
+        self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), data))
 
 
 def listed_model(name: str, created_s: int) -> dict[str, Any]:
@@ -293,10 +526,7 @@ def listed_models(data: list[dict[str, Any]], query: dict[str, list[str]]) -> di
 @openai.none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A message, as a chat completion."""
-    try:
-        message: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return AssembledAnswer(None, None, None, False)
+    message: Any = msgspec.json.decode(body)
     if not isinstance(message, dict) or message.get("type") != "message":
         return AssembledAnswer(message if isinstance(message, dict) else None, None, None, True)
     return _as_chat(message, ended=True)
@@ -308,12 +538,8 @@ def read_stream(stream: bytes) -> AssembledAnswer:
     message: dict[str, Any] = {}
     blocks: list[dict[str, Any]] = []
     ended = False
-    for _, data in sse.events(stream):
-        try:
-            event = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        match event.get("type") if isinstance(event, dict) else None:
+    for event in sse.objects(stream):
+        match event.get("type"):
             case "message_start":
                 message = dict(event["message"])
             case "content_block_start":
@@ -341,16 +567,6 @@ def _as_chat(message: dict[str, Any], *, ended: bool) -> AssembledAnswer:
             text.append(block.get("text", ""))
         elif block.get("type") == "tool_use":
             arguments = block.get("partial") or msgspec.json.encode(block.get("input") or {}).decode()
-            function = {"name": block.get("name"), "arguments": arguments}
-            calls.append({"id": block.get("id"), "type": "function", "function": function})
-    said: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
-    if calls:
-        said["tool_calls"] = calls
+            calls.append(openai.function_call(block.get("id"), block.get("name"), arguments))
     finish = FINISH_REASONS.get(message.get("stop_reason") or "")
-    body = {
-        "id": message.get("id"),
-        "object": "chat.completion",
-        "model": message.get("model"),
-        "choices": [{"index": 0, "message": said, "finish_reason": finish}],
-    }
-    return AssembledAnswer(body, finish, usage_of(message), ended)
+    return openai.as_completion(message, "".join(text), calls, finish, ended=ended)

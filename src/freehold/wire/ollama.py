@@ -225,18 +225,12 @@ def _message(message: Any) -> dict[str, Any]:
             parts.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}})
         chat["content"] = parts
     if message.get("tool_calls"):
+        functions = [(call.get("id"), call.get("function") or {}) for call in message["tool_calls"]]
         chat["tool_calls"] = [
-            {
-                "id": call.get("id"),
-                "type": "function",
-                "function": {
-                    "name": (call.get("function") or {}).get("name"),
-                    "arguments": msgspec.json.encode(
-                        (call.get("function") or {}).get("arguments") or {}
-                    ).decode(),
-                },
-            }
-            for call in message["tool_calls"]
+            openai.function_call(
+                id, said.get("name"), msgspec.json.encode(said.get("arguments") or {}).decode()
+            )
+            for id, said in functions
         ]
     return chat
 
@@ -347,48 +341,45 @@ def old_embedding_from_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode({"embedding": (made["embeddings"] or [[]])[0]})
 
 
-class OllamaStreamFromOpenai:
+class OllamaStreamFromOpenai(sse.TranslatedStream):
     """A chat completion stream as lines of JSON. Tool calls come whole, at the end."""
 
     def __init__(self, request: bytes, *, generate: bool = False) -> None:
+        super().__init__()
         self._model = openai.peek(request).model
         self._generate = generate
-        self._events = sse.JsonEvents()
         self._all: list[bytes] = []
         self._timings: Any = None
 
     def feed(self, data: bytes) -> bytes:
         self._all.append(data)
-        lines = []
-        for chunk in self._events.feed(data):
-            if chunk.get("error"):
-                raise openai.stopped_with(chunk)
-            self._timings = chunk.get("timings") or self._timings
-            for choice in (chunk.get("choices") or ())[:1]:
-                if text := openai.said_in(choice.get("delta") or {}):
-                    lines.append(
-                        self._line({**_said({"content": text}, generate=self._generate), "done": False})
-                    )
-        return b"".join(lines)
+        return super().feed(data)
 
     def rest(self) -> bytes:
         answer = openai.read_stream(b"".join(self._all))
         if not answer.ended:
             raise cut_off()
         body = answer.body or {}
-        choices = body.get("choices") or [{}]
-        calls = (choices[0].get("message") or {}).get("tool_calls")
-        lines = b""
+        calls = ((body.get("choices") or [{}])[0].get("message") or {}).get("tool_calls")
         if calls and not self._generate:
-            lines = self._line({**_said({"tool_calls": calls}, generate=False), "done": False})
+            self._line({**_said({"tool_calls": calls}, generate=False), "done": False})
         last = _said({}, generate=self._generate)
-        return lines + self._line({**last, **_end(answer.finish_reason, body.get("usage"), self._timings)})
+        self._line({**last, **_end(answer.finish_reason, body.get("usage"), self._timings)})
+        return self._sent()
 
     def broken(self, error: bytes) -> bytes:
         return error + b"\n"
 
-    def _line(self, body: dict[str, Any]) -> bytes:
-        return msgspec.json.encode({"model": self._model, "created_at": _now(), **body}) + b"\n"
+    def _take(self, chunk: dict[str, Any], /) -> None:
+        if chunk.get("error"):
+            raise openai.stopped_with(chunk)
+        self._timings = chunk.get("timings") or self._timings
+        for choice in (chunk.get("choices") or ())[:1]:
+            if text := openai.said_in(choice.get("delta") or {}):
+                self._line({**_said({"content": text}, generate=self._generate), "done": False})
+
+    def _line(self, body: dict[str, Any]) -> None:
+        self._out.append(msgspec.json.encode({"model": self._model, "created_at": _now(), **body}) + b"\n")
 
 
 class GenerateStreamFromOpenai(OllamaStreamFromOpenai):

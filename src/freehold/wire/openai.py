@@ -252,6 +252,27 @@ class AssembledAnswer(NamedTuple):
     ended: bool
 
 
+def function_call(id: Any, name: Any, arguments: Any) -> dict[str, Any]:
+    """A call as a chat message has it."""
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def as_completion(
+    whole: dict[str, Any], text: str, calls: list[dict[str, Any]], finish: str | None, *, ended: bool
+) -> AssembledAnswer:
+    """What another API's answer, `whole`, says, as a chat completion."""
+    message: dict[str, Any] = {"role": "assistant", "content": text or None}
+    if calls:
+        message["tool_calls"] = calls
+    body = {
+        "id": whole.get("id"),
+        "object": "chat.completion",
+        "model": whole.get("model"),
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+    }
+    return AssembledAnswer(body, finish, usage_of(whole), ended)
+
+
 def none_where_unreadable(read: Callable[[bytes], AssembledAnswer]) -> Callable[[bytes], AssembledAnswer]:
     """`read`, for which an answer whose fields are not of the types its API says is one that never ended.
 
@@ -271,10 +292,7 @@ def none_where_unreadable(read: Callable[[bytes], AssembledAnswer]) -> Callable[
 @none_where_unreadable
 def read_answer(body: bytes) -> AssembledAnswer:
     """A plain (not streamed) answer."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return AssembledAnswer(None, None, None, False)
+    value = msgspec.json.decode(body)
     if not isinstance(value, dict):
         return AssembledAnswer({"body": value}, None, None, True)
     return AssembledAnswer(value, _finish_reason(value), usage_of(value), True)

@@ -309,27 +309,17 @@ def _check_chat(asked: AskedChat) -> None:
     _check_turns(asked.messages)
     for place, tool in enumerate(asked.tools or ()):
         if tool.type != "function":
-            raise ApiError(
-                400,
-                f"Invalid value for 'tools[{place}].type': '{tool.type[:100]}'. The model can be given functions only.",
-                code="invalid_value",
-                param=f"tools[{place}].type",
-            )
+            told = f"'{tool.type[:100]}'. The model can be given functions only."
+            raise _invalid(f"tools[{place}].type", f"Invalid value for 'tools[{place}].type': {told}")
         if tool.function is None:
             raise _missing(f"tools[{place}].function")
     if asked.stream_options is not None and not asked.stream:
-        raise ApiError(
-            400,
-            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
-            code="invalid_value",
-            param="stream_options",
+        raise _invalid(
+            "stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         )
     if asked.top_logprobs is not None and not asked.logprobs:
-        raise ApiError(
-            400,
-            "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
-            code="invalid_value",
-            param="top_logprobs",
+        raise _invalid(
+            "top_logprobs", "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
         )
     if asked.response_format is not None and asked.response_format.type == "json_schema":
         if asked.response_format.json_schema is None:
@@ -338,11 +328,10 @@ def _check_chat(asked: AskedChat) -> None:
             raise _missing("response_format.json_schema.schema")
     choice = asked.tool_choice
     if isinstance(choice, str) and choice not in ("none", "auto", "required"):
-        raise ApiError(
-            400,
-            f"Invalid value for 'tool_choice': '{choice[:100]}'. Supported values are: 'none', 'auto', and 'required'.",
-            code="invalid_value",
-            param="tool_choice",
+        known = "'none', 'auto', and 'required'"
+        raise _invalid(
+            "tool_choice",
+            f"Invalid value for 'tool_choice': '{choice[:100]}'. Supported values are: {known}.",
         )
     if choice not in (None, "none") and not asked.tools:
         raise ApiError(400, "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
@@ -356,12 +345,8 @@ def _check_named(chosen: msgspec.Raw, offered: list[str]) -> None:
     except msgspec.ValidationError:
         raise _missing("tool_choice.function.name") from None
     if name not in offered:
-        raise ApiError(
-            400,
-            f"Invalid value: 'tool_choice' names '{name[:100]}', which is not one of 'tools'.",
-            code="invalid_value",
-            param="tool_choice",
-        )
+        told = f"Invalid value: 'tool_choice' names '{name[:100]}', which is not one of 'tools'."
+        raise _invalid("tool_choice", told)
 
 
 def _check_message(kind: str, asked: AskedCount) -> None:
@@ -428,8 +413,7 @@ def _wrong(kind: str, told: str) -> ApiError:
             words = f"Invalid '{path}': {number} {limit} value. Expected a value {side} {float(value):g}."
             return ApiError(400, words, code=code, param=path)
     elif (other := _NOT_A_VALUE.match(words)) is not None and kind not in _ANTHROPICS:
-        words = f"Invalid value for '{path}': '{other[1][:100]}'."
-        return ApiError(400, words, code="invalid_value", param=path)
+        return _invalid(path, f"Invalid value for '{path}': '{other[1][:100]}'.")
     else:
         words = words[:1].lower() + words[1:500]
     if not path:
@@ -445,13 +429,13 @@ def _missing(param: str) -> ApiError:
     )
 
 
+def _invalid(param: str, message: str) -> ApiError:
+    return ApiError(400, message, code="invalid_value", param=param)
+
+
 def _empty(param: str) -> ApiError:
-    return ApiError(
-        400,
-        f"Invalid '{param}': empty. Expected at least one.",
-        code="empty_array",
-        param=param,
-    )
+    message = f"Invalid '{param}': empty. Expected at least one."
+    return ApiError(400, message, code="empty_array", param=param)
 
 
 def _error(kind: str, path: str, words: str, code: str) -> ApiError:

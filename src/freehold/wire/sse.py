@@ -36,6 +36,17 @@ def events(stream: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield name, b"\n".join(data)
 
 
+def objects(stream: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a whole stream; what is none is passed over."""
+    for _, data in events(stream):
+        try:
+            told = msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if isinstance(told, dict):
+            yield told
+
+
 class JsonEvents:
     """The JSON objects of a running stream, each once its event is whole.
 
@@ -72,6 +83,32 @@ class JsonEvents:
             if isinstance(told, dict):
                 found.append(told)
         return found
+
+
+class TranslatedStream:
+    """A running stream in the words of another API: `_take` puts what each object of it becomes into `_out`."""
+
+    def __init__(self) -> None:
+        self._events = JsonEvents()
+        self._out: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for the bytes that came; may be empty."""
+        for told in self._events.feed(data):
+            self._take(told)
+        return self._sent()
+
+    def broken(self, error: bytes) -> bytes:
+        """What to say when the stream broke off."""
+        return b"data: " + error + b"\n\n"
+
+    def _take(self, told: dict[str, Any], /) -> None:
+        raise NotImplementedError
+
+    def _sent(self) -> bytes:
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
 
 
 class WholeEvents:

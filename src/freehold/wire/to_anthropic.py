@@ -248,10 +248,11 @@ def answer_to_openai(body: bytes, request: bytes) -> bytes:
     return msgspec.json.encode(chat)
 
 
-class StreamToOpenai:
+class StreamToOpenai(sse.TranslatedStream):
     """Anthropic's events as a chat completion stream."""
 
     def __init__(self, request: bytes) -> None:
+        super().__init__()
         seen = openai.peek(request)
         self._model = seen.model
         self._tells_usage = b'"include_usage":true' in bytes(seen.stream_options).replace(b" ", b"")
@@ -260,23 +261,13 @@ class StreamToOpenai:
         self._tools = -1
         self._untold: dict[str, Any] | None = None
         self._ended = False
-        self._events = sse.JsonEvents()
-
-    def feed(self, data: bytes) -> bytes:
-        out: list[bytes] = []
-        for told in self._events.feed(data):
-            self._event(told, out)
-        return b"".join(out)
 
     def rest(self) -> bytes:
         if not self._ended:
             raise cut_off()
         return b""
 
-    def broken(self, error: bytes) -> bytes:
-        return b"data: " + error + b"\n\n"
-
-    def _event(self, event: dict[str, Any], out: list[bytes]) -> None:
+    def _take(self, event: dict[str, Any], /) -> None:
         match event.get("type"):
             case "message_start":
                 message = event["message"]
@@ -287,51 +278,50 @@ class StreamToOpenai:
                     "created": int(time.time()),
                     "model": self._model or message.get("model"),
                 }
-                self._delta({"role": "assistant", "content": ""}, out)
+                self._delta({"role": "assistant", "content": ""})
             case "content_block_start" if event["content_block"].get("type") == "tool_use":
                 block = event["content_block"]
                 self._tools += 1
-                function = {"name": block.get("name"), "arguments": ""}
-                self._call({"id": block.get("id"), "type": "function", "function": function}, out)
+                self._call(openai.function_call(block.get("id"), block.get("name"), ""))
                 self._untold = block.get("input") or {}
             case "content_block_delta":
                 delta = event["delta"]
                 if delta.get("type") == "text_delta":
-                    self._delta({"content": delta["text"]}, out)
+                    self._delta({"content": delta["text"]})
                 elif delta.get("type") == "input_json_delta" and delta["partial_json"]:
                     self._untold = None
-                    self._call({"function": {"arguments": delta["partial_json"]}}, out)
+                    self._call({"function": {"arguments": delta["partial_json"]}})
             case "content_block_stop":
-                self._end_call(out)
+                self._end_call()
             case "message_delta":
-                self._end_call(out)
+                self._end_call()
                 self._usage = merged(self._usage, event.get("usage"))
                 reason = (event.get("delta") or {}).get("stop_reason")
-                self._delta({}, out, anthropic.FINISH_REASONS.get(reason or "end_turn", "stop"))
+                self._delta({}, anthropic.FINISH_REASONS.get(reason or "end_turn", "stop"))
             case "message_stop":
-                self._end(out)
+                self._end()
             case "error":
                 said = (event.get("error") or {}).get("message")
                 raise ApiError(502, f"the model stopped with an error: {said}")
 
-    def _delta(self, delta: dict[str, Any], out: list[bytes], finish: str | None = None) -> None:
-        self._say({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}, out)
+    def _delta(self, delta: dict[str, Any], finish: str | None = None) -> None:
+        self._say({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
-    def _call(self, part: dict[str, Any], out: list[bytes]) -> None:
-        self._delta({"tool_calls": [{"index": self._tools, **part}]}, out)
+    def _call(self, part: dict[str, Any]) -> None:
+        self._delta({"tool_calls": [{"index": self._tools, **part}]})
 
-    def _end_call(self, out: list[bytes]) -> None:
+    def _end_call(self) -> None:
         """Tell the arguments of a call that was streamed without any: clients read them as JSON, so they are ``{}``."""
         if self._untold is not None:
-            self._call({"function": {"arguments": msgspec.json.encode(self._untold).decode()}}, out)
+            self._call({"function": {"arguments": msgspec.json.encode(self._untold).decode()}})
             self._untold = None
 
-    def _end(self, out: list[bytes]) -> None:
+    def _end(self) -> None:
         self._ended = True
         if self._tells_usage:
             usage = chat_usage(read_usage(self._usage))
-            self._say({"choices": [], "usage": usage}, out)
-        out.append(b"data: [DONE]\n\n")
+            self._say({"choices": [], "usage": usage})
+        self._out.append(b"data: [DONE]\n\n")
 
-    def _say(self, body: dict[str, Any], out: list[bytes]) -> None:
-        out.append(b"data: " + msgspec.json.encode({**self._head, **body}) + b"\n\n")
+    def _say(self, body: dict[str, Any]) -> None:
+        self._out.append(b"data: " + msgspec.json.encode({**self._head, **body}) + b"\n\n")

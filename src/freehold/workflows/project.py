@@ -167,9 +167,7 @@ class Project:
     @property
     def store_url(self) -> str:
         """SQLAlchemy URL of the store: FREEHOLD_DATABASE_URL, else SQLite in the state folder."""
-        from freehold.store.database import (
-            file_url,  # late: the command line needs this module before any store
-        )
+        from freehold.store.database import file_url
 
         return self.settings.database_url or file_url((self.state / "freehold.sqlite").absolute())
 
@@ -242,7 +240,7 @@ def open_project(config: Path | None = None, *, must_exist: bool = False, looks:
 
 
 def _check_scorer(name: str, path: Path) -> None:
-    from freehold.evals.scorers import SCORERS, unknown  # late: every command opens a project
+    from freehold.evals.scorers import SCORERS, unknown
 
     if name not in SCORERS:
         error = unknown(name)

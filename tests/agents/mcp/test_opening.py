@@ -100,7 +100,7 @@ def test_a_client_that_leaves_at_once_ends_the_server(tmp_path):
 
 def test_nothing_heavy_is_imported_before_the_first_answer():
     command = (
-        "import sys, json, freehold.cli.main, freehold.cli.agents.mcp, freehold.agents.mcp.opening;"
+        "import sys, json, freehold.cli.main, freehold.cli.agents, freehold.agents.mcp.opening;"
         "print(json.dumps([n for n in ('mcp', 'pydantic', 'anyio', 'numpy', 'sqlalchemy', 'rich', 'asyncio')"
         " if n in sys.modules]))"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from freehold.agents.mcp.answers import MOST_BYTES
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
-from freehold.agents.mcp.limits import CallRate
+from freehold.agents.mcp.tool import CallRate
 from freehold.agents.mcp.tools import TOOLS
 
 mcp = pytest.importorskip("mcp")
@@ -235,38 +235,6 @@ def test_an_answer_to_another_question_does_not_count(folder):
         assert ask(migrate, state) is not None, "once"
 
     anyio.run(run)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_promotion_without_evidence_is_refused_by_the_rollout_and_the_user_is_not_bothered(folder, mode):
-    with (folder / "freehold.toml").open("a") as file:
-        file.write("[rollout]\nusers_a_stage = 1\n")
-    path = folder / "freehold.toml"
-    path.write_text(
-        path.read_text().replace('model = "rented-1"', 'model = "rented-1"\nbase_url = "http://127.0.0.1:1"')
-    )
-    user = User(True, True, True)
-
-    async def script(client):
-        before = await client.call_tool("move_traffic", {"kind": "promote"})
-        began = await client.call_tool("move_traffic", {"kind": "begin", "candidate": "local-model"})
-        assert not began.is_error, text(began)
-        refused = await client.call_tool("move_traffic", {"kind": "promote", "why": "it looks good"})
-        advanced = await client.call_tool("move_traffic", {"kind": "advance"})
-        status = await client.call_tool("read", {"kind": "rollout"})
-        back = await client.call_tool("move_traffic", {"kind": "roll_back", "why": "enough"})
-        audit = await client.call_tool("read", {"kind": "audit", "id": "rollout"})
-        return before, refused, advanced, status, back, audit
-
-    (before, refused, advanced, status, back, audit), _ = talk(folder, script, user=user, mode=mode)
-    assert before.is_error and "no rollout" in text(before)
-    assert refused.is_error and "not yet: " in text(refused) and "users seen" in text(refused)
-    assert advanced.is_error and "not yet: " in text(advanced)
-    assert told(status)["rollout"]["state"] == "shadow", "nothing has moved"
-    assert not back.is_error and told(back)["state"] == "rolled_back"
-    assert len(user.asked) == 2, "asked to begin and to roll back, not for what is refused anyway"
-    sources = {entry["source"].partition(": ")[2] for entry in told(audit)["list"]}
-    assert sources == {"mcp move_traffic begin", "mcp move_traffic roll_back"}
 
 
 @pytest.mark.parametrize(

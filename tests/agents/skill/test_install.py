@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from freehold import __version__
-from freehold.agents.skill.install import FOLDERS, MANIFEST, install, skill_files
+from freehold.agents.skill import FOLDERS, MANIFEST, install, skill_files
 from freehold.cli.main import COMMANDS
 from freehold.errors import UsageError
 
@@ -51,7 +51,7 @@ def test_again_changes_nothing_and_an_upgrade_what_was_not_touched(tmp_path, mon
     folder = tmp_path / ".claude" / "skills" / "freehold"
     (folder / "references" / "proof.md").write_text("my own words")
     next_version = {name: text + b"\nnew\n" for name, text in skill_files().items() if "python" not in name}
-    monkeypatch.setattr("freehold.agents.skill.install.skill_files", lambda: next_version)
+    monkeypatch.setattr("freehold.agents.skill.skill_files", lambda: next_version)
     (made,) = install(["claude"], tmp_path, at_home=False)
     assert made.kept == (str(folder / "references" / "proof.md"),)
     assert (folder / "references" / "proof.md").read_text() == "my own words"

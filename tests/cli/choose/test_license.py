@@ -1,11 +1,11 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.choose.license import command
+from freehold.cli.license import license as command
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_name_nobody_gave_a_model_names_those_that_may_be_meant(run):
 
 
 def test_a_licence_looked_up_long_ago_says_so(run, monkeypatch):
-    from freehold.cli.choose import license as module
+    from freehold.cli import license as module
 
     assert "stale" not in run("google/gemma-3-270m", "--set", "mode=internal").stderr
     monkeypatch.setattr(module, "now", lambda: datetime(2027, 7, 1, tzinfo=UTC))
@@ -91,3 +91,45 @@ def test_a_case_that_cannot_be_read_is_unclear_and_the_others_are_answered(run, 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_file_without_end_is_not_read_to_its_end(refused):
     refused("license", "identify", "/dev/full", message="more than 1,000,000 characters: not a licence")
+
+
+def test_a_date_has_its_source(freehold):
+    found = freehold("retirements", "gpt-4o", "--platform", "openai", "--as-of", "2026-01-01", "--json").items
+    (notice,) = found
+    days = (date.fromisoformat(notice["shutdown"]) - date(2026, 1, 1)).days
+    assert (notice["asked_as"], notice["days_left"]) == ("gpt-4o", days)
+    assert notice["source"]
+    shown = freehold("retirements", "gpt-4o", "--platform", "openai", "--as-of", "2026-01-01").out
+    assert f"{notice['shutdown']}  in {days} days" in shown
+
+
+def test_the_projects_incumbent_is_looked_up_without_a_name(freehold, project):
+    found = freehold("retirements", "--as-of", "2026-01-01", "--json").items
+    assert {notice["asked_as"] for notice in found} <= {"gpt-4o", None}
+    assert found
+
+
+def test_a_shutdown_that_is_near_fails_a_build(freehold):
+    assert freehold("retirements", "gpt-4o", "--as-of", "2026-01-01", "--fail-within", "90").code == 0
+    assert freehold("retirements", "gpt-4o", "--as-of", "2027-01-10", "--fail-within", "90").code == 1
+
+
+@pytest.mark.parametrize("model", ["text-davinci-003", "claude-2.1", "grok-beta", "groq/llama3-70b-8192"])
+def test_a_model_that_is_gone_fails_a_build(freehold, model):
+    assert freehold("retirements", model, "--as-of", "2026-11-27", "--fail-within", "0").code == 1
+    assert freehold("retirements", model, "--as-of", "2026-11-27").code == 0
+
+
+def test_a_hosts_end_fails_only_who_uses_the_host(freehold):
+    asked = ["--as-of", "2026-11-27", "--fail-within", "30"]
+    assert freehold("retirements", "claude-opus-4-5", *asked).code == 0
+    assert freehold("retirements", "azure/claude-opus-4-5", *asked).code == 1
+    assert freehold("retirements", "claude-opus-4-5", "--platform", "azure", *asked).code == 1
+
+
+def test_a_model_without_a_day_says_what_is_known(freehold):
+    shown = freehold("retirements", "command-r").out
+    assert "no day" in shown
+    assert "command-r, deprecated → command-r-08-2024" in shown
+    (notice,) = freehold("retirements", "grok-beta", "--json").items
+    assert (notice["status"], notice["shutdown"], notice["days_left"]) == ("gone", None, None)

@@ -17,7 +17,7 @@ def test_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
     (trace,) = freehold("traces", "list", "-n", "1", "--json").items
     assert freehold("traces", "show", trace["id"][:12], "--json").fields == trace
     shown = freehold("traces", "show", trace["id"][:12]).out
-    assert f"trace        {trace['id']}" in shown
+    assert f"trace         {trace['id']}" in shown
     assert shown.endswith("\nassistant: yes\n")
 
 
@@ -115,7 +115,7 @@ def mixed(tmp_path):
 def test_tasks_of_a_file_are_shown(freehold, mixed):
     shown = freehold("tasks", str(mixed)).out
     assert "5 tasks in 300 requests over 29.9 days" in shown
-    assert "1. " in shown and "score    narrow" in shown and "lora" in shown
+    assert "1. " in shown and "score     narrow" in shown and "lora" in shown
 
 
 def test_captured_traces_are_looked_at(freehold, traffic):

@@ -1,11 +1,10 @@
 """A forge of one's own: the comments of one pull or merge request, by the API of GitHub or GitLab, on loopback."""
 
-import json
 import re
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.gateway.loopback import FakeUpstream, plain
 
 TOKEN = "ghs_secretTOKEN.123"
 
@@ -72,28 +71,15 @@ class Forge:
 def serving(forge):
     """The forge's address while it serves."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self):
-            length = int(self.headers.get("content-length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, said = forge.answer(self.command, self.path, self.headers.get("authorization"), body)
-            made = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(made)))
-            self.end_headers()
-            self.wfile.write(made)
+    server = FakeUpstream()
 
-        do_GET = do_POST = do_PUT = do_PATCH = answer
+    def answer(asked):
+        body = asked.json if asked.body else None
+        status, said = forge.answer(asked.method, asked.place, asked.headers.get("authorization"), body)
+        return plain(said, status=status)
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
+    server.answer = answer
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield server.base_url
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        server.close()

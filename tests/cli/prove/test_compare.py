@@ -53,17 +53,6 @@ def test_exit_codes_and_fields(pairs, counts, code, verdict):
     assert out["unscored"] == counts.get("unscored", 0)
 
 
-def test_clusters_slices_booleans_and_number_ids(pairs):
-    lines = [
-        {"id": i, "a": True, "b": i % 50 != 0, "cluster": i // 4, "language": ["en", 7, None][i % 3]}
-        for i in range(400)
-    ]
-    result = compare(pairs(lines), "--slice", "language", "--json", margin="0.2")
-    out = json.loads(result.stdout)
-    assert out["n_groups"] == 100
-    assert {part["name"] for part in out["slices"]} == {"language=en", "language=7"}
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -106,3 +95,31 @@ def test_pairs_are_piped_in(pairs):
     assert json.loads(piped.stdout)["n"] == 200
     bad = CliRunner().invoke(cli, ["compare", "--pairs", "-", "--margin", "0.05"], input='{"id": 1}\n[]')
     assert "-:2: " in str(bad.exception)
+
+
+def power(*options):
+    return CliRunner().invoke(cli, ["power", *options])
+
+
+def test_rows_with_what_a_given_n_can_show():
+    result = power("--margin", "0.05", "--discordance", "0.1", "--n", "200", "--json")
+    out = json.loads(result.stdout)
+    equal = out["rows"][0]
+    assert (equal["n"], equal["n_normal"]) == (351, 314)
+    assert equal["power"] >= 0.8
+    assert equal["power_at_n"] == pytest.approx(0.56, abs=0.01)
+    assert out["zero_loss_n"] == 75
+    assert out["rows"][1]["n"] > equal["n"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--margin", "0"],
+        ["--margin", "0.02", "--discordance", "0.01", "--difference", "0.05"],
+        ["--margin", "0.02", "--discordance", "0.1", "--difference", "-0.03"],
+        ["--margin", "0.02", "--pilot", "30", "20"],
+    ],
+)
+def test_impossible_assumptions_are_refused(options):
+    assert isinstance(power(*options).exception, UsageError)

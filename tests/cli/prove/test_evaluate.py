@@ -1,14 +1,25 @@
 """Evaluations, frozen answers, parity and mixtures by command."""
 
 import json
+import random
+import shutil
+import threading
+from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 from tests.report.sample_mixture import mixture, refused
+from tests.workflows.prove.test_label import item
 
-from freehold.cli.prove.mixture_text import show_mixture
+from freehold.cli.defer import mixture_view
+from freehold.cli.label import label
+from freehold.cli.output import show
+from freehold.store import look_ledger
+from freehold.types.evaluated import ItemLook
 from freehold.types.gates import ParityItem
 from freehold.workflows.prove import parity as workflow
 from freehold.workflows.prove.encoder_parity import summarize
+from freehold.workflows.prove.label import LabelSession
 
 
 @pytest.fixture
@@ -36,7 +47,7 @@ def test_the_exit_code_says_the_verdict(freehold, files, n, right, code, word):
     [
         ((), "say what to compare", "--endpoint URL"),
         (("--a", "x"), "say what to compare", "--a FILE --b FILE"),
-        (("--endpoint", "http://127.0.0.1:1"), "no model of the endpoint is named", "--model NAME"),
+        (("--endpoint", "http://127.0.0.1:1"), "--endpoint needs --model", "lists them"),
         (("--endpoint", "http://127.0.0.1:1", "--model", "m"), "no dataset yet", "freehold dataset build"),
         (("--a", "no.jsonl", "--b", "no.jsonl"), "no.jsonl: cannot be read", ""),
         (("--endpoint", "http://u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),
@@ -63,13 +74,6 @@ def test_files_count_their_looks_too(freehold, files):
     _, out, _ = freehold("evaluate", *files(200, 198))
     assert "Look 3 of items first looked at on" in " ".join(out.split())
     assert "200 of 200 items shared" in " ".join(out.split())
-
-
-def test_planned_looks_at_files_share_alpha(freehold, files):
-    for right, status in ((200, 0), (199, 0), (198, 3)):
-        ran = freehold("evaluate", *files(200, right), "--planned-looks", "2", "--json")
-        found = json.loads(ran.out)["comparison"]
-        assert (ran.code, found["alpha"], found["look"]["planned"]) == (status, 0.0125, 2)
 
 
 def test_evaluations_by_hand_stand_side_by_side(freehold, files):
@@ -114,10 +118,10 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
     ran = freehold("parity", "tickets")
     assert ran.code == 1
     assert ran.out.splitlines()[:5] == [
-        "model      m:shop",
-        "messages   1 of 1 are cut into equal tokens",
-        "answers    66.7% of 3 values agree",
-        "distance   0.2500 at most between the probabilities of an answer",
+        "  model     m:shop",
+        "  messages  1 of 1 are cut into equal tokens",
+        "  answers   66.7% of 3 values agree",
+        "  distance  0.2500 at most between the probabilities of an answer",
         "FAILED     numbers",
     ]
 
@@ -132,10 +136,135 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
     ],
 )
 def test_the_outcome_is_said_first(capsys, made, said):
-    show_mixture(made)
+    show(mixture_view(made))
     assert capsys.readouterr().out.startswith(said)
 
 
-def test_a_harmed_slice_is_named(capsys):
-    show_mixture(mixture(losses=60))
-    assert "language" in capsys.readouterr().out
+def test_keys_label_pairs(tmp_path, monkeypatch, capsys):
+    keys = iter("x1u2=sq")
+    monkeypatch.setattr(click, "getchar", lambda: next(keys))
+    session = LabelSession([item(i) for i in range(6)], tmp_path / "l.jsonl", wanted=6)
+    label.ask(session)
+    assert session.progress.labelled == 3
+    out = capsys.readouterr().out
+    assert "pair 1 of 6" in out
+    assert "candidate" not in out
+    assert "incumbent" not in out
+
+
+@pytest.mark.parametrize(("key", "left"), [("n", 0), ("y", 6), ("q", 6)])
+def test_hasty_labels_are_kept_only_when_you_say_so(tmp_path, monkeypatch, capsys, key, left):
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    keys = iter("111111" + "z" + key)
+    monkeypatch.setattr(click, "getchar", lambda: next(keys))
+    session = LabelSession([item(i) for i in range(6)], tmp_path / "l.jsonl", wanted=6, clock=lambda: at)
+    label.ask(session)
+    label.ask_about_haste(session)
+    assert session.progress.labelled == left
+    assert "6 labels in 0 s: too fast to have read two answers each" in capsys.readouterr().out
+
+
+TOLD = "This machine knows of {} at about 100% of these items, in other folders or in a store that is gone"
+RELABELLED = "at the same questions with other right answers, and not counted as looks at these items."
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return tmp_path / "home" / "looks" / "looks.jsonl"
+
+
+@pytest.fixture
+def evaluate(freehold, monkeypatch, tmp_path):
+    """Compare two files in a folder; the comparison."""
+
+    def run(folder, *, word="yes", right=200):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        (place / "freehold.toml").write_text(f'[app]\nname = "{folder}"\n')
+        monkeypatch.chdir(place)
+        for name, count in (("a", 200), ("b", right)):
+            said = [{"output": word if i < count else "-", "gold": word} for i in range(200)]
+            rows = [{"id": i, "question": f"Wilhelmine {i}?", **one} for i, one in enumerate(said)]
+            (place / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        files = ("--a", "a.jsonl", "--b", "b.jsonl", "--task", "label", "--margin", "0.05")
+        return freehold("evaluate", *files, "--json").json["comparison"]
+
+    return run
+
+
+def test_a_fresh_folder_and_a_deleted_store_say_what_was_looked_at_before(evaluate, tmp_path, ledger):
+    first = evaluate("shop")
+    assert (first["look"]["known"]["elsewhere"], first["look"]["known"]["looks"]) == (0, 1)
+    second = evaluate("copy")
+    assert (second["verdict"], second["look"]["number"], len(second["look"]["known"]["head"])) == (
+        "promote",
+        1,
+        12,
+    )
+    assert second["notes"][0].startswith(TOLD.format("1 earlier look"))
+    assert evaluate("copy", right=199)["look"]["known"]["elsewhere"] == 1, "its own are counted"
+    shutil.rmtree(tmp_path / "shop" / ".freehold")
+    assert evaluate("shop")["notes"][0].startswith(TOLD.format("3 earlier looks"))
+    shutil.copytree(tmp_path / "copy", tmp_path / "moved")
+    moved = evaluate("moved", right=199)["look"]
+    assert (moved["number"], moved["known"]["elsewhere"]) == (3, 2), "what was copied with it is counted"
+    relabelled = evaluate("copy", word="L1")
+    assert relabelled["look"]["number"] == 1 and relabelled["notes"][1].endswith(RELABELLED)
+    assert ledger.stat().st_mode & 0o777 == 0o600 and (ledger.parent / "key").stat().st_mode & 0o777 == 0o600
+    assert "Wilhelmine" not in ledger.read_text()
+
+
+def test_a_ledger_that_cannot_be_written_stops_no_look(evaluate, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "looks").write_text("no folder")
+    made = evaluate("shop")
+    assert (made["verdict"], made["look"]["known"]["looks"]) == ("promote", 0)
+    (note,) = [one for one in made["notes"] if "other folders" in one]
+    assert note.startswith("Whether these items were looked at in other folders is not known for certain: ")
+
+
+def look(id, items, *, day=1):
+    packed = b"".join(item.to_bytes(8, "little") for item in items)
+    at = datetime(2026, 11, day, tzinfo=UTC) + timedelta(seconds=int(id))
+    return ItemLook(id=id, at=at, dataset_id="d", incumbent="a", candidate="b", alpha=0.025, items=packed)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, ledger):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    ledger.parent.mkdir(parents=True)
+    (ledger.parent / "key").write_bytes(bytes(range(32)))
+
+
+@pytest.mark.parametrize(("before", "now"), [(200, 400), (400, 400), (4_000, 1_000), (20_000, 20_000)])
+def test_the_share_is_as_near_as_it_says(home, ledger, before, now):
+    ids = [random.Random(one).getrandbits(64) for one in range(before + now)]
+    for shared in (0.0, 0.3, 0.5):
+        ledger.unlink(missing_ok=True)
+        again = int(shared * min(before, now))
+        look_ledger.tell(look("1", ids[:before]), [], keep_for="one")
+        found = look_ledger.tell(look("2", ids[before - again : before - again + now]), [])
+        if again / now < look_ledger.LEAST_SHARE:
+            assert found.elsewhere == 0
+        else:
+            assert found.elsewhere == 1 and abs(found.share - again / now) <= found.error + 1e-9
+
+
+def test_looks_at_once_and_torn_lines_leave_a_whole_chain(home, ledger):
+    def some(thread):
+        for number in range(5):
+            look_ledger.tell(look(f"{10 * thread + number}", range(40)), [], keep_for=f"{thread}")
+
+    threads = [threading.Thread(target=some, args=(thread,)) for thread in range(6)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    lines = ledger.read_bytes().split()
+    assert [json.loads(one)["number"] for one in lines] == list(range(1, 31))
+    ledger.write_bytes(ledger.read_bytes() + b"\n" + lines[0][:50])
+    found = look_ledger.tell(look("99", range(40), day=2), [], keep_for="last")
+    assert (found.looks, found.elsewhere, found.trouble) == (31, 30, None)
+    ledger.write_bytes(b"\n".join([*lines[:9], *lines[10:]]) + b"\n")
+    found = look_ledger.tell(look("100", range(40), day=2), [])
+    assert found.elsewhere == 29 and "were taken out of the user's file" in found.trouble

@@ -1,7 +1,15 @@
 """Training itself is in tests/training and tests/workflows/train."""
 
-from freehold.cli.train.shown import show_leaks
+import io
+
+import pytest
+from tests.workflows.train.owned import manifest, owned_encoder
+
+from freehold.cli.output import show
+from freehold.cli.train import leaks_view
+from freehold.types.config import FinetuneConfig
 from freehold.types.gates import LeakRate, LeakReport
+from freehold.workflows.project import open_project
 
 
 def test_mistakes(refused, freehold, traffic, monkeypatch):
@@ -26,7 +34,48 @@ def test_a_leak_test_is_a_line_a_kind(capsys):
     report = LeakReport(
         id="l", base_model="b", dataset_id="d", trained_id="t", attempts=5, rates=(rate,), notes=("so it is",)
     )
-    show_leaks(report)
+    show(leaks_view(report))
     shown = capsys.readouterr()
     assert shown.out == "planted 1 time: 0 of 8 (0.0%, 95 % interval 0.0 to 32.4 %)\n"
     assert shown.err == "note: so it is\n"
+
+
+@pytest.fixture
+def adapters(freehold, project):
+    folder = project / ".freehold" / "adapters"
+    return [
+        manifest(folder / "support-1"),
+        manifest(folder / "support-2", id="c" * 32, config=FinetuneConfig(r=8), final_loss=0.5),
+    ]
+
+
+def test_adapters_are_listed_and_one_is_told_of(freehold, adapters):
+    assert [one["id"] for one in freehold("adapters", "list", "--json").items] == [one.id for one in adapters]
+    assert freehold("adapters", "list").out.splitlines()[1].endswith("loss 0.5000  10 steps")
+    shown = freehold("adapters", "list", "a" * 8).out
+    assert "r=16" in shown and "500 tokens/s" in shown and "█▁" in shown
+    (one,) = freehold("adapters", "list", "support-2", "--json").items
+    assert one["base_model"] == "test/tiny"
+    assert "2 adapters are called support" in freehold("adapters", "list", "support").err
+
+
+def test_one_is_removed_with_a_yes(freehold, adapters, project, monkeypatch):
+    folder = project / ".freehold" / "adapters" / "support-1"
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert freehold("adapters", "rm", "a" * 8).code != 0 and folder.is_dir()
+    assert freehold("adapters", "rm", "a" * 8, "--yes").out.startswith("freed ") and not folder.exists()
+    told = freehold("adapters", "rm", "support", "--yes", "--json").fields
+    assert told["name"] == "support" and told["freed_bytes"] > 0
+
+
+def test_encoders_alike(freehold, project):
+    assert "no encoders yet" in freehold("encoders", "list").err
+    encoder = owned_encoder(open_project())
+    line = freehold("encoders", "list").out
+    assert line == "abcdef012345  support  frozen  test/tiny  92.5% of 40 right  120 samples\n"
+    shown = freehold("encoders", "list", "support").out
+    assert "one of 4 labels" in shown and "calibration error 0.031" in shown and encoder.path in shown
+    made = freehold("encoders", "export", "support", "--out", "given").out
+    assert "given" in made and 'python student.pyz "your text"' in made
+    assert freehold("encoders", "rm", "support", "--yes").out.startswith("freed ")
+    assert freehold("encoders", "list", "--json").items == []

@@ -112,7 +112,7 @@ def test_the_session_of_a_revoked_key_ends_at_once(visit, project):
 
 def test_a_session_ends_by_itself_when_its_key_expires(visit, project):
     """The key's own time, by the server's clock: the page is locked, and a key that expired opens nothing."""
-    until = datetime.now(UTC) + timedelta(seconds=20)
+    until = datetime.now(UTC) + timedelta(seconds=12)
     with open_store(project.store_url) as store:
         scope = keys.KeyScope(role="operate", expires_at=until)
         made = keys.add(store, "hand", limits=Limits(), scope=scope, who="ada", at=datetime.now(UTC))

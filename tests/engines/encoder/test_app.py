@@ -14,7 +14,7 @@ from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY, W
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
 from freehold.engines.encoder.app import EncoderApp
-from freehold.engines.encoder.options import EncoderOptions
+from freehold.engines.encoder.batching import EncoderOptions
 from freehold.types.endpoint import ServePlan
 
 pytestmark = pytest.mark.anyio
@@ -181,26 +181,26 @@ async def test_a_text_beyond_the_context_is_an_error(client_for):
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "calls no tools"),
         ({"n": 2}, "n must be 1"),
         ({"logit_bias": {"1": 5}}, "logit_bias"),
-        ({"messages": []}, "one message at least"),
-        ({"messages": "hello"}, "must be a list"),
-        ({"messages": [{"content": "x"}]}, "must be an object with a role"),
+        ({"messages": []}, "length >= 1 - at `$.messages`"),
+        ({"messages": "hello"}, "Expected `array`, got `str`"),
+        ({"messages": [{"content": "x"}]}, "required field `role` - at `$.messages[0]`"),
         ({"messages": [{"role": "system", "content": "x"}]}, "no user's"),
-        ({"messages": [{"role": "user", "content": 7}]}, "a text or a list of parts"),
+        ({"messages": [{"role": "user", "content": 7}]}, "got `int` - at `$.messages[0].content`"),
         (
             {
                 "messages": [
                     {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
                 ]
             },
-            "'image_url', and an encoder reads text",
+            "an encoder cannot read this request: Invalid enum value 'image_url'",
         ),
-        ({"max_tokens": 0}, "max_tokens must be a number"),
-        ({"max_tokens": "9"}, "max_tokens must be a number"),
+        ({"max_tokens": 0}, ">= 1 - at `$.max_tokens`"),
+        ({"max_tokens": "9"}, "got `str` - at `$.max_tokens`"),
         ({"top_logprobs": 3}, "needs logprobs"),
-        ({"logprobs": True, "top_logprobs": 21}, "from 0 to 20"),
-        ({"stop": [""]}, "stop must be"),
+        ({"logprobs": True, "top_logprobs": 21}, "<= 20 - at `$.top_logprobs`"),
+        ({"stop": [""]}, "at `$.stop[0]`"),
         ({"response_format": {"type": "json_object"}}, "answers with a label"),
-        ({"response_format": "json"}, "response_format must be an object"),
+        ({"response_format": "json"}, "got `str` - at `$.response_format`"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_in_words(client_for, change, message):
@@ -265,12 +265,12 @@ async def test_embeddings_as_numbers_and_as_base64(client_for):
     "change, message",
     [
         ({"dimensions": 8}, "not trained to be shortened"),
-        ({"encoding_format": "int8"}, "float or base64"),
-        ({"input": []}, "a text or a list"),
-        ({"input": ""}, "not empty"),
-        ({"input": [1, 2]}, "token ids"),
-        ({"input": ["x"] * 2049}, "may have 2048"),
-        ({"input": {"text": "x"}}, "a text or a list"),
+        ({"encoding_format": "int8"}, "Invalid enum value 'int8'"),
+        ({"input": []}, "length >= 1"),
+        ({"input": ""}, "length >= 1"),
+        ({"input": [1, 2]}, "got `int` - at `$.input[0]`"),
+        ({"input": ["x"] * 2049}, "length <= 2048"),
+        ({"input": {"text": "x"}}, "got `object` - at `$.input`"),
     ],
 )
 async def test_embeddings_that_cannot_be_had_are_refused(client_for, change, message):

@@ -7,8 +7,8 @@ from tests.engines.conftest import serving
 from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
+from freehold.evals.asking import Budget
 from freehold.evals.client import ChatClient, ChatText, Garbled, Patience, output_of
-from freehold.evals.replay import Budget
 from freehold.types.endpoint import Endpoint, ServedModel
 
 
@@ -186,14 +186,6 @@ def test_a_stream_cut_at_any_byte_is_the_same_answer():
         answer = text.answer()
         assert (output_of(answer.body), answer.finish_reason, answer.ended) == ("grüße", "stop", True)
         assert (answer.usage.prompt_tokens, answer.usage.cached_prompt_tokens) == (7, 4)
-
-
-def test_the_first_token_is_noticed_and_an_empty_delta_is_not_one():
-    text = ChatText()
-    text.feed(chunk({"role": "assistant", "content": ""}))
-    assert not text.started
-    text.feed(chunk({"content": "x"}))
-    assert text.started
 
 
 def test_a_whole_body_is_read_like_a_stream():

@@ -5,14 +5,13 @@ import os
 import random
 import signal
 import string
-import time
 import urllib.error
 
 import msgspec
 import pytest
 from sqlalchemy import text
 from tests.gateway.asking import QUESTION, get, metric, post
-from tests.gateway.capture.exchanges import captured
+from tests.gateway.capture.test_traces import captured
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, stream_of, traces_of
 
 from freehold.datasets import building
@@ -20,12 +19,10 @@ from freehold.errors import StorageError
 from freehold.gateway.capture.recorder import Recorder, _decode
 from freehold.gateway.capture.redaction import redact, redactor_of
 from freehold.gateway.capture.spool import OUTCOMES
-from freehold.gateway.config import ApiKey, GatewayConfig
-from freehold.gateway.limits.keys import hash_of
+from freehold.gateway.config import GatewayConfig
 from freehold.privacy.library import LIBRARY
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import Limits
 
 pytestmark = pytest.mark.process
 
@@ -174,26 +171,6 @@ def test_the_library_finds_what_patterns_do_not(monkeypatch):
     monkeypatch.setattr(LIBRARY, "load", lambda: None)
     text = "no number in here, so the library is not asked"
     assert redactor(text) == text
-
-
-def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(upstream, tmp_path):
-    key = ApiKey(name="web", hash=hash_of("web-key"), limits=Limits(tokens_per_minute=10_000))
-    watching = ApiKey(name="watching", hash=hash_of("w"), role="read")
-    with gateway(upstream, tmp_path, api_keys=(key, watching)) as running:
-        shown = {"Authorization": "Bearer web-key"}
-        post(running, QUESTION, headers=shown)
-        eventually(lambda: len(traces_of(running)) == 1)
-        recorder = processes(running, "recorder")[0]
-        recorder.suspend()  # So that it certainly dies with traces it was sent and has not written.
-        for _ in range(5):
-            assert post(running, QUESTION, headers=shown)[0] == 200
-        time.sleep(0.5)
-        recorder.kill()
-        assert post(running, QUESTION, headers=shown)[0] == 200
-        eventually(lambda: len(traces_of(running)) == 7)
-        eventually(lambda: metric(running, "freehold_traces_captured", key="w") == 7)
-        time.sleep(0.5)
-        assert len(traces_of(running)) == 7, "and none is there twice"
 
 
 def test_a_recorder_that_is_not_alive_shows_in_ready_and_in_a_metric(upstream, tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ import openai
 import pytest
 import trustme
 from tests.gateway.asking import QUESTION
-from tests.gateway.loopback import ANSWER, eventually, gateway, stream, stream_of
+from tests.gateway.loopback import ANSWER, eventually, gateway, on_demand, stream, stream_of
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import TlsFiles
@@ -100,12 +101,14 @@ def test_answers_and_streams_over_tls(secured, upstream, sdk):
 def test_a_renewed_certificate_is_shown_while_connections_go_on(upstream, authority, files, sdk, tmp_path):
     with gateway(upstream, tmp_path, tls=files, workers=2) as running:
         client = sdk(running)
-        upstream.answer = lambda seen: stream(stream_of(*"abcdefghij"), pause=0.4)
+        words, go = stream_of(*"abcdefghij"), threading.Semaphore(1)
+        upstream.answer = lambda seen: on_demand(words, go, content_type="text/event-stream")
         running_stream = iter(client.chat.completions.create(**QUESTION, stream=True))
         next(running_stream)
         first = shown(running, authority)
         write(authority, tmp_path, "localhost", "127.0.0.1")
         eventually(lambda: {shown(running, authority) for _ in range(8)}.isdisjoint({first}))
+        go.release(len(words))
         words = [part.choices[0].delta.content or "" for part in running_stream]
         assert "".join(words) == "abcdefghij", "the stream from before the renewal ended whole"
 

@@ -6,6 +6,7 @@ import pytest
 from tests.gateway.http.scripted import HEAD, run
 
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.credentials import holds_own_key, is_credential
 from freehold.gateway.http.plain_client import Address
 from freehold.gateway.http.response import RemoteProtocolError
 from freehold.gateway.http.upstreams import (
@@ -16,6 +17,7 @@ from freehold.gateway.http.upstreams import (
     request_head,
     request_line,
 )
+from freehold.gateway.limits.keys import new_key
 from freehold.types.endpoint import Endpoint
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -141,3 +143,34 @@ def test_a_head_names_the_host_without_its_password_and_the_length_of_a_body():
     assert request_head("POST", start, [], b"12").endswith(b"content-length: 2\r\n\r\n")
     assert password_of("http://me:s%20t@engine") == [("authorization", "Basic bWU6cyB0")]
     assert password_of("http://engine") == []
+
+
+SECRET = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "openai-organization",
+    "x-auth-token",
+    "x-amz-security-token",
+    "cookie",
+    "x-tenant-id",
+]
+PLAIN = [
+    "content-type",
+    "idempotency-key",
+    "traceparent",
+    "anthropic-version",
+    "openai-beta",
+    "x-request-id",
+    "x-stainless-retry-count",
+]
+
+
+def test_what_names_a_key_or_an_account():
+    assert [name for name in (*SECRET, *PLAIN) if is_credential(name)] == SECRET
+
+
+def test_a_key_of_this_gateway_is_known_by_its_form():
+    assert all(holds_own_key(text) for key in [new_key()] for text in (key, f"Bearer {key}", f"a={key};"))
+    assert not holds_own_key("Bearer sk-fh-1") and not holds_own_key("fh-short") and not holds_own_key("")

@@ -1,12 +1,101 @@
-"""Rates of a sliding minute, counted by one worker and by several."""
+"""Rates of a sliding minute and slots of requests at once, counted by one worker and by several."""
 
+import asyncio
 import multiprocessing
+import os
+import struct
+import subprocess
+import sys
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.gateway.limits import limiter
+from freehold.gateway.limits.limiter import Limiter
 from freehold.gateway.limits.rates import WORDS, RateCounter, SharedRates
+from freehold.gateway.limits.slots import Slots
+from freehold.processes import start_of
+from freehold.types.route import Limits
+from freehold.wire.errors import ApiError, RateState
+
+
+def test_the_wait_that_is_advised_is_enough(monkeypatch, tmp_path):
+    now = 150.0
+    monkeypatch.setattr(limiter.time, "monotonic", lambda: now)
+
+    async def run():
+        nonlocal now
+        gate = Limiter(tmp_path)
+        limits = Limits(requests_per_minute=10)
+        for _ in range(10):
+            (await gate.admit([("key:a", limits)]))()
+        with pytest.raises(ApiError) as refused:
+            await gate.admit([("key:a", limits)])
+        assert refused.value.status == 429
+        assert refused.value.rate == RateState("requests", 10, 0, refused.value.retry_after_s)
+        now += refused.value.retry_after_s
+        await gate.admit([("key:a", limits)])
+
+    asyncio.run(run())
+
+
+def test_tokens_are_reserved_before_and_settled_after(tmp_path):
+    async def run():
+        one, other = Limiter(tmp_path), Limiter(tmp_path)
+        wanted = [("key:a", Limits(tokens_per_minute=1000))]
+        first = await one.admit(wanted, tokens=600)
+        with pytest.raises(ApiError, match="1000 tokens a minute") as refused:
+            await other.admit(wanted, tokens=600)
+        assert refused.value.rate[:3] == ("tokens", 1000, 400)
+        first.settle(100)
+        one.settle()  # as it does four times a second: the other knows
+        second = await other.admit(wanted, tokens=600)
+        second.settle(800)
+        second.settle(50)
+        other.settle()
+        last = await one.admit(wanted, tokens=10**6)
+        with pytest.raises(ApiError):
+            await one.admit(wanted, tokens=1)
+        last.settle(0)
+        alone = await one.admit(wanted, tokens=10**6)
+        alone.settle(50)
+        with pytest.raises(ApiError):
+            await other.admit(wanted, tokens=0)
+
+    asyncio.run(run())
+
+
+@given(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 900)), min_size=1, max_size=60), st.randoms())
+def test_tokens_overrun_a_limit_by_one_answer_at_most(tmp_path_factory, answers, random):
+    """However many run at once, and in whatever order they end, as long as none uses more than was reserved for it."""
+    folder = tmp_path_factory.mktemp("run")
+
+    async def run():
+        gate, wanted, running, used, largest = (
+            Limiter(folder),
+            [("key:a", Limits(tokens_per_minute=1000))],
+            [],
+            0,
+            0,
+        )
+        for reserved, share in answers:
+            tokens = min(share, reserved)
+            try:
+                running.append((await gate.admit(wanted, tokens=reserved), tokens))
+            except ApiError:
+                if running:
+                    admission, took = running.pop(random.randrange(len(running)))
+                    admission.settle(took)
+                continue
+            used, largest = used + tokens, max(largest, tokens)
+            assert used <= 1000 + largest
+        for admission, took in running:
+            admission.settle(took)
+        assert used <= 1000 + largest
+
+    asyncio.run(run())
 
 
 def new_counter(words=None):
@@ -120,3 +209,63 @@ def test_a_page_that_was_tidied_away_is_made_newly_with_what_it_held(tmp_path):
             counted("key:a", now_s).add(1, 0)
     with one.counting() as counted:
         assert counted("key:a", now_s).used(0) == 10
+
+
+def _hold(folder, ready, go):
+    slots = Slots(folder, "route:r")
+    took = [slots.acquire(3) for _ in range(2)]
+    ready.put(took.count(True))
+    go.wait(20)
+
+
+@pytest.mark.process
+def test_places_are_counted_over_processes_and_a_killed_one_loses_its_own(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Queue(), context.Event()
+    others = [context.Process(target=_hold, args=(tmp_path, ready, go)) for _ in range(2)]
+    for other in others:
+        other.start()
+    assert sum(ready.get(timeout=120) for _ in others) == 3, "three slots, whoever got them"
+    mine = Slots(tmp_path, "route:r")
+    assert not mine.acquire(3) and Slots(tmp_path, "route:other").acquire(1)
+    for other in others:
+        other.kill()
+        other.join()
+    assert [mine.acquire(3) for _ in range(4)] == [True, True, True, False]
+    mine.release()
+    assert mine.acquire(3) and not mine.acquire(0)
+
+
+_TAKES_TWO = """
+import sys
+from pathlib import Path
+from freehold.gateway.limits.slots import Slots
+slots = Slots(Path(sys.argv[1]), "route:r")
+print([slots.acquire(3) for _ in range(2)].count(True), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("reused", ["by another process", "by a worker"])
+def test_a_process_with_the_number_of_a_killed_worker_does_not_hold_its_slots(tmp_path, reused):
+    """The cell of a worker that was killed is given the number of a process that lives, as the system does it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _TAKES_TWO, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdout.readline().strip() == "2"
+        started = start_of(worker.pid)
+        worker.kill()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        number = other.pid if reused == "by another process" else os.getpid()
+        assert start_of(number) not in (None, started)
+        (page,) = tmp_path.iterdir()
+        cells = page.read_bytes()
+        assert cells.startswith(struct.pack("=qqq", worker.pid, started, 2))
+        page.write_bytes(cells.replace(struct.pack("=q", worker.pid), struct.pack("=q", number), 1))
+        mine = Slots(tmp_path, "route:r")
+        assert [mine.acquire(3) for _ in range(4)] == [True, True, True, False]
+        other.communicate(b"\n")

@@ -7,6 +7,7 @@ import time
 import anthropic
 import openai
 import pytest
+from msgspec.structs import replace
 from tests.gateway.asking import FORM, QUESTION, TOOLS, call, get, metric, post, structured
 from tests.gateway.loopback import (
     ANSWER,
@@ -18,7 +19,7 @@ from tests.gateway.loopback import (
     traces_of,
 )
 
-from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
 pytestmark = pytest.mark.process
@@ -42,17 +43,22 @@ TOO_LONG = {
 
 @pytest.fixture(scope="module")
 def promoted(_upstream, candidate, tmp_path_factory):
+    """A promoted route; ``small`` and ``alone``, with a larger endpoint behind it and without; and Ollama's ``o``."""
     can = Capabilities(json_schema=True, tools=True)
+    cuts = (ServedModel(name="o", upstream_name="o"),)
     endpoints = (
         Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, capabilities=can),
         Endpoint(name="larger", engine="remote", base_url=_upstream.base_url),
+        Endpoint(name="o", engine="ollama", models=cuts, base_url=candidate.base_url, context_tokens=200),
     )
+    alone = Route(name="alone", model="alone", incumbent=Target(endpoint="candidate"))
+    small = replace(alone, name="small", model="small", fallback=(Target(endpoint="larger"),))
     with gateway(
         _upstream,
         tmp_path_factory.mktemp("guards"),
         endpoints=endpoints,
-        routes=(ROUTE,),
+        routes=(ROUTE, alone, small),
         breaker_failures=99,
     ) as running:
         yield running
@@ -156,18 +162,10 @@ def test_a_schema_that_points_elsewhere_is_not_fetched(promoted, candidate, upst
     assert [seen.path for seen in upstream.seen] == ["/v1/chat/completions"]
 
 
-def test_a_prompt_the_incumbent_cannot_take_goes_to_a_larger_one(upstream, candidate, tmp_path):
-    route = Route(
-        name="app", model="m", incumbent=Target(endpoint="small"), fallback=(Target(endpoint="larger"),)
-    )
-    endpoints = (
-        Endpoint(name="small", engine="llamacpp", base_url=candidate.base_url),
-        Endpoint(name="larger", engine="remote", base_url=upstream.base_url),
-    )
+def test_a_prompt_the_incumbent_cannot_take_goes_to_a_larger_one(promoted, candidate):
     candidate.answer = lambda seen: plain(TOO_LONG, status=400)
-    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(route,)) as running:
-        assert json.loads(post(running, QUESTION)[2]) == ANSWER
-        assert metric(running, 'freehold_guard_events_total{guard="context",outcome="fallback"') == 1
+    assert json.loads(post(promoted, {**QUESTION, "model": "small"})[2]) == ANSWER
+    assert metric(promoted, 'freehold_guard_events_total{guard="context",outcome="fallback"') == 1
 
 
 @pytest.mark.parametrize(
@@ -179,41 +177,31 @@ def test_a_prompt_the_incumbent_cannot_take_goes_to_a_larger_one(upstream, candi
         ("/api/chat", lambda said: "available context size" in said["error"]),
     ],
 )
-def test_with_nobody_larger_it_is_an_error_in_the_clients_own_words(direct, upstream, candidate, path, shape):
+def test_with_nobody_larger_it_is_an_error_in_the_clients_own_words(promoted, candidate, path, shape):
     candidate.answer = lambda seen: plain(TOO_LONG, status=400)
-    asked = {"/v1/messages": {**QUESTION, "max_tokens": 5}, "/v1/responses": {"model": "m", "input": "hi"}}
-    status, _, body = post(direct, {**asked.get(path, QUESTION), "stream": False}, path=path)
+    asked = {"/v1/messages": {**QUESTION, "max_tokens": 5}, "/v1/responses": {"input": "hi"}}
+    body = {**asked.get(path, QUESTION), "model": "alone", "stream": False}
+    status, _, body = post(promoted, body, path=path)
     assert status == 400 and shape(json.loads(body)) and b"available context size" in body
 
 
-@pytest.fixture(scope="module")
-def direct(_upstream, candidate, tmp_path_factory):
-    endpoints = (Endpoint(name="own", engine="llamacpp", models=ANY_SERVED, base_url=candidate.base_url),)
-    with gateway(_upstream, tmp_path_factory.mktemp("direct"), endpoints=endpoints) as running:
-        yield running
-
-
-def test_ollama_is_asked_whether_it_would_cut(upstream, candidate, tmp_path):
-    endpoint = Endpoint(
-        name="o", engine="ollama", models=ANY_SERVED, base_url=candidate.base_url, context_tokens=200
-    )
-
+def test_ollama_is_asked_whether_it_would_cut(promoted, candidate):
     def answer(seen):
         if seen.path == "/api/chat":
             return plain({"error": "the input length exceeds the context length"}, status=400)
         return plain(ANSWER)
 
     candidate.answer = answer
-    with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
-        assert post(running, QUESTION)[0] == 200 and len(candidate.seen) == 1, "a short one surely fits"
-        turns = [{"role": "user", "content": "word " * 100}]
-        status, _, body = post(running, {"model": "m", "messages": turns})
-        assert (status, json.loads(body)["error"]["code"]) == (400, "context_length_exceeded")
-        probe = candidate.seen[-1].json
-        assert (probe["truncate"], probe["options"], probe["messages"]) == (False, {"num_predict": 1}, turns)
-        candidate.answer = lambda seen: plain(ANSWER)
-        assert post(running, {"model": "m", "messages": turns})[0] == 200
-        assert [seen.path for seen in candidate.seen[-2:]] == ["/api/chat", "/v1/chat/completions"]
+    short = {**QUESTION, "model": "o"}
+    assert post(promoted, short)[0] == 200 and len(candidate.seen) == 1, "a short one surely fits"
+    turns = [{"role": "user", "content": "word " * 100}]
+    status, _, body = post(promoted, {"model": "o", "messages": turns})
+    assert (status, json.loads(body)["error"]["code"]) == (400, "context_length_exceeded")
+    probe = candidate.seen[-1].json
+    assert (probe["truncate"], probe["options"], probe["messages"]) == (False, {"num_predict": 1}, turns)
+    candidate.answer = lambda seen: plain(ANSWER)
+    assert post(promoted, {"model": "o", "messages": turns})[0] == 200
+    assert [seen.path for seen in candidate.seen[-2:]] == ["/api/chat", "/v1/chat/completions"]
 
 
 def test_what_the_candidates_api_has_no_word_for_is_answered_by_the_incumbent(upstream, candidate, tmp_path):

@@ -115,20 +115,6 @@ def test_a_request_without_words_is_the_incumbents(routed, candidate):
     assert decided(routed, headers) == ("incumbent", "no_signal") and not candidate.seen
 
 
-@pytest.mark.parametrize(
-    ("fails", "why"),
-    [
-        (lambda seen: plain({"error": "x"}, status=503), "candidate_failed"),
-        (lambda seen: plain(ANSWER, delay=30), "candidate_slow"),
-    ],
-)
-def test_a_candidate_that_fails_is_answered_for(routed, upstream, candidate, fails, why):
-    candidate.answer = fails
-    status, headers, body = ask(routed, EASY, "hasty")
-    assert status == 200 and json.loads(body) == ANSWER
-    assert decided(routed, headers) == ("incumbent", why)
-
-
 def test_a_router_that_is_not_the_file_it_was_proven_with_decides_nothing(routed, upstream, candidate):
     _, headers, _ = ask(routed, EASY, "other-file")
     assert decided(routed, headers) == ("incumbent", "unreadable") and not candidate.seen

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tests.training.conftest import task_samples
-from tests.training.lora_trainer import trainer_for
+from tests.training.runs import trainer_for
 
 from freehold.training.compute import kernels
 from freehold.training.formatting import format_samples
@@ -11,6 +11,21 @@ from freehold.training.formatting import format_samples
 pytestmark = pytest.mark.skipif(
     kernels.load() is None, reason="no C compiler that the loops can be built with"
 )
+
+
+@pytest.fixture
+def both_ways(monkeypatch):
+    torch.manual_seed(0)
+
+    def run(work):
+        native = work()
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, "load", lambda: None)
+            plain = work()
+        return native, plain
+
+    return run
+
 
 # Rounding to bfloat16 is off by at most 2⁻⁹; PyTorch rounds more often than the loops do.
 CLOSE = {"rtol": 0.02, "atol": 0.02}

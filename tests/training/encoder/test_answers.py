@@ -1,9 +1,18 @@
+"""What an encoder is taught: the form of answers, the texts that are read, and the job of it."""
+
 import json
 
+import msgspec
 import pytest
+from tests.training.encoder.conftest import label_samples, sample, write_dataset
 
-from freehold.errors import UsageError
-from freehold.training.encoder.answers import form_of, label_text, span_of, targets_of, untaught
+from freehold.errors import InputError, UsageError
+from freehold.training import encoder
+from freehold.training.encoder.answers import form_of, span_of, targets_of, untaught
+from freehold.training.encoder.job import RECORD, unlabelled_texts
+from freehold.training.encoder.prepared import prepare
+from freehold.types.dataset import Message
+from freehold.types.encoder import EncoderConfig
 
 
 def json_answers(count, **fields):
@@ -75,11 +84,6 @@ def test_a_value_is_a_piece_of_whole_words():
     assert span_of("13", "digits", "13 12 May") == (0, 2)
 
 
-def test_true_is_not_one():
-    form = form_of(json_answers(20, a=lambda n: (True, 1)[n % 2]), [""] * 20)
-    assert len(form.fields[0].labels) == 2
-
-
 @pytest.mark.parametrize(
     ("answers", "texts", "says"),
     [
@@ -118,10 +122,6 @@ def test_single_samples_missing_fields_and_broken_answers_are_said():
 def test_labels_that_are_never_taught_are_counted():
     form = form_of(["a", "b"] * 5, [""] * 10)
     assert untaught(form, ["a", "c", "c"]) == {"c": 2}
-
-
-def test_labels_as_words():
-    assert label_text("card_notWorking") == "card not working"
 
 
 WRITTEN = ("order LL-{}", "Order ll {} please", "#{} is late", "my number: {}", "about {}")
@@ -169,3 +169,100 @@ def test_one_that_is_often_another_is_refused():
 def test_what_is_a_number_of_that_form(text, value):
     form = form_of(*numbers(60)).fields[1].number
     assert form.find(text) == value
+
+
+def test_a_constant_system_prompt_is_not_read(tmp_path):
+    made = prepare(write_dataset(tmp_path, label_samples(12)))
+    assert made.system_lines is None
+    assert made.train.texts[0] == "where is my order now 0"
+
+
+def test_what_varies_of_the_system_prompt_is_read(tmp_path):
+    samples = [
+        sample(n, "hello", "ab"[n % 2], system=f"Name the intent.\nPlan: {('free', 'paid')[n % 2]}")
+        for n in range(12)
+    ]
+    made = prepare(write_dataset(tmp_path, samples))
+    assert made.system_lines == ("Name the intent.",)
+    assert made.train.texts[:2] == ["hello\nPlan: free", "hello\nPlan: paid"]
+    assert any("system prompts differ" in warning for warning in made.warnings)
+
+
+def test_the_last_turn_of_the_user_and_what_was_before_are_read(tmp_path):
+    talk = (Message(role="user", content="my card"), Message(role="assistant", content="?"),
+            Message(role="user", content=[{"type": "text", "text": "is lost"}]))  # fmt: skip
+    samples = [msgspec.structs.replace(one, messages=talk) for one in label_samples(9)]
+    dataset = write_dataset(tmp_path, samples)
+    made = prepare(dataset)
+    assert made.views == ("last", "assistant", "earlier")
+    assert (made.train.texts[0], made.train.context[0]) == ("is lost", ("?", "my card"))
+    assert prepare(write_dataset(tmp_path / "alone", label_samples(9))).views == ("last",)
+
+
+def test_the_question_is_read_where_a_field_is_copied(tmp_path):
+    samples = [
+        sample(n, f"for {n}", json.dumps({"people": f"{n}", "time": None}), system=None) for n in range(20)
+    ]
+    asked = Message(role="assistant", content="How many of you?")
+    talks = [msgspec.structs.replace(one, messages=(Message(role="user", content="hi"), asked, *one.messages[-1:]))
+             for one in samples]  # fmt: skip
+    made = prepare(write_dataset(tmp_path / "talks", talks))
+    assert made.question and made.train.texts[3] == "for 3\nHow many of you?"
+    assert not prepare(write_dataset(tmp_path / "alone", samples)).question
+
+
+def test_labels_only_validation_has_are_said_and_kept_as_wrong(tmp_path):
+    made = prepare(write_dataset(tmp_path, label_samples(12), [sample(99, "x", "new_one")]))
+    assert made.validation.values == [("new_one",)]
+    assert any("1 labels of the validation split are never taught" in warning for warning in made.warnings)
+
+
+def test_answers_that_call_tools_are_refused(tmp_path):
+    call = Message(role="assistant", tool_calls=[{"id": "1", "type": "function"}])
+    samples = [msgspec.structs.replace(one, completion=(call,)) for one in label_samples(9)]
+    with pytest.raises(UsageError, match="9 of 9 training answers call tools"):
+        prepare(write_dataset(tmp_path, samples))
+
+
+def test_no_answer_at_all_is_refused(tmp_path):
+    samples = [msgspec.structs.replace(one, gold=None) for one in label_samples(9)]
+    with pytest.raises(UsageError, match="no training sample with an answer"):
+        prepare(write_dataset(tmp_path, samples))
+
+
+@pytest.fixture
+def job_of(tmp_path, base_weights):
+    dataset = write_dataset(tmp_path / "data", label_samples(9))
+
+    def make(unlabelled=(), name="shop", **config):
+        return encoder.make(
+            config=EncoderConfig(**config), dataset=dataset, base=base_weights, out_dir=tmp_path / "out", name=name,
+            unlabelled=unlabelled,
+        )  # fmt: skip
+
+    return make
+
+
+def test_what_decides_the_result_names_the_job(job_of):
+    assert len({job_of().id, job_of(seed=1).id, job_of(stage="frozen").id, job_of(["a text"]).id}) == 4
+
+
+def test_texts_without_an_answer_go_beside_the_job(job_of):
+    job = job_of(["b", "a", "a", " "])
+    assert unlabelled_texts(job) == ["a", "b"]
+    assert unlabelled_texts(job_of()) == []
+
+
+def test_a_name_is_no_path(job_of):
+    with pytest.raises(UsageError, match="cannot name an encoder"):
+        job_of(name="../x")
+
+
+def test_what_is_not_whole_is_not_finished(job_of, tmp_path):
+    job = job_of()
+    assert encoder.finished(job) is None
+    folder = tmp_path / "out" / job.folder.rsplit("/", 1)[1]
+    folder.mkdir(parents=True)
+    (folder / RECORD).write_text("{")
+    with pytest.raises(InputError, match="not an encoder's record"):
+        encoder.finished(job)

@@ -1,14 +1,18 @@
+"""The base that reads texts, and the modules that are put into it while it learns."""
+
 import json
 import shutil
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 from tests.training.encoder.conftest import KINDS
 
 from freehold.errors import MissingExtraError, WeightsError
 from freehold.training.encoder import base as bases
-from freehold.training.encoder.base import CHUNK, EmbeddingCache
+from freehold.training.encoder.base import CHUNK, EmbeddingCache, TorchReader
+from freehold.training.encoder.trainers import ByteDropout, seen_only
 
 TEXTS = list(KINDS.values())
 
@@ -23,30 +27,23 @@ def copied(base_weights, tmp_path):
 
 def test_embeddings_do_not_depend_on_what_is_computed_together(base_weights):
     base = bases.load(base_weights)
-    rows = base.encode(TEXTS, 32).ids
-    together, tokens = bases.embed(base, rows, tokens=True)
-    alone = np.concatenate([bases.embed(base, [row], batch_tokens=1)[0] for row in rows])
+    read = TorchReader(base, 32, tokens=True).read(TEXTS)
+    together = np.stack([one.plain for one in read])
+    alone = np.concatenate([TorchReader(base, 32).vectors([text]) for text in TEXTS])
     assert np.abs(together - alone).max() < 1e-5
-    assert [len(one) for one in tokens] == [len(row) for row in rows]
-    assert np.abs(tokens[0].mean(axis=0) - together[0]).max() < 1e-5
-    fast, _ = bases.embed(base, rows, fast=True)
+    assert (
+        [len(one.inner) for one in read] == [one.tokens for one in read] == [len(one.spans) for one in read]
+    )
+    assert np.abs(read[0].inner.mean(axis=0) - together[0]).max() < 1e-5
+    fast = TorchReader(base, 32, fast=True).vectors(TEXTS)
     assert np.abs(fast - together).max() < 0.05 * np.abs(together).max()
 
 
 def test_the_prefix_is_counted_out_of_places(base_weights):
     base = bases.load(base_weights)._replace(prefix="hello ")
     encoded = base.encode(["my lamp"], 32)
-    assert [TEXTS and "my lamp"[start:end] for start, end in encoded.offsets[0]][-2] == "lamp"
+    assert [TEXTS and "my lamp"[start:end] for start, end in encoded.spans[0]][-2] == "lamp"
     assert len(base.encode(["a b c d e f"], 4).ids[0]) == 4
-
-
-@pytest.mark.parametrize(
-    ("model", "prefix"),
-    [("intfloat/e5-small-v2", "query: "), ("intfloat/multilingual-e5-small", "query: "), ("BAAI/bge-small-en-v1.5", ""),
-     ("nomic-ai/nomic-embed-text-v1.5", "classification: ")],
-)  # fmt: skip
-def test_prefixes(model, prefix):
-    assert bases.prefix_of(model) == prefix
 
 
 def test_pooling_is_read(copied):
@@ -80,13 +77,9 @@ def test_what_cannot_be_read_says_so(copied, tmp_path):
 
 
 def test_a_missing_library_names_the_extra(base_weights, monkeypatch):
-    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bases.late.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="encoder"):
         bases.require(base_weights)
-
-
-def test_like_lengths_go_together():
-    assert bases.batches([5, 1, 4, 2], 8) == [[1, 3], [2], [0]]
 
 
 def compute(texts):
@@ -138,14 +131,80 @@ def test_a_damaged_file_is_computed_again(tmp_path):
 def test_a_long_text_is_the_mean_of_its_pieces(base_weights):
     base = bases.load(base_weights)
     words = " ".join(["where is my order now"] * 6)
-    rows, owners = base.chunks(["hello", words, words], 16, 2)
+    rows, offsets, owners, _ = base.encode(["hello", words, words], 16, 2)
     assert owners == [0, 1, 1, 2, 2] and max(map(len, rows)) == 16
-    made = bases.by_torch(base, 16, 2, fast=False)(["hello", words])
-    each, _ = bases.embed(base, rows[:3])
+    made = TorchReader(base, 16, 2).vectors(["hello", words])
+    parts = ["hello", words[: offsets[1][-2][1]], words[offsets[2][1][0] : offsets[2][-2][1]]]
+    each = TorchReader(base, 64).vectors(parts)
     lengths = [len(row) for row in rows]
     np.testing.assert_allclose(made[0], each[0], atol=1e-5)
     np.testing.assert_allclose(
         made[1], (lengths[1] * each[1] + lengths[2] * each[2]) / (lengths[1] + lengths[2]), atol=1e-5
     )
-    plain = bases.by_torch(base, 64, fast=False)(["hello", words])
-    np.testing.assert_allclose(bases.by_torch(base, 64, 3, fast=False)(["hello", words]), plain, atol=1e-5)
+    plain = TorchReader(base, 64).vectors(["hello", words])
+    np.testing.assert_allclose(TorchReader(base, 64, 3).vectors(["hello", words]), plain, atol=1e-5)
+
+
+def test_it_drops_its_share_and_keeps_the_mean():
+    torch.manual_seed(1)
+    given = torch.ones(400, 500)
+    made = ByteDropout(0.1)(given)
+    assert float((made == 0).float().mean()) == pytest.approx(26 / 256, abs=0.004)
+    assert float(made.mean()) == pytest.approx(1, abs=0.004)
+    assert made.unique().tolist() == pytest.approx([0.0, 256 / 230])
+
+
+def test_gradients_pass_where_values_did():
+    torch.manual_seed(5)
+    given = torch.ones(256, requires_grad=True)
+    made = ByteDropout(0.5)(given)
+    made.sum().backward()
+    assert torch.equal(given.grad, made.detach())
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(50, 4)
+
+    def get_input_embeddings(self):
+        return self.words
+
+    def set_input_embeddings(self, words):
+        self.words = words
+
+
+def test_what_is_seen_learns_and_the_rest_stays():
+    model = Model()
+    before = model.words.weight.detach().clone()
+    whole = model.words
+    with seen_only(model, [[3, 9], [9, 40]], [0]):
+        assert torch.equal(model.words(torch.tensor([[40, 0]])), before[torch.tensor([[40, 0]])])
+        assert sum(one.numel() for one in model.parameters()) == 4 * 4
+        with torch.no_grad():
+            model.words.weight += 1
+    assert model.words is whole
+    changed = (whole.weight.detach() != before).all(1).nonzero().ravel().tolist()
+    assert changed == [0, 3, 9, 40]
+    assert torch.equal(whole.weight.detach()[9], before[9] + 1)
+
+
+def test_a_word_that_was_not_seen_is_an_error():
+    model = Model()
+    with seen_only(model, [[3]], [0]), pytest.raises(IndexError):
+        model.words(torch.tensor([7]))
+
+
+def test_all_words_are_back_after_a_failure():
+    model = Model()
+    whole = model.words
+    with pytest.raises(ZeroDivisionError), seen_only(model, [[3]], [0]):
+        raise ZeroDivisionError
+    assert model.words is whole
+
+
+def test_a_model_with_another_table_is_left_alone():
+    model = Model()
+    model.words = torch.nn.EmbeddingBag(5, 2)
+    with seen_only(model, [[1]], [0]):
+        assert isinstance(model.words, torch.nn.EmbeddingBag)

@@ -1,12 +1,14 @@
+"""Heads on a frozen base, and against an incumbent's answers, on embeddings made up here."""
+
 import numpy as np
 import pytest
 from tests.training.encoder.conftest import KINDS
 
 from freehold.encoders.folder import LinearHead
+from freehold.encoders.runner import unit_length
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, words
+from freehold.training.encoder import frozen, pseudo
 from freehold.training.encoder.answers import TaughtForm, form_of
-from freehold.training.encoder.base import EncodedTexts
 from freehold.training.encoder.frozen import Features, features
 from freehold.training.encoder.prepared import Examples
 from freehold.types.encoder import FieldHead
@@ -18,9 +20,9 @@ FORM = form_of(list(LABELS) * 4, [""] * 12)
 def drawn(count, seed, labels=LABELS):
     rng = np.random.default_rng(seed)
     places = np.arange(count) % 3
-    rows = heads.normalized((np.eye(3)[places] + rng.normal(scale=0.35, size=(count, 3))).astype("f4"))
+    rows = unit_length((np.eye(3)[places] + rng.normal(scale=0.35, size=(count, 3))).astype("f4"))
     examples = Examples([""] * count, [(labels[place],) for place in places])
-    return Features(examples, rows, [], EncodedTexts([], []))
+    return Features(examples, rows)
 
 
 NO_NAMES = (np.empty((0, 3), dtype="f4"),)
@@ -31,8 +33,8 @@ def fitted(train, held, names=NO_NAMES):
         Examples(
             [*train.examples.texts, *held.examples.texts], [*train.examples.values, *held.examples.values]
         ),
-        np.concatenate([train.pooled, held.pooled]), [], EncodedTexts([], []),
-    )  # fmt: skip
+        np.concatenate([train.pooled, held.pooled]),
+    )
     parts = frozen.left_out(FORM, len(train.examples), whole.examples.values)
     return frozen.fit(FORM, whole, parts, names)
 
@@ -57,7 +59,7 @@ def test_too_few_samples_have_no_figure():
 
 
 def test_a_labels_own_words_are_taught():
-    names = (heads.normalized(np.eye(3, dtype="f4")),)
+    names = (unit_length(np.eye(3, dtype="f4")),)
     assert fitted(drawn(6, 3), drawn(300, 1), names).right >= fitted(drawn(6, 3), drawn(300, 1)).right
     assert frozen.label_words(FORM.fields[0])[0] in {"refund card", "card lost", "top up"}
 
@@ -74,7 +76,7 @@ def test_as_few_views_are_read_as_tell_the_answer(told_by, views):
     blocks = [rng.normal(scale=0.3, size=(200, 3)) for _ in range(3)]
     blocks[views - 1] += np.eye(3)[places]
     values = [(LABELS[place],) for place in places]
-    whole = Features(Examples([""] * 200, values), np.hstack(blocks).astype("f4"), [], EncodedTexts([], []))
+    whole = Features(Examples([""] * 200, values), np.hstack(blocks).astype("f4"))
     made, count = frozen.fit_views(FORM, whole, frozen.left_out(FORM, 120, values), NO_NAMES, 3)
     assert count == views
     assert made.heads[0].weight.shape == (3, 3 * views)
@@ -90,8 +92,8 @@ def test_words_are_read_besides_embeddings_where_the_two_beat_either():
     rows[places != 2, 2] = rows[places != 2, 2].mean()
     examples = Examples(said, [(LABELS[place],) for place in places])
     parts = frozen.left_out(FORM, 200, examples.values)
-    word_heads = words.fit(FORM, examples, parts, 1)
-    whole = Features(examples, rows.astype("f4"), [], EncodedTexts([], []))
+    word_heads = frozen.fit_words(FORM, examples, parts, 1)
+    whole = Features(examples, rows.astype("f4"))
     alone = frozen.fit(FORM, whole, parts, NO_NAMES)
     both = frozen.fit(FORM, whole, parts, NO_NAMES, words=word_heads)
     baseline = frozen.by_words(word_heads, frozen.held_of(whole, parts))
@@ -130,7 +132,7 @@ def test_an_empty_text_of_a_further_view_is_zeros():
 
 @pytest.mark.parametrize("places", [[0, 2], []])
 def test_some_of_the_examples(places):
-    some = frozen.taken(drawn(6, 0), np.array(places, dtype=np.intp))
+    some = drawn(6, 0).at(np.array(places, dtype=np.intp))
     assert len(some.examples) == len(some.pooled) == len(places)
 
 
@@ -145,8 +147,8 @@ def form(kind):
 def test_tokens_are_embedded_where_a_field_is_copied(base_weights):
     base = bases.load(base_weights)
     made = features(base, EXAMPLES, POOLED, form("copied"), 32)
-    assert [len(one) for one in made.tokens] == [len(row) for row in made.encoded.ids]
-    assert features(base, EXAMPLES, POOLED, form("one"), 32).tokens == []
+    assert [len(one) for one in made.tokens] == [len(one) for one in made.spans] == [7, 7, 7]
+    assert features(base, EXAMPLES, POOLED, form("one"), 32).tokens == ()
     assert features(None, EXAMPLES, POOLED, form("one"), 32).pooled is POOLED
 
 
@@ -155,3 +157,48 @@ def test_a_split_that_is_left_out_is_not_learned():
     made = fitted(drawn(30, 0), rows)
     assert made.right < 20, "what it learned contradicts it"
     assert (made.heads[0].logits(rows.pooled).argmax(axis=1) == np.arange(60) % 3).mean() < 0.2
+
+
+ABC = ("a", "b", "c")
+FIELD = FieldHead(name="", kind="one", labels=ABC)
+
+
+def clouds(count, *, right, wrong_every, seed=0):
+    """`count` points around three corners; of those without a right answer every `wrong_every`-th has another label."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(count) % 3
+    rows = unit_length((np.eye(3)[truth] + random.normal(0, 0.25, (count, 3))).astype("f4"))
+    known = np.arange(count) < right
+    said = np.where(~known & (np.arange(count) % wrong_every == 0), (truth + 1) % 3, truth)
+    return pseudo.LabelledRows(rows, said.astype(np.intp), known), truth
+
+
+def test_answers_that_heads_contradict_are_doubted():
+    taught, truth = clouds(400, right=60, wrong_every=5)
+    doubted = pseudo.doubts(FIELD, taught)
+    wrong = taught.places != truth
+    assert not doubted[taught.right].any(), "what is known to be right is never doubted"
+    assert doubted[wrong].mean() > 0.8
+    assert doubted[~wrong].mean() < 0.05
+
+
+def moons(count=120):
+    rng = np.random.default_rng(0)
+    centers = np.repeat([[1.0, 0, 0], [0, 1.0, 0]], count, axis=0)
+    return unit_length((centers + rng.normal(scale=0.25, size=centers.shape)).astype("f4"))
+
+
+def test_answers_spread_to_texts_alike():
+    features, right = moons(), np.repeat([0, 1], 120)
+    prior = np.full((240, 2), 0.5, dtype="f4")
+    made = pseudo.spread(features, np.array([0, 120]), np.array([0, 1]), prior)
+    assert (made.argmax(axis=1) == right).mean() > 0.95
+    assert made[0].tolist() == [1, 0], "what is known stays"
+    assert np.allclose(made.sum(axis=1), 1, atol=1e-5)
+
+
+def test_neighbours_are_the_nearest_others():
+    features = unit_length(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype="f4"))
+    near, alike = pseudo.neighbours(features, 1)
+    assert near.ravel().tolist() == [1, 0, 3, 2]
+    assert (alike > 0.99).all()

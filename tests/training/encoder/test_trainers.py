@@ -1,11 +1,14 @@
+"""An encoder that is tuned: its trainers, its groups and its passes."""
+
 import numpy as np
 import pytest
 import torch
 from tests.training.encoder.conftest import KINDS
 
+from freehold.encoders.runner import unit_length
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import heads
-from freehold.training.encoder.answers import TaughtForm
+from freehold.training.encoder import heads, tuned
+from freehold.training.encoder.answers import TaughtForm, form_of, targets_of
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, items_of, pairs_of
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import FieldHead
@@ -24,7 +27,8 @@ def base(base_weights):
 
 def test_an_answer_is_learned_by_the_encoder_too(base):
     rows = base.encode(TEXTS, 32).ids
-    before, _ = bases.embed(base, rows)
+    reader = bases.TorchReader(base, 32)
+    before = reader.vectors(TEXTS)
     items = items_of(rows, [(int(place),) for place in PLACES])
     trainer = AnswerTrainer(base, LABELS, CONFIG)
     first = trainer.evaluate(items)
@@ -33,7 +37,7 @@ def test_an_answer_is_learned_by_the_encoder_too(base):
     last = trainer.evaluate(items)
     assert last.score == 1 > first.score
     assert last.loss < first.loss
-    after, _ = bases.embed(base, rows)
+    after = reader.vectors(TEXTS)
     assert np.abs(after - before).max() > 1e-3
     # The heads as they are served answer as the trainer does.
     assert (trainer.heads()[0].logits(after).argmax(axis=1) == PLACES).all()
@@ -52,15 +56,6 @@ def test_a_text_before_is_learned_from_and_may_be_missing(base):
         trainer.step(items, 1e-3)
     assert trainer.evaluate(items).score == 1
     assert trainer.heads()[0].weight.shape == (3, 2 * base.width)
-
-
-def test_what_is_trained_is_named(base):
-    assert AnswerTrainer(base, LABELS, CONFIG).trained == "weights, all of the encoder's and its heads'"
-    trainer = ContrastTrainer(base, CONFIG)
-    assert trainer.trained == "weights, all of the encoder's but its word embeddings"
-    words = base.model.get_input_embeddings().weight
-    whole = sum(one.numel() for one in base.model.parameters())
-    assert trainer.parameters.flat.numel() == whole - words.numel()
 
 
 def test_probabilities_of_labels_are_learned_as_well(base):
@@ -88,7 +83,7 @@ def test_lists_and_copies_are_learned_together(base):
     encoded = base.encode(TEXTS, 32)
     targets = []
     for at, text in enumerate(TEXTS):
-        marks = heads.marks_of(form.fields[1], text, text[-1], encoded.offsets[at])
+        marks = heads.marks_of(form.fields[1], text, text[-1], encoded.spans[at])
         targets.append((np.array([at % 3 == 0, at % 3 == 1]), marks if at else np.zeros_like(marks)))
     items = items_of(encoded.ids, targets)
     trainer = AnswerTrainer(base, form, CONFIG)
@@ -104,7 +99,7 @@ def test_texts_of_one_answer_come_together(base):
     rows = base.encode(TEXTS, 32).ids
 
     def apart():
-        unit = heads.normalized(bases.embed(base, rows)[0])
+        unit = unit_length(bases.TorchReader(base, 32).vectors(TEXTS))
         alike = unit @ unit.T
         same = PLACES[:, None] == PLACES[None, :]
         return alike[same].mean() - alike[~same].mean()
@@ -125,3 +120,33 @@ def test_groups_take_turns_in_pairs():
     assert [sum(one.group == group for one in pairs) for group in (0, 1)] == [10, 10]
     for one in pairs:
         assert groups[one.ids[0]] == groups[one.other[0]] == one.group
+
+
+def form(answers):
+    return form_of(answers, [""] * len(answers))
+
+
+def test_groups_are_labels_where_there_is_one_field():
+    made = form(["a", "b", "b"] * 3)
+    values = [targets_of(made, answer) for answer in ("b", "a", "b")]
+    assert tuned.groups_of(made, values).tolist() == [0, 1, 0]
+    assert made.can_contrast
+
+
+def test_groups_are_combinations_where_there_are_several():
+    answers = [f'{{"a": "{a}", "b": "{b}"}}' for a in "xy" for b in "uv"] * 3
+    made = form(answers)
+    groups = tuned.groups_of(made, [targets_of(made, answer) for answer in answers])
+    assert len(set(groups.tolist())) == 4
+    assert groups[0] == groups[4]
+
+
+def test_weights_go_a_part_of_the_way(base_weights):
+    base = bases.load(base_weights)
+    before = {name: one.clone() for name, one in base.model.state_dict().items()}
+    with torch.no_grad():
+        for one in base.model.parameters():
+            one.add_(1.0)
+    tuned._move_back(base, before)
+    for name, one in base.model.named_parameters():
+        assert torch.allclose(one, before[name] + tuned.KEPT_SHARE, atol=1e-5)

@@ -15,8 +15,6 @@ from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
 from freehold.workflows.weights.pull import NO_WEIGHTS
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
-
 
 def made(tmp_path, base, train, validation, **config):
     events = []
@@ -74,6 +72,8 @@ def of_fields(tmp_path_factory, base_weights):
     return made(folder, base_weights, json_samples(120), json_samples(60, 300))[0]
 
 
+@pytest.mark.process
+@pytest.mark.timeout(600)
 def test_labels(labelled, base_weights):
     model, events = labelled
     assert model is not None
@@ -90,6 +90,8 @@ def test_labels(labelled, base_weights):
     assert json.loads((Path(model.path) / "encoder.json").read_text())["version"] == 1
 
 
+@pytest.mark.process
+@pytest.mark.timeout(600)
 def test_what_the_trainers_model_answers_is_kept_and_is_what_its_files_answer(labelled):
     model, _ = labelled
     found = output.read_answers(model)
@@ -105,6 +107,8 @@ def test_what_the_trainers_model_answers_is_kept_and_is_what_its_files_answer(la
         assert one.probability == pytest.approx(float(shares.max() / shares.sum()), abs=1e-4)
 
 
+@pytest.mark.process
+@pytest.mark.timeout(600)
 def test_fields_lists_and_copies(of_fields):
     assert [field.kind for field in of_fields.manifest.fields] == ["one", "copied", "several"]
     assert of_fields.manifest.separators == (", ", ": ")
@@ -120,11 +124,15 @@ def test_fields_lists_and_copies(of_fields):
     assert all(0 < one.probability <= 1 for one in found)
 
 
+@pytest.mark.process
+@pytest.mark.timeout(600)
 def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights):
     model, _ = made(tmp_path, base_weights, label_samples(60), [], stage="frozen")
     assert model.validation_asked == 60
 
 
+@pytest.mark.process
+@pytest.mark.timeout(600)
 def test_words_alone_are_a_student_as_any_other(tmp_path):
     model, events = made(tmp_path, NO_WEIGHTS, label_samples(90), label_samples(45, 200))
     assert (model.stage, model.manifest.runs_on, model.manifest.width) == ("words", "words", 0)
@@ -134,7 +142,27 @@ def test_words_alone_are_a_student_as_any_other(tmp_path):
     assert sum(one.right for one in output.read_answers(model)[:45]) == model.validation_right
 
 
+@pytest.mark.process
+@pytest.mark.timeout(600)
 def test_words_alone_copy_nothing(tmp_path):
     dataset = [sample(n, f"a parcel of {7 * n}", json.dumps({"number": f"{7 * n}"})) for n in range(60)]
     with pytest.raises(UsageError, match="words alone do not answer this"):
         made(tmp_path, NO_WEIGHTS, dataset, [])
+
+
+def test_two_values_of_one_name_are_told_apart():
+    class Value:
+        def __init__(self, name):
+            self.name = name
+
+    class Node:
+        def __init__(self, *outputs):
+            self.outputs = outputs
+
+    result, inner = Value("embedding"), Value("embedding")
+
+    class Graph(list):
+        outputs = (result,)
+
+    output._rename_inner(Graph([Node(inner), Node(result)]))
+    assert (result.name, inner.name) == ("embedding", "inner_embedding")

@@ -1,13 +1,18 @@
-"""What was merged computes what base and adapter compute together."""
+"""What was merged computes what base and adapter compute together, with the rows where llama.cpp looks for them."""
 
 import json
 
+import msgspec
+import numpy as np
 import pytest
 import torch
-from tests.training.output.merging import IDS, adapter_on
+from tests.training.conftest import make_model
+from tests.training.output.merging import IDS, adapter_on, gguf_of
 
-from freehold.training.artefacts import MergeJob
-from freehold.training.merge import merge_here
+from freehold.errors import TrainingError
+from freehold.training import merge
+from freehold.training.artefacts import MergeJob, permuted
+from freehold.training.merge import WholeTensors, merge_here
 
 
 @pytest.mark.parametrize("options", [{}, {"use_rslora": True}])
@@ -29,3 +34,109 @@ def test_merged_safetensors_give_the_logits_of_base_and_adapter(tmp_path, tiny, 
     assert "quantization_config" not in json.loads((tmp_path / "merged" / "config.json").read_text())
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
     assert tokenizer.chat_template == (tmp_path / "adapter" / "chat_template.jinja").read_text()
+
+
+@pytest.mark.parametrize(
+    ("quantization", "tolerance", "options"),
+    [
+        ("F32", 1e-5, {"use_rslora": True}),
+        ("F16", 2e-3, {}),
+        ("Q8_0", 0.03, {}),
+    ],
+)
+def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(
+    tmp_path, tiny, quantization, tolerance, options
+):
+    import gguf
+    from transformers import AutoModelForCausalLM
+
+    plain = AutoModelForCausalLM.from_pretrained(tiny.path)
+    gguf_of(plain, tmp_path / "base.gguf")
+    _, adapted = adapter_on(tiny, tmp_path / "adapter", **options)
+    (tmp_path / "adapter" / "chat_template.jinja").write_text("as trained")
+    weights = msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
+    job = MergeJob(
+        weights=weights,
+        adapter_path=str(tmp_path / "adapter"),
+        target=str(tmp_path / "out" / "merged.gguf"),
+        quantization=quantization,
+    )
+    assert merge_here(job).changed == 2 * 7
+    # The same merge by PEFT, written by the same helper: what llama.cpp would have to find.
+    whole = adapted.merge_and_unload()
+    gguf_of(whole, tmp_path / "wanted.gguf")
+    found, wanted = (
+        {one.name: one for one in gguf.GGUFReader(str(path)).tensors}
+        for path in (tmp_path / "out" / "merged.gguf", tmp_path / "wanted.gguf")
+    )
+    assert found.keys() == wanted.keys()
+    for name, one in found.items():
+        ours, theirs = (gguf.dequantize(t.data, t.tensor_type) for t in (one, wanted[name]))
+        assert np.abs(ours - theirs).max() <= tolerance + np.abs(theirs).max() / 60, name
+    reader = gguf.GGUFReader(str(tmp_path / "out" / "merged.gguf"))
+    assert reader.get_field("tokenizer.ggml.tokens").contents() == ["a", "b"]
+    assert reader.get_field("tokenizer.chat_template").contents() == "as trained"
+    assert reader.get_field("general.name").contents() == "tiny"
+    assert found["blk.0.attn_q.weight"].tensor_type == gguf.GGMLQuantizationType[quantization]
+    assert found["token_embd.weight"].tensor_type == gguf.GGMLQuantizationType.Q8_0  # as it was
+
+
+def test_what_cannot_become_a_gguf_says_what_can(tmp_path, tiny):
+    from transformers import AutoModelForCausalLM
+
+    adapter_on(tiny, tmp_path / "adapter")
+    job = MergeJob(
+        weights=tiny, adapter_path=str(tmp_path / "adapter"), target=str(tmp_path / "x"), quantization="F16"
+    )
+    with pytest.raises(TrainingError, match="a base that is a GGUF") as caught:
+        merge.merge_gguf(job)
+    assert "--as merged" in caught.value.hint
+    gguf_of(AutoModelForCausalLM.from_pretrained(tiny.path), tmp_path / "base.gguf")
+    job = msgspec.structs.replace(
+        job, weights=msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrainingError, match="holds neither an adapter"):
+        merge.merge_gguf(msgspec.structs.replace(job, adapter_path=str(tmp_path / "empty")))
+    with pytest.raises(TrainingError, match="no encoder for Q4_K_M"):
+        merge.merge_gguf(msgspec.structs.replace(job, quantization="Q4_K_M"))
+
+
+@pytest.fixture
+def trained(tmp_path, tokenizer):
+    model = make_model(tokenizer)
+    model.save_pretrained(tmp_path)
+    return tmp_path, dict(model.named_parameters())
+
+
+def not_asked():
+    raise AssertionError("the base's values are not needed")
+
+
+def test_a_llamas_queries_and_keys_are_reordered_and_nothing_else(trained):
+    folder, parameters = trained
+    tensors = WholeTensors(folder, "llama")
+    assert len(tensors.names()) == len(parameters)
+    layer = "model.layers.1.self_attn.{}_proj.weight"
+    for name, key, heads in (("attn_q", "q", 4), ("attn_k", "k", 2)):
+        found = torch.from_numpy(tensors.merged(f"blk.1.{name}.weight", not_asked))
+        assert torch.equal(found, permuted(parameters[layer.format(key)].detach(), heads))
+    value = torch.from_numpy(tensors.merged("blk.1.attn_v.weight", not_asked))
+    assert torch.equal(value, parameters[layer.format("v")].detach())
+
+
+def test_other_architectures_keep_their_rows_and_unknown_ones_are_refused(trained):
+    folder, parameters = trained
+    found = WholeTensors(folder, "qwen2").merged("blk.0.attn_q.weight", not_asked)
+    assert torch.equal(torch.from_numpy(found), parameters["model.layers.0.self_attn.q_proj.weight"].detach())
+    with pytest.raises(TrainingError, match="whole gemma3 models are not written as GGUF"):
+        WholeTensors(folder, "gemma3")
+
+
+def test_a_tensor_without_a_name_is_told(trained):
+    from safetensors.torch import save_file
+
+    folder, _ = trained
+    save_file({"odd.weight": torch.zeros(2, 2)}, str(folder / "model.safetensors"))
+    with pytest.raises(TrainingError, match=r"no name for odd\.weight"):
+        WholeTensors(folder, "llama")

@@ -1,9 +1,19 @@
 """Mistakes in freehold.toml name the line, the place and the way out; no secret is repeated."""
 
+import random
+
 import pytest
 
+from freehold.catalog.licenses import licenses
 from freehold.errors import ConfigError
+from freehold.licensing.words import domain_tags
+from freehold.types.config import DEFAULT_MODEL, CandidateConfig
 from freehold.types.config_file import is_variable, parse
+from freehold.types.config_file import parse as parse_of_candidates
+from freehold.types.config_file import parse as parse_of_use_words
+from freehold.types.license import BusinessClause, DomainClause
+from freehold.types.use import BUSINESSES, CLOSED, DOMAINS, OPEN, PLACES, UseProfile, check_use
+from freehold.workflows.license.use import with_settings
 
 MINIMAL = '[app]\nname = "x"\n'
 
@@ -196,3 +206,178 @@ def test_the_nearest_name_is_told():
     with pytest.raises(ConfigError) as caught:
         read("lage", SMALL, LARGE + 'name = "large"\n')
     assert "large" in caught.value.hint
+
+
+def typos(count):
+    """Words of the vocabulary with two letters swapped, one left out, or one doubled and changed."""
+    chance = random.Random(100)
+    fields = {**CLOSED, **OPEN, "seat": ("Germany", "France", "Switzerland", "Japan", "Denmark")}
+    known = {word.lower() for words in fields.values() for word in words}
+    found = []
+    while len(found) < count:
+        field = chance.choice(sorted(fields))
+        word = chance.choice(fields[field])
+        if len(word) < 5:
+            continue
+        at = chance.randrange(1, len(word) - 2)
+        made = chance.choice(
+            (
+                word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+                word[:at] + word[at + 1 :],
+                f"{word[:at]}x{word[at:]}",
+            )
+        )
+        parts = made.lower().split("_")
+        whole = not any(part in OPEN.get(field, ()) for part in parts)
+        if made.lower() not in known and whole and f"{field}={made}" not in found:
+            found.append(f"{field}={made}")
+    return found
+
+
+def test_of_100_typos_none_is_accepted():
+    accepted = []
+    for setting in typos(100):
+        try:
+            with_settings(UseProfile(), (setting,))
+        except ConfigError:
+            continue
+        accepted.append(setting)
+    assert accepted == []
+
+
+def test_the_nearest_word_and_the_choices_are_shown():
+    with pytest.raises(ConfigError, match=r"is none of: .*military") as caught:
+        with_settings(UseProfile(), ("domain=militry",))
+    assert caught.value.hint == "did you mean military?"
+    with pytest.raises(ConfigError, match="is none of: internal, personal") as caught:
+        with_settings(UseProfile(), ("mode=hosted",))
+    assert caught.value.hint == "did you mean hosted_service?"
+
+
+def test_the_project_file_is_checked_as_well():
+    with pytest.raises(ConfigError, match=r"use: domain: 'militry'"):
+        parse_of_use_words('[app]\nname = "a"\n[use]\ndomain = "militry"\n')
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"domain": "Medical advice", "human_review": True},
+        {"domain": "automated_decision_credit, banking"},
+        {
+            "seat": "DE",
+            "parent_seat": "us",
+            "regions": ["EU", "KR", "DE-BY"],
+            "user_location": "United States",
+        },
+        {"regions": ["worldwide"]},
+        {
+            "purpose": "spam classifier labels",
+            "modification": "guardrails removed",
+            "litigation": "patent suit",
+        },
+        {"business": "cloud-provider", "product_type": "inference api", "accounts": ["OpenAI"]},
+        {"monthly_active_users": 0, "commercial": None, "obtained": "2024-05-30"},
+    ],
+)
+def test_what_people_write_is_taken(table):
+    check_use(table, "use")
+
+
+def test_every_word_a_licence_reads_can_be_written():
+    gates = {
+        word
+        for one in licenses().values()
+        for c in one.clauses
+        if isinstance(c, BusinessClause)
+        for word in (*c.gated, *c.free)
+    }
+    assert {word.replace(" ", "_") for word in gates} - {"*"} <= set(BUSINESSES)
+    barred = {
+        tag
+        for one in licenses().values()
+        for c in one.clauses
+        if isinstance(c, DomainClause)
+        for tag in c.barred
+    }
+    reached = {tag for word in DOMAINS for tag in domain_tags(word)}
+    assert barred <= reached
+    assert len(PLACES) == 249 + 3
+
+
+APP_of_candidates = '[app]\nname = "x"\n'
+HOUSE = '[[endpoints]]\nname = "house"\nbase_url = "http://127.0.0.1:9"\n'
+
+
+def one(text, *, more=""):
+    return parse_of_candidates(
+        f'{APP_of_candidates}{more}[[candidates]]\nmodel = "org/a"\n{text}\n'
+    ).candidates[0]
+
+
+def test_left_out_they_are_freeholds_to_propose():
+    parsed = parse_of_candidates(APP_of_candidates)
+    assert (parsed.candidates, parsed.models, parsed.selection.stop) == (None, (DEFAULT_MODEL,), "first")
+
+
+def test_a_table_each_says_model_method_and_what_the_method_reads():
+    made = one('method = "encoder"\nstage = "frozen"\nname = "quick"')
+    assert made == CandidateConfig(model="org/a", method="encoder", stage="frozen", name="quick")
+    assert one('method = "prompt"\nsystem = "One word."').system == "One word."
+    assert one('endpoint = "house"', more=HOUSE).endpoint == "house"
+    assert one("train = { r = 8 }").train == {"r": 8}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('methd = "lora"', "unknown key candidates.methd", "did you mean method?"),
+        ('method = "lorra"', "candidates[0].method: Invalid enum value 'lorra'", None),
+        ('stage = "late"', "candidates[0].stage: Invalid enum value 'late'", None),
+        ('method = "lora"\nstage = "auto"', "stage is not read by method lora", "it is of method encoder"),
+        ('method = "as_is"\ntrain = { r = 8 }', "train is not read by method as_is", None),
+        ("train = { rr = 8 }", "candidate org/a: train: unknown key rr", "did you mean r?"),
+        ("train = { epochs = -1 }", "candidate org/a: train: epochs is -1", None),
+        ('endpoint = "hose"', "endpoint 'hose' is not one of [[endpoints]]", "did you mean house?"),
+        ('method = "prompt"', "method prompt is asked for without a prompt", "system = "),
+        ('[[candidates]]\nmodel = "org/a"', "stands there twice with method lora", "rank 16"),
+    ],
+)
+def test_mistakes_name_the_place_and_the_way_out(text, message, hint):
+    with pytest.raises(ConfigError) as caught:
+        one(text, more=HOUSE)
+    assert message in caught.value.message
+    assert (hint or "") in (caught.value.hint or "")
+
+
+def test_none_at_all_is_not_a_list_of_candidates():
+    with pytest.raises(ConfigError, match="expected at least one"):
+        parse_of_candidates(f"candidates = []\n{APP_of_candidates}")
+
+
+READS = '[[candidates]]\nmodel = "org/reads"\nmethod = "encoder"\n'
+FAR = HOUSE + '[[candidates]]\nmodel = "org/far"\nendpoint = "house"\n'
+AS_IS = '[[candidates]]\nmodel = "org/as_is"\nmethod = "as_is"\n'
+LEARNS = '[[candidates]]\nmodel = "org/learns"\nmethod = "qlora"\ntrain = { r = 8 }\n'
+
+
+@pytest.mark.parametrize(
+    ("tables", "writer", "learner"),
+    [
+        ("", DEFAULT_MODEL, DEFAULT_MODEL),
+        ('[[candidates]]\nmodel = "a"\n[[candidates]]\nmodel = "b"\n', "a", "a"),
+        (READS + FAR, None, None),
+        (READS + FAR + AS_IS, "org/as_is", "org/as_is"),
+        (READS + AS_IS + LEARNS, "org/as_is", "org/learns"),
+    ],
+)
+def test_what_is_meant_where_no_model_is_named_writes_text_here(tables, writer, learner):
+    config = parse_of_candidates(APP_of_candidates + tables)
+    meant = (config.writer, config.learner())
+    assert tuple(one and one.model for one in meant) == (writer, learner)
+
+
+def test_what_a_base_learns_with_is_what_its_candidate_says():
+    config = parse_of_candidates(APP_of_candidates + AS_IS + LEARNS)
+    assert config.learner("org/other") is None and config.learner("org/as_is") is None
+    assert config.train_of(config.learner("org/learns")).method == "qlora"

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,15 +6,13 @@ from click.testing import CliRunner
 
 from freehold.catalog.accelerators import rental_price
 from freehold.cli.main import cli
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.choosing import ModelLimits, Needs
-from freehold.types.config_file import parse
 from freehold.types.machine import Machine
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
-from freehold.workflows.choose.assess import assess, with_costs
+from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.ranking import MOST_SECONDS
-from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import open_project
 
 
@@ -45,27 +42,6 @@ def test_every_exclusion_has_its_reason(project):
     assert rows["Qwen/Qwen3-8B"].outcome == "shortlisted"
     ranks = [row.rank for row in found.rows if row.rank]
     assert ranks == list(range(1, len(found.shortlist) + 1))
-
-
-def test_the_largest_quantization_that_fits_is_taken(project):
-    found = by_name(assess(project, machine_spec="RTX 4090", models=("Qwen/Qwen3-32B", "Qwen/Qwen3-8B")))
-    assert found["Qwen/Qwen3-8B"].quantization == "Q8_0"
-    assert found["Qwen/Qwen3-32B"].quantization in ("Q5_K_M", "Q4_K_M")
-    assert found["Qwen/Qwen3-32B"].headroom_bytes >= 0
-
-
-def trace(number, **request):
-    return Trace(
-        id=f"t{number}",
-        at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=number),
-        source="import:x",
-        model="gpt-4o",
-        request={"messages": [{"role": "system", "content": "s" * 90}, {"role": "user", "content": "hello"}]}
-        | request,
-        response=None,
-        total_ms=1500,
-        usage=Usage(prompt_tokens=3000, completion_tokens=200),
-    )
 
 
 @pytest.fixture
@@ -174,31 +150,3 @@ def test_assess_says_what_is_missing_for_money(priced_project):
     (priced_project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "no traffic to price" in result.stdout
-
-
-def test_excluded_models_cost_nothing_and_without_a_price_no_column_is_filled(priced_project):
-    rows = list(
-        assess(priced_project, machine_spec="L4", models=("Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3")).rows
-    )
-    assert [row.outcome for row in rows] == ["shortlisted", "excluded"]
-    config = parse('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
-    paying = replace(priced_project, config=config)
-    with open_store(paying.store_url) as store:
-        store.add_traces(
-            Trace(
-                id=f"t{number}", at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=number), source="import:x",
-                model="gpt-5.4", request={"messages": []}, response={"choices": []},
-                usage=Usage(prompt_tokens=800, completion_tokens=120),
-            )
-            for number in range(48)
-        )  # fmt: skip
-    machine = find_machine("L4", paying.settings)
-    costed, money = with_costs(paying, rows, machine)
-    assert [row.usd_per_month is None for row in costed] == [False, True]
-    assert money.advice == "stay" and money.bill is not None
-    unrented = find_machine("A30", paying.settings)
-    unpriced, money = with_costs(paying, rows, unrented)
-    assert unpriced == rows
-    assert money.advice is None and "what A30 costs is not known" in money.sentence
-    _, money = with_costs(paying, rows[1:], machine)
-    assert "no model is left whose speed is known" in money.sentence

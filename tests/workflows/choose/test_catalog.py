@@ -167,15 +167,6 @@ def test_new_releases_of_an_owner_are_kept_with_source_and_date(hub, settings):
     assert model.shape.context_tokens == 8192
 
 
-def test_an_unknown_architecture_is_bounded_and_says_so(hub, settings):
-    sync(settings, owners=("Qwen",), now=NOW)
-    strange = known_model(settings, "Qwen/Qwen9-Strange")
-    assert strange.shape is not None
-    assert any("not known here: an upper bound" in note for note in strange.notes)
-    found = fit_model(strange.id, workload=Workload(), settings=settings)
-    assert any("upper bound" in reason for reason in found.reasons)
-
-
 def test_what_is_gated_has_no_shape_and_says_why(hub, settings):
     sync(settings, owners=("Qwen",), now=NOW)
     gated = known_model(settings, "Qwen/Qwen9-Gated")

@@ -185,14 +185,6 @@ def test_prices_have_their_day_and_old_ones_are_marked(project):
     assert any(note.startswith("old prices: the newest rent known is of") for note in old.notes)
 
 
-def test_the_price_of_the_project_s_incumbent_is_its_own(project):
-    (project / "freehold.toml").write_text(
-        '[app]\nname = "x"\n[incumbent]\nmodel = "ours"\nprice = { prompt = 1, completion = 2, cached_prompt = 0.5 }\n'
-    )
-    found = json.loads(run("Qwen/Qwen3-8B", "--machine", "L4", *STATED, "--json").stdout)
-    assert float(found["bill"]["usd_per_request"]["low"]) == pytest.approx((800 * 1 + 120 * 2) / 1e6)
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -60,12 +60,3 @@ def test_measured_speeds_of_this_machine_are_read(settings):
     assert by_name["Q4_1"].speed == speed
     assert by_name["Q4_1"].known == ("freehold pull HuggingFaceTB/SmolLM2-135M-Instruct",)
     assert by_name["Q8_0"].speed is None  # this machine's bandwidth was not measured, so nothing is said
-
-
-def test_what_makers_publish_in_four_bits_is_the_widest(settings):
-    found = quants(
-        "openai/gpt-oss-20b", machine=find_machine("L4", settings), workload=Workload(), settings=settings
-    )
-    assert found.take == found.rows[0].quantization == "MXFP4_MOE"
-    assert found.rows[0].weights_bytes == pytest.approx(12.1e9, rel=0.015)  # as ggml-org publishes it
-    assert any("ggml-org/gpt-oss-20b-GGUF" in reason for reason in found.reasons)

@@ -7,7 +7,6 @@ from tests.workflows.choose.ten_cases import CASES, TWO_CORES
 
 from freehold.catalog import models as catalog
 from freehold.cli.main import cli
-from freehold.errors import ConfigError
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
@@ -199,16 +198,6 @@ def test_those_that_the_file_does_not_name_are_added_once(tmp_path, body):
     assert once.startswith(APP)
     put_candidates(path, (*chosen, CandidateConfig(model=ENCODER.model)))
     assert path.read_text() == once
-
-
-def test_another_spelling_is_left_alone(tmp_path):
-    text = 'candidates = [{ model = "x/y" }]\n' + APP
-    path = tmp_path / "freehold.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match="cannot be changed here") as caught:
-        put_candidates(path, (CandidateConfig(model="a/b"),))
-    assert 'model = "a/b"' in caught.value.hint
-    assert path.read_text() == text
 
 
 def test_an_encoder_that_leads_is_written_with_its_method(tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """What happens to samples on their way into a dataset, and the card that says so."""
 
-import importlib.util
 import stat
 from pathlib import Path
 
@@ -71,22 +70,6 @@ def test_files_held_out_whole_leave_the_others_to_training():
     assert share('held_out_files = ["test.jsonl"]') == 0
     assert share('held_out_files = ["test.jsonl"]\nheld_out = 0.1') == 0.1
     assert share("held_out = 0") == 0
-
-
-def test_the_library_is_asked_for_by_name_or_where_it_is_installed():
-    assert curate.personal_data("off") == "off"
-    assert curate.personal_data("patterns") == "patterns"
-    expected = "library" if importlib.util.find_spec("presidio_analyzer") else "patterns"
-    assert curate.personal_data("auto").startswith(expected)
-
-
-def test_a_dataset_without_a_card_says_nothing(tmp_path):
-    assert curate.data_in_short(None) == ()
-    project = project_of(tmp_path)
-    fill(project, [trace(n, question(n)) for n in range(60)])
-    dataset = workflow.build(project)
-    (Path(dataset.path) / curate.CARD).unlink()
-    assert curate.data_in_short(dataset) == ()
 
 
 @pytest.mark.parametrize(

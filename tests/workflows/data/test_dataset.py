@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.training.conftest import task_samples, write_dataset
 from tests.workflows.data.building import TOML, fill, project_of, question, trace
 
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.workflows.data import dataset as workflow
 from freehold.workflows.data.curate import read_card
-from freehold.workflows.data.dataset import sample_page
 from freehold.workflows.prove.preflight.data import shift_findings
 
 
@@ -83,20 +81,6 @@ def test_labels_held_out_more_often_than_taught_are_told_in_the_card_and_before_
     assert (found.outcome, found.text) == ("warn", told)
 
 
-def test_everything_off_changes_nothing_but_exact_repeats(tmp_path):
-    project = project_of(
-        tmp_path,
-        TOML.replace('"patterns"', '"off"\nnear_duplicates = 0'),
-    )
-    fill(
-        project,
-        [trace(n, f"{question(n // 2)} ada@example.com{'!' * (n % 2)}", incumbent="no") for n in range(80)],
-    )
-    dataset = workflow.build(project)
-    assert sum(split.samples for split in dataset.splits) == 80
-    assert "ada@example.com" in (Path(dataset.path) / "train.jsonl").read_text()
-
-
 def test_a_build_that_was_cut_off_leaves_no_half_dataset(tmp_path, monkeypatch):
     project = project_of(tmp_path)
     fill(project, [trace(n, question(n)) for n in range(60)])
@@ -121,8 +105,3 @@ def test_a_held_out_part_of_two_kinds_is_pointed_out(tmp_path):
     fill(project_of(tmp_path), [trace(n, question(n)) for n in range(60)] + kept)
     assert "20 of " in looked(0.3) and "held_out = 0 leaves those to training" in looked(0.3)
     assert "files kept for evaluation" not in looked(0)
-
-
-def test_a_split_that_is_not_there_is_empty(tmp_path):
-    dataset = write_dataset(tmp_path / "data", task_samples(2))
-    assert sample_page(dataset, "validation").samples == ()

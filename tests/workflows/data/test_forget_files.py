@@ -12,7 +12,6 @@ from freehold.workflows.data.forget_files import (
     is_answer_cache,
     is_sqlite,
     remove_folder,
-    spellings,
 )
 
 FINDER = Finder(["u-4711", "ada@example.org", "01a2-77"], ['Where is "my" parcel, Müller?'])
@@ -39,11 +38,6 @@ def test_a_person_is_found_however_it_is_spelt(text):
 @pytest.mark.parametrize("text", ["u-47110", "xu-4711", "ada@example.orgs", "Where is my parcel?", ""])
 def test_others_are_not(text):
     assert not FINDER(text.encode())
-
-
-def test_without_anything_to_find_nothing_is_found():
-    assert not Finder([], [])(b"anything at all")
-    assert b"a&amp;b" in spellings("a&b")
 
 
 def test_lines_leave_logs_are_struck_out_and_other_files_removed(tmp_path):

@@ -259,15 +259,6 @@ def test_another_log_under_the_same_name_is_warned_of_and_the_earlier_one_may_co
     assert sum(one["samples"] for one in built(folder)["splits"]) == 108
 
 
-def test_a_row_in_the_middle_moves_none_of_the_others(project, folder):
-    table(folder / "rows.csv", ["yes", "no"] * 20)
-    brought(project, folder / "rows.csv")
-    lines = (folder / "rows.csv").read_text().splitlines()
-    lines.insert(7, '"is there a lamp for the garden?",yes')
-    (folder / "rows.csv").write_text("\n".join(lines))
-    assert brought(project, folder / "rows.csv") == (1, 0, 0)
-
-
 def test_a_file_is_known_by_its_path_from_the_project(project, folder, monkeypatch):
     for name in ("a", "b"):
         (folder / name).mkdir()

@@ -2,7 +2,7 @@ import stat
 from datetime import UTC, datetime
 
 import pytest
-from tests.store.care.test_check import fill
+from tests.store.test_care import fill
 
 from freehold.errors import UsageError
 from freehold.progress import Silent

@@ -1,40 +1,31 @@
 """The machine's checks: what is told of scarce memory, full disks, an ended Python, engines with a published fault."""
 
-from datetime import UTC, date, datetime
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import date
 
+import msgspec
 import pytest
 
-from freehold.bounded.sandbox import SandboxState, sandbox_state
+from freehold.bounded.sandbox import SandboxState
 from freehold.catalog import freshness
-from freehold.settings import load
-from freehold.types.config_file import parse
-from freehold.types.machine import Machine
+from freehold.processes import described
+from freehold.store import open_store
+from freehold.workflows.doctor import leftovers as checks_of_leftovers
 from freehold.workflows.doctor import machine as checks
-from freehold.workflows.doctor.machine import SandboxFacts, judge_sandbox, look_at_sandbox
-from freehold.workflows.doctor.site import Site
+from freehold.workflows.doctor.examine import site_of
+from freehold.workflows.doctor.machine import SandboxFacts, judge_sandbox
+from freehold.workflows.project import now, open_project
+from freehold.workflows.project_store import one_at_a_time
 
 GIB = 1 << 30
 
 
 def outcomes(findings):
     return [finding.outcome for finding in findings]
-
-
-@pytest.mark.parametrize(
-    ("available", "outcome"), [(8 * GIB, "ok"), (GIB // 2 + GIB // 3, "warn"), (GIB // 2, "fail")]
-)
-def test_memory(available, outcome):
-    here = Machine(
-        name="box", cores=2, memory_bytes=8 * GIB, available_memory_bytes=available, cpu="x", isa=()
-    )
-    facts = checks.MachineFacts(machine=here, nvidia_driver=False)
-    assert outcomes(checks.judge_machine(facts)) == [outcome]
-
-
-def test_a_driver_without_a_card_is_told():
-    here = Machine(name="box", cores=2, memory_bytes=GIB, available_memory_bytes=GIB, cpu="x", isa=())
-    found = list(checks.judge_machine(checks.MachineFacts(machine=here, nvidia_driver=True)))
-    assert outcomes(found) == ["ok", "warn"] and "freehold[nvidia]" in found[1].fix
 
 
 def test_disks_are_told_once_where_they_are_one_and_each_where_not():
@@ -99,9 +90,86 @@ def test_it_is_told_where_it_matters(state, own, outcome, said):
     assert (found.fix == "apt-get install bubblewrap") is (outcome == "warn")
 
 
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
+    (tmp_path / "freehold.toml").chmod(0o644)
+    open_project().state.chmod(0o755)
+    return site_of(None, now=now())
+
+
+def files(site):
+    return list(checks_of_leftovers.judge_files(checks_of_leftovers.look_at_files(site)))
+
+
+def test_files_that_others_can_get_at(site):
+    file = site.state / "datasets" / "train.jsonl"
+    file.parent.mkdir(mode=0o755)
+    file.parent.chmod(0o755)
+    file.write_text("words")
+    file.chmod(0o600)
+    assert [one.outcome for one in files(site)] == ["ok"]
+    file.chmod(0o644)
+    (one,) = files(site)
+    assert one.outcome == "warn" and str(file) in one.text and one.fix == f"chmod -R go-rwx {site.state}"
+    file.parent.chmod(0o700)
+    assert [one.outcome for one in files(site)] == ["ok"], "no other user reaches it"
+
+
+def test_a_configuration_that_others_may_change(site):
+    site.config_path.chmod(0o666)
+    (one,) = files(site)
+    assert one.outcome == "fail" and "chmod go-w" in one.fix
+
+
+def test_a_private_key_that_others_may_read(site, tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\ntls_cert = "c"\ntls_key = "k"\n')
+    (tmp_path / "k").write_text("key")
+    (tmp_path / "k").chmod(0o640)
+    (one,) = files(site_of(None, now=now()))
+    assert one.outcome == "fail" and "chmod 600" in one.fix
+
+
+def left(site):
+    return [
+        one
+        for one in checks_of_leftovers.judge_leftovers(checks_of_leftovers.look_at_leftovers(site))
+        if "run folders" not in one.text
+    ]
+
+
 @pytest.mark.process
-@pytest.mark.parametrize(("scorer", "own"), [("code", True), ("label", False)])
-def test_what_is_there_is_looked_at(tmp_path, scorer, own):
-    config = parse(f'[app]\nname = "a"\n[task]\nscorer = "{scorer}"\n', path="freehold.toml")
-    site = Site(tmp_path, None, config, load({}), datetime(2026, 11, 26, tzinfo=UTC))
-    assert look_at_sandbox(site) == SandboxFacts(state=sandbox_state(), runs_own_code=own)
+def test_endpoints_that_run_ended_or_belong_to_the_original(site, tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        named = {**described(process.pid, site.state), "url": "http://127.0.0.1:8420", "log": ""}
+        (site.state / "up.json").write_bytes(msgspec.json.encode(named))
+        assert [(one.check, one.outcome) for one in left(site)] == [("endpoint", "ok")]
+        shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}-copy")
+        copy = site_of(tmp_path.parent / f"{tmp_path.name}-copy", now=now())
+        (one,) = left(copy)
+        assert one.outcome == "warn" and "belongs to the original" in one.text
+        process.kill()
+    (one,) = left(site)
+    assert one.outcome == "warn" and "has ended" in one.text and one.fix.startswith("rm ")
+
+
+def test_a_migration_that_runs(site):
+    with open_store(site.store_url) as store, one_at_a_time(store, "migration"):
+        (one,) = left(site)
+    assert (one.check, one.outcome) == ("migration", "ok") and str(os.getpid()) in one.text
+
+
+def test_half_written_files_and_stopped_trainings(site):
+    partial = site.state / "model.gguf.partial"
+    partial.write_bytes(b"x" * 100)
+    assert [one.outcome for one in left(site)] == ["ok"], "it may be being written"
+    day_ago = time.time() - 2 * checks_of_leftovers.OLD_SECONDS
+    os.utime(partial, (day_ago, day_ago))
+    run = site.state / "adapters" / "x-1" / "run"
+    run.mkdir(parents=True)
+    (run / "checkpoint.safetensors").touch()
+    assert [one.outcome for one in left(site)] == ["warn", "warn"]
+    (run.parent / "adapter.json").touch()
+    assert len(left(site)) == 1

@@ -9,13 +9,10 @@ from freehold.hardware.fit import fit as compute
 from freehold.hardware.memory import ServingLoad
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
-from freehold.settings import load
-from freehold.types.config_file import parse
 from freehold.types.machine import Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.model import Shape
 from freehold.workflows.fit import learned
-from freehold.workflows.fit.learned import narrowed, newest
-from freehold.workflows.project import Project
+from freehold.workflows.fit.learned import narrowed
 
 GIB = 1 << 30
 
@@ -123,27 +120,6 @@ def speed(id, rate, *, model="org/Model", quantization="Q8_0", machine="here"):
     )
 
 
-def test_the_newest_of_these_weights_on_this_machine_counts():
-    rows = [
-        speed("a", 5.0),
-        speed("b", 7.0),
-        speed("c", 9.0, quantization="Q4_0"),
-        speed("d", 1.0, machine="there"),
-    ]
-    assert newest(rows, "ORG/model", "Q8_0", "here") == rows[1].speed
-    assert newest(rows, "org/Model", "Q6_K", "here") is None
-    assert newest(rows, "org/Other", "Q8_0", "here") is None
-    unnamed = speed("e", 3.0, quantization=None)
-    assert newest([*rows, unnamed], "org/Model", "Q6_K", "here") == unnamed.speed
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(
-        tmp_path, parse('[app]\nname = "t"\n'), load({"FREEHOLD_HOME": str(tmp_path / "home")}), None
-    )
-
-
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
 XEON = {"Q4_0": (1360, 239), "Q4_1": (1320, 217), "Q8_0": (1370, 161)}
 """Reads and writes measured on `HERE`, native build (benchmarks/measured_speeds.csv)."""
@@ -181,15 +157,6 @@ def test_one_measured_model_narrows_the_estimates_of_others(known, other):
     assert wide.decode_tokens_per_second[1] / wide.decode_tokens_per_second[0] > 3
     assert near.how == "estimated"
     assert near.basis.endswith(f"narrowed by {SMOLLM} {known}, which was measured here")
-
-
-def test_a_model_of_another_size_narrows_less():
-    wide = guessed("Q8_0")
-    alike, unlike = (
-        narrowed(wide, ("Q8_0", size), [timed("Q4_0")], HERE, "native") for size in (140_000_000, 8 << 30)
-    )
-    widths = [high / low for low, high in (alike.decode_tokens_per_second, unlike.decode_tokens_per_second)]
-    assert widths[0] < widths[1] < wide.decode_tokens_per_second[1] / wide.decode_tokens_per_second[0]
 
 
 def test_what_is_of_another_kind_build_machine_or_model_narrows_nothing():

@@ -126,12 +126,6 @@ def test_an_ollama_manifest_and_its_name(tmp_path, tiny, settings, monkeypatch):
         size_model("ollama:nothing", settings=settings)
 
 
-def test_a_manifest_without_its_blob_says_so(tmp_path, tiny, settings):
-    _, manifest = store(tmp_path, tiny, blob=False)
-    with pytest.raises(InputError, match="is not in its store"):
-        size_model(str(manifest), settings=settings)
-
-
 def test_adapters_are_counted_beside_the_base(tmp_path, tiny, settings):
     folder, empty = tmp_path / "adapter", tmp_path / "empty"
     folder.mkdir()

@@ -81,13 +81,6 @@ def test_models_that_end_come_first_with_their_places(tmp_path):
 
 
 @pytest.mark.process
-def test_nothing_found_is_said(tmp_path):
-    (tmp_path / "a.py").write_text("pass\n")
-    text = scan_markdown(scan((tmp_path,), as_of=SHOWN_ON), fail_within=5)
-    assert text.startswith("### ✓ Scan: no rented model is shut down, or will be within 5 days\n")
-
-
-@pytest.mark.process
 def test_names_of_files_write_no_markup_and_many_models_are_counted(tmp_path):
     (tmp_path / "@team `x` | y.py").write_text('ask(model="gpt-4-0613")\n')
     names = "\n".join(f'ask(model="gpt-4-0613-{number}x")' for number in range(3))

@@ -113,10 +113,6 @@ def test_a_partial_name_that_says_too_little_is_none(text):
     assert meaning(Word(text, 1, 1, "string")) is None
 
 
-def test_a_name_after_an_unknown_route_is_read():
-    assert meaning(Word(f"{HOLE}/gpt-4o", 1, 1, "string")).model == "gpt-4o"
-
-
 def test_words_of_the_language_are_no_models():
     for text in ("ada", "davinci", "command", "summarize", "imagetext"):
         assert meaning(Word(text, 1, 1, "string")) is None
@@ -126,9 +122,3 @@ def test_words_of_the_language_are_no_models():
 def test_a_hosts_end_is_not_the_makers():
     assert meaning(Word("claude-opus-4-5", 1, 1, "string")).row is None
     assert meaning(Word("azure/claude-opus-4-5", 1, 1, "string")).row.platform == "azure"
-
-
-def test_routes_and_keys_of_litellm():
-    assert meaning(Word("os.environ/GROQ_API_KEY", 1, 1, "string")).kind == "key"
-    assert meaning(Word("openai/*", 1, 1, "string")).how == "routes every model of openai"
-    assert meaning(Word("litellm_params", 1, 1, "string")).kind == "sdk"

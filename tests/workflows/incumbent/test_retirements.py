@@ -1,11 +1,10 @@
 import json
-import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from click.testing import CliRunner
+from tests.gateway.loopback import FakeUpstream, plain
 
 from freehold.cli.main import cli
 from freehold.costs.prices import asking_cost
@@ -27,26 +26,16 @@ def test_all_still_to_come_are_sorted_and_limited():
 
 @pytest.fixture
 def vendor():
-    answers = {"status": 200, "body": b"{}", "seen": None}
+    upstream = FakeUpstream()
+    answers = {"status": 200, "body": b"{}", "seen": None, "url": f"{upstream.base_url}/v1"}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            answers["seen"] = (self.path, self.headers.get("Authorization"))
-            self.send_response(answers["status"])
-            self.end_headers()
-            self.wfile.write(answers["body"])
+    def told(seen):
+        answers["seen"] = (seen.path, seen.headers.get("authorization"))
+        return plain(answers["body"], status=answers["status"])
 
-        def log_message(self, *arguments):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    answers["url"] = f"http://127.0.0.1:{server.server_port}/v1"
+    upstream.answer = told
     yield answers
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    upstream.close()
 
 
 def project_at(tmp_path, url):

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import InputError
 from freehold.workflows.incumbent.findings import sarif
-from freehold.workflows.incumbent.scan import MOST_NAMED, Unread, decoded, files_under, scan, words_of
+from freehold.workflows.incumbent.scan import scan, words_of
 
 DAY = date(2026, 11, 24)
 
@@ -165,20 +165,6 @@ def test_pipes_and_links_are_left_alone(tmp_path):
 
 
 @pytest.mark.process
-def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
-    (tmp_path / "closed").mkdir()
-    real = os.scandir
-
-    def closed(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
-    assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
-
-
-@pytest.mark.process
 @pytest.mark.parametrize("git", [False, True])
 def test_any_file_name_can_be_printed(tmp_path, git):
     for name in (b"caf\xe9.py", b"a\nb.py", b"\x1b[31mred.py", "größe 1.py".encode()):
@@ -210,29 +196,6 @@ def test_no_secret_of_an_address_is_shown(tmp_path):
     found = scan(tmp_path, as_of=DAY)
     assert seen(found, "a.py") == [(1, "endpoint", "https://api.openai.com/v1")]
     assert not any(word in repr(found) for word in ("pw", "sk-secret"))
-
-
-@pytest.mark.process
-def test_a_file_in_a_conflict_is_read_once(tree):
-    def git(*words):
-        subprocess.run(
-            ["git", "-C", str(tree), "-c", "user.name=a", "-c", "user.email=a@b.c", *words],
-            check="merge" not in words,
-            capture_output=True,
-        )
-
-    git("init", "-q", "-b", "one")
-    git("add", "app.py")
-    git("commit", "-qm", "one")
-    git("checkout", "-qb", "two")
-    (tree / "app.py").write_text('m = "o1"\n')
-    git("commit", "-qam", "two")
-    git("checkout", "-q", "one")
-    (tree / "app.py").write_text('m = "o3"\n')
-    git("commit", "-qam", "three")
-    git("merge", "two")
-    found = [one.text for one in scan(tree, as_of=DAY).findings if one.path == "app.py"]
-    assert sorted(found) == ["o1", "o3"]
 
 
 @pytest.mark.process
@@ -323,31 +286,3 @@ def test_a_shells_bodies_and_options_are_read():
     assert {("gpt-4o", 1), ("o3", 1), ("claude-2.1", 3), ("o1", 5)} <= set(found)
     assert "o4" not in [text for text, _ in found]
     assert "gpt-4o" in [word.text for word in words_of('variable "m" {\n  default = "gpt-4o"\n}\n', "config")]
-
-
-@pytest.mark.process
-def test_what_is_not_read_says_why():
-    with pytest.raises(ValueError, match="minified or generated"):
-        words_of("x" * 6000, "javascript")
-    with pytest.raises(ValueError, match="not text"):
-        decoded(b"\xff\xfe\x00", "config")
-
-
-def test_code_comes_first_and_is_named_whole():
-    others = Unread()
-    for n in range(30):
-        others.add(Path(f"{n}.md"), f"{n}.md")
-        others.add(Path(f"{n}.swift"), f"{n}.swift")
-    code, prose = others.groups()
-    assert (code.reason, code.count, len(code.paths)) == ("no reader for Swift", 30, 30)
-    assert (prose.reason, prose.count, len(prose.paths)) == ("prose", 30, MOST_NAMED)
-
-
-@pytest.mark.process
-def test_folders_of_dependencies_are_left_out(tmp_path):
-    for name in ("app/a.py", "node_modules/x.js", ".venv/lib/y.py", "build/z.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("pass\n")
-    skipped = []
-    assert [path.relative_to(tmp_path).as_posix() for path in files_under(tmp_path, skipped)] == ["app/a.py"]
-    assert skipped == []

@@ -7,11 +7,10 @@ import pytest
 from freehold.catalog import retirements
 from freehold.catalog.retirements import HOLE
 from freehold.workflows.incumbent import source_text
-from freehold.workflows.incumbent.meaning import Word, meaning
+from freehold.workflows.incumbent.meaning import meaning
 from freehold.workflows.incumbent.source_text import (
     MAX_PIECES,
     config_values,
-    embedded,
     manifest_kind,
     module_of,
     read_code,
@@ -262,12 +261,6 @@ def test_comments_are_left_out():
     assert [word.text for word in read_config("a: gpt-4o # was gpt-4\n# gpt-4\nurl: https://x/y // old\n")] == [
         "a", "gpt-4o", "url", "https://x/y",
     ]  # fmt: skip
-
-
-def test_a_body_sets_a_model_at_its_place():
-    (found,) = embedded(Word('{\n  "model": "gpt-4o"}', 5, 9, "string"))
-    assert found == Word("gpt-4o", 6, 13, "string")
-    assert embedded(Word("our model of thought is old", 1, 1, "string")) == []
 
 
 # As the SDKs spell them: openai-go, anthropic-sdk-go, sashabaranov/go-openai, openai-java, anthropic-java.

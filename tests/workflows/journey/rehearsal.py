@@ -8,7 +8,7 @@ import msgspec
 from benchmarks import tiny_models
 from freehold.hardware.probes import probe_machine
 from freehold.progress import Silent
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
 from freehold.types.gates import ParityReport
 from freehold.types.training import Adapter, WholeModel

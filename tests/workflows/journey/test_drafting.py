@@ -10,29 +10,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.catalog import models
+from freehold.errors import ConfigError, InputError
 from freehold.evals.scorers import make
 from freehold.stats.compare import outcome_of
 from freehold.stats.power import items_needed
 from freehold.stats.rules import DecisionRule
+from freehold.types.choosing import ModelLimits, Needs
 from freehold.types.config import DataConfig
 from freehold.types.config_file import parse
+from freehold.workflows.choose.assess import assess
+from freehold.workflows.journey import ladder
 from freehold.workflows.journey.drafting import (
     WANTED,
     Guess,
-    answer_tokens,
-    context_for,
     drafted_margin,
     guess_scorer,
     name_of,
     options_text,
     place,
     prompt_size,
-    tokens_in,
     value,
 )
 from freehold.workflows.journey.init import DraftRequest, draft
+from freehold.workflows.journey.ladder import QuestionLanguages, picked, proposed, task_kind
+from freehold.workflows.project import open_project
 from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 from freehold.workflows.prove.preflight.reach import Items, reach_findings
+from freehold.workflows.train.encoder import MULTILINGUAL_BASE
 
 
 @pytest.mark.parametrize(
@@ -84,27 +89,6 @@ def test_grades_are_scored_by_distance_and_other_numbers_are_not():
     assert guess_scorer(["0", "1"] * 20).options == {}
     assert guess_scorer([str(n) for n in range(10)]).options == {}, "each seen once"
     assert guess_scorer(["1", "20", "300"] * 9).options == {}
-
-
-def test_options_are_an_inline_table():
-    text = options_text(Guess("json_fields", {"fields": ["a", 'b"']}, ""))
-    assert tomllib.loads(f"options = {text}") == {"options": {"fields": ["a", 'b"']}}
-    assert options_text(Guess("exact", {}, "")) == ""
-
-
-def test_a_context_holds_the_longest_request():
-    assert [context_for(n) for n in (10, 960, 961, 10_000, 10**6)] == [1024, 1024, 2048, 16384, 16384]
-
-
-def test_an_answer_may_become_half_as_long_again():
-    assert [answer_tokens(n) for n in (0, 60, 10**6)] == [16, tokens_in(90), 2048]
-
-
-def test_the_size_of_a_request_counts_its_tools_and_no_absent_fields():
-    messages = [{"role": "user", "content": "hi", "name": None}]
-    plain = prompt_size(messages, None)
-    assert plain == len('[{"role":"user","content":"hi"}]')
-    assert prompt_size(messages, [{"type": "function"}]) == plain + len('[{"type":"function"}]')
 
 
 def test_paths_inside_the_folder_are_relative_to_it(tmp_path, monkeypatch):
@@ -216,3 +200,178 @@ def test_one_margin_has_one_number_of_items(margin):
     if margin == WANTED:
         (before, _) = drafted_margin(500, share=0.2).lines
         assert f"{math.ceil(needed / 0.2 / 0.95):,} for a good chance" in before
+
+
+def chat(text, answer, **more):
+    messages = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+    return {"messages": messages, **more}
+
+
+def log_of_init(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_what_the_log_tells_is_written(tmp_path):
+    path = log_of_init(
+        tmp_path / "traffic.jsonl",
+        [
+            {
+                "request": {"model": "gpt-4o", "messages": [{"role": "user", "content": f"message {n}"}]},
+                "response": {
+                    "choices": [
+                        {"index": 0, "message": {"role": "assistant", "content": ("yes", "no")[n % 2]}}
+                    ]
+                },
+                "user": f"u{n % 7}",
+                "metadata": {"language": ("en", "de")[n % 2], "ticket": n},
+            }
+            for n in range(60)
+        ],
+    )
+    drafted = draft(DraftRequest(folder=tmp_path, files=(path,)))
+    text = (tmp_path / "freehold.toml").read_text()
+    config = parse(text)
+    assert config.incumbent.model == drafted.incumbent == "gpt-4o"
+    assert config.data.files == ("traffic.jsonl",)
+    assert (config.task.scorer, config.task.group_by) == ("label", "user")
+    assert '# slices = ["language"]' in text  # a ticket's number is no slice
+    assert drafted.seen[0].records == 60 and drafted.seen[0].whole
+    assert any("no record says what is right" in line for line in drafted.open)
+    (told,) = [line for line in drafted.open if "answers of gpt-4o would be learned" in line]
+    assert "allowed for" in told and "3.3(e)) for SmolLM2-135M-Instruct" in told
+
+
+@pytest.mark.parametrize(("a_class", "held_out", "samples"), [(10, 320, 160), (30, 0, 384)])
+def test_training_samples_are_those_that_will_be_learned_from(tmp_path, a_class, held_out, samples):
+    def labelled(name, count):
+        return log_of_init(tmp_path / name, [chat(f"{name} {n}", f"label {n % 20}") for n in range(count)])
+
+    apart = (labelled("proof.jsonl", held_out),) if held_out else ()
+    draft(DraftRequest(folder=tmp_path, files=(labelled("traffic.jsonl", 20 * a_class),), held_out=apart))
+    text = (tmp_path / "freehold.toml").read_text()
+    assert f"# {samples} training samples teach a model the task" in text
+    assert "[data] unlabelled lets it learn" in " ".join(text.replace("\n# ", " ").split())
+
+
+def test_a_log_of_few_conversations_begins_with_the_margin_that_they_can_prove(tmp_path):
+    def turn(n):
+        opening = {"role": "user", "content": f"conversation {n % 40}"}
+        more = [{"role": "assistant", "content": "yes"}, {"role": "user", "content": f"turn {n}"}]
+        return {"messages": [opening, *more, {"role": "assistant", "content": ("yes", "no")[n % 2]}]}
+
+    draft(
+        DraftRequest(
+            folder=tmp_path, files=(log_of_init(tmp_path / "t.jsonl", [turn(n) for n in range(1_200)]),)
+        )
+    )
+    text = (tmp_path / "freehold.toml").read_text()
+    assert "# The 1,200 records are of 40 conversations, users or questions, and each counts once." in text
+
+
+@pytest.mark.parametrize(("rows", "held_out", "margin"), [(300, 0, 0.08), (1_100, 0, 0.02), (300, 210, 0.02)])
+def test_the_margin_is_one_that_what_is_held_out_can_prove(tmp_path, rows, held_out, margin):
+    def labelled(name, count):
+        return log_of_init(tmp_path / name, [chat(f"{name} {n}", ("yes", "no")[n % 2]) for n in range(count)])
+
+    files = (labelled("traffic.jsonl", rows),)
+    apart = (labelled("proof.jsonl", held_out),) if held_out else ()
+    draft(DraftRequest(folder=tmp_path, files=files, held_out=apart))
+    text = (tmp_path / "freehold.toml").read_text()
+    assert parse(text).task.margin == margin
+    assert ("Two points (0.02) take about 1,006 records" in text) == (margin > 0.02)
+
+
+def test_columns_that_were_named_stay_named(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("frage,klasse\n" + "".join(f"frage {n},{n % 3}\n" for n in range(30)))
+    draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(input="frage", label="klasse")))
+    config = parse((tmp_path / "freehold.toml").read_text())
+    assert (config.data.input, config.data.label, config.task.scorer) == ("frage", "klasse", "numeric")
+    assert config.incumbent is None
+
+
+def test_without_a_log_it_starts_with_the_gateway(tmp_path):
+    drafted = draft(DraftRequest(folder=tmp_path / "new", incumbent="gpt-4o-2024-08-06"))
+    assert parse((tmp_path / "new/freehold.toml").read_text()).incumbent.model == "gpt-4o-2024-08-06"
+    assert any("freehold up" in line for line in drafted.open)
+
+
+def test_a_file_of_rejects_only_names_the_first(tmp_path):
+    path = log_of_init(tmp_path / "t.jsonl", [chat("a", "")] * 3)
+    with pytest.raises(InputError, match="no record could be used; line 1"):
+        draft(DraftRequest(folder=tmp_path, files=(path,)))
+    assert not (tmp_path / "freehold.toml").exists()
+
+
+@pytest.mark.parametrize("name", ['a "b" \\ ü', "line\nbreak", "\x7f"])
+def test_odd_names_survive(tmp_path, name):
+    draft(DraftRequest(folder=tmp_path, name='a "b" ü', incumbent=name))
+    config = parse((tmp_path / "freehold.toml").read_text())
+    assert (config.app.name, config.incumbent.model) == ('a "b" ü', name)
+
+
+@pytest.mark.parametrize(("name", "made"), [("..x", "-x"), ("a\\b", "a-b"), ("line\nbreak", "line-break")])
+def test_an_application_takes_its_folders_name_as_far_as_it_can(tmp_path, name, made):
+    folder = tmp_path / name
+    folder.mkdir()
+    draft(DraftRequest(folder=folder, incumbent="m"))
+    assert parse((folder / "freehold.toml").read_text()).app.name == made
+
+
+def test_a_name_that_cannot_name_a_folder_is_refused_before_a_file_is_written(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be the name of a folder"):
+        draft(DraftRequest(folder=tmp_path, name="../x", incumbent="m"))
+    assert not (tmp_path / "freehold.toml").exists()
+
+
+def test_what_makes_no_valid_file_is_not_written(tmp_path):
+    path = log_of_init(tmp_path / "t.jsonl", [chat("a", "b")] * 3)
+    with pytest.raises(ConfigError):
+        draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(answers="nonsense")))
+    assert not (tmp_path / "freehold.toml").exists()
+
+
+LABELS = ["refund", "lamp"] * 150
+
+
+def asked(languages, text, times):
+    for _ in range(times):
+        languages.add([{"role": "system", "content": "Sort it."}, {"role": "user", "content": text}])
+    return languages
+
+
+def test_the_language_of_the_questions_decides_which_encoder_is_proposed():
+    english = asked(QuestionLanguages(), "Where is the parcel that I have ordered from you last week?", 50)
+    assert english.foreign_share == 0
+    german = asked(english, "Wo ist denn bitte das Paket, das ich letzte Woche bei Ihnen bestellt habe?", 50)
+    assert german.foreign_share == 0.5
+    (_, first, *_) = proposed(Guess("label", {}, ""), LABELS, german, 300)
+    assert (first.candidate.model, first.candidate.method) == (MULTILINGUAL_BASE, "encoder")
+    assert QuestionLanguages().foreign_share == 0, "of no question nothing is known"
+
+
+def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    project = open_project(written(tmp_path))
+    assert task_kind(Guess("label", {}, ""), LABELS) == "labels"
+    needs = Needs(task="labels", prompt_tokens=60, completion_tokens=4, context_tokens=1024)
+    monkeypatch.setattr(ladder, "why_not_here", lambda model, settings: None)
+    found = picked(project, needs)
+    shortlist = assess(project, stated=needs, limits=ModelLimits(trainable=True)).shortlist
+    writing = [row.model for row in shortlist if row.method is None and models.get(row.model).instruct]
+    first, second = writing[:2]
+    assert (found.model, found.instead) == (first, None)
+    (*_, lora) = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300, writes=found)
+    assert lora.candidate.model == found.model and "first of freehold assess" in lora.why
+    monkeypatch.setattr(ladder, "why_not_here", lambda model, settings: "no hub" if model == first else None)
+    found = picked(project, needs)
+    assert found.model == second and found.instead.endswith(
+        f"{first}, first of freehold assess, cannot be had: no hub"
+    )
+
+
+def written(folder):
+    path = folder / "freehold.toml"
+    path.write_text('[app]\nname = "a"\n[use]\ncommercial = true\n')
+    return path

@@ -11,9 +11,11 @@ from tests.workflows.journey.rehearsal import Told, project
 from freehold.errors import ConfigError, FreeholdError, InputError, UsageError
 from freehold.progress import Silent
 from freehold.store import open_store
+from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.migrate import first_request, migrate
+from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.preflight.check import PreflightError
 
@@ -135,3 +137,49 @@ def test_it_asks_what_the_application_asks(tmp_path):
 
 def test_without_a_dataset_there_is_none(tmp_path):
     assert first_request(project_at(tmp_path, []), "base:a") is None
+
+
+class Result(Record, frozen=True, kw_only=True):
+    number: int
+
+
+@pytest.fixture
+def run(store):
+    """Runs a step named ``count`` in a new run of the workflow; each that works makes the next number."""
+    made = []
+
+    def step(inputs, *, fresh=False, progress=None, **options):
+        def work():
+            made.append(inputs)
+            return Result(number=len(made))
+
+        steps = Steps(store, progress or Silent(), fresh=fresh)
+        return steps.run("count", "count", inputs, Result, work, **options).number, steps.times[0].skipped
+
+    return step
+
+
+def test_a_step_runs_once_for_the_same_inputs(run):
+    assert run(["a", 1]) == (1, False)
+    assert run(["a", 1]) == (1, True)
+    assert run(["a", 2]) == (2, False)
+    assert run(["a", 2], fresh=True) == (3, False)
+
+
+def test_a_result_whose_files_are_gone_is_made_again(run, tmp_path):
+    def there(result):
+        return (tmp_path / f"{result.number}").exists()
+
+    assert run("a", still_there=there) == (1, False)
+    assert run("a", still_there=there) == (2, False)
+    (tmp_path / "2").touch()
+    assert run("a", still_there=there) == (2, True)
+
+
+def test_a_step_that_fails_is_not_done(store, run):
+    def fail():
+        raise OSError("disk full")
+
+    with pytest.raises(OSError):
+        Steps(store, Silent()).run("count", "count", "a", Result, fail)
+    assert run("a") == (1, False)

@@ -1,19 +1,22 @@
 """Rulings, the profile they are for, what must be done and shown."""
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from tests.workflows.prove.test_evaluate import make_dataset
+from tests.workflows.prove.held_out import make_dataset
 
 from freehold.errors import ConfigError, InputError, StorageError, UsageError
-from freehold.store import audit, default_url, open_store
+from freehold.store import audit
 from freehold.types.config_file import parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.license import Lineage, LineageEdge, duty_id
 from freehold.types.use import UseProfile
 from freehold.workflows.license.duties import done_duties, mark_duty
+from freehold.workflows.license.lineage import file_hashes, read_lineage
 from freehold.workflows.license.rule import (
     attributions,
     comply,
@@ -157,12 +160,6 @@ MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
 
 @pytest.fixture
-def store(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        yield store
-
-
-@pytest.fixture
 def ruling():
     return rule_for_model(MODEL, UseProfile(mode="distribute_weights", commercial=True))
 
@@ -209,3 +206,93 @@ def test_the_checklist_is_ticked_only_where_all_that_a_line_stands_for_is_done(s
         assert text.count("(done, says ada, 2026-11-29)") == text.count("- [x]") <= number + 1
     assert "- [ ]" not in text
     assert "- [x]" not in comply_texts(ruling)["CHECKLIST.md"]
+
+
+USE = UseProfile()
+
+
+def edges(path):
+    return [(edge.kind, edge.model) for edge in read_lineage(path, USE).lineage.edges]
+
+
+def test_model_card(tmp_path):
+    card = tmp_path / "README.md"
+    card.write_text(
+        "---\nbase_model: google/gemma-2-9b\nbase_model_relation: adapter\nlicense: mit\n---\n# x\n"
+    )
+    read = read_lineage(tmp_path, USE).lineage
+    assert [edge.kind for edge in read.edges] == ["base", "adapter"]
+    assert read.edges[1].claimed_license == "mit"
+    card.write_text("---\nbase_model: [a/b, c/d]\n---\n")
+    assert [kind for kind, _ in edges(card)] == ["merge", "merge", "fine_tune"]
+    card.write_text("# no front matter\n")
+    with pytest.raises(InputError, match=r"README\.md"):
+        read_lineage(card, USE)
+
+
+def test_adapter_config(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "Qwen/Qwen2.5-3B"}')
+    assert edges(tmp_path)[0] == ("base", "Qwen/Qwen2.5-3B")
+
+
+def test_own_manifest_brings_the_incumbent_in(tmp_path):
+    adapter = tmp_path / "adapters" / "support"
+    dataset = tmp_path / "datasets" / "d1"
+    adapter.mkdir(parents=True)
+    dataset.mkdir(parents=True)
+    manifest = {"name": "support", "base_model": "b/c", "dataset_id": "d1", "files": {"a.gguf": "00ff"}}
+    (adapter / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="dataset d1"):
+        read_lineage(adapter, USE)
+    (dataset / "manifest.json").write_text(
+        json.dumps({"id": "d1", "incumbent_model": "gpt-4o-2024-08-06", "targets_from": {"incumbent": 7}})
+    )
+    assert edges(adapter) == [
+        ("base", "b/c"), ("distilled_from", "gpt-4o-2024-08-06"), ("adapter", "(ours) support")
+    ]  # fmt: skip
+    assert file_hashes(adapter) == {"a.gguf": "00ff"}
+
+
+def test_artefacts_that_name_each_other_and_a_cycle(tmp_path):
+    path = tmp_path / "lineage.json"
+    artefacts = {"c": [{"kind": "quantize", "model": "b"}], "b": [{"kind": "base", "model": "a"}]}
+    path.write_text(json.dumps({"model": "c", "artefacts": artefacts}))
+    assert edges(path) == [("base", "a"), ("quantize", "b")]
+    artefacts["a"] = [{"kind": "base", "model": "c"}]
+    path.write_text(json.dumps({"model": "c", "artefacts": artefacts}))
+    with pytest.raises(InputError, match="cyclic lineage: c -> b -> a -> c"):
+        read_lineage(path, USE)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]]", '"x"', "{}", '[{"role": "base"}]', '{"model": "m", "edges": [{}]}']
+)
+def test_what_is_no_lineage_is_an_error_with_the_path(tmp_path, text):
+    path = tmp_path / "odd.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"odd\.json"):
+        read_lineage(path, USE)
+
+
+def test_gguf_metadata(tmp_path):
+    gguf = pytest.importorskip("gguf")
+    path = tmp_path / "m.gguf"
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_name("Acme 8B")
+    writer.add_base_model_count(1)
+    writer.add_base_model_repo_url(0, "https://example.org/meta-llama/Llama-3.1-8B")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    assert edges(path) == [("base", "meta-llama/Llama-3.1-8B"), ("quantize", "(ours) Acme 8B")]
+    path.write_bytes(b"not a gguf file at all")
+    with pytest.raises(InputError, match=r"m\.gguf"):
+        read_lineage(path, USE)
+
+
+def test_weights_without_a_manifest_are_hashed(tmp_path):
+    (tmp_path / "README.md").write_text("---\nbase_model: Qwen/Qwen2.5-7B\n---\n")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "notes.txt").write_text("no weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert file_hashes(tmp_path) == {"model.safetensors": digest}

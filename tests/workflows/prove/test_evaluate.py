@@ -6,12 +6,13 @@ import msgspec
 import pytest
 from aiohttp import web
 from tests.datasets.test_card import CARD
+from tests.engines.conftest import serving
+from tests.workflows.prove.held_out import make_dataset
 
-from freehold.datasets import building
 from freehold.errors import ConfigError, UsageError
 from freehold.evals.client import Patience
 from freehold.evals.replay import ReplayOptions
-from freehold.types.dataset import Message, Sample, SplitName
+from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Capabilities, Endpoint
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Task
@@ -19,20 +20,6 @@ from freehold.workflows.data.curate import write_card
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 
 QUICK = Patience(attempts=2, first_wait_seconds=0.01)
-
-
-def make_dataset(tmp_path, held_out, *, incumbent_model="gpt-x"):
-    by_split: dict[SplitName, list[Sample]] = {"train": held_out[:1], "validation": [], "held_out": held_out}
-    made = building.Building(by_split=by_split, dropped=building.Counter())
-    return building.write(
-        made,
-        building.Recipe(),
-        name="t",
-        root=tmp_path / "datasets",
-        made_from=(),
-        version="0",
-        incumbent_model=incumbent_model,
-    )
 
 
 def sample(i, **fields):
@@ -54,18 +41,9 @@ def run(tmp_path, held_out, reply, *, task=None, concurrency=4, fresh=False, unt
         return web.json_response({"choices": [{"message": {"content": said}, "finish_reason": "stop"}]})
 
     async def go():
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        endpoint = Endpoint(
-            name="e",
-            engine="echo",
-            base_url=f"http://127.0.0.1:{runner.addresses[0][1]}",
-            capabilities=Capabilities(streaming=False),
-        )
-        try:
+        async with serving(handle) as url:
+            capabilities = Capabilities(streaming=False)
+            endpoint = Endpoint(name="e", engine="echo", base_url=url, capabilities=capabilities)
             return await evaluate(
                 EvaluationPlan(
                     dataset=dataset, task=task or Task(name="t", scorer="label", margin=0.05), **plan
@@ -75,8 +53,6 @@ def run(tmp_path, held_out, reply, *, task=None, concurrency=4, fresh=False, unt
                 options=ReplayOptions(concurrency, patience=QUICK),
                 fresh=fresh,
             )
-        finally:
-            await runner.cleanup()
 
     return asyncio.run(go())
 

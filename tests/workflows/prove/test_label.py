@@ -1,20 +1,27 @@
+"""Labels of people, the labels that answers are held to, and notes to items."""
+
 import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from tests.workflows.data.building import project_of
+from tests.workflows.prove.held_out import make_dataset
+from tests.workflows.prove.test_evaluate import sample
 from tests.workflows.prove.test_results import evaluation
 
 from freehold.errors import UsageError
 from freehold.evals.pairwise import haste_note, read_labels, typical_seconds
 from freehold.settings import load
-from freehold.store import open_store
+from freehold.store import audit, open_store
 from freehold.types.config_file import parse
 from freehold.types.dataset import Message, Sample
-from freehold.types.evaluated import ItemResult
-from freehold.types.evaluation import EvalResult, Score
+from freehold.types.evaluated import NOTE_CHARACTERS, ItemResult
+from freehold.types.evaluation import EvalResult, Score, Task
 from freehold.workflows.project import Project
 from freehold.workflows.prove.label import LabelSession, open_session
+from freehold.workflows.prove.labels import labels_held, task_labels
+from freehold.workflows.prove.notes import add_note, notes_of
 
 
 def item(i, *, candidate=None, incumbent=None):
@@ -176,3 +183,66 @@ def test_pairs_whose_answers_have_changed_come_again(session):
     changed.record("equal")
     assert changed.next() is None and len(path.read_text().splitlines()) == 5
     assert read_labels(path)["s0"] == 0.0
+
+
+TASK = Task(name="t", scorer="label", options={"labels": ["yes", "no way"]})
+
+
+def test_answers_are_held_to_the_labels_as_they_were_taught(tmp_path):
+    dataset = make_dataset(tmp_path, [sample(n, gold="No_Way") for n in range(3)])
+    assert task_labels(TASK) == ("yes", "no way")
+    assert labels_held(TASK, dataset) == ("yes", "No_Way")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"labels": ["yes", "no"], "anywhere": True}, {"labels": ["x" * 500, "no"]}],
+)
+def test_what_is_no_closed_set_is_not_held(tmp_path, options):
+    dataset = make_dataset(tmp_path, [sample(1)])
+    assert labels_held(Task(name="t", scorer="label", options=options), dataset) == ()
+    assert labels_held(Task(name="t", scorer="exact"), dataset) == ()
+
+
+@pytest.mark.parametrize(
+    "own", [{"tools": [{"type": "function"}]}, {"response_format": {"type": "json_object"}}]
+)
+def test_requests_with_a_form_of_their_own_are_not_held(tmp_path, own):
+    assert labels_held(TASK, make_dataset(tmp_path, [sample(1), sample(2, **own)])) == ()
+
+
+AT = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(project_of(tmp_path).store_url) as store:
+        store.put(evaluation("e1", "d"))
+        yield store
+
+
+def test_notes_of_an_item_stay_in_order_and_the_audit_record_says_who(store):
+    first = add_note(store, "e1", "s1", "  ask the shop ", who="ada", at=AT)
+    second = add_note(store, "e1", "s1", "they say refund", who="bob", at=AT)
+    assert notes_of(store, "e1") == {"s1": (first, second)} and first.text == "ask the shop"
+    assert notes_of(store, "e2") == {}
+    entries = [one for one in audit.entries(store.database) if one.action == "note.add"]
+    assert [(one.who, one.detail) for one in entries] == [
+        ("ada", {"evaluation": "e1", "sample": "s1"}),
+        ("bob", {"evaluation": "e1", "sample": "s1"}),
+    ]
+    assert "refund" not in str(entries)
+
+
+@pytest.mark.parametrize(
+    ("evaluation_id", "text", "message"),
+    [
+        ("e1", " \n", "empty"),
+        ("e1", "x" * (NOTE_CHARACTERS + 1), "characters"),
+        ("e9", "hello", "no evaluation"),
+    ],
+)
+def test_what_is_refused(store, evaluation_id, text, message):
+    with pytest.raises(UsageError, match=message):
+        add_note(store, evaluation_id, "s1", text, who="ada", at=AT)
+    assert notes_of(store, evaluation_id) == {}

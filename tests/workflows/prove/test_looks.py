@@ -20,12 +20,6 @@ from freehold.workflows.prove.looks import Looks, look_at
 from freehold.workflows.prove.results import keep
 
 
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/s.sqlite3") as opened:
-        yield opened
-
-
 def asked(i, *, system="", space=" ", **fields):
     turns = [Message(role="system", content=system)] if system else []
     return (

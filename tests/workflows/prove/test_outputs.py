@@ -1,12 +1,19 @@
+"""Two files of outputs: looked at, paired and scored; pairs of scores in one file."""
+
 import asyncio
 import json
+import math
 
 import pytest
 
 from freehold.bounded.sandbox import sandbox_state
 from freehold.errors import InputError, UsageError
 from freehold.types.evaluation import Task
+from freehold.workflows.project import open_project
+from freehold.workflows.prove.compare import read_pairs
+from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_preflight
 from freehold.workflows.prove.outputs import evaluate_outputs
+from freehold.workflows.prove.preflight.check import PreflightError
 
 LABEL = Task(name="t", scorer="label", margin=0.05)
 GIVEN = Task(name="t", scorer="given", margin=0.05)
@@ -69,19 +76,6 @@ def test_scores_the_files_carry(tmp_path):
         run(tmp_path, rows(3), rows(3), GIVEN)
 
 
-def test_all_unscored_holds(tmp_path):
-    a = [{"id": i, "score": None} for i in range(40)]
-    made = run(tmp_path, a, a, GIVEN)
-    assert made.comparison.verdict == "hold"
-    assert made.comparison.reasons[0] == "no_scored_pairs"
-    assert made.comparison.difference is None
-
-
-def test_fewer_than_five_hold(tmp_path):
-    made = run(tmp_path, rows(4), rows(4))
-    assert made.comparison.verdict == "hold"
-
-
 def test_batch_files_pair_by_the_id_that_was_given(tmp_path):
     def line(batch, i, body, status=200):
         return {
@@ -142,3 +136,82 @@ def test_a_scorer_of_ones_own_leaves_reasons_and_what_held_it(tmp_path):
 def test_a_scorer_at_fault_stops_it_with_its_line(tmp_path):
     with pytest.raises(InputError, match=r"grader.py:7: .*broken\(\) fails on sample .*AttributeError"):
         run(tmp_path, rows(20), rows(20), code(tmp_path, "broken"))
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    def write(n, **more):
+        for name in "ab":
+            rows = [{"id": i, "output": "yes", "gold": "yes"} | more for i in range(n)]
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return OutputFiles(str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"))
+
+    return write
+
+
+def task(scorer="label", **options):
+    return Task(name="t", scorer=scorer, margin=0.05, options=options)
+
+
+def look(outputs, task, **more):
+    return asyncio.run(files_preflight(outputs, task, **more))
+
+
+def test_too_few_items_are_worth_a_line_and_no_refusal(outputs):
+    found = look(outputs(40), task())
+    assert not found.failed
+    (told,) = found.doubted
+    assert "with n = 40 you can prove" in told.text
+
+
+def test_groups_and_planned_looks_count(outputs, tmp_path):
+    grouped = outputs(400, group="one")
+    (told,) = look(grouped, task()).doubted
+    assert "n = 400 in 1 groups" in told.text
+    assert not look(outputs(100), task()).failed
+    assert "alpha shared by 3 looks" in look(outputs(100), task(), planned_looks=3).doubted[0].text
+
+
+@pytest.mark.process
+def test_a_scorer_that_would_fail_is_told_before_it_scores_anything(outputs, tmp_path):
+    (tmp_path / "mine.py").write_text("def other(a, b): return 1\n")
+    broken = task("code", callable=f"{tmp_path / 'mine.py'}:absent")
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "t"\n')
+    project = open_project(tmp_path / "freehold.toml")
+    with pytest.raises(PreflightError, match="absent"):
+        asyncio.run(evaluate_files(project, outputs(60), broken))
+
+
+def test_a_judge_that_does_not_answer_is_told_too(outputs):
+    found = look(outputs(60), task("judge", base_url="http://127.0.0.1:9", model="m"))
+    assert [one.text.partition(":")[0] for one in found.failed] == ["the judge"]
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    def write(rows):
+        path = tmp_path / "pairs.jsonl"
+        path.write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("key", ["id", "a", "b", "cluster", 'a"b', "a\\b", "a\nb"])
+def test_a_key_that_cannot_be_sliced_by_is_refused(pairs, key):
+    with pytest.raises(UsageError, match="a comparison cannot be sliced by"):
+        read_pairs(pairs([{"id": 0, "a": 1, "b": 1}]), slices=(key,))
+
+
+def test_columns_clusters_and_slices(pairs):
+    rows = [
+        {"id": 1, "a": True, "b": 0.5, "cluster": "x", "language": "de", "size": 3},
+        {"id": 2, "a": None, "b": 1, "cluster": "x", "language": None},
+        {"id": 3, "a": 0, "b": 0},
+    ]
+    found = read_pairs(pairs(rows), slices=("language", "size"))
+    assert found.incumbent[0] == 1.0 and math.isnan(found.incumbent[1])
+    assert found.candidate.tolist() == [0.5, 1.0, 0.0]
+    assert found.clusters[0] == found.clusters[1] != found.clusters[2]
+    assert found.slices == {"language": ["de", None, None], "size": ["3", None, None]}
+    assert read_pairs(pairs([{"id": 1, "a": 1, "b": 1}])).clusters is None

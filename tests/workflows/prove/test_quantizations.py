@@ -1,13 +1,10 @@
-import sys
-from pathlib import Path
-
 import pytest
 from click.testing import CliRunner
+from tests.workflows.prove.held_out import make_dataset
+from tests.workflows.weights.programs import quantize_program
 
 from benchmarks import tiny_models
 from freehold.cli.main import cli
-from freehold.datasets import building
-from freehold.engines.llamacpp import native
 from freehold.errors import EngineError
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
@@ -32,18 +29,7 @@ def project(tmp_path, monkeypatch):
         Sample(id=f"s{i:04}", messages=(Message(role="user", content=f"q {i}"),), gold="yes")
         for i in range(COUNT)
     ]
-    dataset = building.write(
-        building.Building(
-            by_split={"train": samples[:1], "validation": samples, "held_out": samples[:1]},
-            dropped=building.Counter(),
-        ),
-        building.Recipe(),
-        name="t",
-        root=made.state / "datasets",
-        made_from=(),
-        version="0",
-        incumbent_model="gpt-x",
-    )
+    dataset = make_dataset(made.state, samples[:1], validation=samples)
     with open_store(made.store_url) as store:
         store.put(dataset)
 
@@ -66,28 +52,7 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def program(project, tmp_path):
-    script = tmp_path / "llama-quantize"
-    root = Path(__file__).parents[3]
-    script.write_text(
-        f"#!{sys.executable}\n"
-        f"import sys; sys.path[:0] = ['{root}', '{root / 'src'}']\n"
-        "from pathlib import Path\n"
-        "from benchmarks import tiny_models\n"
-        "source, target, kind = [a for a in sys.argv[1:] if not a.startswith('--')][:3]\n"
-        "if kind == 'Q6_K': print('this one needs a calibration'); sys.exit(1)\n"
-        "tiny_models.write(tiny_models.SHAPES['llama'], kind, Path(target))\n"
-    )
-    script.chmod(0o755)
-    home = project.settings.home
-    native.folder(home).mkdir(parents=True)
-    native.record(
-        home,
-        native.NativeBuild(
-            version=native.VERSION, binary=str(script), sha256="0", cpu=native.cpu_name(), flags=(),
-            compiler="c", quantize=str(script),
-        ),
-    )  # fmt: skip
-    return script
+    return quantize_program(tmp_path, project.settings.home, fails="Q6_K")
 
 
 @pytest.fixture

@@ -1,17 +1,19 @@
 import msgspec
 import pytest
-from tests.workflows.prove.test_evaluate import make_dataset
+from tests.workflows.prove.held_out import make_dataset
 
-from freehold.errors import StorageError
+from freehold.errors import ConfigError, StorageError, UsageError
 from freehold.evals.comparing import SideBySide, summarize
 from freehold.evals.frozen import FrozenAnswers, write_frozen
 from freehold.settings import load as load_settings
+from freehold.stats.power import PLANNING_DISCORDANCES, discordance_upper, rare_loss_n
 from freehold.store import open_store
 from freehold.types.config_file import parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import EvalResult, Score, Task
 from freehold.workflows.project import Project
+from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 from freehold.workflows.prove.results import (
     evaluation_id,
     frozen_answers,
@@ -20,6 +22,7 @@ from freehold.workflows.prove.results import (
     measured,
     write_results,
 )
+from freehold.workflows.prove.task import task_of
 
 TASK = Task(name="t", scorer="label")
 
@@ -128,3 +131,117 @@ def test_an_evaluation_that_is_there_keeps_its_place(project):
         for id in ("e1", "e2", "e1"):
             keep(store, evaluation(id, "d"))
         assert [one.id for one in store.records(Evaluation)] == ["e1", "e2"]
+
+
+TARGET = PowerTarget(margin=0.02)
+
+
+def test_without_assumptions_five_discordances_and_two_differences_are_planned_with():
+    found = plan(TARGET)
+    assert {row.discordance for row in found.rows} == set(PLANNING_DISCORDANCES)
+    assert {row.true_difference for row in found.rows} == {0.0, -0.005}
+    assert all(row.n > 0 and row.power >= 0.8 and row.power_at_n is None for row in found.rows)
+
+
+def test_a_pilot_stands_for_its_upper_limit_and_a_discordance_goes_first():
+    pilot = plan(TARGET, PowerAssumptions(pilot=(12, 200)))
+    assert {row.discordance for row in pilot.rows} == {discordance_upper(12, 200)}
+    assert "the pilot's 12 of 200 pairs" in pilot.notes[0]
+    both = plan(TARGET, PowerAssumptions(pilot=(12, 200), discordance=0.1))
+    assert ({row.discordance for row in both.rows}, both.notes) == ({0.1}, ())
+
+
+def test_clusters_multiply_items():
+    alone = plan(TARGET, PowerAssumptions(discordance=0.1))
+    clustered = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=4, icc=0.5))
+    assert clustered.design_effect == 2.5
+    assert clustered.rows[0].n == pytest.approx(2.5 * alone.rows[0].n, abs=3)
+    assert clustered.zero_loss_n == 4 * rare_loss_n(TARGET.margin) > 2.5 * alone.zero_loss_n
+    assert clustered.notes[0].startswith("Clusters multiply the number of items by 2.50; below 732 items")
+
+
+def test_five_items_of_a_cluster_count_and_too_few_clusters_prove_nothing():
+    five = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=5, icc=0.0))
+    ten = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=10, icc=0.0), n=100)
+    assert ten.design_effect == five.design_effect == 1.0
+    assert ten.rows[0].n == pytest.approx(2 * five.rows[0].n, abs=10) and ten.rows[0].power_at_n == 0
+    many = plan(TARGET, PowerAssumptions(discordance=0.01, cluster_size=5, icc=0.0))
+    assert many.rows[0].n >= many.zero_loss_n == 5 * rare_loss_n(TARGET.margin, TARGET.alpha)
+
+
+def test_a_given_n_gets_its_power_and_self_noise_its_warning():
+    found = plan(PowerTarget(0.01), PowerAssumptions(discordance=0.1), n=200, self_noise=0.1)
+    assert 0 < found.rows[0].power_at_n < 0.8
+    assert "pairs to pass against itself" in found.notes[0]
+    assert "is not provable with 200 pairs" in found.notes[1]
+
+
+def test_scores_that_are_not_binary_have_no_discordance():
+    found = plan(TARGET, PowerAssumptions(sd=0.2, true_difference=0.0), n=500)
+    (row,) = found.rows
+    assert (row.discordance, found.zero_loss_n) == (None, None)
+    assert row.n > 500 and row.power_at_n < 0.8
+
+
+def test_partial_credit_has_no_power_among_fewer_items_than_rare_losses_take():
+    """60 items had "a probability of 100 %" at 3 points, and the verdict on them holds whatever they show."""
+    found = plan(PowerTarget(0.03), PowerAssumptions(sd=0.05, true_difference=0.0), n=60)
+    (row,) = found.rows
+    assert row.n == 138 and row.power_at_n < 0.01
+    assert "with a probability of 0%, and 138 with one of 80%" in found.sentence
+
+
+def test_a_margin_that_takes_millions_of_items_is_refused():
+    with pytest.raises(UsageError, match="margin is 1e-09"):
+        plan(PowerTarget(margin=1e-9))
+
+
+TOML = """
+[app]
+name = "shop"
+[task]
+scorer = "label"
+margin = 0.03
+max_tokens = 12
+[task.options]
+labels = ["yes", "no"]
+"""
+
+
+@pytest.fixture
+def project_of_task(tmp_path):
+    return Project(tmp_path, parse(TOML), load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}), None)
+
+
+def test_the_file_says_what_the_command_line_does_not(project_of_task):
+    task = task_of(project_of_task)
+    assert (task.name, task.scorer, task.margin, task.max_tokens) == ("shop", "label", 0.03, 12)
+    assert task.options == {"labels": ["yes", "no"]}
+    task = task_of(project_of_task, margin=0.1, alpha=0.05, options={"default": "no"})
+    assert (task.margin, task.alpha) == (0.1, 0.05)
+    assert task.options == {"labels": ["yes", "no"], "default": "no"}
+
+
+def test_a_toml_file_is_taken_whole(project_of_task, tmp_path):
+    path = tmp_path / "other.toml"
+    path.write_text('[task]\nscorer = "numeric"\nmargin = 0.2\n')
+    task = task_of(project_of_task, scorer=str(path))
+    assert (task.name, task.scorer, task.margin, task.options) == ("shop", "numeric", 0.2, {})
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
+        task_of(project_of_task, scorer=str(tmp_path / "none.toml"))
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="not valid UTF-8"):
+        task_of(project_of_task, scorer=str(path))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"margin": 0.0}, "margin is 0, expected above 0 and below 1"),
+        ({"margin": 1.0}, "margin is 1, expected above 0 and below 1"),
+        ({"alpha": 0.5}, "alpha is 0.5, expected between 0 and 0.5"),
+    ],
+)
+def test_a_margin_or_alpha_that_cannot_be(project_of_task, wrong, message):
+    with pytest.raises(UsageError, match=message):
+        task_of(project_of_task, **wrong)

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from freehold.engines import start
-from freehold.evals import retained
-from freehold.evals.retained import AnsweredTask, OtherTask
+from freehold.evals.retained import AnsweredTask, OtherTask, probes
 from freehold.progress import Silent
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
@@ -18,11 +17,11 @@ from freehold.workflows.prove.retained import Probing, ask_retained, compared, w
 
 
 def rights(count, lost=()):
-    return [0.0 if one.skill in lost else 1.0 for one in retained(count)]
+    return [0.0 if one.skill in lost else 1.0 for one in probes(count)]
 
 
 def test_a_lost_skill_is_a_slice_and_holds_only_where_it_must_be_kept():
-    found = compared(retained(80), rights(80), rights(80, lost=("refusal",)), base="b", trained_id="t")
+    found = compared(probes(80), rights(80), rights(80, lost=("refusal",)), base="b", trained_id="t")
     assert {one.skill: one.lost for one in found.skills} == {
         "no_tool": False,
         "refusal": True,
@@ -125,7 +124,7 @@ def test_another_task_that_is_lost_holds_where_it_must_be_kept():
 
     lost = AnsweredTask(other("mail", right=20), answers(1.0), answers(0.0))
     kept = AnsweredTask(other("sums", right=20), answers(1.0), answers(1.0))
-    bare = compared(retained(80), rights(80), rights(80), base="b", trained_id="t")
+    bare = compared(probes(80), rights(80), rights(80), base="b", trained_id="t")
     found = with_tasks(bare, [lost, kept])
     assert [(one.name, one.lost) for one in found.tasks] == [("mail", True), ("sums", False)]
     assert (

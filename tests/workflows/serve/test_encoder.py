@@ -19,7 +19,7 @@ from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import plan
-from freehold.workflows.serve.plan import ServeRequest, plans, pull_and_plan
+from freehold.workflows.serve.plan import ServeRequest, plans
 
 
 @pytest.fixture
@@ -46,12 +46,6 @@ def test_a_folder_is_served_under_its_own_name(project):
     for name in ("given", "./given", "file:given", str(project.root / "given")):
         (made,) = plans(project, [name], engine="encoder")
         assert (made.engine, made.model) == ("encoder", "given")
-
-
-def test_its_options_are_read_where_its_engine_is_asked_for(project):
-    folder = tiny_encoder(project.root / "given")
-    request = ServeRequest(engine="encoder", options={"batch": 8})
-    assert pull_and_plan(str(folder), request, project.settings).options == {"batch": 8}
 
 
 def test_what_it_takes_is_known_before_it_starts(project):

@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from freehold.engines.llamacpp import native
 from freehold.errors import UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.workflows.fit import learned
@@ -111,30 +110,6 @@ def test_the_template_an_adapter_was_taught_with_is_served(tiny, settings, tmp_p
     asked = msgspec.structs.replace(request, options={"chat_template": "mine"})
     with pytest.raises(UsageError, match="m:a was trained with a chat template of its own"):
         plan.plan(own, asked, settings, adapters=[taught])
-
-
-def test_people_are_told_what_would_be_faster(base, settings, tmp_path, monkeypatch):
-    served_by_llama = plan.plan(base, plan.ServeRequest(engine="llamacpp"), settings)
-    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(True, "this CPU has amx_int8"))
-    monkeypatch.setattr(native, "read", lambda home: None)
-    monkeypatch.setattr(plan.vllm, "has_gpu", lambda: True)
-    assert "freehold engines install vllm" in plan.speed_advice(served_by_llama, settings)
-    monkeypatch.setattr(plan.vllm, "has_gpu", lambda: False)
-    assert "freehold engines install llamacpp" in plan.speed_advice(served_by_llama, settings)
-    monkeypatch.setattr(native, "read", lambda home: "built")
-    monkeypatch.setattr(native, "binary", lambda home: tmp_path)
-    monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f", "amx_int8"))
-    monkeypatch.setattr(plan, "quantization_of", lambda path: "Q4_K_M")
-    assert "--quant" in plan.speed_advice(served_by_llama, settings)
-    monkeypatch.setattr(plan, "quantization_of", lambda path: "Q4_0")
-    assert plan.speed_advice(served_by_llama, settings) is None
-    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(False, "nothing beyond AVX2"))
-    monkeypatch.setattr(native, "read", lambda home: None)
-    monkeypatch.setattr(native, "binary", lambda home: None)
-    assert plan.speed_advice(served_by_llama, settings) is None, (
-        "where building will not help, it is not advised"
-    )
-    assert plan.speed_advice(plan.plan_by_name(plan.ECHO, plan.ServeRequest(), settings), settings) is None
 
 
 def llama(weights, **fields):

@@ -1,7 +1,5 @@
 """`freehold serve`: what is told before a start, and models that share a machine."""
 
-import os
-import signal
 import socket
 
 import msgspec
@@ -50,20 +48,6 @@ def test_models_that_do_not_fit_together_are_refused(tmp_path, monkeypatch):
     two = [msgspec.structs.replace(ECHO, model=name, memory=huge) for name in "ab"]
     with pytest.raises(UsageError, match=r"the models need .* GiB together, .* GiB are available"):
         serve.serve(open_project(), two, port=free_port(), ready=lambda _: None, progress=Silent())
-
-
-@pytest.mark.process
-def test_several_models_are_served_from_a_folder_that_never_served(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    ready = []
-
-    def on_ready(running):
-        ready.append(running.models)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    two = [ECHO, msgspec.structs.replace(ECHO, model="other")]
-    serve.serve(open_project(), two, port=free_port(), ready=on_ready, progress=Silent())
-    assert ready == [("echo", "other")]
 
 
 def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch):

@@ -61,21 +61,6 @@ def test_what_demands_a_call_is_counted():
     assert tools.demanding([]) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("choice", "demands"),
-    [
-        ("required", True),
-        (NAMED, True),
-        ({"name": "find"}, True),
-        ("auto", False),
-        ({}, False),
-        (None, False),
-    ],
-)
-def test_which_choices_demand(choice, demands):
-    assert RecordedAsking(tool_choice=choice).demands_a_call is demands
-
-
 def plan(engine="llamacpp", **changes):
     return ServePlan(engine=engine, model="org/m", **changes)
 

@@ -1,20 +1,9 @@
 """A store of its own for each test about shifting traffic."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
-from tests.gateway.loopback import _upstream, upstream  # noqa: F401
+from tests.gateway.loopback import FakeUpstream, _upstream, plain, upstream  # noqa: F401
 
 from freehold.gateway.serve import free_port
-from freehold.store import default_url, open_store
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        yield store
 
 
 @pytest.fixture
@@ -25,22 +14,13 @@ def port():
 @pytest.fixture
 def hook(monkeypatch):
     """A webhook that keeps what it is sent; returns it and the status it answers with, which may be changed."""
-    bodies, answer = [], {"status": 204}
+    bodies, answer, server = [], {"status": 204}, FakeUpstream()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(answer["status"])
-            self.end_headers()
+    def told(seen):
+        bodies.append(seen.json)
+        return plain(b"", status=answer["status"])
 
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("ALARM_URL", f"http://127.0.0.1:{server.server_port}/secret")
+    server.answer = told
+    monkeypatch.setenv("ALARM_URL", f"{server.base_url}/secret")
     yield bodies, answer
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    server.close()

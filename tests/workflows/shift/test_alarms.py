@@ -12,7 +12,7 @@ from tests.workflows.shift.shifting import START
 
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.telemetry.meters import Meters, leave_word
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.config import PriceConfig, WatchConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.rollout import RouteAlarm

@@ -1,6 +1,5 @@
 """A gateway that outlives the command that started it."""
 
-import gc
 import os
 import shutil
 
@@ -15,20 +14,6 @@ from freehold.workflows.serve import hold
 from freehold.workflows.shift import background
 
 pytestmark = pytest.mark.process
-
-
-def test_it_is_found_again_and_stopped(tmp_path):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
-    project = open_project(tmp_path / "freehold.toml")
-    with pytest.raises(UsageError, match="nothing runs"):
-        background.stop(project)
-    started = background.start(project, progress=Silent())
-    gc.collect()
-    try:
-        assert background.running(project) == started
-    finally:
-        background.stop(project)
-    assert background.running(project) is None
 
 
 def test_an_incumbent_without_its_key_does_not_keep_the_model_from_serving(tmp_path, monkeypatch):

@@ -223,10 +223,6 @@ def test_numbers_that_are_half_written_or_go_while_they_are_read_are_left_for_th
     assert len(look()) == 1
 
 
-def test_without_a_gateway_there_is_nothing_to_see(tmp_path, store):
-    assert Lookout(tmp_path / "none").look(store, at=AT, limits_ms={}) == []
-
-
 @pytest.mark.process
 def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream, tmp_path, hook):
     """The real thing: capture is off, the candidate is gone, every request is answered, and the hook hears of it."""
@@ -278,7 +274,6 @@ FAULTS = {
     "hangs": lambda seen: plain(GERMAN, delay=300),
     "empty": lambda seen: plain(structured("")),
     "language": lambda seen: plain(ENGLISH),
-    "slow": lambda seen: plain(GERMAN, delay=3),
 }
 
 
@@ -323,14 +318,7 @@ async def users(running, route, *, most, until):
 @pytest.mark.process
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("state", "fault"),
-    [
-        ("canary", "hangs"),
-        ("promoted", "empty"),
-        ("promoted", "language"),
-        ("promoted", "slow"),
-        ("promoted", "hangs"),
-    ],
+    ("state", "fault"), [("canary", "hangs"), ("promoted", "empty"), ("promoted", "language")]
 )
 def test_few_users_are_hurt_by_a_candidate_that_goes_bad(upstream, candidate, tmp_path, state, fault):
     config = tmp_path / "freehold.toml"
@@ -369,8 +357,7 @@ def test_few_users_are_hurt_by_a_candidate_that_goes_bad(upstream, candidate, tm
             observer.stop()
     bad = {"empty": "", "language": ENGLISH["choices"][0]["message"]["content"]}.get(fault, "failed")
     hurt = sum(text == bad or took > 1.5 for text, took in got)
-    # Late answers are known to be late when they are.
-    assert hurt <= (90 if state == "promoted" and fault in ("slow", "hangs") else 60)
+    assert hurt <= 60
 
 
 def is_known_to_answer(endpoint, spool):

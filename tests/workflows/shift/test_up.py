@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 import msgspec
 import openai
@@ -186,16 +185,6 @@ def test_ctrl_c_while_it_loads_ends_it(run, port, tmp_path):
     code, _, err = command.stop()
     assert code in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
     assert "Traceback" not in err
-
-
-@pytest.mark.weights
-def test_the_default_model_answers_with_nothing_configured(run, port):
-    told = run("up", "--port", str(port), "--json").ready()
-    with client(told["url"]) as http:
-        assert told["models"] == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
-        assert ask(http, told["models"][0], temperature=0)
-        with urllib.request.urlopen(told["url"] + "/attribution", timeout=10) as page:
-            assert "HuggingFaceTB/SmolLM2-135M-Instruct" in page.read().decode()
 
 
 def test_several_models_behind_one_address(run, tmp_path, port):

@@ -1,7 +1,11 @@
 """What is known of projects at every stage of their way, for tests of what follows from it."""
 
+import shlex
 from datetime import UTC, date, datetime, timedelta
 
+import click
+
+from freehold.cli.main import cli
 from freehold.types.journey import ProjectFacts, RolloutFacts, VerdictFacts
 
 AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -61,3 +65,15 @@ STAGES = {
 }
 """Facts of a project at each stage."""
 SOON = date(2026, 12, 20)
+
+
+def check_command(line):
+    """A command that is named is one of freehold's, with options that it has."""
+    program, *words = shlex.split(line)
+    assert program == "freehold", line
+    command = cli.get_command(click.Context(cli), words.pop(0))
+    while isinstance(command, click.Group) and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    assert command is not None, line
+    known = {name for one in command.params for name in one.opts}
+    assert {word for word in words if word.startswith("--")} <= known, line

@@ -2,11 +2,9 @@
 
 from datetime import timedelta
 
-import click
 import pytest
-from tests.workflows.tell.facts import AT, SOON, STAGES, facts, rollout, verdict
+from tests.workflows.tell.facts import AT, SOON, STAGES, check_command, facts, rollout, verdict
 
-from freehold.cli.main import COMMANDS, cli
 from freehold.types.cost import Ending
 from freehold.types.verdict import EvidenceAge
 from freehold.verdict.reasons import REASONS
@@ -56,14 +54,7 @@ def test_every_command_that_is_named_exists_and_takes_its_options(stage):
     found = state(stage)
     commands = [found.next.command, *(one.command for one in (*found.next.others, *found.steps))]
     for line in commands:
-        words = line.split()
-        assert words[0] == "freehold" and words[1] in COMMANDS, line
-        command = cli.get_command(click.Context(cli), words[1])
-        while isinstance(command, click.Group) and words[2] in command.commands:
-            words = words[1:]
-            command = command.commands[words[1]]
-        known = {name for one in command.params for name in one.opts}
-        assert {word for word in words if word.startswith("--")} <= known, line
+        check_command(line)
 
 
 def ends(day):

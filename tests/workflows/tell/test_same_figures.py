@@ -12,7 +12,7 @@ from tests.workflows.tell.views import evidence
 
 from freehold.agents.mcp.answers import Answers
 from freehold.api.project import FreeholdProject
-from freehold.cli.journey.migrate import comparison_rows
+from freehold.cli.migrate import comparison_rows
 from freehold.console.screens import SCREENS
 from freehold.costs.decision import money
 from freehold.report import render, render_markdown, words

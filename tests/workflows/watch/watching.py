@@ -1,10 +1,8 @@
 """A real incumbent on loopback, and weeks of a candidate's traffic."""
 
-import json
-import threading
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
+from tests.gateway.loopback import FakeUpstream, plain
 from tests.workflows.shift.shifting import START, trace
 
 from freehold.types.trace import Usage
@@ -17,42 +15,23 @@ class Incumbent:
     """Answers every chat request with `says`, and keeps what hooks post."""
 
     def __init__(self):
-        seen, told, me = [], [], self
-        self.says = "refund"
+        self.says, self.seen, self.told = "refund", [], []
+        self.upstream = FakeUpstream()
+        self.upstream.answer = self.answer
+        self.url = self.upstream.base_url
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                if self.path == "/hook":
-                    told.append(body)
-                    answer = {}
-                else:
-                    seen.append(body)
-                    message = {"role": "assistant", "content": me.says}
-                    answer = {
-                        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
-                    }
-                data = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_):
-                pass
-
-        self.seen, self.told = seen, told
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
+    def answer(self, asked):
+        if asked.path == "/hook":
+            self.told.append(asked.json)
+            return plain({})
+        self.seen.append(asked.json)
+        message = {"role": "assistant", "content": self.says}
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        return plain({"choices": choices, "usage": usage})
 
     def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        self.upstream.close()
 
 
 def week(store, number, *, answer="refund", n=40, **more):

@@ -8,19 +8,7 @@ from tests.workflows.train.owned import manifest, owned_encoder
 
 from freehold.errors import InputError, UsageError
 from freehold.types.model import Weights
-from freehold.workflows.project import open_project
-from freehold.workflows.weights.encoders import (
-    check_writes,
-    encoder_folder,
-)
-from freehold.workflows.weights.trained import ADAPTERS, ENCODERS
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    monkeypatch.chdir(tmp_path)
-    return open_project()
+from freehold.workflows.weights.trained import ADAPTERS, ENCODERS, check_writes, encoder_folder
 
 
 @pytest.mark.parametrize("shelf", [ADAPTERS, ENCODERS], ids=lambda shelf: shelf.noun)

@@ -1,15 +1,22 @@
-"""Weights made from others: converted, merged, quantized."""
+"""Weights made from others: converted, quantized."""
 
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.workflows.weights.programs import quantize_program
 
 from freehold.engines.weights import local
 from freehold.engines.weights.convert import source_of
 from freehold.errors import EngineError, UnknownModelError, UsageError, WeightsError
+from freehold.settings import load
 from freehold.workflows.weights import made as workflow
 from freehold.workflows.weights.pull import list_weights
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture
@@ -68,32 +75,7 @@ def test_a_conversion_that_fails_leaves_nothing(gguf, settings, monkeypatch):
 
 @pytest.fixture
 def program(settings, tmp_path):
-    """A stand-in for llama-quantize that writes a file of the asked type, and a build record that names it."""
-    import sys
-
-    from freehold.engines.llamacpp import native
-
-    script = tmp_path / "llama-quantize"
-    root = Path(__file__).parents[3]
-    script.write_text(
-        f"#!{sys.executable}\n"
-        f"import sys; sys.path[:0] = ['{root}', '{root / 'src'}']\n"
-        "from pathlib import Path\n"
-        "from benchmarks import tiny_models\n"
-        "source, target, kind = [a for a in sys.argv[1:] if not a.startswith('--')][:3]\n"
-        "if 'broken' in source: print('cannot read it'); sys.exit(3)\n"
-        "tiny_models.write(tiny_models.SHAPES['llama'], kind, Path(target))\n"
-    )
-    script.chmod(0o755)
-    native.folder(settings.home).mkdir(parents=True)
-    native.record(
-        settings.home,
-        native.NativeBuild(
-            version=native.VERSION, binary=str(script), sha256="0", cpu=native.cpu_name(), flags=(),
-            compiler="c", quantize=str(script),
-        ),
-    )  # fmt: skip
-    return script
+    return quantize_program(tmp_path, settings.home, fails="broken")
 
 
 @pytest.mark.process

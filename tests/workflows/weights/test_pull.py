@@ -4,9 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
-from freehold.cli.main import cli
 from freehold.errors import (
     InputError,
     UnknownModelError,
@@ -54,20 +52,6 @@ def test_whether_weights_can_be_had_is_told_without_fetching(tmp_path, settings,
 def test_what_can_only_be_a_path_is_no_model(settings, place):
     with pytest.raises(InputError, match="no such file"):
         ensure_weights(place, settings)
-
-
-def test_no_name_is_no_model(settings):
-    with pytest.raises(UsageError, match="no model is named"):
-        ensure_weights(" ", settings)
-
-
-def test_removing_tells_what_became_of_the_files(tmp_path, settings, tiny_gguf, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(settings.home))
-    path = tmp_path / "m.gguf"
-    path.write_bytes(tiny_gguf())
-    ensure_weights(str(path), settings)
-    said = CliRunner().invoke(cli, ["weights", "rm", str(path)])
-    assert said.exit_code == 0 and f"its files stay at {path}" in said.output
 
 
 def test_a_release_of_a_model_is_a_repository_of_its_own():

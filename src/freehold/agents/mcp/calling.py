@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.agents.mcp.answers import Answers
+from freehold.agents.mcp.answers import Answers, Wording
 from freehold.agents.mcp.confirming import Confirmations, call_id
-from freehold.agents.mcp.limits import AgentBudget, CallRate, Places
-from freehold.agents.mcp.tool import Tool, ToolCall
-from freehold.agents.mcp.wording import Wording
+from freehold.agents.mcp.tool import AgentBudget, CallRate, Places, Tool, ToolCall
 from freehold.errors import UsageError, did_you_mean
 from freehold.progress import Progress, Silent
 

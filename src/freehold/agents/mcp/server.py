@@ -25,7 +25,7 @@ from freehold.agents.mcp.calling import AgentServer, AskedCall
 from freehold.agents.mcp.confirming import LASTS, ConfirmationNeededError
 from freehold.agents.mcp.opening import INSTRUCTIONS, NAME, TITLE
 from freehold.agents.mcp.tool import Tool
-from freehold.api.loops import interrupt
+from freehold.api.calling import interrupt
 from freehold.errors import FreeholdError, UsageError
 from freehold.progress import StepWork, amount
 

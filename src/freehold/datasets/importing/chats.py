@@ -16,7 +16,6 @@ Not covered: images, sound and files, which become a part named by its type; sev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -107,12 +106,7 @@ def ollama_message(said: dict[str, Any]) -> tuple[dict[str, Any], str | None] | 
 def _ollama_call(at: int, call: dict[str, Any]) -> dict[str, Any]:
     function = call.get("function") or {}
     arguments = msgspec.json.encode(function.get("arguments") or {}).decode()
-    known = call.get("id") or f"call_{at}"
-    return {
-        "id": known,
-        "type": "function",
-        "function": {"name": function.get("name"), "arguments": arguments},
-    }
+    return openai.function_call(call.get("id") or f"call_{at}", function.get("name"), arguments)
 
 
 def _turns(one: Any, number: int) -> list[dict[str, Any]]:
@@ -130,9 +124,8 @@ def _turns(one: Any, number: int) -> list[dict[str, Any]]:
         result = _first(part, "functionResponse", "function_response")
         if called is not None:
             arguments = msgspec.json.encode(called.get("args") or {}).decode()
-            function = {"name": called.get("name"), "arguments": arguments}
             known = called.get("id") or f"call_{called.get('name')}"
-            calls.append({"id": known, "type": "function", "function": function})
+            calls.append(openai.function_call(known, called.get("name"), arguments))
         elif result is not None:
             known = result.get("id") or f"call_{result.get('name')}"
             returned = answer_text(result.get("response")) or ""
@@ -143,11 +136,23 @@ def _turns(one: Any, number: int) -> list[dict[str, Any]]:
             texts.append(part["text"])
         else:
             others.append({"type": next((str(name) for name in part), "unknown")})
-    if results and not texts and not calls:
+    role = "assistant" if one.get("role") == "model" else "user"
+    return _turns_of(role, texts, others, calls, results)
+
+
+def _turns_of(
+    role: str,
+    texts: list[str],
+    others: list[dict[str, Any]],
+    calls: list[dict[str, Any]],
+    results: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """The turns that the parts of one message are: results of tools come first, each by itself."""
+    if results and not texts and not calls and not others:
         return results
     text = "".join(texts)
     content: Any = [{"type": "text", "text": text}, *others] if others else text
-    turn: dict[str, Any] = {"role": "assistant" if one.get("role") == "model" else "user", "content": content}
+    turn: dict[str, Any] = {"role": role, "content": content}
     if calls:
         turn |= {"tool_calls": calls, "content": content or None}
     return [*results, turn]
@@ -406,8 +411,7 @@ def _call(call: dict[str, Any]) -> dict[str, Any]:
     arguments = call.get("args", call.get("arguments"))
     if not isinstance(arguments, str):
         arguments = msgspec.json.encode(arguments or {}).decode()
-    function = {"name": call.get("name"), "arguments": arguments}
-    return {"id": call.get("id"), "type": "function", "function": function}
+    return openai.function_call(call.get("id"), call.get("name"), arguments)
 
 
 def _plain_parts(content: Any) -> Any:
@@ -425,7 +429,7 @@ _UNSPOKEN = frozenset(
 )
 
 
-def _from_parts(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _from_parts(message: dict[str, Any]) -> list[dict[str, Any]]:
     """OpenTelemetry's ``{"role": …, "parts": [{"type": "text", "content": …}, {"type": "tool_call", …}]}``."""
     texts: list[str] = []
     others: list[dict[str, Any]] = []
@@ -446,15 +450,7 @@ def _from_parts(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
                 continue
             case other:
                 others.append({"type": str(other)})
-    yield from results
-    if results and not texts and not calls and not others:
-        return
-    text = "".join(texts)
-    content: Any = [{"type": "text", "text": text}, *others] if others else text
-    turn: dict[str, Any] = {"role": role_of(message.get("role")), "content": content}
-    if calls:
-        turn |= {"tool_calls": calls, "content": content or None}
-    yield turn
+    return _turns_of(role_of(message.get("role")), texts, others, calls, results)
 
 
 _EVENTS = frozenset(

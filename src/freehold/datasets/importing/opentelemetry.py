@@ -20,6 +20,7 @@ from freehold.datasets.importing.chats import answer_of, messages_of
 from freehold.datasets.importing.importer import Bodies, Paths, pick, tool
 from freehold.datasets.importing.records import BadRecord, NotWanted, as_json, as_object
 from freehold.rows.reading import Row
+from freehold.wire.openai import function_call
 
 _DETAILS = "gen_ai.client.inference.operation.details"
 _CHATS = frozenset({"chat", "text_completion", "generate_content", "completion", "message", "None", ""})
@@ -225,15 +226,8 @@ def _numbered(attributes: dict[str, Any], prefix: str) -> list[dict[str, Any]]:
         calls = turn.pop("numbered", None)
         if calls:
             turn["tool_calls"] = [
-                {
-                    "id": calls[at].get("id"),
-                    "type": "function",
-                    "function": {
-                        "name": calls[at].get("name"),
-                        "arguments": str(calls[at].get("arguments") or "{}"),
-                    },
-                }
-                for at in sorted(calls)
+                function_call(one.get("id"), one.get("name"), str(one.get("arguments") or "{}"))
+                for _, one in sorted(calls.items())
             ]
     return [turns[at] for at in sorted(turns)]
 

@@ -13,13 +13,12 @@ from typing import Any
 
 import msgspec
 
-from freehold.encoders.answers import EncoderAnswer, answer
+from freehold.encoders.answers import answer
 from freehold.encoders.runner import EncodedText, EncoderRunner, Text
 from freehold.engines.encoder import requests
-from freehold.engines.encoder.batching import Batcher, QueueFullError
-from freehold.engines.encoder.completions import Completion
+from freehold.engines.encoder.batching import Batcher, EncoderOptions, QueueFullError
+from freehold.engines.encoder.completions import chunks, completion
 from freehold.engines.encoder.form import misfit
-from freehold.engines.encoder.options import EncoderOptions
 from freehold.engines.guard import keyed, own_hosts_only
 from freehold.errors import FreeholdError
 from freehold.late import np, web
@@ -34,6 +33,7 @@ CHARACTERS_PER_TOKEN = 32
 """A text with more characters for each token of the context is refused unread: cutting it into tokens alone would hold
 up all others. Words have 3 to 6, and 32 leaves room for a page of spaces."""
 RETRY_SECONDS = 1
+CUT_HEADER = "x-freehold-tokens-cut"
 
 
 class EncoderApp:
@@ -55,18 +55,15 @@ class EncoderApp:
         self._batcher: Batcher | None = None
         self._started = int(time.time())
         self._numbers = itertools.count(1)
-        self._in_flight = 0
-        self._answered = self._refused = self._tokens = self._cut = 0
         self._misfit = lru_cache(maxsize=256)(self._misfit_uncached)
 
     def application(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(
             client_max_size=BODY_BYTES,
-            middlewares=[own_hosts_only, keyed(self._key), self._counted],
+            middlewares=[own_hosts_only, keyed(self._key), self._refusing],
         )
         app.router.add_get("/health", self._health)
-        app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/models", self._list)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embeddings)
@@ -81,99 +78,76 @@ class EncoderApp:
             yield
 
     @web.middleware
-    async def _counted(
+    async def _refusing(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Count requests under way, and write errors as OpenAI's API does."""
-        if request.method != "POST":
-            return await handler(request)
-        self._in_flight += 1
+        """Write errors as OpenAI's API does."""
         try:
             return await handler(request)
         except ApiError as error:
-            self._refused += 1
             return _error(error)
         except web.HTTPRequestEntityTooLarge:
-            self._refused += 1
             return _error(ApiError(413, f"the request is larger than {BODY_BYTES >> 20} MiB"))
         except web.HTTPNotFound:
             return _error(ApiError(404, f"{request.path} is not served: an encoder has chat and embeddings"))
         except QueueFullError as error:
-            self._refused += 1
             return _error(ApiError(503, error.message, code="overloaded", retry_after_s=RETRY_SECONDS))
         except FreeholdError as error:
             return _error(ApiError(500, error.message))
-        finally:
-            self._in_flight -= 1
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        assert self._batcher is not None
-        values = {
-            "requests_processing": self._in_flight,
-            "answers_total": self._answered,
-            "refusals_total": self._refused,
-            "texts_waiting": self._batcher.queued,
-            "texts_total": self._batcher.texts,
-            "runs_total": self._batcher.runs,
-            "tokens_total": self._tokens,
-            "tokens_cut_total": self._cut,
-        }
-        return web.Response(text="".join(f"encoder:{name} {value}\n" for name, value in values.items()))
 
     async def _list(self, _: web.Request) -> web.Response:
         model = {"id": self._plan.model, "object": "model", "created": self._started, "owned_by": "freehold"}
         return web.json_response({"object": "list", "data": [model]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body = await self._read(request)
-        asked = requests.read_chat(body, self._manifest)
-        (read,) = await self._encoded([asked.texts], "messages")
-        found = answer(self._manifest, read, asked.texts[0], top=asked.top or 0)
+        asked = requests.read_chat(await self._read(request))
+        texts = self._manifest.texts_of(asked.conversation)
+        (read,) = await self._encoded([texts], "messages")
+        found = answer(self._manifest, read, texts[0], top=asked.top_logprobs or 0)
         if not math.isfinite(found.probability):
             raise ApiError(500, "the encoder computed no number: its files may be damaged")
-        self._check_form(asked, found)
-        self._answered += 1
-        completion = Completion(asked, found, read, number=next(self._numbers), created=int(time.time()))
-        headers = completion.headers
+        if asked.response_format is not None:
+            why = self._misfit(msgspec.json.encode(asked.response_format), found.text)
+            if why is not None:
+                message = f"the answer does not fit response_format: {why}"
+                raise ApiError(400, message, code="unsupported_parameter", param="response_format")
+        whole = completion(asked, found, read, number=next(self._numbers), created=int(time.time()))
+        headers = {CUT_HEADER: str(read.cut)} if read.cut else {}
         if not asked.stream:
             return web.Response(
-                body=msgspec.json.encode(completion.plain()), content_type="application/json", headers=headers
+                body=msgspec.json.encode(whole), content_type="application/json", headers=headers
             )
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **headers}
         )
         await response.prepare(request)
-        chunks = b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in completion.chunks())
-        await response.write(chunks + b"data: [DONE]\n\n")
+        parts = chunks(whole, include_usage=bool(asked.stream_options and asked.stream_options.include_usage))
+        told = b"".join(b"data: " + msgspec.json.encode(part) + b"\n\n" for part in parts)
+        await response.write(told + b"data: [DONE]\n\n")
         await response.write_eof()
         return response
-
-    def _check_form(self, asked: requests.ChatRequest, found: EncoderAnswer) -> None:
-        if asked.response_format is None:
-            return
-        why = self._misfit(msgspec.json.encode(asked.response_format), found.text)
-        if why is not None:
-            message = f"the answer does not fit response_format: {why}"
-            raise ApiError(400, message, code="unsupported_parameter", param="response_format")
 
     def _misfit_uncached(self, form: bytes, text: str) -> str | None:
         return misfit(msgspec.json.decode(form), text, self._manifest)
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         body = await self._read(request)
-        if not self._manifest.width:
+        if not (width := self._manifest.width):
             raise ApiError(400, f"{self._plan.model} reads words, and has no embeddings")
-        asked = requests.read_embedding(body, self._manifest)
-        read = await self._encoded(asked.texts, "input")
+        asked = requests.convert(body, requests.EmbeddingRequest)
+        if asked.dimensions not in (None, width):
+            message = f"this model's embeddings have {width} dimensions, and were not trained to be shortened"
+            raise ApiError(400, message, param="dimensions")
+        read = await self._encoded([asked.input] if isinstance(asked.input, str) else asked.input, "input")
         data = []
         for index, one in enumerate(read):
             vector: Any = one.embedding.astype("<f4")
-            vector = base64.b64encode(vector.tobytes()).decode() if asked.as_base64 else vector.tolist()
+            packed = asked.encoding_format == "base64"
+            vector = base64.b64encode(vector.tobytes()).decode() if packed else vector.tolist()
             data.append({"object": "embedding", "index": index, "embedding": vector})
-        self._answered += 1
         used = sum(one.tokens for one in read)
         reply = {
             "object": "list",
@@ -189,7 +163,7 @@ class EncoderApp:
         """How many tokens a conversation has, as vLLM's call of that name says it."""
         assert self._batcher is not None
         body = await self._read(request)
-        texts = self._manifest.texts_of(requests.read_messages(body))
+        texts = self._manifest.texts_of(requests.read_chat(body).conversation)
         self._check_length(texts, "messages")
         counts = await self._batcher.count([one for place, one in enumerate(texts) if one or not place])
         return web.json_response({"count": sum(counts), "max_model_len": self._plan.context_tokens})
@@ -199,18 +173,14 @@ class EncoderApp:
         assert self._batcher is not None
         for text in texts:
             self._check_length(text, param)
-        encoded = []
-        for one in await self._batcher.read(texts):
-            most = self._manifest.max_tokens if self._options.long_texts == "refuse" else None
-            if not isinstance(one, EncodedText):
-                raise _too_long(one.tokens, self._plan.context_tokens, param)
-            if one.cut and most is not None:
-                raise _too_long(one.tokens + one.cut, most, param)
+        encoded = await self._batcher.read(texts)
+        for one in encoded:
+            if one.is_unread:
+                raise _too_long(one.cut, self._plan.context_tokens, param)
+            if one.cut and self._options.long_texts == "refuse":
+                raise _too_long(one.tokens + one.cut, self._manifest.max_tokens, param)
             if not np.isfinite(one.embedding).all():
                 raise ApiError(500, "the encoder computed no number: its files may be damaged")
-            encoded.append(one)
-        self._tokens += sum(one.tokens for one in encoded)
-        self._cut += sum(one.cut for one in encoded)
         return encoded
 
     def _check_length(self, text: Text, param: str) -> None:

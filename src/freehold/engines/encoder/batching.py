@@ -11,9 +11,29 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import Annotated, Literal, NamedTuple
 
-from freehold.encoders.runner import EncoderRunner, Reading, Text
+import msgspec
+
+from freehold.encoders.runner import EncodedText, EncoderRunner, Text
 from freehold.errors import EngineError
+
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine can be told (`ServePlan.options`).
+
+    `batch` is the most texts of one run of the model: texts that wait while one run computes go into the next.
+    `queue_texts` may wait at once; beyond that requests are refused with status 503. `long_texts` says what becomes of
+    a text longer than the encoder was trained on: it is cut there, as in training, and the answer says so, or the
+    request is refused.
+    """
+
+    batch: _Count = 32
+    queue_texts: _Count = 4096
+    long_texts: Literal["cut", "refuse"] = "cut"
+    ready_seconds: Annotated[float, msgspec.Meta(ge=1)] = 120.0
 
 
 class QueueFullError(EngineError):
@@ -22,15 +42,9 @@ class QueueFullError(EngineError):
     retryable = True
 
 
-class _Waiting:
-    """One request's texts: `next` is the first that no run has taken yet."""
-
-    def __init__(self, texts: Sequence[Text], answered: asyncio.Future[list[Reading]]) -> None:
-        self.texts = texts
-        self.next = 0
-        self.answered = answered
-        self.results: list[Reading | None] = [None] * len(texts)
-        self.left = len(texts)
+class _WaitingText(NamedTuple):
+    text: Text
+    answered: asyncio.Future[EncodedText]
 
 
 class Batcher:
@@ -40,15 +54,12 @@ class Batcher:
         self._runner = runner
         self._batch = batch
         self._room = queue_texts
-        self._waiting: deque[_Waiting] = deque()
+        self._requests: deque[deque[_WaitingText]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._came = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.queued = 0
         """Texts that wait."""
-        self.runs = 0
-        self.texts = 0
-        """Texts that were read, in `runs` runs."""
 
     async def __aenter__(self) -> Batcher:
         self._task = asyncio.create_task(self._work(), name="encoder batches")
@@ -60,19 +71,20 @@ class Batcher:
         assert self._task is not None
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        for waiting in self._waiting:
-            waiting.answered.cancel()
+        for one in (one for request in self._requests for one in request):
+            one.answered.cancel()
         self._thread.shutdown(wait=False)
 
-    async def read(self, texts: Sequence[Text]) -> list[Reading]:
+    async def read(self, texts: Sequence[Text]) -> list[EncodedText]:
         """Each text as the encoder reads it. Raises `QueueFullError`, and `EngineError` where the run failed."""
         if self.queued + len(texts) > self._room:
             raise QueueFullError(f"{self.queued} texts wait already, and {self._room} may")
-        answered: asyncio.Future[list[Reading]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(texts, answered))
-        self.queued += len(texts)
+        loop = asyncio.get_running_loop()
+        request = [_WaitingText(text, loop.create_future()) for text in texts]
+        self._requests.append(deque(request))
+        self.queued += len(request)
         self._came.set()
-        return await answered
+        return await asyncio.gather(*(one.answered for one in request))
 
     async def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, uncut."""
@@ -86,44 +98,35 @@ class Batcher:
                 self._came.clear()
                 await self._came.wait()
                 continue
-            distinct = list(dict.fromkeys(waiting.texts[place] for waiting, place in taken))
+            distinct = list(dict.fromkeys(one.text for one in taken))
             try:
-                computed = await loop.run_in_executor(self._thread, self._runner.run, distinct)
+                made = await loop.run_in_executor(self._thread, self._runner.run, distinct)
             except asyncio.CancelledError:
                 self._fail(taken, EngineError("the engine is stopping"))
                 raise
-            except Exception as error:  # noqa: BLE001 (whatever it is, these requests end and others go on)
+            except Exception as error:  # noqa: BLE001 (whatever it is, these requests end with it and others go on)
                 self._fail(taken, error)
                 continue
-            self.runs += 1
-            self.texts += len(taken)
-            self._hand_out(taken, dict(zip(distinct, computed, strict=True)))
+            computed = dict(zip(distinct, made, strict=True))
+            for one in taken:
+                if not one.answered.done():
+                    one.answered.set_result(computed[one.text])
 
-    def _take(self) -> list[tuple[_Waiting, int]]:
+    def _take(self) -> list[_WaitingText]:
         """The texts of the next run, from the waiting requests by turns."""
-        taken: list[tuple[_Waiting, int]] = []
-        while self._waiting and len(taken) < self._batch:
-            waiting = self._waiting.popleft()
-            if waiting.answered.done():  # its client has gone, or a run failed
-                self.queued -= len(waiting.texts) - waiting.next
-                continue
-            taken.append((waiting, waiting.next))
-            waiting.next += 1
+        taken: list[_WaitingText] = []
+        while self._requests and len(taken) < self._batch:
+            request = self._requests.popleft()
+            one = request.popleft()
             self.queued -= 1
-            if waiting.next < len(waiting.texts):
-                self._waiting.append(waiting)
+            if request:
+                self._requests.append(request)
+            if not one.answered.done():  # its client has not gone
+                taken.append(one)
         return taken
 
     @staticmethod
-    def _hand_out(taken: Sequence[tuple[_Waiting, int]], computed: dict[Text, Reading]) -> None:
-        for waiting, place in taken:
-            waiting.results[place] = computed[waiting.texts[place]]
-            waiting.left -= 1
-            if not waiting.left and not waiting.answered.done():
-                waiting.answered.set_result([one for one in waiting.results if one is not None])
-
-    @staticmethod
-    def _fail(taken: Sequence[tuple[_Waiting, int]], error: Exception) -> None:
-        for waiting, _ in taken:
-            if not waiting.answered.done():
-                waiting.answered.set_exception(error)
+    def _fail(taken: Sequence[_WaitingText], error: Exception) -> None:
+        for one in taken:
+            if not one.answered.done():
+                one.answered.set_exception(error)

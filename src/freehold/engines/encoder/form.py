@@ -32,25 +32,21 @@ def misfit(form: dict[str, Any], answer: str, manifest: EncoderManifest) -> str 
         return None
     if kind not in ("json_object", "json_schema"):
         return f"response_format must be text, json_object or json_schema, not {str(kind)[:40]}"
+    what = {"label": "a label", "labels": "a JSON list of labels", "json": "a JSON object"}[manifest.answer]
     try:
         value = json.loads(answer)
     except ValueError:
         value = None
     if kind == "json_object":
-        if isinstance(value, dict):
-            return None
-        return f"this encoder answers with {_ANSWERS[manifest.answer]}, not with a JSON object"
-    schema = (
-        (form.get("json_schema") or {}).get("schema") if isinstance(form.get("json_schema"), dict) else None
-    )
+        fits = isinstance(value, dict)
+        return None if fits else f"this encoder answers with {what}, not with a JSON object"
+    described = form.get("json_schema")
+    schema = described.get("schema") if isinstance(described, dict) else None
     if not isinstance(schema, dict):
         return "response_format has no schema"
     if manifest.answer == "label" and value is None:
-        return f"this encoder answers with {_ANSWERS['label']}, not with JSON"
+        return f"this encoder answers with {what}, not with JSON"
     return _unmet(value, schema)
-
-
-_ANSWERS = {"label": "a label", "labels": "a JSON list of labels", "json": "a JSON object"}
 
 
 def _unmet(value: Any, schema: dict[str, Any]) -> str | None:

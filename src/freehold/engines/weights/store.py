@@ -276,10 +276,9 @@ class WeightsStore:
         owned: bool,
         origin: str | None = None,
         converted_from: str | None = None,
-        private: bool = False,
     ) -> StoredWeights:
         """Write the record of weights that are at `weights.path`. The store's own are for other users of the machine as
-        well, unless they are `private`: made from what customers said."""
+        well."""
         size, changed_ns = fingerprint(Path(weights.path or ""))
         stored = StoredWeights(
             weights=weights,
@@ -290,7 +289,7 @@ class WeightsStore:
             converted_from=converted_from,
         )
         self._write(stored)
-        if owned and not private:
+        if owned:
             with storage_errors(self.root):
                 files.share(Path(weights.path or ""), up_to=self.root)
         return stored

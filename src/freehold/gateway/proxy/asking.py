@@ -16,7 +16,7 @@ from freehold.gateway.proxy.translation import Translation
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire.output_schema import is_held
-from freehold.wire.responses_request import is_stateless, names_own
+from freehold.wire.responses import is_stateless, names_own
 
 _REMEMBERED_BYTES_MAX = 16 * 1024
 

@@ -23,7 +23,7 @@ from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import THREAD_NOT_FOUND, ApiError, clients_fault
-from freehold.wire.responses_request import HOSTED_TOOL, NEEDS_STATE
+from freehold.wire.responses import HOSTED_TOOL, NEEDS_STATE
 
 _CONTEXT_SIGNS = (
     b"context_length_exceeded",

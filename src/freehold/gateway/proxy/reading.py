@@ -42,7 +42,7 @@ from freehold.wire.errors import ApiError, unambiguous
 from freehold.wire.openai import Peek
 from freehold.wire.output_schema import is_held
 from freehold.wire.request_types import check_types, in_words_of
-from freehold.wire.responses_request import without_own_ids
+from freehold.wire.responses import without_own_ids
 from freehold.wire.tool_choice import one_tool
 
 # Up to this a body is read where it lies: within milliseconds, however hostile it is.

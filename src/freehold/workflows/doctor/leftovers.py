@@ -14,7 +14,7 @@ import msgspec
 from freehold.errors import FreeholdError
 from freehold.processes import RunningProcess, Standing, standing
 from freehold.store.database import parsed
-from freehold.training import checkpoint
+from freehold.training import artefacts
 from freehold.training.job import MANIFEST
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
@@ -182,7 +182,7 @@ def look_at_leftovers(site: Site) -> LeftFacts:
     unfinished = [
         str(run.parent)
         for run in sorted(state.glob("adapters/*/run"))
-        if (run / checkpoint.FILE).exists() and not (run.parent / MANIFEST).exists()
+        if (run / artefacts.FILE).exists() and not (run.parent / MANIFEST).exists()
     ]
     folders = [
         str(folder)

@@ -22,7 +22,7 @@ from freehold.evals.asking import chat_request
 from freehold.evals.scorers import for_task
 from freehold.hardware.probes import probe_machine
 from freehold.progress import Progress
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.choosing import CandidateChoice
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import ServedModel, ServePlan

@@ -9,7 +9,7 @@ from freehold.errors import UsageError, did_you_mean
 from freehold.hardware.probes import probe_machine
 from freehold.progress import Progress
 from freehold.stats.looks import LookPlan
-from freehold.store.store import Store, open_store
+from freehold.store import Store, open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.mixture import Mixture
 from freehold.types.report import Report

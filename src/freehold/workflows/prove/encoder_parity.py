@@ -29,7 +29,7 @@ from freehold.types.record import content_id
 from freehold.wire.base_url import joined
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve.encoder import plan_encoder
-from freehold.workflows.weights.encoders import encoder_folder, find_encoder, matching
+from freehold.workflows.weights.trained import ENCODERS, encoder_folder
 
 SECONDS = 300.0
 MOST_APART = 0.01
@@ -55,7 +55,7 @@ def encoder_meant(project: Project, model: str | None, chosen: ServePlan | None)
                 hint="freehold migrate makes it again",
             )
         return record
-    return find_encoder(project, model) if model is not None and matching(project, model) else None
+    return ENCODERS.find(project, model) if model is not None and ENCODERS.matching(project, model) else None
 
 
 def parity_of(
@@ -150,29 +150,22 @@ def compare(manifest: EncoderManifest, served: EncoderReference, trained: Encode
 
 def summarize(items: Sequence[ParityItem], *, model: str, adapter_id: str | None) -> ParityReport:
     """Join items into a report; id and time are added later. An item's distance is one of probabilities."""
-    values = sum(item.tokens for item in items)
-    agreeing = sum(item.agreeing for item in items)
+    values, agreeing = sum(item.tokens for item in items), sum(item.agreeing for item in items)
     apart = max((item.distance or 0.0 for item in items), default=0.0)
-    faults: list[tuple[Cause, str]] = []
-    first = next((item for item in items if item.difference_at is not None), None)
+    unequal = [item for item in items if item.difference_at is not None]
+    cause: Cause = "template" if unequal else "numbers"
+    reason = None
     if not values:
-        faults.append(("numbers", "no message was compared"))
-    elif first is not None:
-        unequal = sum(item.difference_at is not None for item in items)
-        faults.append(
-            (
-                "template",
-                f"{unequal} of {len(items)} messages are cut into other tokens; the first has "
-                f"{first.trainer_token} trained, {first.served_token} served",
-            )
+        reason = "no message was compared"
+    elif unequal:
+        reason = (
+            f"{len(unequal)} of {len(items)} messages are cut into other tokens; the first has "
+            f"{unequal[0].trainer_token} trained, {unequal[0].served_token} served"
         )
     elif apart > MOST_APART or values - agreeing > MOST_OTHER * values:
-        faults.append(
-            (
-                "numbers",
-                f"{values - agreeing} of {values} values differ, probabilities are up to {apart:.3f} apart: other "
-                "weights, pooling or heads than those trained",
-            )
+        reason = (
+            f"{values - agreeing} of {values} values differ, probabilities are up to {apart:.3f} apart: other "
+            "weights, pooling or heads than those trained"
         )
     return ParityReport(
         id="",
@@ -181,11 +174,11 @@ def summarize(items: Sequence[ParityItem], *, model: str, adapter_id: str | None
         model=model,
         adapter_id=adapter_id,
         engine="encoder",
-        passed=not faults,
-        causes=tuple(cause for cause, _ in faults),
-        reasons=tuple(reason for _, reason in faults),
+        passed=reason is None,
+        causes=() if reason is None else (cause,),
+        reasons=() if reason is None else (reason,),
         prompts=len(items),
-        prompts_equal=sum(item.difference_at is None for item in items),
+        prompts_equal=len(items) - len(unequal),
         tokens=values,
         token_agreement=agreeing / values if values else 0.0,
         distance=None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from freehold.catalog.retirements import retirement_of
 from freehold.costs.prices import asking_cost
@@ -24,22 +23,11 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.prove.results import frozen_file
 from freehold.workflows.prove.task import task_of
 
-
-class IncumbentAddress(NamedTuple):
-    """Where the incumbent answers; what is None is taken from `[incumbent]`."""
-
-    url: str | None = None
-    model: str | None = None
-    api_key_env: str | None = None
-
-
-CONFIGURED = IncumbentAddress()
 _OPTIONS = ReplayOptions()
 
 
 async def freeze(
     project: Project,
-    address: IncumbentAddress = CONFIGURED,
     *,
     dataset_id: str | None = None,
     split: SplitName = "held_out",
@@ -55,14 +43,9 @@ async def freeze(
     """
     progress = progress or Silent()
     incumbent = project.config.incumbent
-    url = address.url or (incumbent.base_url if incumbent else None)
-    model = address.model or (incumbent.model if incumbent else None)
-    key = address.api_key_env or (incumbent.api_key_env if incumbent else None)
-    if url is None or model is None:
-        raise UsageError(
-            "no incumbent is named",
-            hint="set base_url and model in [incumbent], or give --endpoint URL --model NAME",
-        )
+    if incumbent is None or incumbent.base_url is None:
+        raise UsageError("no incumbent is named", hint="set base_url and model in [incumbent]")
+    url, model = incumbent.base_url, incumbent.model
     if repeats < 1:
         raise UsageError(f"repeats is {repeats}, expected at least 1")
     task = task_of(project)
@@ -71,10 +54,13 @@ async def freeze(
         samples = list(building.samples(dataset, split))
         if not samples:
             raise UsageError(f"the {split} split is empty", hint="--split train, or freehold dataset build")
-        # Of the configured one only: another address, or a key that is given, is another endpoint.
-        is_configured = incumbent is not None and address.api_key_env is None and url == incumbent.base_url
-        credentials = incumbent.credentials if incumbent is not None and is_configured else None
-        endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key, credentials=credentials)
+        endpoint = Endpoint(
+            name=url,
+            engine="remote",
+            base_url=url,
+            api_key_env=incumbent.api_key_env,
+            credentials=incumbent.credentials,
+        )
         cache = project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl"
         rounds: list[list[Replayed]] = []
         for number in range(repeats):

@@ -29,7 +29,7 @@ from freehold.hardware.gguf_header import read_header, shape_from_gguf
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import known, weights_bytes
 from freehold.progress import Progress, Silent
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.types.choosing import LossOutcome, QuantLoss, QuantLosses
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.endpoint import ServePlan

@@ -19,7 +19,7 @@ from freehold.errors import FreeholdError, UnknownModelError, UsageError, Weight
 from freehold.hardware.probes import probe_machine
 from freehold.progress import Progress
 from freehold.settings import Settings
-from freehold.store.store import open_store
+from freehold.store import open_store
 from freehold.training.encoder.job import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
@@ -32,10 +32,15 @@ from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve import choice
 from freehold.workflows.serve.encoder import plan_encoder
-from freehold.workflows.weights.encoders import check_writes, encoder_folder, find_encoder, matching
 from freehold.workflows.weights.made import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
-from freehold.workflows.weights.trained import mount, served_under
+from freehold.workflows.weights.trained import (
+    ENCODERS,
+    check_writes,
+    encoder_folder,
+    mount,
+    served_under,
+)
 
 
 def speed_advice(plan: ServePlan, settings: Settings) -> str | None:
@@ -275,7 +280,7 @@ def plans(
             engine=engine or _engine(config, model),
             options=_options(config, model, engine),
         )
-        trained = find_encoder(project, model) if matching(project, model) else None
+        trained = ENCODERS.find(project, model) if ENCODERS.matching(project, model) else None
         source = f"file:{trained.path}" if trained is not None else model
         planned.append(
             pull_and_plan(source, own_request, project.settings, adapters=mounts[model], progress=progress)

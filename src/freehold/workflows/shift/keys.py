@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -135,7 +137,8 @@ def add(
                 key_requirement.KeyRequirement(since=at, store_id=found.store_id, changes=found.changes),
             )
     told = {field: value for field, value in {**said, "limits": limits}.items() if value is not None}
-    store.put_key(key, "key.add", who=who, at=at, detail=msgspec.to_builtins(told), new=True)
+    change = Change(action="key.add", who=who, at=at, detail=msgspec.to_builtins(told))
+    store.put(key, change=change, if_was=lambda other: other is None or other.revoked_at is not None)
     return MadeKey(name=name, secret=secret, limits=limits, **said)
 
 
@@ -164,7 +167,8 @@ def limit(
     if project is not None:
         endpoints.check_caps(store, project.config, changed)
     detail = {"limits": msgspec.to_builtins(limits)}
-    store.put_key(changed, "key.limit", who=who, at=at, detail=detail, before=before)
+    change = Change(action="key.limit", who=who, at=at, detail=detail)
+    store.put(changed, change=change, if_was=lambda stored: stored == before)
     return changed
 
 
@@ -188,8 +192,9 @@ def revoke(store: Store, name: str, *, at: datetime, who: str = "") -> ApiKey:
     while True:
         before = find(store, name)
         revoked = msgspec.structs.replace(before, revoked_at=at)
+        change = Change(action="key.revoke", who=who, at=at)
         with contextlib.suppress(RevisionError):  # its limits were changed meanwhile: it ends all the same
-            store.put_key(revoked, "key.revoke", who=who, at=at, detail={}, before=before)
+            store.put(revoked, change=change, if_was=partial(operator.eq, before))
             return revoked
 
 

@@ -29,7 +29,7 @@ from freehold.deferring.request_text import request_text
 from freehold.gateway.telemetry import meters
 from freehold.stats.drift import LOOKS_TO_ALARM, USUAL_FAILURES, MeanDetector
 from freehold.stats.sequential import MeanLimit
-from freehold.store.store import Store
+from freehold.store import Store
 from freehold.types.rollout import RouteAlarm, Trouble
 from freehold.types.route import Route
 from freehold.types.trace import Trace

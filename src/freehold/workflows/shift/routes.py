@@ -15,8 +15,8 @@ import msgspec
 
 from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.config import check_apart, check_route
+from freehold.store import Store
 from freehold.store.records import KeptRecord
-from freehold.store.store import Store
 from freehold.types.audit import Change
 from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.deferral import DeferralRule

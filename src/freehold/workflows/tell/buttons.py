@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.store.store import Store
+from freehold.store import Store
 from freehold.types.audit import WHY_LENGTH_MAX
 from freehold.types.evaluated import NOTE_CHARACTERS, ItemNote
 from freehold.types.license import DutyMark

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from freehold import __version__
 from freehold.datasets import building
+from freehold.datasets.sampling import Recipe
 from freehold.errors import UsageError
 from freehold.late import np, special
 from freehold.progress import Progress
@@ -219,7 +220,7 @@ def _part(project: Project, dataset: Dataset, places: Sequence[int]) -> Dataset:
     }
     return building.write(
         building.Building(by_split=by_split, dropped=Counter()),
-        building.Recipe(),
+        Recipe(),
         name=dataset.name,
         root=project.state / "curves" / "datasets",
         made_from=(dataset.id,),

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.hardware.training_memory import PACK_TOKENS, smallest_side
-from freehold.store.store import open_store
+from freehold.store import open_store
+from freehold.training import artefacts, formatting, preview, schedule
 from freehold.training import base as bases
-from freehold.training import checkpoint, formatting, preview, schedule
 from freehold.training.schedule import check, check_count, check_rank, weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
@@ -117,7 +117,7 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
         seconds=time.seconds,
         seconds_basis=time.basis,
         done=training.finished_adapter(job) is not None,
-        resumes=(Path(job.run_dir) / checkpoint.FILE).exists(),
+        resumes=(Path(job.run_dir) / artefacts.FILE).exists(),
         notes=tuple(notes),
     )
 

@@ -16,7 +16,7 @@ from freehold.progress import Progress
 from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
-from freehold.training import checkpoint
+from freehold.training import artefacts
 from freehold.training.job import check_name
 from freehold.training.schedule import check
 from freehold.types.config import DEFAULT_MODEL, ClusterConfig, FinetuneConfig, ProjectConfig
@@ -28,8 +28,8 @@ from freehold.visible import gib
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.fit.placing import SampleLengths, training_fit
 from freehold.workflows.project import Project
-from freehold.workflows.weights.encoders import check_writes
 from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.weights.trained import check_writes
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def train(
                 progress.say("stopping: what was learned is kept, which takes up to half a minute")
                 raise
     except KeyboardInterrupt:
-        if (Path(job.run_dir) / checkpoint.FILE).exists():
+        if (Path(job.run_dir) / artefacts.FILE).exists():
             progress.say("a checkpoint is written: the same command goes on from there")
         raise
     finally:

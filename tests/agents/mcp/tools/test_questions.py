@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from freehold.agents.mcp.tools import TOOLS
-from freehold.agents.mcp.tools.reading import READ, Kind
+from freehold.agents.mcp.tools.asking import READ, Kind
 
 pytestmark = pytest.mark.process
 

@@ -55,7 +55,7 @@ def asked(opened, monkeypatch):
         model_id="org/reader", format="safetensors", quantization="F32", bytes=4, sha256="b" * 64, source="here",
         path=str(opened.state),
     )  # fmt: skip
-    monkeypatch.setattr(method, "ensure_weights", lambda *arguments, **options: weights)
+    monkeypatch.setattr(training, "ensure_weights", lambda *arguments, **options: weights)
     monkeypatch.setattr(method, "train_encoder", train)
     monkeypatch.setattr(method.output, "read_answers", lambda encoder: [])
     monkeypatch.setattr(method, "encoder_parity", training.parity)

@@ -94,10 +94,9 @@ def rows(migration):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("delay", [0, 40])
-def test_a_good_and_a_remote_one_share_one_look_and_the_cheaper_is_taken(tmp_path, served, delay):
+def test_a_good_and_a_remote_one_share_one_look_and_the_cheaper_is_taken(tmp_path, served):
     """Also where what runs here is slow: the remote one has a price, whatever the speed of the address."""
-    opened = several(tmp_path, url=served, delay=delay)
+    opened = several(tmp_path, url=served, delay=40)
     migration = migrate(opened, progress=Told())
     found = rows(migration)
     taken, verdicts = looks(opened)

@@ -23,15 +23,15 @@ def fresh(**changes):
     return begin(**{"margin": 0.1, "max_p95_ms": None, "errors_below": 0.02, **changes})
 
 
+def ledger_of(tests, *, requests_per_user=1, window_s=60, failure_window_s=60):
+    return Ledger(
+        tests, [], requests_per_user=requests_per_user, window_s=window_s, failure_window_s=failure_window_s
+    )
+
+
 def looked(traces, *, max_p95_ms=None, at=None):
     """What the tests say after these traces, their windows over."""
-    ledger = Ledger(
-        fresh(max_p95_ms=max_p95_ms),
-        [],
-        requests_per_user=5,
-        window_s=60,
-        failure_window_s=60,
-    )
+    ledger = ledger_of(fresh(max_p95_ms=max_p95_ms), requests_per_user=5)
     for seq, one in enumerate(traces, 1):
         ledger.take(seq, one)
     ready = ledger.ready(at or START + timedelta(days=1))
@@ -143,13 +143,7 @@ def test_equal_arms_raise_no_alarm_however_often_one_looks():
     draw = random.Random(4)
     alarms = 0
     for _ in range(10):
-        ledger = Ledger(
-            begin(margin=0.1, max_p95_ms=900, errors_below=0.02),
-            [],
-            requests_per_user=1,
-            window_s=60,
-            failure_window_s=60,
-        )
+        ledger = ledger_of(begin(margin=0.1, max_p95_ms=900, errors_below=0.02))
         seen = []
         for n in range(150):
             arm = draw.choice(["candidate", "incumbent"])
@@ -190,13 +184,7 @@ def test_the_unit_is_the_most_lasting_name_a_trace_has():
 
 
 def test_what_mirrored_pairs_say_is_their_mean_and_a_window_without_a_score_is_counted():
-    ledger = Ledger(
-        fresh(),
-        [],
-        requests_per_user=1,
-        window_s=60,
-        failure_window_s=60,
-    )
+    ledger = ledger_of(fresh())
     for seq, user in enumerate(("ada", "bob", "eve"), 1):
         ledger.take(seq, trace(seq, user=user, arm="candidate", parent_id="own"))
     windows = ledger.ready(LATER).pairs
@@ -208,13 +196,7 @@ def test_what_mirrored_pairs_say_is_their_mean_and_a_window_without_a_score_is_c
 
 
 def test_errors_are_judged_long_before_quality_is():
-    ledger = Ledger(
-        fresh(),
-        [],
-        requests_per_user=5,
-        window_s=120,
-        failure_window_s=10,
-    )
+    ledger = ledger_of(fresh(), requests_per_user=5, window_s=120, failure_window_s=10)
     own, mirror = trace(1, share=1.0), trace(1, arm="candidate", parent_id="x")
     ledger.take(1, own)
     ledger.take(2, mirror)
@@ -225,13 +207,7 @@ def test_errors_are_judged_long_before_quality_is():
 
 
 def test_a_candidate_that_fails_all_that_is_mirrored_breaks_off_within_twenty_pairs():
-    ledger = Ledger(
-        fresh(),
-        [],
-        requests_per_user=5,
-        window_s=120,
-        failure_window_s=10,
-    )
+    ledger = ledger_of(fresh(), requests_per_user=5, window_s=120, failure_window_s=10)
     for number in range(20):
         ledger.take(number + 1, trace(number, arm="candidate", parent_id="x", status=503))
     assert "errors of the candidate in a row" in look(ledger.tests, ()).broken_off

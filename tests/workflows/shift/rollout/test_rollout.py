@@ -10,7 +10,8 @@ from tests.report.sample_mixture import mixture
 from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, promoting, trace
 
 from freehold.errors import FreeholdError, RevisionError, UsageError
-from freehold.store import default_url, open_store
+from freehold.store import open_store
+from freehold.store.database import default_url
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.rollout import RolloutTerms

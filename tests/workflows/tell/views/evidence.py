@@ -1,6 +1,5 @@
 """A project with all that its screens show: data, runs, an evaluation item by item, a report, a mixture."""
 
-import json
 import random
 from datetime import UTC, datetime
 
@@ -20,7 +19,7 @@ from freehold.types.training import TrainingEvent
 from freehold.workflows.data import dataset as datasets
 from freehold.workflows.prove.results import evaluation_id, keep, measured, write_results
 
-AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
+AT, NOW = datetime(2026, 11, 29, 12, tzinfo=UTC), datetime(2026, 11, 29, tzinfo=UTC)
 HOSTILE = (
     '<img src=x onerror="document.title=1">\u202e[click](javascript:alert(1)) \x1b[31m' + "z\u0301\u0302" * 50
 )
@@ -201,5 +200,11 @@ def whole(folder):
     return project, with_proof(project)
 
 
-def as_json(record):
-    return json.loads(msgspec.json.encode(record))
+def looking(screen, query):
+    """What a screen shows of a project: a function of the project and the parameters."""
+
+    def look(project, **given):
+        with open_store(project.store_url) as store:
+            return screen(project, store, query(**given), at=NOW)
+
+    return look

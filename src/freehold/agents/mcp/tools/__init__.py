@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from freehold.agents.mcp.tool import Tool
-from freehold.agents.mcp.tools import data, proof, questions, reading, traffic
+from freehold.agents.mcp.tools.acting import MAKING, MOVING
+from freehold.agents.mcp.tools.asking import QUESTIONS, READING
+from freehold.agents.mcp.tools.proof import PROOF
 
-TOOLS: dict[str, Tool] = {
-    tool.name: tool for part in (questions, data, proof, reading, traffic) for tool in part.TOOLS
-}
+TOOLS: dict[str, Tool] = {tool.name: tool for tool in (*QUESTIONS, *MAKING, *PROOF, *READING, *MOVING)}

@@ -8,9 +8,18 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from freehold.agents.mcp.limits import OutsideError
-from freehold.agents.mcp.tool import ActArguments, Arguments, FileName, Name, Tool, ToolCall, ToolKinds, about
-from freehold.agents.mcp.tools.reading import outline
+from freehold.agents.mcp.tool import (
+    ActArguments,
+    Arguments,
+    FileName,
+    Name,
+    OutsideError,
+    Tool,
+    ToolCall,
+    ToolKinds,
+    about,
+)
+from freehold.agents.mcp.tools.asking import outline
 from freehold.errors import UsageError
 
 Margin = Annotated[float, Meta(gt=0, lt=1)]
@@ -54,7 +63,7 @@ class EvaluateArguments(ActArguments, frozen=True, kw_only=True):
 
 
 def _compare(call: ToolCall, asked: CompareArguments) -> Any:
-    from freehold.api.proof import compare
+    from freehold.api.questions import compare
 
     if (asked.file is None) == (asked.pairs is None):
         raise UsageError("give a file or pairs, one of the two")
@@ -163,7 +172,7 @@ STEP = ToolKinds(
         lambda call, asked: "plan a mixture and look once at the held-out samples",
     ),
 )  # fmt: skip
-TOOLS = (
+PROOF = (
     Tool(
         "compare_scores", "A verdict from pairs of scores",
         "Is the candidate good enough? A verdict (promote, hold, reject) from bare pairs of scores of"

@@ -33,7 +33,7 @@ from freehold.types.record import event_id
 from freehold.types.route import ApiKey
 from freehold.types.trace import Completeness
 from freehold.wire.errors import ApiError, request_id_header
-from freehold.wire.responses_request import OWN_RESPONSE_PATH, not_stored, without_own_ids
+from freehold.wire.responses import OWN_RESPONSE_PATH, not_stored, without_own_ids
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _LOOKING = frozenset(("GET", "DELETE"))

@@ -23,11 +23,11 @@ from freehold.workflows.data.curate import SCORERS_AT_ONCE
 from freehold.workflows.data.dataset import unlabelled_traffic
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.journey.methods.sufficing import enough
+from freehold.workflows.journey.methods.training import weights_of
 from freehold.workflows.prove.encoder_parity import encoder_parity
 from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.train.encoder import FOLDER, train_encoder
-from freehold.workflows.weights.pull import ensure_weights
 
 FEWEST_VALIDATION = 40
 """Answers from which two counts of them can differ by a point for another reason than chance."""
@@ -43,7 +43,7 @@ class TrainedEncoder:
     def make(self, candidate: Candidate, bench: Bench) -> Made:
         """Fetch, train, and compare what is served with what was trained."""
         try:
-            weights = _weights(candidate, bench)
+            weights = weights_of(candidate, bench)
             encoder = _train(candidate, bench, weights)
         except (UnknownModelError, WeightsError, UsageError, TrainingError) as error:
             if bench.only_one:
@@ -101,26 +101,11 @@ def same_count(task: Task, answers: Sequence[EncoderReference]) -> None:
         )
 
 
-def _weights(candidate: Candidate, bench: Bench) -> Weights:
-    settings = bench.project.settings
-    return bench.steps.run(
-        f"weights:{candidate.key}",
-        f"{candidate.short_name}: get the weights",
-        [candidate.model, str(settings.home)],
-        Weights,
-        lambda: ensure_weights(candidate.model, settings, progress=bench.progress),
-        still_there=lambda weights: (
-            weights.format == "words" or (weights.path is not None and Path(weights.path).exists())
-        ),
-    )
-
-
 def _train(candidate: Candidate, bench: Bench, weights: Weights) -> EncoderModel:
-    options = encoder_options(candidate, bench)
-    texts, limits = (
-        _unlabelled(candidate, bench),
-        EncoderLimits(enough=enough(bench), minutes=bench.limited(None)),
-    )
+    train = candidate.training(bench.project.config)
+    options = EncoderConfig(stage=candidate.settings.stage or "auto", seed=train.seed)
+    texts = _unlabelled(candidate, bench)
+    limits = EncoderLimits(enough=enough(bench), minutes=bench.limited(train.max_minutes))
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
@@ -159,13 +144,3 @@ def _unlabelled(candidate: Candidate, bench: Bench) -> tuple[str, ...]:
     lines = prepare(bench.dataset).system_lines
     read = (texts_of(one.messages, system_lines=lines)[0] for one in found.samples)
     return tuple(text for text in read if text)
-
-
-def encoder_options(candidate: Candidate, bench: Bench) -> EncoderConfig:
-    """Options of the training: what the candidate says, and of ``[train]`` what means the same here."""
-    train = candidate.training(bench.project.config)
-    return EncoderConfig(
-        stage=candidate.settings.stage or "auto",
-        seed=train.seed,
-        max_minutes=train.max_minutes,
-    )

@@ -67,7 +67,7 @@ def learn(candidate: Candidate, bench: Bench, kind: type[R]) -> TrainedBase[R]:
 def fitted(candidate: Candidate, bench: Bench) -> tuple[Weights, Fit]:
     """Fetch the weights and check that they fit. Raises `NotMadeError` where there are none, or no room."""
     try:
-        weights = _weights(candidate, bench)
+        weights = weights_of(candidate, bench)
     except (UnknownModelError, WeightsError) as error:
         if bench.only_one:
             raise
@@ -111,7 +111,8 @@ def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: Trai
     return found
 
 
-def _weights(candidate: Candidate, bench: Bench) -> Weights:
+def weights_of(candidate: Candidate, bench: Bench) -> Weights:
+    """A candidate's weights, fetched where they are not here."""
     settings = bench.project.settings
     return bench.steps.run(
         f"weights:{candidate.key}",
@@ -119,7 +120,9 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
         [candidate.model, str(settings.home)],
         Weights,
         lambda: ensure_weights(candidate.model, settings, progress=bench.progress),
-        still_there=lambda weights: weights.path is not None and Path(weights.path).exists(),
+        still_there=lambda weights: (
+            weights.format == "words" or (weights.path is not None and Path(weights.path).exists())
+        ),
     )
 
 

@@ -28,8 +28,8 @@ from freehold.stats.sequential import (
     MeanTest,
     empirical_bernstein_lower_cs,
 )
+from freehold.store import Store
 from freehold.store.index import is_error
-from freehold.store.store import Store
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, ServePlan
 from freehold.types.method import METHOD_KINDS

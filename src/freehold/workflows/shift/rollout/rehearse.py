@@ -26,7 +26,8 @@ from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.late import aiohttp
 from freehold.progress import Progress, Silent
-from freehold.store import Store, default_url, leases, open_store, rollouts
+from freehold.store import Store, leases, open_store, rollouts
+from freehold.store.database import default_url
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.record import Record

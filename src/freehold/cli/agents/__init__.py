@@ -1,1 +1,0 @@
-"""Commands under the heading "Coding agents" of `freehold --help`."""

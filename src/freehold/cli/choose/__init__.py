@@ -1,1 +1,0 @@
-"""Commands under the heading "Choose" of `freehold --help`."""

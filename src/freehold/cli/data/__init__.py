@@ -1,1 +1,0 @@
-"""Commands under the heading "Your traffic, as data" of `freehold --help`."""

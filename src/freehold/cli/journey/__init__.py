@@ -1,1 +1,0 @@
-"""Commands under the heading "The whole journey" of `freehold --help`."""

@@ -1,1 +1,0 @@
-"""Commands under the heading "Prove" of `freehold --help`."""

@@ -1,1 +1,0 @@
-"""Commands under the heading "Serve" of `freehold --help`."""

@@ -1,1 +1,0 @@
-"""Commands under the heading "Shift traffic" of `freehold --help`."""

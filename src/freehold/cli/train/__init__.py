@@ -1,1 +1,0 @@
-"""Commands under the heading "Train" of `freehold --help`."""
