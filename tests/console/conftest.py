@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from freehold.console import serving
-from freehold.console.sessions import Visitor
+from freehold.console import app
+from freehold.console.guard import Visitor
 from freehold.store import open_store
 from freehold.types.evaluation import Task
 from freehold.types.rollout import RolloutTerms
@@ -101,7 +101,7 @@ def serving_console(project, visitor=None):
 
     async def main():
         found["loop"], found["stop"] = asyncio.get_running_loop(), asyncio.Event()
-        await serving.run(
+        await app.run(
             project,
             host="127.0.0.1",
             port=0,

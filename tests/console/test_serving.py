@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from freehold.console import guard, screens, serving, sessions, static_files
+from freehold.console import app, guard, screens
+from freehold.console.guard import Sessions, Visitor
 from freehold.console.screens import ProjectStore, RecordCache
-from freehold.console.sessions import Sessions, Visitor
 from freehold.errors import PortInUseError, StorageError, StoreError, UsageError
 from freehold.store import default_url, open_store
 from freehold.types.route import PERMISSIONS, Limits
@@ -39,7 +39,7 @@ def run(project, **changes):
             "visitor": Visitor("ada", "operate"),
             **changes,
         }
-        task = asyncio.create_task(serving.run(project, **options, ready=ready, stop=stop))
+        task = asyncio.create_task(app.run(project, **options, ready=ready, stop=stop))
         while not found and not task.done():
             await asyncio.sleep(0.01)
         if found:
@@ -134,8 +134,8 @@ def test_a_session_ends_with_its_time_and_with_its_key(store, monkeypatch):
     assert not any(here.visitor(store, secret) for secret in (expiring, "x"))
     keys.revoke(store, "operate", at=datetime.now(UTC))
     assert here.visitor(store, tokens[1]) is None
-    later = sessions.time.monotonic() + sessions.SESSION_S + 1
-    monkeypatch.setattr(sessions.time, "monotonic", lambda: later)
+    later = guard.time.monotonic() + guard.SESSION_S + 1
+    monkeypatch.setattr(guard.time, "monotonic", lambda: later)
     assert here.visitor(store, tokens[0]) is None
 
 
@@ -149,7 +149,7 @@ def test_an_expired_key_opens_nothing_and_ends_its_session(store, monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(hours=2)
 
-    monkeypatch.setattr(sessions, "datetime", Later)
+    monkeypatch.setattr(guard, "datetime", Later)
     assert here.visitor(store, token) is None
     with pytest.raises(UsageError, match="opens no console"):
         here.begin(store, secret)
@@ -161,26 +161,26 @@ def test_a_ticket_is_good_once_for_one_page_and_soon(monkeypatch):
     assert here.redeem("a.html", word) and not here.redeem("a.html", word)
     assert not here.redeem("b.html", here.ticket("a.html"))
     word = here.ticket("a.html")
-    later = sessions.time.monotonic() + sessions.TICKET_S + 1
-    monkeypatch.setattr(sessions.time, "monotonic", lambda: later)
+    later = guard.time.monotonic() + guard.TICKET_S + 1
+    monkeypatch.setattr(guard.time, "monotonic", lambda: later)
     assert not here.redeem("a.html", word)
 
 
 LINES_MAX = 400
 FILES = sorted(
-    path.relative_to(static_files.folder()).as_posix()
-    for path in static_files.folder().rglob("*")
+    path.relative_to(app.folder()).as_posix()
+    for path in app.folder().rglob("*")
     if path.suffix in (".js", ".css")
 )
 
 
 def text(name):
-    return static_files.folder().joinpath(*name.split("/")).read_text()
+    return app.folder().joinpath(*name.split("/")).read_text()
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_served_and_short_enough_to_read(name):
-    assert static_files.script_or_style(name).status == 200
+    assert app.script_or_style(name).status == 200
     assert text(name).count("\n") <= LINES_MAX
 
 
@@ -198,7 +198,7 @@ def test_no_script_makes_markup_or_code_of_text_or_leads_elsewhere(name):
 )
 def test_nothing_else_is(name):
     with pytest.raises(web.HTTPNotFound):
-        static_files.script_or_style(name)
+        app.script_or_style(name)
 
 
 def test_it_opens_what_was_put_in_its_place(tmp_path):

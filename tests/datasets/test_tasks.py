@@ -20,7 +20,7 @@ from freehold.datasets.tasks import (
 )
 from freehold.types.config import DataConfig, MatchConfig
 from freehold.types.trace import Trace
-from freehold.workflows.journey.log_tasks.ranking import skeleton
+from freehold.workflows.journey.log_tasks import skeleton
 
 
 def asks(**more):

@@ -15,11 +15,15 @@ from tests.report.sample_mixture import mixture
 
 from freehold.evals.retained import probes
 from freehold.report import render, words
-from freehold.report.curve_page import render_curve
-from freehold.report.first_screen import one_sentence, validity, would_change
-from freehold.report.mixture_parts import mixture_figures, risk_over_share
-from freehold.report.pictures import candidates, curve, interval
-from freehold.report.selection_rows import NOT_EVIDENCE, SelectionPictureRow, selection_rows
+from freehold.report.first_screen import (
+    NOT_EVIDENCE,
+    SelectionPictureRow,
+    one_sentence,
+    selection_rows,
+    validity,
+    would_change,
+)
+from freehold.report.pictures import candidates, curve, interval, mixture_figures, risk_over_share
 from freehold.types.gates import LeakRate, LeakReport, TaskResult
 from freehold.types.mixture import MixtureCost
 from freehold.types.training import TrainingEvent
@@ -263,16 +267,6 @@ def run(steps=500, *, again_from=None):
                 TrainingEvent(kind="eval", step=step, steps=steps, loss=1 / step, score=step / 1000)
             )
     return events
-
-
-def test_the_page_says_how_far_it_is_and_how_good():
-    page = render_curve("support <b>", run())
-    assert "500 of 500 steps, 50,000 tokens, 50 seconds." in page
-    assert "At best 50.0% of the validation split, at step 500." in page
-    assert "support &lt;b&gt;" in page
-    assert page.count("<svg") == 4
-    assert page.count("<circle") == 5 + 5
-    assert "http" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
 def test_the_picture_has_band_margin_random_line_and_proof():

@@ -4,7 +4,7 @@ import statsmodels.api as sm
 from tests.stats.conftest import counted, run
 
 from freehold.stats import clustered
-from freehold.verdict.notes import noted
+from freehold.verdict.reasons import noted
 
 
 def sample(k=40, seed=2, continuous=False):

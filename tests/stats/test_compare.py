@@ -9,7 +9,7 @@ from freehold.errors import UsageError
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import Comparison
-from freehold.verdict.notes import noted
+from freehold.verdict.reasons import noted
 
 SCORES = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=2, max_size=60

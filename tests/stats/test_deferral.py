@@ -106,7 +106,7 @@ def test_auroc_is_the_share_of_pairs_in_order():
 
 @pytest.mark.process
 def test_a_rank_does_not_load_all_of_scipys_statistics():
-    code = "import sys, freehold.workflows.journey.mixing.mixer; sys.exit('scipy.stats' in sys.modules)"
+    code = "import sys, freehold.workflows.journey.mixer; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

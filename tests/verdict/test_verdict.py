@@ -15,8 +15,7 @@ from freehold.types.machine import Fit, Workload
 from freehold.types.verdict import CheckResult, EvidenceBasis, EvidencePart, Reason, Verdict
 from freehold.verdict import join
 from freehold.verdict.aging import CHANGED, NOT_KEPT, PARTS_OF, evidence_ages
-from freehold.verdict.notes import noted
-from freehold.verdict.reasons import REASONS, WAYS_OUT
+from freehold.verdict.reasons import REASONS, WAYS_OUT, noted
 
 
 def comparison(losses=0, n=1000):

@@ -206,7 +206,8 @@ class FreeholdProject(ProjectQuestions):
         progress: Progress | None = None,
     ) -> Freeze:
         """Record the incumbent's answers before it is retired. It is asked, and paid for; asked again this goes on."""
-        from freehold.evals.replay import Budget, ReplayOptions
+        from freehold.evals.asking import Budget
+        from freehold.evals.replay import ReplayOptions
         from freehold.workflows.prove.freeze import freeze
 
         options = ReplayOptions(budget=Budget(max_requests, None))
@@ -245,7 +246,8 @@ class FreeholdProject(ProjectQuestions):
         `url` is where it is served, `model` its name there, `api_key_env` the environment variable with a key. At most
         `max_requests` are sent. Every call is a look at these samples, and looks are counted.
         """
-        from freehold.evals.replay import Budget, ReplayOptions
+        from freehold.evals.asking import Budget
+        from freehold.evals.replay import ReplayOptions
         from freehold.types.endpoint import Endpoint
         from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate, evaluate_project
         from freehold.workflows.prove.task import task_of
@@ -283,7 +285,7 @@ class FreeholdProject(ProjectQuestions):
         without one the scores that stand in the files count. The look at these items is counted in the project's
         store. `Project.evaluate` asks a served candidate. Raises `InputError`, `UsageError`.
         """
-        from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_task
+        from freehold.workflows.prove.outputs import OutputFiles, evaluate_files, files_task
 
         task = files_task(self._opened, scorer=scorer, options=dict(options or {}), margin=margin)
         outputs = OutputFiles(str(incumbent), str(candidate), None if gold is None else Path(gold))

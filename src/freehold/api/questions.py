@@ -72,7 +72,7 @@ def tasks(
     stored. Raises `InputError` for a file that cannot be read.
     """
     from freehold.types.config import DataConfig
-    from freehold.workflows.journey.log_tasks.finding import tasks_of_files
+    from freehold.workflows.journey.log_tasks import tasks_of_files
 
     data = DataConfig(format=format or "auto", input=input, label=label)
     return tasks_of_files(paths(files), data=data, progress=watched(progress))

@@ -169,7 +169,7 @@ def tasks(
       freehold tasks --json
       freehold init traffic.jsonl --task NAME
     """
-    from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
+    from freehold.workflows.journey.log_tasks import tasks_captured, tasks_of_files
 
     if files:
         found = tasks_of_files(files, data=project.config.data, progress=bar)

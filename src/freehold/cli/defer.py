@@ -71,7 +71,7 @@ def plan(
 def mixture_view(mixture: Mixture) -> Iterator[Block]:
     """What came out, and the figures it rests on."""
     from freehold.cli.evaluate import VERDICT_COLOURS
-    from freehold.report.mixture_parts import mixture_figures
+    from freehold.report.pictures import mixture_figures
     from freehold.report.words import points
 
     outcome = mixture.outcome

@@ -74,7 +74,7 @@ def evaluate(
 
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate, evaluate_project
-    from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_task
+    from freehold.workflows.prove.outputs import OutputFiles, evaluate_files, files_task
     from freehold.workflows.prove.task import task_of
 
     if (a is None) != (b is None) or (a is None) == (url is None):

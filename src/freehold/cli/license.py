@@ -144,8 +144,7 @@ def comply_command(
       freehold license comply google/gemma-3-270m --set mode=hosted_service --out legal/
     """
     from freehold.types.license import duty_id
-    from freehold.workflows.license.duties import done_in
-    from freehold.workflows.license.rule import comply, named_after, rule_for_model
+    from freehold.workflows.license.rule import comply, done_in, named_after, rule_for_model
     from freehold.workflows.project import open_project
 
     ruling, lineage, use = _ruling(model, declared, settings, config_path)

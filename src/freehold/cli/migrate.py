@@ -207,13 +207,7 @@ def _percent(value: float | None) -> str:
 
 def choice_view(report: Report) -> Iterator[Block]:
     """How one of several candidates was chosen; nothing where there was nothing to choose."""
-    from freehold.report.selection_rows import (
-        NO_INCUMBENT,
-        NOT_EVIDENCE,
-        against_right,
-        by_cost,
-        not_measured,
-    )
+    from freehold.report.first_screen import NO_INCUMBENT, NOT_EVIDENCE, against_right, by_cost, not_measured
 
     choice = report.choice
     if choice is None:

@@ -92,7 +92,7 @@ def rescue(
         said = f"ready: {ready.config_path}; run the same command without --prepare"
         return Reply(ready, lambda _: [Aside(said)], which="prepared")
     if ready.preflight.failed:
-        from freehold.workflows.prove.preflight.check import PreflightError
+        from freehold.workflows.prove.preflight import PreflightError
 
         raise PreflightError(ready.preflight)  # before anything is paid for
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.

@@ -136,8 +136,8 @@ def console(
       freehold console --role read --no-content
       freehold console --host 0.0.0.0 --allow-host ops.example.com
     """
-    from freehold.console.serving import serve
-    from freehold.console.sessions import Visitor
+    from freehold.console.app import serve
+    from freehold.console.guard import Visitor
     from freehold.engines.supervisor import is_loopback
     from freehold.workflows.shift import keys
 

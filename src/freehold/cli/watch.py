@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from freehold.types.config import WatchConfig
     from freehold.types.rollout import Check, MixtureCheck
     from freehold.workflows.project import Project
-    from freehold.workflows.watch.plan import CheckPlan
+    from freehold.workflows.watch.asking import CheckPlan
 
 SLEEP_S = 30.0
 

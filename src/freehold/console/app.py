@@ -4,35 +4,84 @@
 ``POST /api/login``                 ``{"key": "…"}``: a token for a key of the gateway; ``/api/logout`` ends it
 ``GET  /api/visitor``               who shows a token, what they may do, and the screens they may see
 ``GET  /api/screens/NAME?…``        the record of one of `screens.SCREENS`; each has its own typed parameters
-``POST /api/actions/NAME``          one of `actions.ACTIONS`, its body as JSON: ``{"route": "…", "why": "…"}``
+``POST /api/actions/NAME``          one of `screens.ACTIONS`, its body as JSON: ``{"route": "…", "why": "…"}``
 ``POST /api/reports/FILE``          a ticket for ``GET /reports/FILE?ticket=…``, a report that was written
 
-All but the page itself, its scripts and the login ask for a token (`sessions`), whose role says who may do what;
+All but the page itself, its scripts and the login ask for a token, whose role says who may do what;
 `guard` is what every request passes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+import errno
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import msgspec
 
-from freehold.console import static_files
-from freehold.console.actions import ACTIONS, Action
-from freehold.console.guard import error_response, guard, plain_errors, refusal, shown_token, visitor_now
-from freehold.console.screens import SCREENS, ProjectStore, RecordCache, query_of
-from freehold.console.sessions import Sessions
-from freehold.errors import UsageError
+from freehold.console.guard import (
+    Sessions,
+    Visitor,
+    error_response,
+    guard,
+    plain_errors,
+    refusal,
+    shown_token,
+    visitor_now,
+)
+from freehold.console.screens import ACTIONS, SCREENS, Action, ProjectStore, RecordCache, query_of
+from freehold.errors import PortInUseError, UsageError
 from freehold.late import web
 from freehold.types.audit import change_source, change_why
 from freehold.types.record import Record
-from freehold.wire.hosts import HostPolicy
+from freehold.wire.hosts import HostPolicy, check_host_names
 from freehold.workflows.project import Project
 from freehold.workflows.tell.buttons import ButtonBody
+
+MEDIA_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+SCRIPTS_AND_STYLES = re.compile(r"(?:(?:pieces|screens)/)?[a-z_]+\.(?:js|css)")
+TOKENS = re.compile(r"(?:\s*(?::root|@media \(prefers-color-scheme: dark\)) \{.*?\n\})+", re.DOTALL)
+
+
+def folder() -> Traversable:
+    """Where they lie."""
+    return resources.files("freehold.console") / "static"
+
+
+def page() -> web.Response:
+    """The one page."""
+    return _response("page.html")
+
+
+def script_or_style(name: str) -> web.Response:
+    """A file by its name below the folder. Raises `aiohttp.web.HTTPNotFound`."""
+    if not SCRIPTS_AND_STYLES.fullmatch(name) or not folder().joinpath(*name.split("/")).is_file():
+        raise web.HTTPNotFound
+    return _response(name)
+
+
+def design_tokens() -> str:
+    """The colours and typefaces that the report has, light and dark: one set for both."""
+    style = resources.files("freehold.report") / "templates" / "style.css"
+    found = TOKENS.match(style.read_text(encoding="utf-8"))
+    return found[0] + "\n" if found else ""
+
+
+def _response(name: str) -> web.Response:
+    text = folder().joinpath(*name.split("/")).read_text(encoding="utf-8")
+    if name == "console.css":
+        text = design_tokens() + text
+    return web.Response(text=text, content_type=MEDIA_TYPES[name.rpartition(".")[2]], charset="utf-8")
+
 
 LOGIN_BYTES = 16 * 1024
 # A report is one file with its own styles inside; it has no scripts.
@@ -78,10 +127,10 @@ class _Server:
         await asyncio.to_thread(self.store.close)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        return static_files.page()
+        return page()
 
     async def static(self, request: web.Request) -> web.StreamResponse:
-        return static_files.script_or_style(request.match_info["name"])
+        return script_or_style(request.match_info["name"])
 
     async def visitor(self, request: web.Request) -> web.StreamResponse:
         visitor = visitor_now.get()
@@ -201,3 +250,64 @@ async def _texts(request: web.Request) -> dict[str, str]:
         return msgspec.json.decode(await request.read(), type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise web.HTTPBadRequest(reason="the body is not a JSON object of texts") from None
+
+
+def serve(
+    project: Project,
+    *,
+    host: str,
+    port: int,
+    hosts: Sequence[str] = (),
+    token: str | None,
+    visitor: Visitor,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until told to stop; `ready` is called with the address once it answers. `hosts` are names it is reached by
+    besides the machine's own. With a `token`, who has it is `visitor`; without, all who come show a key. Raises
+    `PortInUseError` and `ConfigError`."""
+    check_host_names(hosts)
+    asyncio.run(
+        run(project, host=host, port=port, hosts=hosts, token=token, visitor=visitor, ready=ready, stop=None)
+    )
+
+
+async def run(
+    project: Project,
+    *,
+    host: str,
+    port: int,
+    hosts: Sequence[str] = (),
+    token: str | None,
+    visitor: Visitor,
+    ready: Callable[[str], None],
+    stop: asyncio.Event | None,
+) -> None:
+    """`serve` in a running loop, until a signal or `stop`."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Only a main thread on a Unix may take signals; elsewhere Ctrl-C or `stop` ends it.
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(number, stop.set)
+    # The port is bound first: the host names the console answers to are known only then.
+    try:
+        server_socket = await asyncio.to_thread(_bind, host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(host, port) from None
+        raise
+    bound = server_socket.getsockname()[1]
+    policy = HostPolicy(hosts, listens=host, port=bound)
+    app = application(Console(project=project, sessions=Sessions(token, visitor), hosts=policy))
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, server_socket).start()
+        ready(f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{bound}")  # noqa: S104 (compared, or chosen by the user)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

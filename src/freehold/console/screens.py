@@ -1,4 +1,4 @@
-"""The console's screens: what each shows, as one record that its script draws.
+"""The console's screens, each one record that its script draws, and its buttons: the body each takes, who may press it.
 
 A screen is a view in `freehold.workflows.tell.views`, a script ``static/screens/NAME.js``, and a row in `SCREENS`.
 """
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_type_hints
 
 import msgspec
 
@@ -20,25 +20,21 @@ from freehold.store import Store, open_store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
+from freehold.workflows.tell import buttons
 from freehold.workflows.tell.views import (
-    audit,
     cost,
     data,
-    keys,
+    labelling,
     license,
     models,
     overview,
-    record,
-    rollout,
+    proof,
     serving,
-    settings,
-    trace,
     traffic,
     training,
 )
-from freehold.workflows.tell.views.proof import labelling
-from freehold.workflows.tell.views.proof import screen as proof
-from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
+from freehold.workflows.tell.views import project as of_project
+from freehold.workflows.tell.views.query import ScreenQuery
 
 
 class ProjectStore:
@@ -114,6 +110,11 @@ class RecordCache:
         self._records.clear()
 
 
+def _annotated(function: object, parameter: str) -> Any:
+    """The class that a view or a button takes."""
+    return get_type_hints(function)[parameter]
+
+
 Group = Literal["journey", "running", "project", "hidden"]
 
 
@@ -121,7 +122,7 @@ class ScreenView(Protocol):
     """Makes a screen's record from what the store holds. It looks and never acts."""
 
     def __call__(self, project: Project, store: Store, query: Any, *, at: datetime) -> Record:
-        """What there is to see at a time. `query` is of the class that the screen's row names."""
+        """What there is to see at a time. `query` is of a class of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,107 +135,99 @@ class Screen:
 
     title: str
     view: ScreenView
-    query: type[ScreenQuery]
     group: Group
     shortcut: str = ""
     command: str = ""
     needs: Permission = "look"
-    refresh_seconds: float = 2.0
+    refresh_seconds: float = 0.0
+
+    @property
+    def query(self) -> type[ScreenQuery]:
+        """The class of what it can be asked for, as its view says it."""
+        query: type[ScreenQuery] = _annotated(self.view, "query")
+        return query
 
 
 SCREENS: dict[str, Screen] = {
     "overview": Screen(
         title="Overview",
         view=overview.overview,
-        query=overview.OverviewQuery,
         group="journey",
         shortcut="o",
         command="freehold status",
+        refresh_seconds=2,
     ),
     "data": Screen(
         title="Data",
         view=data.data,
-        query=data.DataQuery,
         group="journey",
         shortcut="d",
         command="freehold dataset show",
         needs="content",
-        refresh_seconds=0,
     ),
     "models": Screen(
         title="Models",
         view=models.models,
-        query=models.ModelsQuery,
         group="journey",
         shortcut="m",
         command="freehold assess",
-        refresh_seconds=0,
     ),
     "license": Screen(
         title="Licence",
         view=license.license,
-        query=license.LicenseQuery,
         group="journey",
         shortcut="l",
         command="freehold license",
-        refresh_seconds=0,
     ),
     "training": Screen(
         title="Training",
         view=training.training,
-        query=training.TrainingQuery,
         group="journey",
         shortcut="n",
         command="freehold train",
+        refresh_seconds=2,
     ),
     "proof": Screen(
         title="Proof",
         view=proof.proof,
-        query=proof.ProofQuery,
         group="journey",
         shortcut="p",
         command="freehold report",
         needs="content",
-        refresh_seconds=0,
     ),
     "label": Screen(
         title="Blind labelling",
         view=labelling.labelling,
-        query=labelling.LabellingQuery,
         group="hidden",
         command="freehold label",
         needs="content",
-        refresh_seconds=0,
     ),
     "cost": Screen(
         title="Cost",
         view=cost.cost_screen,
-        query=cost.CostQuery,
         group="journey",
         shortcut="c",
         command="freehold cost",
-        refresh_seconds=0,
     ),
     "traffic": Screen(
         title="Traffic",
         view=traffic.traffic,
-        query=traffic.TrafficQuery,
         group="running",
         shortcut="t",
         command="freehold traces list",
+        refresh_seconds=2,
     ),
     "rollout": Screen(
         title="Rollout",
-        view=rollout.rollout,
-        query=WindowQuery,
+        view=serving.rollout,
         group="running",
         shortcut="r",
         command="freehold rollout status",
+        refresh_seconds=2,
     ),
     "serving": Screen(
         title="Serving",
         view=serving.serving,
-        query=ScreenQuery,
         group="running",
         shortcut="e",
         command="freehold up",
@@ -242,8 +235,7 @@ SCREENS: dict[str, Screen] = {
     ),
     "keys": Screen(
         title="Keys",
-        view=keys.keys,
-        query=keys.KeysQuery,
+        view=of_project.keys,
         group="project",
         shortcut="k",
         command="freehold keys list",
@@ -252,8 +244,7 @@ SCREENS: dict[str, Screen] = {
     ),
     "audit": Screen(
         title="Audit",
-        view=audit.audit,
-        query=audit.AuditQuery,
+        view=of_project.audit,
         group="project",
         shortcut="a",
         command="freehold audit --last 50",
@@ -261,8 +252,7 @@ SCREENS: dict[str, Screen] = {
     ),
     "settings": Screen(
         title="Settings",
-        view=settings.settings,
-        query=settings.SettingsQuery,
+        view=of_project.settings,
         group="project",
         shortcut="s",
         command="freehold doctor",
@@ -271,19 +261,15 @@ SCREENS: dict[str, Screen] = {
     ),
     "trace": Screen(
         title="Trace",
-        view=trace.trace,
-        query=trace.OneTraceQuery,
+        view=traffic.trace,
         group="hidden",
         needs="content",
-        refresh_seconds=0,
     ),
     "record": Screen(
         title="Record",
-        view=record.record,
-        query=record.RecordQuery,
+        view=of_project.record,
         group="hidden",
         needs="content",
-        refresh_seconds=0,
     ),
 }
 """In the order of the navigation. The first one that a visitor may see is what the console begins with."""
@@ -298,3 +284,49 @@ def query_of(screen: Screen, parameters: dict[str, str]) -> ScreenQuery:
             f"this address asks {screen.title} for something it does not have: {error}",
             hint="open the screen from the navigation",
         ) from None
+
+
+class Act(Protocol):
+    """Does what a button says, and returns what its page shows of it, if anything. Raises `UsageError` where it may
+    not be done: no button forces."""
+
+    def __call__(
+        self, project: Project, store: Store, body: Any, *, who: str, at: datetime
+    ) -> Record | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A button: `needs` is all that a visitor must be allowed, `body_bytes` how much of a body is read. One that takes
+    long is done `alone`: pressed again meanwhile it is refused, so that it never keeps a rollback waiting for a
+    thread."""
+
+    act: Act
+    needs: tuple[Permission, ...] = ("change",)
+    body_bytes: int = 16 * 1024
+    alone: bool = False
+
+    @property
+    def body(self) -> type[buttons.ButtonBody]:
+        """The class that its JSON must be of, as the button says it."""
+        body: type[buttons.ButtonBody] = _annotated(self.act, "body")
+        return body
+
+
+_EVIDENCE: tuple[Permission, ...] = ("content", "change")
+"""Who corrects what customers were answered may read it, and may change things: a visitor who only looks may not."""
+
+
+ACTIONS: dict[str, Action] = {
+    "rollout.advance": Action(buttons.advance),
+    "rollout.pause": Action(buttons.pause),
+    "rollout.promote": Action(buttons.promote),
+    "rollout.rollback": Action(buttons.rollback),
+    "rollout.rehearse": Action(buttons.rehearse, alone=True),
+    "trace.feedback": Action(buttons.feedback, needs=_EVIDENCE, body_bytes=64 * 1024),
+    "keys.add": Action(buttons.add_key, needs=("keys",)),
+    "keys.revoke": Action(buttons.revoke_key, needs=("keys",)),
+    "label.pair": Action(buttons.label, needs=_EVIDENCE),
+    "label.undo": Action(buttons.undo_label, needs=_EVIDENCE),
+    "license.duty": Action(buttons.duty),
+}

@@ -17,7 +17,7 @@ from freehold.types.evaluated import Disagreement, LatencySummary, Regressions
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.identity import Wordings, answer_id, connected, words
 from freehold.types.record import content_id
-from freehold.verdict.notes import noted
+from freehold.verdict.reasons import noted
 
 _LONGEST_LABEL = 60
 

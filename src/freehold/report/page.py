@@ -10,9 +10,7 @@ import jinja2
 import markupsafe
 
 from freehold.licensing.comply import said_done
-from freehold.report import first_screen, mixture_parts, pictures, words
-from freehold.report import selection_rows as choosing
-from freehold.report.mixture_parts import risk_over_share
+from freehold.report import first_screen, pictures, words
 from freehold.types.license import duty_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.verdict import Reason, Verdict
@@ -45,7 +43,7 @@ def render(report: Report) -> str:
         screen=first_screen,
         first_rows=first_screen.interval_rows(report),
         first_ids=_first_ids(report, lead),
-        rows=choosing.selection_rows(report),
+        rows=first_screen.selection_rows(report),
         style=markupsafe.Markup(_text("style.css")),
         picture=_Pictures(),
         word=words,
@@ -53,10 +51,7 @@ def render(report: Report) -> str:
         duty_id=duty_id,
         said_done=said_done,
         why=_Why,
-        risk=first_screen,
-        choosing=choosing,
-        mixing=mixture_parts,
-        risk_picture=lambda mixture, curve: markupsafe.Markup(risk_over_share(mixture, curve)),
+        pictures=pictures,
         ids_of=lambda candidate: [record.id for _, record in records_of(candidate)] or [report.id],
         records=_records(report),
     )

@@ -361,7 +361,7 @@ def test_a_cancelled_call_stops_the_work(folder):
 
     def locked():
         from freehold.store import open_store
-        from freehold.workflows.journey.beginning import LOCK
+        from freehold.workflows.journey.steps import LOCK
         from freehold.workflows.project import open_project
         from freehold.workflows.project_store import look_at_lock
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.console.conftest import ROUTE, serving_console
 
-from freehold.console.sessions import Visitor
+from freehold.console.guard import Visitor
 from freehold.store import open_store
 from freehold.types.route import Limits
 from freehold.workflows.shift import keys

@@ -9,8 +9,8 @@ from tests.workflows.data.building import project_of
 from tests.workflows.data.building import trace as logged
 from tests.workflows.tell.views import evidence
 
+from freehold.console.guard import Visitor
 from freehold.console.screens import SCREENS
-from freehold.console.sessions import Visitor
 from freehold.store import audit, open_store
 from freehold.types.evaluated import ItemNote
 from freehold.types.evaluation import Task

@@ -13,8 +13,8 @@ from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
+from freehold.console.guard import Visitor
 from freehold.console.screens import SCREENS
-from freehold.console.sessions import Visitor
 from freehold.store import open_store
 from freehold.types.trace import Trace
 from freehold.workflows.project import open_project

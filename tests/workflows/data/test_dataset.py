@@ -9,7 +9,7 @@ from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.workflows.data import dataset as workflow
 from freehold.workflows.data.curate import read_card
-from freehold.workflows.prove.preflight.data import shift_findings
+from freehold.workflows.prove.preflight import shift_findings
 
 
 @pytest.mark.parametrize(

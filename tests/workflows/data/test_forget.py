@@ -35,7 +35,6 @@ from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ANY_SERVED, Endpoint, Example
-from freehold.types.evaluated import ItemNote
 from freehold.types.trace import Trace
 from freehold.types.training import Adapter
 from freehold.workflows.data import dataset
@@ -179,20 +178,11 @@ def test_what_people_wrote_to_a_persons_items_goes_with_them(project):
     of = {name: next(one for one in samples if one.trace_id.startswith(name)) for name in ("ada", "bob")}
     with open_store(project.store_url) as store:
         for name, one in of.items():
-            store.put(
-                ItemNote(
-                    id=name,
-                    evaluation_id="e",
-                    sample_id=one.id,
-                    text="it moves her to Sonnenallee",
-                    who="eve",
-                    at=AT,
-                )
-            )
+            store.put(Note(id=f"of-{name}", text=f"to sample {one.id}: it moves her to Sonnenallee"))
     receipt = forget(project, Whom(user="user-4711"), who="eve", at=AT, dry_run=False, progress=Silent())
-    assert receipt.records["item_note"] == 1
+    assert receipt.records["note"] == 2
     with open_store(project.store_url) as store:
-        assert [one.id for one in store.records(ItemNote)] == ["bob"]
+        assert [one.id for one in store.records(Note)] == ["bob", "of-bob"]
 
 
 def test_what_has_learned_from_a_person_is_named_with_the_way_out(project):
@@ -272,8 +262,8 @@ def test_all_that_is_older(project):
 def test_a_store_in_use_by_another_process_is_cleaned_as_well(project):
     script = """
         import sys, time
-        from freehold.store import open_store
         from freehold.types.trace import Trace
+        from freehold.store import open_store
         from datetime import datetime, UTC
         store = open_store(sys.argv[1])
         print("on", flush=True)

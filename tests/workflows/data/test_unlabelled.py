@@ -9,7 +9,7 @@ from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.trace import Trace
 from freehold.workflows.data.dataset import unanswered, unlabelled_traffic
-from freehold.workflows.journey.beginning import prepare
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.project import now, open_project
 
 ANSWER = {"choices": [{"message": {"role": "assistant", "content": "lamp"}, "finish_reason": "stop"}]}

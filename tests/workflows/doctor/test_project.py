@@ -1,20 +1,24 @@
 """The project's checks: variables and files it names, who may ask, its port, the age of facts."""
 
+import os
 import shutil
 import socket
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import msgspec
 import pytest
 
-from freehold.catalog.freshness import PARTS
+from freehold.catalog.freshness import PARTS, ages
+from freehold.processes import described
 from freehold.store import open_store
-from freehold.types.route import Limits
+from freehold.types.route import ApiKey, Limits
 from freehold.workflows.doctor import project as checks
 from freehold.workflows.doctor.examine import site_of
 from freehold.workflows.project import now, open_project
 from freehold.workflows.shift import keys
 
-TODAY = date(2026, 11, 26)
+TODAY, NOW = date(2026, 11, 26), datetime(2026, 11, 26, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -42,19 +46,19 @@ files = ["gone.jsonl"]
 
 
 def test_what_is_named_and_not_there(site, monkeypatch):
-    found = list(checks.judge_config(checks.look_at_config(site(CONFIG))))
+    found = list(checks.check_config(site(CONFIG)))
     assert [one.outcome for one in found] == ["warn", "warn"]
     assert "RENTED_KEY" in found[0].text and "gone.jsonl" in found[1].text
     monkeypatch.setenv("RENTED_KEY", "k")
-    assert len(list(checks.judge_config(checks.look_at_config(site(CONFIG))))) == 1
-    assert [one.outcome for one in checks.judge_config(checks.look_at_config(site()))] == ["ok"]
+    assert len(list(checks.check_config(site(CONFIG)))) == 1
+    assert [one.outcome for one in checks.check_config(site())] == ["ok"]
 
 
 def test_a_broken_file_and_a_misspelt_variable_are_told_with_their_hints(site, monkeypatch):
-    (one,) = checks.judge_config(checks.look_at_config(site('[app]\nnme = "x"\n')))
+    (one,) = checks.check_config(site('[app]\nnme = "x"\n'))
     assert one.outcome == "fail" and "app.nme" in one.text
     monkeypatch.setenv("FREEHOLD_PRT", "1")
-    (one,) = checks.judge_config(checks.look_at_config(site()))
+    (one,) = checks.check_config(site())
     assert one.outcome == "fail" and "FREEHOLD_PORT" in one.fix
 
 
@@ -62,11 +66,13 @@ def test_keys_are_read_from_the_store(site):
     here = site()
     with open_store(f"sqlite:///{here.state / 'freehold.sqlite'}") as store:
         keys.add(store, "app", limits=Limits(), who="t", at=datetime.now(UTC))
-        assert checks.look_at_keys(here).in_force == ("app",)
+        (one,) = checks.check_keys(here)
+        assert one.outcome == "ok" and "1 key is in force: app" in one.text
         keys.revoke(store, "app", at=datetime.now(UTC))
-    facts = checks.look_at_keys(here)
-    assert (facts.in_force, facts.ended) == ((), 1)
-    assert [one.outcome for one in checks.judge_keys(facts)] == ["warn"]
+    assert [one.outcome for one in checks.check_keys(here)] == ["warn"]
+    (here.state / "freehold.sqlite").write_bytes(b"no store" * 200)
+    (one,) = checks.check_keys(here)
+    assert one.outcome == "warn" and "they cannot be read" in one.text
 
 
 @pytest.mark.parametrize("loss", ["gone", "empty", "another", "older"])
@@ -75,7 +81,7 @@ def test_a_store_that_the_gateway_would_not_believe_is_told_with_the_way_out(sit
     file = here.state / "freehold.sqlite"
     with keys.opened_keys(open_project()) as (store, project):
         keys.add(store, "app", limits=Limits(), who="t", at=now(), project=project)
-    assert [one.outcome for one in checks.judge_keys(checks.look_at_keys(here))] == ["ok"]
+    assert [one.outcome for one in checks.check_keys(here)] == ["ok"]
     copy = tmp_path / "copy.sqlite"
     shutil.copy(file, copy)
     with keys.opened_keys(open_project()) as (store, project):
@@ -88,30 +94,34 @@ def test_a_store_that_the_gateway_would_not_believe_is_told_with_the_way_out(sit
         open_store(f"sqlite:///{file}").close()
     elif loss == "older":
         shutil.copy(copy, file)
-    (one,) = checks.judge_keys(checks.look_at_keys(here))
+    (one,) = checks.check_keys(here)
     assert one.outcome == "fail" and "no client gets in" in one.text and "freehold keys accept" in one.fix
     keys.accept(open_project(), at=now())
-    (one,) = checks.judge_keys(checks.look_at_keys(here))
+    (one,) = checks.check_keys(here)
     assert one.outcome == ("ok" if loss == "older" else "warn")
 
 
+def key(name, **fields):
+    return ApiKey(name=name, hash=name, **fields)
+
+
 @pytest.mark.parametrize(
-    ("facts", "outcomes"),
+    ("known", "how", "outcomes"),
     [
-        ({"host": "127.0.0.1"}, ["ok"]),
-        ({"host": "127.0.0.1", "required": True}, ["warn"]),
-        ({"host": "127.0.0.1", "refused": ("the store is gone", "bring it back")}, ["fail"]),
-        ({"host": "::1"}, ["ok"]),
-        ({"host": "0.0.0.0"}, ["fail"]),
-        ({"host": "gateway.example"}, ["fail"]),
-        ({"host": "0.0.0.0", "in_force": ("a",)}, ["warn", "ok"]),
-        ({"host": "0.0.0.0", "in_force": ("a",), "tls": True}, ["ok"]),
-        ({"host": "127.0.0.1", "in_force": ("a",), "expired": ("b",)}, ["warn", "ok"]),
-        ({"host": "127.0.0.1", "unknown": "locked"}, ["warn"]),
+        ([], {}, ["ok"]),
+        ([], {"required": True}, ["warn"]),
+        ([key("a", revoked_at=NOW)], {}, ["warn"]),
+        ([], {"host": "::1"}, ["ok"]),
+        ([], {"host": "0.0.0.0"}, ["fail"]),
+        ([], {"host": "gateway.example"}, ["fail"]),
+        ([key("a")], {"host": "0.0.0.0"}, ["warn", "ok"]),
+        ([key("a")], {"host": "0.0.0.0", "tls": True}, ["ok"]),
+        ([key("a"), key("b", expires_at=NOW)], {}, ["warn", "ok"]),
     ],
 )
-def test_who_may_ask(facts, outcomes):
-    assert [one.outcome for one in checks.judge_keys(checks.KeyFacts(**{"tls": False, **facts}))] == outcomes
+def test_who_may_ask(known, how, outcomes):
+    how = {"host": "127.0.0.1", "tls": False, "required": False, **how}
+    assert [one.outcome for one in checks.judge_keys(known, NOW, **how)] == outcomes
 
 
 def test_a_port_that_another_program_holds(site):
@@ -120,26 +130,26 @@ def test_a_port_that_another_program_holds(site):
         other.listen()
         port = other.getsockname()[1]
         here = site(f'[app]\nname = "x"\n[serve]\nport = {port}\n')
-        (one,) = checks.judge_port(checks.look_at_port(here))
+        (one,) = checks.check_port(here)
         assert one.outcome == "warn" and str(port) in one.text
-    (one,) = checks.judge_port(checks.look_at_port(here))
+    (one,) = checks.check_port(here)
     assert one.outcome == "ok"
-    own = checks.PortFacts(host="127.0.0.1", port=port, taken=True, own=(f"http://127.0.0.1:{port}",))
-    assert [one.outcome for one in checks.judge_port(own)] == ["ok"]
+    own = {**described(os.getpid(), here.state), "url": f"http://127.0.0.1:{port}"}
+    here.state.mkdir(exist_ok=True)
+    (here.state / "up.json").write_bytes(msgspec.json.encode(own))
+    (one,) = checks.check_port(here)
+    assert one.outcome == "ok" and "served by this project" in one.text
 
 
 def test_old_facts_and_an_incumbent_that_stops(site):
-    facts = checks.look_at_facts(site(CONFIG))
-    assert facts.shutdown == date(2026, 3, 26) and {one.part for one in facts.dates} == set(PARTS)
-    day = max(one.newest for one in facts.dates)
-    judge = lambda today, shutdown=None: [  # noqa: E731
-        one.outcome
-        for one in checks.judge_facts(
-            checks.FactFacts(today=today, dates=facts.dates, incumbent="gpt", shutdown=shutdown)
-        )
-    ]
+    day = max(one.newest for one in ages())
+
+    def judge(today, config='[app]\nname = "x"\n'):
+        here = replace(site(config), now=datetime(today.year, today.month, today.day, tzinfo=UTC))
+        return [one.outcome for one in checks.check_facts(here)]
+
     assert judge(day) == ["ok"]
     assert judge(date(day.year + 1, 1, 15)) == ["warn"], "retirement dates first"
     assert judge(date(day.year + 2, 1, 15)) == ["warn"] * len(PARTS)
-    assert judge(day, date(2030, 1, 1)) == ["ok", "ok"]
-    assert judge(TODAY, date(2027, 1, 1))[-1] == "warn" and judge(TODAY, date(2026, 1, 1))[-1] == "fail"
+    days = (date(2025, 1, 1), date(2026, 1, 1), TODAY)
+    assert [judge(one, CONFIG)[-1] for one in days] == ["ok", "warn", "fail"]

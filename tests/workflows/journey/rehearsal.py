@@ -12,9 +12,8 @@ from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
 from freehold.types.gates import ParityReport
 from freehold.types.training import Adapter, WholeModel
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods.method import Bench, Candidate
-from freehold.workflows.journey.steps import Steps
+from freehold.workflows.journey.steps import Steps, prepare
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.task import task_of
 

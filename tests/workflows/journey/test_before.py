@@ -16,17 +16,17 @@ from freehold.training.encoder.answers import form_of
 from freehold.training.encoder.prepared import prepare as taught
 from freehold.types.finding import fail
 from freehold.types.use import UseProfile
-from freehold.workflows.journey import candidate_findings as looked
 from freehold.workflows.journey import suits
+from freehold.workflows.journey.before import candidate_findings as looked
 from freehold.workflows.journey.before import look_first, rented_addresses, reported
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.init import DraftRequest, draft
 from freehold.workflows.journey.methods import METHODS, candidates
 from freehold.workflows.journey.methods.method import Candidate
 from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.journey.suits import TaskFacts, suit_findings
 from freehold.workflows.project import open_project
-from freehold.workflows.prove.preflight.check import PreflightError
+from freehold.workflows.prove.preflight import PreflightError
 
 
 def look(opened, **options):

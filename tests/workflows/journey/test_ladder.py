@@ -7,7 +7,6 @@ from freehold.errors import UsageError
 from freehold.types.config_file import parse
 from freehold.types.use import UseProfile
 from freehold.workflows.journey import ladder as ladders
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.ladder import (
     LadderFacts,
     PickedModel,
@@ -16,6 +15,7 @@ from freehold.workflows.journey.ladder import (
     ladder,
 )
 from freehold.workflows.journey.methods import METHODS
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE

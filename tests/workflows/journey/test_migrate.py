@@ -13,11 +13,10 @@ from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.record import Record
 from freehold.types.report import Report
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.migrate import first_request, migrate
-from freehold.workflows.journey.steps import Steps
+from freehold.workflows.journey.steps import Steps, prepare
 from freehold.workflows.project import open_project
-from freehold.workflows.prove.preflight.check import PreflightError
+from freehold.workflows.prove.preflight import PreflightError
 
 
 def test_a_good_candidate_is_promoted_and_everything_is_written(tmp_path):

@@ -222,7 +222,11 @@ def named(name, text=TEXT):
 
 def test_the_incumbent_and_endpoints_are_found_by_name():
     incumbent = named("incumbent")
-    assert (incumbent.model, incumbent.endpoint.base_url, incumbent.priced) == (
+    assert (
+        incumbent.model,
+        incumbent.endpoint.base_url,
+        incumbent.prices.usd(incumbent.model, 1, 1) is not None,
+    ) == (
         "rented",
         "http://rented",
         True,
@@ -232,7 +236,8 @@ def test_the_incumbent_and_endpoints_are_found_by_name():
         "large",
         "large",
     )
-    assert not named("house").priced
+    house = named("house")
+    assert house.prices.usd(house.model, 1, 1) is None
 
 
 @pytest.mark.parametrize(

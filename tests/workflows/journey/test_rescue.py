@@ -17,7 +17,7 @@ from freehold.workflows.incumbent.retirements import FineTune
 from freehold.workflows.journey import ladder, rescue
 from freehold.workflows.journey.rescue import RescueRequest, config_text
 from freehold.workflows.journey.suits import Unsuited
-from freehold.workflows.prove.preflight.check import PreflightError
+from freehold.workflows.prove.preflight import PreflightError
 
 LABELS = ("refund", "lamp")
 

@@ -11,9 +11,8 @@ from freehold.errors import InputError, UsageError
 from freehold.types.evaluation import Task
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.compare import read_pairs
-from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_preflight
-from freehold.workflows.prove.outputs import evaluate_outputs
-from freehold.workflows.prove.preflight.check import PreflightError
+from freehold.workflows.prove.outputs import OutputFiles, evaluate_files, evaluate_outputs, files_preflight
+from freehold.workflows.prove.preflight import PreflightError
 
 LABEL = Task(name="t", scorer="label", margin=0.05)
 GIVEN = Task(name="t", scorer="given", margin=0.05)

@@ -10,20 +10,21 @@ from tests.workflows.journey.rehearsal import Told
 from tests.workflows.prove.held_out import make_dataset, sample
 
 from benchmarks import tiny_models
+from freehold.catalog.weights import template
 from freehold.hardware.gguf_header import Header
 from freehold.settings import load
 from freehold.types.dataset import RecordedAsking, Sample
 from freehold.types.evaluation import Task
-from freehold.workflows.prove.preflight import template
-from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
-from freehold.workflows.prove.preflight.check import (
+from freehold.workflows.prove.preflight import (
+    AskedEndpoint,
     PreflightError,
     PreflightRequest,
+    address_findings,
     line,
     preflight,
     require,
+    scorer_findings,
 )
-from freehold.workflows.prove.preflight.scorer import scorer_findings
 from freehold.workflows.serve import tools
 
 

@@ -9,10 +9,9 @@ from freehold.stats.rules import DecisionRule
 from freehold.store import open_store
 from freehold.types.config_file import parse
 from freehold.types.evaluation import Task
-from freehold.workflows.prove.looks import Looks, look_at
-from freehold.workflows.prove.preflight.data import label_findings, length_findings
-from freehold.workflows.prove.preflight.reach import Items, reach_findings
-from freehold.workflows.prove.preflight.spent import look_findings
+from freehold.workflows.prove.looks import Looks, look_at, look_findings
+from freehold.workflows.prove.preflight import label_findings, length_findings
+from freehold.workflows.prove.reach import Items, reach_findings
 
 
 def find(size, margin, *, looks=1, **items):

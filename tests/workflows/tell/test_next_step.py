@@ -9,8 +9,7 @@ from freehold.types.cost import Ending
 from freehold.types.verdict import EvidenceAge
 from freehold.verdict.reasons import REASONS
 from freehold.workflows.tell.after_verdict import WAYS, after_verdict
-from freehold.workflows.tell.journey_steps import journey_steps
-from freehold.workflows.tell.next_step import journey_state
+from freehold.workflows.tell.next_step import journey_state, journey_steps
 
 COMMAND_OF = {
     "broken": "freehold doctor",

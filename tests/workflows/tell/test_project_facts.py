@@ -10,9 +10,7 @@ from tests.report import sample_report as sample
 from tests.report.sample_full import candidate, full
 from tests.report.sample_report import report
 from tests.store.examples import trace
-from tests.workflows.data.building import project_of
 from tests.workflows.shift.shifting import START
-from tests.workflows.tell.views import evidence
 
 from freehold.errors import ConfigError, UsageError
 from freehold.store import audit, open_store
@@ -23,15 +21,11 @@ from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
 from freehold.types.verdict import EvidenceAge, EvidenceBasis
 from freehold.workflows.project import open_project
-from freehold.workflows.prove.notes import notes_of
 from freehold.workflows.shift import keys
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.tell import buttons
 from freehold.workflows.tell.buttons import KeyNameBody, NewKeyBody, add_key, revoke_key
 from freehold.workflows.tell.project_facts import journey_of, journey_of_project, project_facts
-from freehold.workflows.tell.report import find, rewrite, write_report
-from freehold.workflows.tell.standing import valid_until, with_standing
-from freehold.workflows.tell.views.proof.labelling import desk_of
+from freehold.workflows.tell.report import find, rewrite, valid_until, with_standing, write_report
 
 AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
 CONFIG = '[app]\nname = "helpdesk"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
@@ -268,19 +262,3 @@ def test_what_a_key_cannot_be_is_refused_and_none_is_made(project, store, wrong)
 
 AT_of_buttons = datetime(2026, 11, 29, tzinfo=UTC)
 BY = {"who": "ada", "at": AT_of_buttons}
-
-
-def test_a_note_and_a_label(tmp_path):
-    project = project_of(tmp_path, evidence.TOML)
-    made = evidence.with_proof(project, hostile=False)
-    with open_store(project.store_url) as store:
-        body = buttons.NoteBody(evaluation=made.id, sample="s1", text="odd")
-        note = buttons.note(project, store, body, **BY)
-        assert notes_of(store, made.id) == {"s1": (note,)}
-        pair = desk_of(project).pair(made.id)
-        body = buttons.PairBody(evaluation=made.id, pair=pair.pair_id, choice="left")
-        assert buttons.label(project, store, body, **BY).labelled == pair.labelled + 1
-        with pytest.raises(UsageError):
-            buttons.label(project, store, body, **BY)
-        back = buttons.undo_label(project, store, buttons.UndoBody(evaluation=made.id), **BY)
-        assert back.pair_id == pair.pair_id

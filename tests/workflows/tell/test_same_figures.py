@@ -23,7 +23,7 @@ from freehold.types.verdict import Reason
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.tell.project_facts import journey_of_project
-from freehold.workflows.tell.standing import with_standing
+from freehold.workflows.tell.report import with_standing
 
 MODEL = "Qwen/Qwen3-0.6B"
 

@@ -29,9 +29,8 @@ from freehold.workflows.prove.results import frozen_file
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.watch import watch
-from freehold.workflows.watch.asking import PeriodScores, ask
+from freehold.workflows.watch.asking import CheckPlan, PeriodScores, ask, plan_check, request_cost
 from freehold.workflows.watch.drift import SUMMARIES, baseline, drifts
-from freehold.workflows.watch.plan import CheckPlan, plan_check, request_cost
 
 
 def test_a_good_candidate_passes_and_the_price_is_said_first(project, store, incumbent):

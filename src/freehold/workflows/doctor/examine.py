@@ -1,7 +1,7 @@
 """`freehold doctor`: every check of the table, each for itself, in a few seconds whatever is broken.
 
-A check is two functions: `look` gathers facts and changes nothing, `judge` is pure and says what they mean. One that
-fails, or that waits for a disk or a server for too long, is a finding itself.
+A check looks at a `Site`, changes nothing there, and says what it found. One that fails, or that waits for a disk or a
+server for too long, is a finding itself.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from freehold import __version__
-from freehold.catalog import freshness, retirements
 from freehold.errors import ConfigError, FreeholdError
 from freehold.settings import load as load_settings
 from freehold.types.config_file import parse
@@ -35,49 +34,29 @@ class SiteCheck(NamedTuple):
     """One row of the table."""
 
     name: str
-    look: Callable[[Site], Any]
-    judge: Callable[[Any], Iterable[Finding]]
-
-
-def look_at_clock(site: Site) -> store.ClockFacts:
-    newest = store.look_at_store(site).newest_trace
-    try:
-        times = [entry.stat().st_mtime for entry in site.state.iterdir()]
-    except OSError:
-        times = []
-    days = [row.checked for row in retirements.rows()] + [row.checked for row in freshness.advisories()]
-    return store.ClockFacts(
-        now=site.now,
-        newest_trace=newest,
-        newest_file=datetime.fromtimestamp(max(times), UTC) if times else None,
-        facts_read=_midnight(max(days)),
-    )
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    look: Callable[[Site], Iterable[Finding]]
 
 
 PARTS: dict[str, tuple[SiteCheck, ...]] = {
     "This machine": (
-        SiteCheck("machine", machine.look_at_machine, machine.judge_machine),
-        SiteCheck("disk", machine.look_at_disk, machine.judge_disk),
-        SiteCheck("clock", look_at_clock, store.judge_clock),
-        SiteCheck("versions", machine.look_at_python, machine.judge_python),
-        SiteCheck("engines", machine.look_at_engines, machine.judge_engines),
-        SiteCheck("sandbox", machine.look_at_sandbox, machine.judge_sandbox),
+        SiteCheck("machine", machine.check_machine),
+        SiteCheck("disk", machine.check_disk),
+        SiteCheck("clock", store.check_clock),
+        SiteCheck("versions", machine.check_python),
+        SiteCheck("engines", machine.check_engines),
+        SiteCheck("sandbox", machine.check_sandbox),
     ),
-    "The running gateway": (SiteCheck("incidents", project.look_at_incidents, project.judge_incidents),),
+    "The running gateway": (SiteCheck("incidents", project.check_incidents),),
     "This project": (
-        SiteCheck("configuration", project.look_at_config, project.judge_config),
-        SiteCheck("keys", project.look_at_keys, project.judge_keys),
-        SiteCheck("port", project.look_at_port, project.judge_port),
-        SiteCheck("facts", project.look_at_facts, project.judge_facts),
+        SiteCheck("configuration", project.check_config),
+        SiteCheck("keys", project.check_keys),
+        SiteCheck("port", project.check_port),
+        SiteCheck("facts", project.check_facts),
     ),
     "What it keeps": (
-        SiteCheck("store", store.look_at_store, store.judge_store),
-        SiteCheck("permissions", leftovers.look_at_files, leftovers.judge_files),
-        SiteCheck("left over", leftovers.look_at_leftovers, leftovers.judge_leftovers),
+        SiteCheck("store", store.check_store),
+        SiteCheck("permissions", leftovers.check_files),
+        SiteCheck("left over", leftovers.check_leftovers),
     ),
 }
 
@@ -156,7 +135,7 @@ def diagnose(site: Site, *, wait_seconds: float = WAIT_SECONDS) -> Diagnosis:
 
 def _run(check: SiteCheck, site: Site, results: dict[str, tuple[Finding, ...]]) -> None:
     try:
-        results[check.name] = tuple(check.judge(check.look(site)))
+        results[check.name] = tuple(check.look(site))
     except Exception as error:  # what is broken here is what the command is for
         log.debug("the check %s failed", check.name, exc_info=True)
         said = error.message if isinstance(error, FreeholdError) else f"{type(error).__name__}: {error}"

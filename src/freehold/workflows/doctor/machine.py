@@ -8,12 +8,13 @@ import json
 import shutil
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 from freehold import __version__
-from freehold.bounded.sandbox import SandboxState, sandbox_state
+from freehold.bounded.sandbox import sandbox_state
 from freehold.catalog import freshness
 from freehold.engines.llamacpp import native
 from freehold.engines.vllm import environment as vllm
@@ -21,7 +22,6 @@ from freehold.errors import FreeholdError
 from freehold.hardware.probes import probe_machine
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.machine import Machine
-from freehold.types.record import Record
 from freehold.visible import gib
 from freehold.workflows.doctor.site import Site
 
@@ -33,22 +33,12 @@ PYTHON_ENDS = {(3, 11): date(2027, 10, 31), (3, 12): date(2028, 10, 31), (3, 13)
 """Last security fixes (devguide.python.org/versions, read 2026-11-24)."""
 
 
-class MachineFacts(Record, frozen=True, kw_only=True):
-    """The machine, and whether an NVIDIA driver is loaded."""
-
-    machine: Machine
-    nvidia_driver: bool
+def check_machine(_: Site) -> Iterator[Finding]:
+    return judge_machine(probe_machine(None), nvidia_driver=Path("/proc/driver/nvidia/version").exists())
 
 
-def look_at_machine(_: Site) -> MachineFacts:
-    return MachineFacts(
-        machine=probe_machine(None), nvidia_driver=Path("/proc/driver/nvidia/version").exists()
-    )
-
-
-def judge_machine(facts: MachineFacts) -> Iterator[Finding]:
+def judge_machine(here: Machine, *, nvidia_driver: bool) -> Iterator[Finding]:
     """Memory, and a GPU that is there and not seen."""
-    here = facts.machine
     cards = ", ".join(f"{one.name} ({gib(one.memory_bytes)}, {one.how})" for one in here.accelerators)
     cores = "1 core" if here.cores == 1 else f"{here.cores} cores"
     known = {name: f" ({how})" for name, how in here.how.items()}
@@ -63,21 +53,15 @@ def judge_machine(facts: MachineFacts) -> Iterator[Finding]:
         yield warn("machine", line, "free some memory, or serve a smaller model: freehold fit MODEL")
     else:
         yield ok("machine", line)
-    if facts.nvidia_driver and not here.accelerators:
+    if nvidia_driver and not here.accelerators:
         yield warn(
             "machine", "an NVIDIA driver is loaded and no card is seen", "pip install 'freehold[nvidia]'"
         )
 
 
-class DiskFacts(Record, frozen=True, kw_only=True):
-    """Free and all bytes of the file systems that are written to."""
-
-    free: dict[str, tuple[int, int]]
-
-
-def look_at_disk(site: Site) -> DiskFacts:
+def check_disk(site: Site) -> Iterator[Finding]:
     places = {"the project's state": site.state, "weights": site.settings.home}
-    return DiskFacts(free={name: _free(place.absolute()) for name, place in places.items()})
+    return judge_disk({name: _free(place.absolute()) for name, place in places.items()})
 
 
 def _free(place: Path) -> tuple[int, int]:
@@ -87,11 +71,11 @@ def _free(place: Path) -> tuple[int, int]:
     return usage.free, usage.total
 
 
-def judge_disk(facts: DiskFacts) -> Iterator[Finding]:
-    """Room for traces and weights; one line where both lie on one file system."""
-    lines = list(facts.free.items())
+def judge_disk(bytes_of: dict[str, tuple[int, int]]) -> Iterator[Finding]:
+    """Room for traces and weights, by the free and all bytes of their file systems; one line where both lie on one."""
+    lines = list(bytes_of.items())
     if len({numbers for _, numbers in lines}) == 1:
-        lines = [(" and ".join(facts.free), lines[0][1])]
+        lines = [(" and ".join(bytes_of), lines[0][1])]
     for name, (free, total) in lines:
         text = f"{gib(free)} of {gib(total)} free for {name}"
         if free < LEAST_DISK:
@@ -102,30 +86,21 @@ def judge_disk(facts: DiskFacts) -> Iterator[Finding]:
             yield ok("disk", text)
 
 
-class PythonFacts(Record, frozen=True, kw_only=True):
-    """Versions that run this."""
-
-    freehold: str
-    python: tuple[int, int, int]
-    today: date
+def check_python(site: Site) -> Iterator[Finding]:
+    return judge_python(sys.version_info[:3], site.now.date())
 
 
-def look_at_python(site: Site) -> PythonFacts:
-    version = (sys.version_info.major, sys.version_info.minor, sys.version_info.micro)
-    return PythonFacts(freehold=__version__, python=version, today=site.now.date())
-
-
-def judge_python(facts: PythonFacts) -> Iterator[Finding]:
+def judge_python(version: tuple[int, int, int], today: date) -> Iterator[Finding]:
     """A Python that still gets security fixes."""
-    text = f"freehold {facts.freehold}, Python {'.'.join(map(str, facts.python))}"
-    ends = PYTHON_ENDS.get(facts.python[:2])
-    if ends is not None and facts.today > ends:
+    text = f"freehold {__version__}, Python {'.'.join(map(str, version))}"
+    ends = PYTHON_ENDS.get(version[:2])
+    if ends is not None and today > ends:
         yield warn("versions", f"{text}, without security fixes since {ends}", "install a newer Python")
     else:
         yield ok("versions", text)
 
 
-class EngineVersion(Record, frozen=True, kw_only=True):
+class EngineVersion(NamedTuple):
     """An engine that is here. `version` is None where it does not say."""
 
     name: str
@@ -133,25 +108,20 @@ class EngineVersion(Record, frozen=True, kw_only=True):
     where: str = ""
 
 
-class EngineFacts(Record, frozen=True, kw_only=True):
-    """The engines that are here."""
-
-    engines: tuple[EngineVersion, ...]
+def check_engines(site: Site) -> Iterator[Finding]:
+    return judge_engines(list(engines_here(site)))
 
 
-def look_at_engines(site: Site) -> EngineFacts:
-    return EngineFacts(engines=tuple(_engines(site)))
-
-
-def _engines(site: Site) -> Iterator[EngineVersion]:
+def engines_here(site: Site) -> Iterator[EngineVersion]:
+    """The engines that are installed, built or answer."""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        yield EngineVersion(name="llamacpp", version=importlib.metadata.version("xllamacpp"))
+        yield EngineVersion("llamacpp", importlib.metadata.version("xllamacpp"))
     if (build := native.read(site.settings.home)) is not None:
-        yield EngineVersion(name="llamacpp", version=build.version, where="built here")
+        yield EngineVersion("llamacpp", build.version, "built here")
     if (found := vllm.find(site.settings.home)) is not None:
-        yield EngineVersion(name="vllm", version=found.version, where=found.flavour)
+        yield EngineVersion("vllm", found.version, found.flavour)
     if (version := _ollama()) is not None:
-        yield EngineVersion(name="ollama", version=version or None)
+        yield EngineVersion("ollama", version or None)
 
 
 def _ollama() -> str | None:
@@ -174,15 +144,15 @@ UPGRADES = {
 }
 
 
-def judge_engines(facts: EngineFacts) -> Iterator[Finding]:
+def judge_engines(engines: Sequence[EngineVersion]) -> Iterator[Finding]:
     """An engine at all, and none with a fault that was published."""
-    if not facts.engines:
+    if not engines:
         yield warn(
             "engines",
             "no engine is here: models can be routed to, not served",
             "pip install 'freehold[local]'",
         )
-    for engine in facts.engines:
+    for engine in engines:
         name = f"{engine.name} {engine.version or 'of unknown version'}"
         name += f" ({engine.where})" if engine.where else ""
         known = freshness.last_advisory(engine.name)
@@ -199,26 +169,14 @@ def judge_engines(facts: EngineFacts) -> Iterator[Finding]:
             yield ok("engines", f"{name}, newer than its last advisory known here ({known.id})")
 
 
-class SandboxFacts(Record, frozen=True, kw_only=True):
-    """What this machine permits, and whether `[task]` names a function of the user's own."""
-
-    state: SandboxState
-    runs_own_code: bool
-
-
-def look_at_sandbox(site: Site) -> SandboxFacts:
-    task = site.config.task if site.config is not None else None
-    return SandboxFacts(state=sandbox_state(), runs_own_code=task is not None and task.scorer == "code")
-
-
-def judge_sandbox(facts: SandboxFacts) -> Iterator[Finding]:
-    """Told where it matters: a project without such a scorer needs no sandbox."""
-    state = facts.state
+def check_sandbox(site: Site) -> Iterator[Finding]:
+    """Told where it matters: a project whose `[task]` names no function of the user's own needs no sandbox."""
+    state = sandbox_state()
     if state.kind == "bubblewrap":
         yield ok(
             "sandbox", f"bubblewrap {state.version or ''} runs, for scorers of your own".replace("  ", " ")
         )
-    elif facts.runs_own_code:
+    elif site.config is not None and site.config.task.scorer == "code":
         yield warn("sandbox", f"your scorer runs with {state.name}: {state.why}", state.fix or "")
     else:
         yield ok("sandbox", f"a scorer of your own would run with {state.name}: {state.why}; {state.fix}")

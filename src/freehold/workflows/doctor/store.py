@@ -5,26 +5,26 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from freehold.errors import FreeholdError, StoreError
+from freehold.catalog import retirements
+from freehold.catalog.freshness import advisories
+from freehold.errors import FreeholdError
 from freehold.store.damage import way_back
 from freehold.store.database import BEGIN_AGAIN, SCHEMA, of_another, parsed, version
 from freehold.store.tables import from_micros
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.record import Record
 from freehold.visible import GIB, gib, mib
-from freehold.workflows.doctor.site import Site
+from freehold.workflows.doctor.site import Site, open_file
 
-LOCK_SECONDS, CHECK_SECONDS = 0.3, 0.7
+CHECK_SECONDS = 0.7
 _CHECK_STEPS = 20_000
 _DAMAGE = ("malformed", "not a database", "corrupt")
 
@@ -99,51 +99,6 @@ def _look_at_file(path: Path) -> StoreFacts:
     return StoreFacts(where=where, is_file=True, **facts)  # type: ignore[arg-type]
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A SQLite file to read. On a file system that cannot be written, where no one writes either, also without
-    the index of its log."""
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=LOCK_SECONDS)
-    try:
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if "unable to open" not in str(error) and "readonly" not in str(error):
-            raise
-        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def rows_of(site: Site, query: str) -> list[tuple[Any, ...]]:
-    """Rows of the store, read without changing it; none where there is no store, or no such table yet.
-
-    Raises `StoreError` with what the database said.
-    """
-    try:
-        url = parsed(site.store_url)
-    except FreeholdError:
-        raise StoreError("the store's address is not one of a database") from None
-    try:
-        if url.get_backend_name() != "sqlite":
-            engine = create_engine(url, connect_args={"connect_timeout": 2})
-            with engine.connect() as server:
-                return [tuple(row) for row in server.execute(text(query)).all()]
-        path = Path(url.database or "")
-        if not path.exists():
-            return []
-        with closing(open_file(path)) as connection:
-            return connection.execute(query).fetchall()
-    except ImportError:
-        raise StoreError("the extra 'postgres' is not installed") from None
-    except (sqlite3.Error, OSError, SQLAlchemyError) as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
-        if "no such table" in said or "does not exist" in said:
-            return []
-        raise StoreError(said) from None
-
-
 def _one(connection: sqlite3.Connection, query: str) -> object:
     try:
         row = connection.execute(query).fetchone()
@@ -208,30 +163,35 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
         yield ok("store", size)
 
 
-class ClockFacts(Record, frozen=True, kw_only=True):
-    """What the time can be compared with: things that were written before now."""
-
-    now: datetime
-    newest_trace: datetime | None
-    newest_file: datetime | None
-    facts_read: datetime
+def check_store(site: Site) -> Iterator[Finding]:
+    return judge_store(look_at_store(site))
 
 
 CLOCK_SLACK = timedelta(minutes=2)
 
 
-def judge_clock(facts: ClockFacts) -> Iterator[Finding]:
+def check_clock(site: Site) -> Iterator[Finding]:
     """A clock that is behind what was written is wrong, or was: retention, leases and spending trust it."""
-    fix = "set the clock (timedatectl set-ntp true), then look at the traces' times: freehold traces list"
+    try:
+        times = [entry.stat().st_mtime for entry in site.state.iterdir()]
+    except OSError:
+        times = []
+    days = [row.checked for row in retirements.rows()] + [row.checked for row in advisories()]
     seen = {
-        "the newest trace is from": facts.newest_trace,
-        "a file of the project is from": facts.newest_file,
-        "this freehold was made after": facts.facts_read,
+        "the newest trace is from": look_at_store(site).newest_trace,
+        "a file of the project is from": datetime.fromtimestamp(max(times), UTC) if times else None,
+        "this freehold was made after": datetime.combine(max(days), datetime.min.time(), UTC),
     }
+    return judge_clock(site.now, seen)
+
+
+def judge_clock(now: datetime, seen: Mapping[str, datetime | None]) -> Iterator[Finding]:
+    """Against things that were written before now."""
+    fix = "set the clock (timedatectl set-ntp true), then look at the traces' times: freehold traces list"
     for what, moment in seen.items():
-        if moment is not None and moment > facts.now + CLOCK_SLACK:
+        if moment is not None and moment > now + CLOCK_SLACK:
             yield fail(
-                "clock", f"it is {facts.now:%Y-%m-%d %H:%M} UTC here, and {what} {moment:%Y-%m-%d %H:%M}", fix
+                "clock", f"it is {now:%Y-%m-%d %H:%M} UTC here, and {what} {moment:%Y-%m-%d %H:%M}", fix
             )
             return
-    yield ok("clock", f"{facts.now:%Y-%m-%d %H:%M:%S} UTC, not behind anything written here")
+    yield ok("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC, not behind anything written here")

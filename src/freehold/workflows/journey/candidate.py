@@ -29,19 +29,18 @@ from freehold.types.license import Ruling
 from freehold.types.mixture import Mixture
 from freehold.types.report import CandidateReport
 from freehold.types.verdict import MAX_AGE_DAYS, CheckResult, EvidenceGate, Verdict
-from freehold.workflows.journey.candidate_findings import BARRED
-from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
-from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, method_named
-from freehold.workflows.journey.methods.method import lineage_behind
-from freehold.workflows.journey.mixing.mixer import Mixer
-from freehold.workflows.license.rule import rule_for_model
+from freehold.workflows.journey.methods import method_named
+from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError, lineage_behind
+from freehold.workflows.journey.mixer import Mixer
+from freehold.workflows.journey.other_tasks import log_identity, other_tasks
+from freehold.workflows.license.rule import BARRED, rule_for_model
 from freehold.workflows.project import now
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, answers_file, evaluate
 from freehold.workflows.prove.evidence_basis import answers_folder, basis_of, catalog_part, engine_part
-from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers, keep
 from freehold.workflows.prove.retained import Probing, retained
+from freehold.workflows.prove.task import labels_held
 from freehold.workflows.serve.tools import WAYS_OUT, unmet
 
 ENDPOINT = "evaluate"

@@ -26,7 +26,7 @@ from freehold.types.config_file import parse
 from freehold.types.record import Record
 from freehold.workflows.choose.traffic import logged, price_requests
 from freehold.workflows.data.curate import held_out_share, validation_share
-from freehold.workflows.journey.candidate_findings import teacher_sentence
+from freehold.workflows.journey.before import teacher_sentence
 from freehold.workflows.journey.drafting import (
     WANTED,
     DraftedMargin,

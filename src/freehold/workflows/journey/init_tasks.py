@@ -18,7 +18,7 @@ from freehold.types.application import LogTask, LogTasks
 from freehold.types.config import DataConfig, MatchConfig
 from freehold.types.record import Record
 from freehold.workflows.journey.init import Draft, DraftRequest, draft
-from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
+from freehold.workflows.journey.log_tasks import tasks_captured, tasks_of_files
 from freehold.workflows.project import CONFIG_NAME, Project, now
 
 

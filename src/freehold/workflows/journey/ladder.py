@@ -27,10 +27,10 @@ from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.needs import language_of
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.journey.drafting import Guess
-from freehold.workflows.journey.log_tasks.ranking import LEAST_TO_TRAIN
+from freehold.workflows.journey.log_tasks import LEAST_TO_TRAIN
 from freehold.workflows.journey.methods import METHODS, Candidate, candidate_of, candidates, engine_of
 from freehold.workflows.journey.suits import TaskFacts, missing_extra
-from freehold.workflows.license.rule import rule_for_model
+from freehold.workflows.license.rule import BARRED, rule_for_model
 from freehold.workflows.project import Project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE, base_for, foreign_share
 from freehold.workflows.weights.pull import why_not_here
@@ -40,7 +40,6 @@ FEW_A_CLASS = 20
 """Training samples for a label below which the methods that make up for few are worth a try."""
 FEWEST_EXAMPLES = 10
 """Training samples from which it is worth looking for near ones."""
-_FORBIDDEN = frozenset({"not_allowed", "needs_separate_license"})
 
 
 class Rung(NamedTuple):
@@ -130,7 +129,7 @@ def ladder(facts: LadderFacts) -> tuple[Rung, ...]:
         method = rung.candidate.method
         if method is None or method not in METHODS:
             continue
-        if rule_for_model(rung.candidate.model, facts.use).outcome in _FORBIDDEN:
+        if rule_for_model(rung.candidate.model, facts.use).outcome in BARRED:
             continue
         lacks = missing_extra(method, rung.candidate.model)
         found.append(rung if lacks is None else rung._replace(lacks=lacks.fix))

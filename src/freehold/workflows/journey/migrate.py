@@ -32,18 +32,16 @@ from freehold.types.report import CandidateReport, Report
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.journey.before import look_first, reported
-from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, read_traffic
 from freehold.workflows.journey.candidate import CandidateOutcome, CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.journey.selection import Selector
-from freehold.workflows.journey.steps import Steps
+from freehold.workflows.journey.steps import LOCK, Steps, build_dataset, prepare, read_traffic
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import one_at_a_time
-from freehold.workflows.prove.preflight.check import require
+from freehold.workflows.prove.preflight import require
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.tell.report import WrittenReport, write_report
-from freehold.workflows.tell.standing import with_standing
+from freehold.workflows.tell.report import WrittenReport, with_standing, write_report
 
 Beginning = Literal["careful", "anyway", "looked_at"]
 """`careful`: what stands in the way ends the journey before it begins. `anyway`: it is only told. `looked_at`: the

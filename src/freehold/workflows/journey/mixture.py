@@ -13,14 +13,13 @@ from freehold.store import Store, open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.mixture import Mixture
 from freehold.types.report import Report
-from freehold.workflows.journey.beginning import LOCK, prepare
 from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods.method import Bench, Candidate
-from freehold.workflows.journey.steps import Steps
+from freehold.workflows.journey.steps import LOCK, Steps, prepare
 from freehold.workflows.project import Project
 from freehold.workflows.project_store import one_at_a_time
-from freehold.workflows.prove.preflight import spent
+from freehold.workflows.prove.looks import LOOKS, look_findings
 from freehold.workflows.prove.task import task_of
 
 
@@ -81,9 +80,9 @@ def _unless_spent(bench: Bench, planned: Mixture, plan: LookPlan) -> Mixture:
     if any(one.path == planned.path_id for one in bench.store.records(ItemLook)):
         return planned
     samples = list(building.samples(bench.dataset, "held_out"))
-    found = spent.look_findings(bench.store, bench.dataset, bench.task, samples, plan)
+    found = look_findings(bench.store, bench.dataset, bench.task, samples, plan)
     for one in found:
-        if one.check == spent.CHECK and one.outcome != "ok":
+        if one.check == LOOKS and one.outcome != "ok":
             return msgspec.structs.replace(
                 planned, refused=f"it was planned and not looked at: {one.text}", way_out=one.fix
             )

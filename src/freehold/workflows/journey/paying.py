@@ -22,7 +22,7 @@ from freehold.engines.supervisor import is_loopback
 from freehold.errors import MissingExtraError, UsageError, did_you_mean
 from freehold.evals.client import HeldSpending, answer_tokens, is_count, unbounded
 from freehold.evals.scorer import ChatAnswer
-from freehold.types.config import PriceConfig, ProjectConfig
+from freehold.types.config import EndpointConfig, IncumbentConfig, PriceConfig, ProjectConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.trace import Usage
 from freehold.wire.base_url import joined
@@ -73,11 +73,6 @@ class PricedModel(NamedTuple):
     endpoint: Endpoint
     prices: Prices
 
-    @property
-    def priced(self) -> bool:
-        """Whether its price is known."""
-        return self.prices.usd(self.model, 1, 1) is not None
-
 
 def asked_model(name: str, config: ProjectConfig, *, role: str) -> PricedModel:
     """``incumbent``, or one of ``[[endpoints]]`` (``NAME``, or ``NAME/MODEL``). `role` is what it is asked as, for
@@ -86,29 +81,13 @@ def asked_model(name: str, config: ProjectConfig, *, role: str) -> PricedModel:
     Raises `UsageError` for a name that is none of these, and for one that cannot be asked.
     """
     if name == "incumbent":
-        return _incumbent(config, role)
-    return _of_endpoints(name, config, role)
-
-
-def _incumbent(config: ProjectConfig, role: str) -> PricedModel:
-    incumbent = config.incumbent
-    if incumbent is None or incumbent.base_url is None:
-        raise UsageError(
-            f"{role} is to be the incumbent, and no address of it is known",
-            hint="base_url and api_key_env in [incumbent]",
-        )
-    _check_api("the incumbent", incumbent.api, role)
-    endpoint = Endpoint(
-        name="incumbent",
-        engine="remote",
-        base_url=incumbent.base_url,
-        api_key_env=incumbent.api_key_env,
-        credentials=incumbent.credentials,
-    )
-    return PricedModel(incumbent.model, endpoint, Prices(incumbent.price, incumbent.model))
-
-
-def _of_endpoints(name: str, config: ProjectConfig, role: str) -> PricedModel:
+        incumbent = config.incumbent
+        if incumbent is None or incumbent.base_url is None:
+            raise UsageError(
+                f"{role} is to be the incumbent, and no address of it is known",
+                hint="base_url and api_key_env in [incumbent]",
+            )
+        return _priced("the incumbent", name, incumbent.model, incumbent, role)
     named = {one.name: one for one in config.endpoints}
     first, _, model = name.partition("/")
     found = named.get(name) or named.get(first)
@@ -124,23 +103,25 @@ def _of_endpoints(name: str, config: ProjectConfig, role: str) -> PricedModel:
             f"the endpoint {found.name} lists no models, so it is not known which one is {role}",
             hint=f'models = ["…"] in its [[endpoints]], or "{found.name}/MODEL"',
         )
-    _check_api(f"the endpoint {found.name}", found.api, role)
-    endpoint = Endpoint(
-        name=found.name,
-        engine="remote",
-        base_url=found.base_url,
-        api_key_env=found.api_key_env,
-        credentials=found.credentials,
-    )
-    return PricedModel(model, endpoint, Prices(found.price, model))
+    return _priced(f"the endpoint {found.name}", found.name, model, found, role)
 
 
-def _check_api(what: str, api: str, role: str) -> None:
-    if api != "openai":
+def _priced(
+    what: str, name: str, model: str, table: IncumbentConfig | EndpointConfig, role: str
+) -> PricedModel:
+    if table.api != "openai":
         raise UsageError(
-            f"{what} speaks the {api} API, in which {role} is not asked",
+            f"{what} speaks the {table.api} API, in which {role} is not asked",
             hint="put the gateway in front of it (freehold up) and name its address in [[endpoints]]",
         )
+    endpoint = Endpoint(
+        name=name,
+        engine="remote",
+        base_url=table.base_url or "",
+        api_key_env=table.api_key_env,
+        credentials=table.credentials,
+    )
+    return PricedModel(model, endpoint, Prices(table.price, model))
 
 
 _LOOK_AGAIN_SECONDS = 0.02

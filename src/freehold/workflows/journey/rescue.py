@@ -18,10 +18,11 @@ import msgspec
 from freehold import files
 from freehold.costs.prices import asking_cost
 from freehold.datasets import building, importing, messages
-from freehold.datasets.importing import Imported
+from freehold.datasets.importing.records import Imported
 from freehold.datasets.sampling import Recipe
 from freehold.errors import InputError, UsageError
-from freehold.evals.replay import Budget, ReplayOptions
+from freehold.evals.asking import Budget
+from freehold.evals.replay import ReplayOptions
 from freehold.progress import Progress
 from freehold.store import open_store
 from freehold.types.choosing import Needs
@@ -33,7 +34,6 @@ from freehold.types.record import Record
 from freehold.types.trace import Usage
 from freehold.workflows.incumbent.retirements import Account, FineTune
 from freehold.workflows.journey.before import look_first
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.drafting import (
     Guess,
     answer_tokens,
@@ -55,6 +55,7 @@ from freehold.workflows.journey.ladder import (
     task_kind,
 )
 from freehold.workflows.journey.migrate import Migration, migrate
+from freehold.workflows.journey.steps import prepare
 from freehold.workflows.project import CONFIG_NAME, Project, agree, now, open_project, reach_of
 from freehold.workflows.prove.freeze import freeze
 from freehold.workflows.prove.results import frozen_answers

@@ -1,7 +1,7 @@
 """A lineage from what lies on disk.
 
-Read: freehold's own lineage file (JSON or TOML), a list of roles as in worked cases, several artefacts that
-name each other, a model card, an adapter's config, GGUF metadata, freehold's adapter and dataset manifests.
+Read: freehold's own lineage file (JSON or TOML), a list of roles as in worked cases, a model card, an
+adapter's config, GGUF metadata, freehold's adapter and dataset manifests.
 Not read: weights themselves; an ancestor that is not written down is not found.
 """
 
@@ -48,8 +48,7 @@ def lineage_path(model: str) -> Path | None:
 def read_lineage(path: Path, use: UseProfile) -> ReadLineage:
     """Read a lineage from a file or a folder that holds a manifest, an adapter config or a model card.
 
-    Raises `InputError` with the path when nothing there is a lineage, when a part does not fit, or when
-    artefacts are their own ancestors.
+    Raises `InputError` with the path when nothing there is a lineage, or when a part does not fit.
     """
     if path.is_dir():
         path = _inside(path)
@@ -94,8 +93,6 @@ def _load(path: Path) -> Any:
 
 
 def _from_table(data: dict[str, Any], path: Path, use: UseProfile) -> ReadLineage:
-    if "artefacts" in data:
-        return ReadLineage(_flatten(data, path), None)
     if "edges" in data:
         return ReadLineage(msgspec.convert(data, Lineage), None)
     if "lineage" in data:
@@ -112,28 +109,8 @@ def _from_table(data: dict[str, Any], path: Path, use: UseProfile) -> ReadLineag
     raise InputError(
         "no lineage in it",
         path=str(path),
-        hint="known: edges, lineage, artefacts, an adapter's config or manifest",
+        hint="known: edges, lineage, an adapter's config or manifest",
     )
-
-
-def _flatten(data: dict[str, Any], path: Path) -> Lineage:
-    """Artefacts that name each other, as one list of edges, oldest first. A cycle is an error."""
-    artefacts = msgspec.convert(data["artefacts"], dict[str, list[LineageEdge]])
-    model = str(data["model"])
-    edges: list[LineageEdge] = []
-
-    def walk(name: str, trail: tuple[str, ...]) -> None:
-        if name in trail:
-            raise InputError(f"cyclic lineage: {' -> '.join((*trail, name))}", path=str(path))
-        for edge in artefacts.get(name, []):
-            walk(edge.model, (*trail, name))
-            if edge not in edges:
-                edges.append(edge)
-
-    walk(model, ())
-    if not edges:
-        raise InputError(f"it says nothing about {model}", path=str(path))
-    return Lineage(model=model, edges=tuple(edges))
 
 
 def _from_adapter_config(data: dict[str, Any], path: Path) -> Lineage:

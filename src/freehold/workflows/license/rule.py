@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -23,12 +24,26 @@ from freehold.licensing.comply import (
 from freehold.licensing.identify import Identified, identify
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
+from freehold.store import Store, open_store
+from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.endpoint import ServePlan
-from freehold.types.license import DutyMark, EdgeKind, Lineage, LineageEdge, Ruling
+from freehold.types.license import (
+    DutyMark,
+    EdgeKind,
+    Lineage,
+    LineageEdge,
+    Obligation,
+    Ruling,
+    RulingOutcome,
+    duty_id,
+)
 from freehold.types.use import UseProfile
+from freehold.workflows.project import Project
 
+BARRED: frozenset[RulingOutcome] = frozenset({"not_allowed", "needs_separate_license"})
+"""Outcomes with which a candidate is neither proposed nor made."""
 _LONGEST = 1_000_000
 """Characters of a file that may be a licence; the GPL 3 has 35,149."""
 
@@ -210,3 +225,37 @@ def attributions(plans: Iterable[ServePlan], use: UseProfile) -> dict[str, str]:
     return {
         name: attribution(rule_for_model(name, use)) for name in sorted(names) if name and releases_of(name)
     }
+
+
+# Duties of a licence that people say are done: kept in the store, each time with an entry in the audit record.
+
+
+def mark_duty(store: Store, ruling: Ruling, id: str, *, done: bool, who: str, at: datetime) -> DutyMark:
+    """Say that a duty of the ruling is done, or that it is not after all. Of two who say the same the first one stands:
+    since when it is done is evidence. Raises `UsageError` for one that the ruling does not have: it was changed, or is
+    of another use."""
+    duty = next((one for one in ruling.obligations if duty_id(ruling.model, one) == id), None)
+    if duty is None:
+        raise UsageError(
+            f"{ruling.model} has no such duty for this use any more", hint="load the screen Licence again"
+        )
+    said = store.get(DutyMark, id)
+    if said is not None and said.done == done:
+        return said
+    mark = DutyMark(id=id, model=ruling.model, obligation=duty, done=done, who=who, at=at)
+    detail = {"model": ruling.model, "duty": duty.key, "license": f"{duty.license_id} {duty.section}"}
+    change = Change(action="duty.done" if done else "duty.open", who=who, at=at, detail=detail)
+    store.put(mark, made_from=(ruling.id,), change=change)
+    return mark
+
+
+def done_duties(store: Store, model: str, duties: Sequence[Obligation]) -> dict[str, DutyMark]:
+    """Those of a model's duties that are said to be done, by their ids."""
+    ids = {duty_id(model, one) for one in duties}
+    return {one.id: one for one in store.records(DutyMark) if one.done and one.id in ids}
+
+
+def done_in(project: Project, ruling: Ruling) -> dict[str, DutyMark]:
+    """Duties of a ruling that are said to be done in a project, by their ids; none where nothing is kept yet."""
+    with open_store(project.reading_url) as store:
+        return done_duties(store, ruling.model, ruling.obligations)

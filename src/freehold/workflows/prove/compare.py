@@ -19,7 +19,7 @@ from freehold.stats.clustered import drawn
 from freehold.stats.compare import ScoreContext, compare_arrays, compare_scores, draw_of
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import PairedResult
-from freehold.verdict.notes import noted
+from freehold.verdict.reasons import noted
 
 _SHOWN_IDS = 5
 _NULL_HINT = "write null for an item that could not be scored"

@@ -39,10 +39,8 @@ from freehold.types.record import content_id
 from freehold.workflows.data.curate import label_shifts_of
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
-from freehold.workflows.prove.labels import label_notes
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
-from freehold.workflows.prove.preflight.address import AskedEndpoint
-from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, require
+from freehold.workflows.prove.preflight import AskedEndpoint, PreflightRequest, preflight, require
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
     answers_id,
@@ -53,6 +51,7 @@ from freehold.workflows.prove.results import (
     measured,
     write_results,
 )
+from freehold.workflows.prove.task import label_notes
 from freehold.workflows.serve.tools import WAYS_OUT, unmet_at
 
 FIRST_LOOK = Looks()

@@ -1,5 +1,5 @@
-"""What the console's buttons do: a step of a rollout, a word on an answer, keys (one is shown once), notes to
-items, blind labels and duties, with the reason that was given.
+"""What the console's buttons do: a step of a rollout, a word on an answer, keys (one is shown once), blind
+labels and duties, with the reason that was given.
 
 Nothing is forced from a page: what the tests do not allow is refused with what is missing, and
 ``freehold rollout … --without`` is for the rest.
@@ -14,23 +14,21 @@ from msgspec import Meta
 
 from freehold.store import Store
 from freehold.types.audit import WHY_LENGTH_MAX
-from freehold.types.evaluated import NOTE_CHARACTERS, ItemNote
 from freehold.types.license import DutyMark
 from freehold.types.record import Record
 from freehold.types.route import Limits, Role
 from freehold.workflows.data import traces as words
-from freehold.workflows.license.duties import mark_duty
+from freehold.workflows.license.rule import mark_duty
 from freehold.workflows.project import Project
 from freehold.workflows.prove.label import Choice
-from freehold.workflows.prove.notes import add_note
 from freehold.workflows.shift import keys
 from freehold.workflows.shift.keys import MadeKey
 from freehold.workflows.shift.rollout import rehearse as rehearsal
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.rehearse import RehearsalResult
 from freehold.workflows.shift.routes import with_pairs
+from freehold.workflows.tell.views.labelling import ShownPair, desk_of
 from freehold.workflows.tell.views.license import shown_ruling
-from freehold.workflows.tell.views.proof.labelling import ShownPair, desk_of
 
 REHEARSED_DROP = 0.2
 """Share of requests that the bad candidate fails, as `freehold rollout rehearse` has it."""
@@ -156,14 +154,6 @@ def _names(text: str) -> tuple[str, ...]:
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class NoteBody(ButtonBody, frozen=True, kw_only=True):
-    """A note to an item of an evaluation."""
-
-    evaluation: Id
-    sample: Id
-    text: Annotated[str, Meta(min_length=1, max_length=NOTE_CHARACTERS)]
-
-
 class PairBody(ButtonBody, frozen=True, kw_only=True):
     """What a person says of the pair that was shown to them."""
 
@@ -184,11 +174,6 @@ class DutyBody(ButtonBody, frozen=True, kw_only=True):
     model: Id
     duty: Id
     done: bool
-
-
-def note(project: Project, store: Store, body: NoteBody, *, who: str, at: datetime) -> ItemNote:
-    """Keep a note. Raises `UsageError` for an evaluation that is not there."""
-    return add_note(store, body.evaluation, body.sample, body.text, who=who, at=at)
 
 
 def label(project: Project, store: Store, body: PairBody, *, who: str, at: datetime) -> ShownPair:

@@ -102,7 +102,7 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
     name = incumbent.model if incumbent is not None else None if dataset is None else dataset.incumbent_model
     ending = None if name is None else ending_of(name)
     judged = store.latest(Verdict)
-    verdict = None if judged is None else _verdict(store, judged)
+    verdict = None if judged is None else verdict_facts(store, judged)
     rollout = _rollout(store, config.app.name, None if verdict is None else verdict.id, at)
     facts = ProjectFacts(
         app=config.app.name,
@@ -155,7 +155,8 @@ def _evidence(project: Project, store: Store, verdict: Verdict, at: datetime) ->
     return ages_of(store, verdict, task=task_of(project), candidate=None, at=at, max_age_days=MAX_AGE_DAYS)
 
 
-def _verdict(store: Store, verdict: Verdict) -> VerdictFacts:
+def verdict_facts(store: Store, verdict: Verdict) -> VerdictFacts:
+    """What is told of a verdict, and what to do about it follows from."""
     comparison = store.get(Comparison, verdict.made_from[0]) if verdict.made_from else None
     ruling = next(
         (one for one in (store.get(Ruling, id) for id in verdict.made_from) if one is not None), None

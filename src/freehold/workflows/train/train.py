@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold import files, training
+from freehold import training
 from freehold.errors import InputError, UsageError
 from freehold.progress import Progress
-from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.training import artefacts
@@ -32,8 +31,6 @@ from freehold.workflows.weights.pull import ensure_weights
 from freehold.workflows.weights.trained import check_writes
 
 log = logging.getLogger(__name__)
-
-CURVE = "curve.html"
 
 
 def train(
@@ -87,8 +84,6 @@ def train(
         if (Path(job.run_dir) / artefacts.FILE).exists():
             progress.say("a checkpoint is written: the same command goes on from there")
         raise
-    finally:
-        write_curve(job.name, Path(job.adapter_dir))
     adapter = training.finished_adapter(job)
     if adapter is None:
         raise InputError("the trainer ended without a whole adapter", path=job.adapter_dir)
@@ -162,20 +157,6 @@ def follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
             progress.say(event.message)
         elif event.kind == "warning" and event.message:
             progress.say(f"warning: {event.message}")
-
-
-def write_curve(name: str, folder: Path) -> Path | None:
-    """Draw a run's events as a page next to its adapter; None where there are none, or no room for it."""
-    path = folder / CURVE
-    decoder = msgspec.json.Decoder(TrainingEvent)
-    try:
-        lines = (folder / "run" / "events.jsonl").read_bytes().splitlines()
-        events = [decoder.decode(line) for line in lines if line.endswith(b"}")]
-        page = render_curve(name, events, training.read_manifest(folder))
-        files.write(path, page)
-    except (OSError, msgspec.DecodeError):  # the run itself is what matters, and says so itself
-        return None
-    return path
 
 
 class TrainingInputs(NamedTuple):

@@ -1,20 +1,142 @@
-"""A check's requests put to the incumbent, or to the candidate where the incumbent's answers are frozen, and scored."""
+"""What a check of a promoted route asks, chosen at random within a budget, and what it costs at most; put to the
+incumbent, or to the candidate where the incumbent's answers are frozen, and scored."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
+from freehold.costs.prices import flat_price, request_price
+from freehold.datasets import building
+from freehold.datasets.building import answer_of
+from freehold.datasets.sampling import Recipe, sample_of
+from freehold.errors import UsageError
+from freehold.evals.frozen import with_frozen
 from freehold.evals.replay import Replayed, ReplayOptions, answers
 from freehold.evals.scorers import scorer_of
 from freehold.progress import Progress
+from freehold.store import Store
+from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
+from freehold.types.rollout import Against
 from freehold.types.route import Route
+from freehold.types.trace import Trace, Usage
 from freehold.wire.base_url import stem
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
-from freehold.workflows.watch.plan import CheckPlan, request_cost
+from freehold.workflows.prove.results import frozen_answers
+from freehold.workflows.prove.task import task_of
+from freehold.workflows.shift.rollout.ledger import unit_of
+
+
+class CheckPlan(NamedTuple):
+    """What a check will ask, and what it will cost at most. `estimated_usd` is None where nothing is paid for."""
+
+    against: Against
+    samples: list[Sample]
+    known: list[str | None]
+    """One side's answers, which are not asked for: the candidate's (live), or the incumbent's (frozen)."""
+    estimated_usd: Decimal | None
+    notes: tuple[str, ...]
+    confidences: tuple[float | None, ...] = ()
+    """How sure the candidate was of its answers, where a rule of deferral decided."""
+
+
+def plan_check(
+    project: Project, store: Store, recent: Sequence[Trace], most: int, *, budget_usd: Decimal, seed: str
+) -> CheckPlan:
+    """Choose `most` requests of `recent` traces at random, or samples whose answers are frozen, within the budget.
+
+    `seed` decides which are chosen. Raises `UsageError` when there is nothing to compare with, or no price to keep a
+    budget with.
+    """
+    incumbent = project.config.incumbent
+    if incumbent is None or incumbent.base_url is None:
+        return _frozen_plan(project, store, most, seed)
+    chosen: dict[str, Trace] = {}
+    fresh = [trace for trace in recent if _comparable(trace)]
+    # By a hash, so that the choice knows nothing of the answers; one request a user.
+    for trace in sorted(fresh, key=lambda trace: _random_order(seed, trace.id)):
+        chosen.setdefault(unit_of(trace), trace)
+    traces = list(chosen.values())[:most]
+    affordable, total = 0, Decimal(0)
+    for trace in traces:
+        cost = _expected_cost(project, trace)
+        if total + cost > budget_usd:
+            break
+        affordable, total = affordable + 1, total + cost
+    notes = []
+    if affordable < len(traces):
+        notes.append(f"the budget of {budget_usd} USD is enough for {affordable} of {len(traces)} requests")
+    if len(traces) < most:
+        notes.append(f"{len(traces)} users asked in this period, {most} were wanted")
+    recipe = Recipe(group_by=task_of(project).group_by)
+    samples = [sample_of(trace, recipe) for trace in traces[:affordable]]
+    return CheckPlan(
+        "live",
+        samples,
+        [answer_of(trace) for trace in traces[:affordable]],
+        total,
+        tuple(notes),
+        tuple(map(_confidence, traces[:affordable])),
+    )
+
+
+def _confidence(trace: Trace) -> float | None:
+    """How sure the candidate was of the answer that was given; an upper model's has none."""
+    made = trace.deferral
+    return made.confidence if made is not None and made.by == "candidate" else None
+
+
+def _frozen_plan(project: Project, store: Store, most: int, seed: str) -> CheckPlan:
+    dataset = find_dataset(store)
+    held_out = list(building.samples(dataset, "held_out"))
+    filled, _ = with_frozen(held_out, frozen_answers(project, dataset))
+    usable = [sample for sample in filled if sample.incumbent is not None]
+    if not usable:
+        raise UsageError(
+            "no answers of the incumbent are frozen",
+            hint="freehold freeze records them while it still exists; or set [incumbent] base_url",
+        )
+    samples = sorted(usable, key=lambda sample: _random_order(seed, sample.id))[:most]
+    return CheckPlan("frozen", samples, [sample.incumbent for sample in samples], None, ())
+
+
+def _comparable(trace: Trace) -> bool:
+    return trace.kind == "chat" and trace.completeness == "complete" and trace.fallback is None
+
+
+def _expected_cost(project: Project, trace: Trace) -> Decimal:
+    """What asking the incumbent this is expected to cost, from what the candidate's answer took, twice as long."""
+    usage = trace.usage
+    prompt = (
+        usage.prompt_tokens if usage and usage.prompt_tokens else len(msgspec.json.encode(trace.request)) // 3
+    )
+    answer = usage.completion_tokens if usage and usage.completion_tokens else 256
+    return request_cost(project, Usage(prompt_tokens=prompt, completion_tokens=2 * answer))
+
+
+def request_cost(project: Project, usage: Usage) -> Decimal:
+    """Dollars the incumbent takes for a request of that many tokens. Raises `UsageError` where no price is known."""
+    incumbent = project.config.incumbent
+    assert incumbent is not None
+    flat = incumbent.price
+    try:
+        return request_price(incumbent.model, usage, flat=flat_price(flat))
+    except UsageError:
+        raise UsageError(
+            f"no price of {incumbent.model} is known, so no budget can be kept",
+            hint="[incumbent] price = { prompt = 2.5, completion = 10 } (dollars per million tokens)",
+        ) from None
+
+
+def _random_order(seed: str, id: str) -> bytes:
+    return hashlib.blake2b(f"{seed}:{id}".encode(), digest_size=8).digest()
 
 
 class PeriodScores(NamedTuple):

@@ -38,9 +38,8 @@ from freehold.types.route import Route
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 from freehold.workflows.shift.rollout.ledger import unit_of
-from freehold.workflows.watch.asking import PeriodScores
+from freehold.workflows.watch.asking import CheckPlan, PeriodScores, plan_check
 from freehold.workflows.watch.drift import TOLERANCE
-from freehold.workflows.watch.plan import CheckPlan, plan_check
 
 MOVES: tuple[str, ...] = ("loss", "calibration", "share above")
 """The tests whose alarm moves traffic."""

@@ -31,10 +31,9 @@ from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import alarms, routes
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.watch import mixture
-from freehold.workflows.watch.asking import ask
+from freehold.workflows.watch.asking import CheckPlan, ask, plan_check
 from freehold.workflows.watch.drift import Baseline, baseline, drifts
 from freehold.workflows.watch.mixture import MixtureState
-from freehold.workflows.watch.plan import CheckPlan, plan_check
 
 MOST_TRACES = 20_000
 REQUESTS = 50

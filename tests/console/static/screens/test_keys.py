@@ -3,7 +3,7 @@
 import pytest
 from tests.console.conftest import serving_console
 
-from freehold.console.sessions import Visitor
+from freehold.console.guard import Visitor
 from freehold.store import audit, open_store
 from freehold.workflows.project import now
 from freehold.workflows.shift import keys

@@ -6,10 +6,9 @@ from tests.console.conftest import serving_console
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
-from freehold.store import audit, open_store
+from freehold.store import open_store
 from freehold.types.mixture import Mixture
 from freehold.types.verdict import Verdict
-from freehold.workflows.prove.notes import notes_of
 
 pytestmark = pytest.mark.browser
 
@@ -77,24 +76,4 @@ def test_keys_walk_the_items_and_fold_what_is_the_same(visit):
     assert page.locator(".items.only-changes").count() == 0
     page.keyboard.press("d")
     assert page.locator(".items.only-changes").count() == 1
-    visit.clean()
-
-
-def test_pages_go_on_and_a_note_stays(visit, proven):
-    project, made = proven
-    page = visit.open("proof", waits=".item")
-    page.locator("#items a[rel=next]").click()
-    page.wait_for_selector("[data-key=item-10]")
-    page.locator("#items .pages a").first.click()
-    page.wait_for_selector("[data-key=item-0]")
-    page.locator("[data-key=item-0]").focus()
-    page.keyboard.press("n")
-    page.get_by_label("What you saw").fill("the label is <b>doubtful</b>")
-    page.get_by_role("button", name="Keep").click()
-    page.wait_for_selector(".notes")
-    assert "the label is <b>doubtful</b>" in page.locator(".notes").inner_text()
-    with open_store(project.store_url) as store:
-        (found,) = notes_of(store, made.id).values()
-        assert found[0].who == "ada (console)"
-        assert [one.action for one in audit.entries(store.database)][-1] == "note.add"
     visit.clean()

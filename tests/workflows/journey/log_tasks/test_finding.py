@@ -15,9 +15,14 @@ from freehold.datasets.tasks import Grouper, asked_task, fits
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 from freehold.types.trace import Usage
-from freehold.workflows.journey.log_tasks.figures import AskedRequest, GroupFigures, is_agent
-from freehold.workflows.journey.log_tasks.finding import tasks_of_files
-from freehold.workflows.journey.log_tasks.ranking import FoundTask, ranked
+from freehold.workflows.journey.log_tasks import (
+    AskedRequest,
+    FoundTask,
+    GroupFigures,
+    is_agent,
+    ranked,
+    tasks_of_files,
+)
 
 PUBLIC = Path(os.environ.get("FREEHOLD_TEST_SHARED") or Path(__file__).parents[5] / "shared") / "data"
 """A folder with Banking77 (``train.csv``), SNIPS and GSM8K as they are published."""

@@ -19,8 +19,8 @@ from freehold.workflows.data.imports import import_file, named_files
 from freehold.workflows.journey import log_tasks
 from freehold.workflows.journey.init import DraftRequest
 from freehold.workflows.journey.init_tasks import CAPTURED, draft_all, draft_task, take_over
-from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
-from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
+from freehold.workflows.journey.log_tasks import tasks_captured, tasks_of_files
+from freehold.workflows.journey.other_tasks import log_identity, other_tasks
 from freehold.workflows.project import open_project
 
 LOG = mixed_log(6, requests=300, tasks=5)

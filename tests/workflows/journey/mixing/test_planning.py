@@ -17,17 +17,20 @@ from freehold.types.dataset import Message, Sample
 from freehold.types.deferral import Tier
 from freehold.types.evaluated import Evaluation, LatencySummary, Measured
 from freehold.types.evaluation import EvalResult, Score, Task
-from freehold.workflows.journey.mixing.looking import decide, held_out_results, mixed
-from freehold.workflows.journey.mixing.planning import (
+from freehold.workflows.journey.mixer import Paid, mixture_cost, paid
+from freehold.workflows.journey.mixing import (
     AskedTier,
     SelectionSplit,
+    check_declared,
+    decide,
+    declared,
     find_curves,
+    held_out_results,
+    mixed,
     refusals,
     rule_of,
     with_declared,
 )
-from freehold.workflows.journey.mixing.rest import Paid, mixture_cost, paid
-from freehold.workflows.journey.mixing.slices import check, declared
 from freehold.workflows.journey.mixture import kept_mixture, plan_mixture
 from freehold.workflows.project import open_project
 
@@ -220,7 +223,7 @@ def test_all_parts_of_one_condition_hold(conditions, met):
 
 
 def test_what_samples_cannot_know_is_told():
-    (note,) = check(DeferConfig(always_incumbent=({"header:x-tier": "gold"},)), SAMPLES_of_slices)
+    (note,) = check_declared(DeferConfig(always_incumbent=({"header:x-tier": "gold"},)), SAMPLES_of_slices)
     assert "samples carry neither headers nor keys" in note
 
 
@@ -237,13 +240,13 @@ def test_what_samples_cannot_know_is_told():
 )
 def test_what_cannot_be_is_an_error(config, said):
     with pytest.raises(ConfigError, match=said):
-        check(DeferConfig(**config), SAMPLES_of_slices)
+        check_declared(DeferConfig(**config), SAMPLES_of_slices)
 
 
 def test_a_field_whose_name_begins_like_a_keys_is_a_field():
     known = [sample(0, keyword="tax"), sample(1, keyword="bill")]
     config = DeferConfig(always_incumbent=({"keyword": "tax"},))
-    assert check(config, known) == []
+    assert check_declared(config, known) == []
     assert declared(config.always_incumbent, known).tolist() == [True, False]
 
 

@@ -13,7 +13,7 @@ from freehold.errors import UnknownModelError, UsageError
 from freehold.report import render
 from freehold.store import open_store
 from freehold.workflows.tell.buttons import DutyBody, duty
-from freehold.workflows.tell.standing import with_standing
+from freehold.workflows.tell.report import with_standing
 from freehold.workflows.tell.views.cost import CostQuery, cost_screen
 from freehold.workflows.tell.views.license import LicenseQuery, license, shown_ruling
 from freehold.workflows.tell.views.models import ModelsQuery, models

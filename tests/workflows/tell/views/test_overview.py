@@ -17,12 +17,11 @@ from freehold.workflows.project import open_project
 from freehold.workflows.shift import keys as changes
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout import rollout as rollouts
-from freehold.workflows.tell.views.keys import KeysQuery, keys
 from freehold.workflows.tell.views.overview import OverviewQuery, overview, savings
+from freehold.workflows.tell.views.project import KeysQuery, SettingsQuery, keys, settings
 from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
-from freehold.workflows.tell.views.rollout import rollout as rollout_of_rollout
+from freehold.workflows.tell.views.serving import rollout as rollout_of_rollout
 from freehold.workflows.tell.views.serving import serving
-from freehold.workflows.tell.views.settings import SettingsQuery, settings
 
 PRICED = """
 [app]

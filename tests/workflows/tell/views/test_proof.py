@@ -19,11 +19,16 @@ from freehold.types.evaluation import EvalResult, LookCount, Score, SliceResult
 from freehold.types.verdict import Reason, Verdict
 from freehold.workflows.prove.label import open_session
 from freehold.workflows.prove.results import write_results
-from freehold.workflows.tell.views.proof.answers import COMPARED_FIELDS, SHOWN_CHARACTERS, difference
-from freehold.workflows.tell.views.proof.items import PAGE_ITEMS, causes_of, item_index
-from freehold.workflows.tell.views.proof.labelling import LabellingQuery, desk_of, labelling
-from freehold.workflows.tell.views.proof.picture import clone_range
-from freehold.workflows.tell.views.proof.screen import ProofQuery, proof, ways_out
+from freehold.workflows.tell.views.labelling import LabellingQuery, desk_of, labelling
+from freehold.workflows.tell.views.proof import ProofQuery, clone_range, proof, ways_out
+from freehold.workflows.tell.views.proof_items import (
+    COMPARED_FIELDS,
+    PAGE_ITEMS,
+    SHOWN_CHARACTERS,
+    causes_of,
+    difference,
+    item_index,
+)
 
 
 def sides(found):

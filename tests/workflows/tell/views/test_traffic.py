@@ -15,9 +15,15 @@ from freehold.store import open_store
 from freehold.types.rollout import Rollout
 from freehold.types.route import Limits
 from freehold.workflows.shift import keys
-from freehold.workflows.tell.views.record import RecordQuery, record
-from freehold.workflows.tell.views.trace import MESSAGES_MAX, TEXT_MAX, OneTraceQuery, trace
-from freehold.workflows.tell.views.traffic import TrafficQuery, traffic
+from freehold.workflows.tell.views.project import RecordQuery, record
+from freehold.workflows.tell.views.traffic import (
+    MESSAGES_MAX,
+    TEXT_MAX,
+    OneTraceQuery,
+    TrafficQuery,
+    trace,
+    traffic,
+)
 
 
 def shown(store, id):

@@ -1,7 +1,7 @@
-// Items of an evaluation: question, both answers with what differs between them, causes, notes.
+// Items of an evaluation: question, both answers with what differs between them, causes.
 
 import { el } from "./dom.js";
-import { count, moment, ms } from "./format.js";
+import { count, ms } from "./format.js";
 import { filters, fold, link, panel, pill } from "./parts.js";
 
 const SHOWS = [["worse", "got worse"], ["better", "got better"], ["different", "other words"], ["unscored", "not scored"], ["all", "all"]];
@@ -35,18 +35,13 @@ const answer = (name, shown) => el("div", {}, el("h4", {}, name, " ", pill(Strin
   whole(shown.output), shown.reason ? el("p", { class: "small soft" }, shown.reason) : null, shown.error ? el("p", { class: "small bad" }, shown.error) : null,
   shown.total_ms === null ? null : el("p", { class: "small soft" }, ms(shown.total_ms)));
 
-function item(one, detail, view) {
-  const notes = one.notes.map((written) => el("li", { "data-key": written.id }, el("span", { class: "words" }, written.text), el("span", { class: "small soft" }, ` ${written.who}, ${moment(written.at)}`)));
-  const write = () => view.ask({ title: "Note to this item", yes: "Keep", reason: false, fields: [{ name: "text", label: "What you saw", required: true }] },
-    "note.add", { evaluation: detail.evaluation_id, sample: one.sample_id });
+function item(one, view) {
   return el("article", { class: "item", "data-row": true, tabindex: "-1", "data-key": `item-${one.rank}`, "aria-label": `Item ${one.rank + 1}` },
     el("header", {}, el("b", {}, String(one.rank + 1)), one.causes.map((cause) => link(cause, view.screen, { ...view.query, cause, after: "" }, { class: "pill" })),
       el("span", { class: "id small soft" }, one.sample_id.slice(0, 12))),
     el("p", { class: "question" }, whole(one.question)), changes(one.difference),
     one.reference ? el("p", { class: "small" }, el("span", { class: "soft" }, "Right: "), whole(one.reference)) : null,
-    fold(`answers-${one.rank}`, "Both answers", el("div", { class: "sides" }, answer("Incumbent", one.incumbent), answer("Candidate", one.candidate))),
-    notes.length ? el("ul", { class: "notes" }, notes) : null,
-    view.can("note.add") ? el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet note-button", onclick: write }, "Write a note")) : null);
+    fold(`answers-${one.rank}`, "Both answers", el("div", { class: "sides" }, answer("Incumbent", one.incumbent), answer("Candidate", one.candidate))));
 }
 
 function setOnlyChanges(wanted) {
@@ -69,8 +64,8 @@ export function itemList(detail, view) {
     { ...view, query: { ...view.query, ...query }, go: (given) => view.go({ ...given, evaluation: detail.evaluation_id }) }),
     el("p", { class: "small soft" }, `${count(shown.matching)} items. `,
       el("label", {}, el("input", { type: "checkbox", id: "only-changes", checked: onlyChanges, onchange: (event) => setOnlyChanges(event.currentTarget.checked) }), " only what changed"),
-      " · ", el("kbd", {}, "j"), " ", el("kbd", {}, "k"), " next and before, ", el("kbd", {}, "d"), " only what changed, ", el("kbd", {}, "n"), " note"),
-    el("div", { class: onlyChanges ? "items only-changes" : "items" }, shown.items.map((one) => item(one, detail, view))),
+      " · ", el("kbd", {}, "j"), " ", el("kbd", {}, "k"), " next and before, ", el("kbd", {}, "d"), " only what changed"),
+    el("div", { class: onlyChanges ? "items only-changes" : "items" }, shown.items.map((one) => item(one, view))),
     shown.items.length ? null : el("p", { class: "soft" }, "No item is left by these filters."),
     el("p", { class: "pages" }, view.query.after ? el("a", { href: view.with({ after: "" }) }, "First page") : null,
       shown.next_after === null ? null : el("a", { href: view.with({ after: shown.next_after }), rel: "next" }, "Next page")));
@@ -79,5 +74,4 @@ export function itemList(detail, view) {
 /** The keys of a screen with items. */
 export const keysOf = () => ({
   d: { words: "only what changed", press: () => setOnlyChanges(!onlyChanges) },
-  n: { words: "note to the item", press: () => document.activeElement?.closest(".item")?.querySelector(".note-button")?.click() },
 });

@@ -45,7 +45,7 @@ function why(detail) {
       el("ul", { class: "reasons" }, detail.reasons.map((text) => el("li", {}, pill(detail.comparison.verdict, MARKS[detail.comparison.verdict]), " ", from(detail.comparison.id, text))),
         reasons.map((one) => el("li", {}, pill(one.effect, MARKS[one.effect]), " ", from(one.record_id, one.text)))),
       el("h3", {}, "What would change it"),
-      el("ul", { class: "ways" }, detail.ways_out.map((way) => el("li", {}, el("p", {}, way.text), command(way.command))))),
+      el("ul", { class: "ways" }, detail.ways_out.map((way) => el("li", {}, el("p", {}, way.sentence), command(way.command))))),
     notes.length ? panel("Notes of the comparison", { "data-key": "notes" }, el("ul", { class: "small" }, notes.map((text) => el("li", {}, text)))) : null);
 }
 

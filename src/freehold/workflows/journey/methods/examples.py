@@ -19,7 +19,7 @@ from freehold.types.method import MethodName
 from freehold.workflows.journey.examples import Gathered, choose, gather, near_twins, refusal, with_setting
 from freehold.workflows.journey.methods.as_is import AsIs
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
-from freehold.workflows.prove.labels import labels_held
+from freehold.workflows.prove.task import labels_held
 
 NUMBERS = (2, 4, 8, 16)
 ORDERS: tuple[ExampleOrder, ...] = ("nearest_last", "nearest_first")

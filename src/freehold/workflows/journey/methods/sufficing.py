@@ -14,7 +14,7 @@ from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import SelectionRule, sufficing_share
 from freehold.types.dataset import Sample, SplitName
 from freehold.workflows.journey.methods.method import Bench
-from freehold.workflows.prove.preflight.incumbent import incumbent_scores
+from freehold.workflows.prove.preflight import incumbent_scores
 from freehold.workflows.prove.results import frozen_answers
 
 

@@ -17,7 +17,7 @@ from freehold.types.record import Record
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.dataset import SamplePage, known_datasets, sample_page
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.proof.answers import ClippedText, clipped
+from freehold.workflows.tell.views.proof_items import ClippedText, clipped
 from freehold.workflows.tell.views.query import Place, ScreenQuery
 
 FIRST_COMMAND = "freehold import traffic.jsonl"

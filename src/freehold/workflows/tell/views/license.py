@@ -15,9 +15,9 @@ from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
 from freehold.types.use import UseProfile
-from freehold.workflows.license.duties import done_duties
 from freehold.workflows.license.rule import (
     comply_texts,
+    done_duties,
     explain,
     lineage_of,
     lineage_of_model,

@@ -1,19 +1,24 @@
-"""The console's traffic screen: how much there is and who answered, and a search over all traces."""
+"""The console's traffic screen, how much there is and who answered, with a search over all traces; and one trace."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
+from freehold.datasets.messages import blanked_text, message_text, response_message
 from freehold.store import Store
 from freehold.store import search as counted
 from freehold.store.search import search
+from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
-from freehold.types.trace import RecordedTraffic, TracePage, TraceQuery
+from freehold.types.trace import Completeness, RecordedTraffic, Trace, TracePage, TraceQuery, Usage
+from freehold.workflows.data import traces
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.query import Place, ScreenQuery
+from freehold.workflows.tell.views.query import Cursor, Place, ScreenQuery
 
 Text = Annotated[str, Meta(max_length=300)]
 Window = Annotated[float, Meta(ge=0, le=366 * 86_400)]
@@ -89,4 +94,205 @@ def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime
         routes=tuple(sorted(route.name for route in routes)),
         models=tuple(sorted({route.model for route in routes})),
         has_traces=store.newest_trace().place > 0,
+    )
+
+
+# The console's screen of one trace: what was asked, what was answered, and what the other side would have answered.
+
+TEXT_MAX = 20_000
+"""Characters shown of one message or answer: a trace may hold 10 MB, and a page must stay quick."""
+MESSAGES_MAX = 60
+"""Messages shown of one request: the first one, and the newest."""
+OTHERS_MAX = 8
+COMMENT_MAX = 2000
+ROLE_MAX = 100
+
+
+class OneTraceQuery(ScreenQuery, frozen=True, kw_only=True):
+    """Which trace: its id, or the beginning of it that no other has."""
+
+    id: Cursor = ""
+
+
+class ShownText(Record, frozen=True, kw_only=True):
+    """The beginning of a text, and how many characters it has in all."""
+
+    text: str
+    characters: int
+
+
+class TraceMessage(Record, frozen=True, kw_only=True):
+    """One message of a request; a tool call is its JSON."""
+
+    role: str
+    content: ShownText
+
+
+class TraceAnswer(Record, frozen=True, kw_only=True):
+    """What one side answered, and how: times in milliseconds, `content` None where there was no answer."""
+
+    trace_id: str
+    at: datetime
+    arm: str
+    mirrored: bool
+    endpoint: str | None
+    model: str | None
+    status: int
+    completeness: Completeness
+    finish_reason: str | None
+    fallback: str | None
+    ttft_ms: float | None
+    total_ms: float | None
+    usage: Usage | None
+    deferral: DeferralDecision | None
+    content: ShownText | None
+
+
+class Feedback(Record, frozen=True, kw_only=True):
+    """What a user, or who looked at the trace, said of the answer; ``POST /freehold/v1/feedback`` writes the same."""
+
+    at: str = ""
+    key: str | None = None
+    thumb: str | None = None
+    comment: str | None = None
+
+
+class ShownTrace(Record, frozen=True, kw_only=True):
+    """A request with its own answer, and those that were given to the same request by mirroring.
+
+    `left_out` messages of a long conversation are not shown. `parameters` are the request's other fields as JSON.
+    """
+
+    id: str
+    source: str
+    model: str
+    route: str | None
+    decision: str | None
+    share: float | None
+    user: str | None
+    api_key: str | None
+    conversation_id: str | None
+    streamed: bool
+    messages: tuple[TraceMessage, ...]
+    left_out: int
+    parameters: ShownText
+    answer: TraceAnswer
+    others: tuple[TraceAnswer, ...]
+    gold: ShownText | None
+    desirable: bool | None
+    feedback: Feedback | None
+    stored_bytes: int
+
+
+class TraceScreen(Record, frozen=True, kw_only=True):
+    """One trace; None where the id names none."""
+
+    id: str
+    at: datetime
+    trace: ShownTrace | None
+
+
+def trace(project: Project, store: Store, query: OneTraceQuery, *, at: datetime) -> TraceScreen:
+    """What the store holds of one request. Raises `UsageError` where several ids begin so."""
+    found = store.get_trace(query.id) if query.id else None
+    if found is None and query.id and len(store.find_traces(query.id, most=2)) > 0:
+        found = traces.find(store, query.id)
+    return TraceScreen(
+        id=query.id, at=at, trace=None if found is None else _shown(found, _same_request(store, found))
+    )
+
+
+def shown_text(text: str, most: int = TEXT_MAX) -> ShownText:
+    """The beginning of a text."""
+    return ShownText(text=text[:most], characters=len(text))
+
+
+def _same_request(store: Store, found: Trace) -> list[Trace]:
+    """What else was answered to the request: its mirrored copies, or the one that this is a copy of."""
+    if found.parent_id is None:
+        return traces.mirrored(store, found.id)[:OTHERS_MAX]
+    parent = store.get_trace(found.parent_id)
+    return [] if parent is None else [parent]
+
+
+def _shown(found: Trace, others: Sequence[Trace]) -> ShownTrace:
+    messages = found.request.get("messages", found.request.get("input", found.request.get("prompt", [])))
+    if not isinstance(messages, list):
+        messages = [messages]
+    kept = messages if len(messages) <= MESSAGES_MAX else [messages[0], *messages[1 - MESSAGES_MAX :]]
+    rest = {
+        name: value for name, value in found.request.items() if name not in ("messages", "input", "prompt")
+    }
+    return ShownTrace(
+        id=found.id,
+        source=found.source,
+        model=found.model,
+        route=found.route,
+        decision=found.decision,
+        share=found.share,
+        user=found.user,
+        api_key=found.api_key,
+        conversation_id=found.conversation_id,
+        streamed=found.streamed,
+        messages=tuple(map(_message, kept)),
+        left_out=len(messages) - len(kept),
+        parameters=shown_text(msgspec.json.format(msgspec.json.encode(rest)).decode()),
+        answer=_answer(found),
+        others=tuple(map(_answer, others)),
+        gold=None if found.gold is None else shown_text(found.gold),
+        desirable=found.desirable,
+        feedback=_feedback(found.metadata.get("feedback")),
+        stored_bytes=len(msgspec.json.encode(found)),
+    )
+
+
+def _feedback(said: Any) -> Feedback | None:
+    """What was said, as far as it is what freehold writes: an imported trace may hold anything under that name."""
+    if not isinstance(said, dict):
+        return None
+    names = [field.name for field in msgspec.structs.fields(Feedback)]
+    return Feedback(**{name: said[name][:COMMENT_MAX] for name in names if isinstance(said.get(name), str)})
+
+
+def _message(given: Any) -> TraceMessage:
+    if not isinstance(given, dict):
+        return TraceMessage(role="user", content=shown_text(blanked_text(given)))
+    calls = given.get("tool_calls") or given.get("function_call")
+    text = blanked_text(given.get("content")) or (msgspec.json.encode(calls).decode() if calls else "")
+    return TraceMessage(role=str(given.get("role") or "user")[:ROLE_MAX], content=shown_text(text))
+
+
+def _answer(found: Trace) -> TraceAnswer:
+    return TraceAnswer(
+        trace_id=found.id,
+        at=found.at,
+        arm=found.arm,
+        mirrored=found.parent_id is not None,
+        endpoint=found.endpoint,
+        model=_model_that_answered(found),
+        status=found.status,
+        completeness=found.completeness,
+        finish_reason=found.finish_reason,
+        fallback=found.fallback,
+        ttft_ms=found.ttft_ms,
+        total_ms=found.total_ms,
+        usage=found.usage,
+        deferral=found.deferral,
+        content=_answer_text(found.response),
+    )
+
+
+def _model_that_answered(found: Trace) -> str | None:
+    model = (found.response or {}).get("model")
+    return model[:200] if isinstance(model, str) else None
+
+
+def _answer_text(response: dict[str, Any] | None) -> ShownText | None:
+    if response is None:
+        return None
+    message = response_message(response)
+    text = None if message is None else message_text(message)
+    # An error, an embedding, a completion of the old API: as it came.
+    return shown_text(
+        text if text is not None else msgspec.json.format(msgspec.json.encode(response)).decode()
     )

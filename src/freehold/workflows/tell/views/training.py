@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from freehold import training as trainer
 from freehold.errors import FreeholdError, UsageError
-from freehold.report.curve_page import Point, smoothed, thinned
 from freehold.store import Store
 from freehold.training.encoder import read_record
 from freehold.types.encoder import EncoderModel
@@ -28,6 +27,10 @@ EVENTS_BYTES = 32 * 1024 * 1024
 MOST_RUNS = 100
 QUIET_SECONDS = 120.0
 """A run without a manifest that told nothing for this long is called stopped."""
+
+MOST_POINTS = 240
+Curve = tuple[tuple[int, float], ...]
+"""Pairs of step and value."""
 
 RunState = Literal["done", "running", "stopped", "failed"]
 RunKind = Literal["adapter", "encoder"]
@@ -68,12 +71,12 @@ class RunDetail(Record, frozen=True, kw_only=True):
     line: RunLine
     result: TrainingResult | None
     encoder: EncoderModel | None
-    loss: tuple[tuple[int, float], ...]
-    validation_loss: tuple[tuple[int, float], ...]
-    score: tuple[tuple[int, float], ...]
-    learning_rate: tuple[tuple[int, float], ...]
-    tokens_per_second: tuple[tuple[int, float], ...]
-    memory_bytes: tuple[tuple[int, float], ...]
+    loss: Curve
+    validation_loss: Curve
+    score: Curve
+    learning_rate: Curve
+    tokens_per_second: Curve
+    memory_bytes: Curve
     said: tuple[str, ...]
 
 
@@ -191,22 +194,31 @@ def _detail(folders: Sequence[Path], wanted: str | None, at: datetime) -> RunDet
         line=_line(folder, at, events),
         result=_result(folder),
         encoder=_encoder(folder),
-        loss=_curve(smoothed(_points(steps, "loss"))),
-        validation_loss=_curve(_points(evals, "loss")),
-        score=_curve(_points(evals, "score")),
-        learning_rate=_curve(thinned(_points(steps, "learning_rate"))),
-        tokens_per_second=_curve(smoothed(_points(steps, "tokens_per_second"))),
-        memory_bytes=_curve(thinned(_points(steps, "peak_memory_bytes"))),
+        loss=smoothed(_points(steps, "loss")),
+        validation_loss=_points(evals, "loss"),
+        score=_points(evals, "score"),
+        learning_rate=thinned(_points(steps, "learning_rate")),
+        tokens_per_second=smoothed(_points(steps, "tokens_per_second")),
+        memory_bytes=thinned(_points(steps, "peak_memory_bytes")),
         said=tuple(one.message for one in events if one.kind in ("warning", "error") and one.message)[-20:],
     )
 
 
-def _points(events: Sequence[TrainingEvent], field: str) -> list[Point]:
-    return [Point(one.step, float(value)) for one in events if (value := getattr(one, field)) is not None]
+def _points(events: Sequence[TrainingEvent], field: str) -> Curve:
+    return tuple((one.step, float(value)) for one in events if (value := getattr(one, field)) is not None)
 
 
-def _curve(points: Sequence[Point]) -> tuple[tuple[int, float], ...]:
-    return tuple((point.step, point.value) for point in points)
+def smoothed(points: Curve) -> Curve:
+    """At most `MOST_POINTS` points, each the mean of as many neighbours as there are for each."""
+    size = max(1, -(-len(points) // MOST_POINTS))
+    parts = [points[at : at + size] for at in range(0, len(points), size)]
+    return tuple((part[-1][0], sum(value for _, value in part) / len(part)) for part in parts)
+
+
+def thinned(points: Curve) -> Curve:
+    """At most `MOST_POINTS` evenly spaced points, the last one among them."""
+    size = max(1, -(-len(points) // MOST_POINTS))
+    return (*points[::size], *([points[-1]] if points and (len(points) - 1) % size else []))
 
 
 def read_events(path: Path) -> list[TrainingEvent]:

@@ -1,41 +1,202 @@
 """Plans the mixtures of a candidate and the incumbent on the selection split, and looks at them once.
 
 The signal and the thresholds are settled before a held-out sample is seen, so one look at all shares, the candidate
-alone after them, keeps all of the error that is allowed (docs/decisions/018).
+alone after them, keeps all of the error that is allowed (docs/decisions/018). What the candidate is not sure of is the
+incumbent's, or that of a larger model of one's own, which is asked by its endpoint and scored against the incumbent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import msgspec
 
 from freehold import __version__
 from freehold.catalog.retirements import ending_of
+from freehold.costs.prices import flat_price
 from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
+from freehold.errors import FreeholdError
 from freehold.evals.frozen import with_frozen
+from freehold.evals.replay import ReplayOptions
+from freehold.evals.task_comparison import prepared
 from freehold.stats import power
 from freehold.stats.deferral import best_curve
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
+from freehold.types.choosing import RequestCost, SelectionScores
+from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.deferral import Tier
 from freehold.types.evaluated import Evaluation
-from freehold.types.mixture import Mixture
+from freehold.types.evaluation import EvalResult
+from freehold.types.mixture import Mixture, MixtureCost
 from freehold.types.record import content_id
+from freehold.wire.base_url import stem
+from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.data.curate import label_shifts_of
-from freehold.workflows.journey.measuring import SELECTION_SPLIT, is_pairwise, measured, request_cost
+from freehold.workflows.journey.measuring import (
+    SELECTION_SPLIT,
+    is_pairwise,
+    measured,
+    request_cost,
+    score_on_selection,
+)
 from freehold.workflows.journey.methods import Bench, Candidate, Made
-from freehold.workflows.journey.mixing import planning, rest, slices
-from freehold.workflows.journey.mixing.looking import look
-from freehold.workflows.journey.paying import PricedModel
-from freehold.workflows.project import now
+from freehold.workflows.journey.methods.method import endpoint_of
+from freehold.workflows.journey.mixing import (
+    AskedTier,
+    SelectionSplit,
+    check_declared,
+    find_curves,
+    look,
+    refusals,
+    rule_of,
+)
+from freehold.workflows.journey.paying import PricedModel, asked_model
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
+
+_AT_ONCE = ReplayOptions(4)
+_THOUSAND = Decimal(1000)
+_NO_COUNT = "how many requests come in a month is not known: freehold cost --requests-per-month N"
+_STATE_IT = "price = { prompt = …, completion = … }"
+
+
+def named_upper(config: ProjectConfig) -> PricedModel | None:
+    """The model that ``[defer] upper`` names; None without one. Raises `UsageError` where it cannot be asked."""
+    name = config.upper
+    return None if name is None else asked_model(name, config, role="the upper model of [defer]")
+
+
+def is_itself(asked: PricedModel, candidate: Candidate, config: ProjectConfig) -> bool:
+    """Whether the upper model is the candidate: the same model at the same address."""
+    if candidate.endpoint is None or candidate.model != asked.model:
+        return False
+    return stem(endpoint_of(config, candidate.endpoint).base_url) == stem(asked.endpoint.base_url)
+
+
+def upper_tier(asked: PricedModel) -> Tier:
+    """What a rule says of it."""
+    return Tier(model=asked.model, endpoint=asked.endpoint.name, base_url=asked.endpoint.base_url)
+
+
+def measured_upper(bench: Bench, asked: PricedModel, *, items: int) -> SelectionScores:
+    """What it does on the first `items` selection samples; answers that are kept are not asked for again.
+
+    Raises what asking it raises.
+    """
+    frozen = frozen_answers(bench.project, bench.dataset, SELECTION_SPLIT)
+    plan = EvaluationPlan(dataset=bench.dataset, task=bench.task, split=SELECTION_SPLIT, frozen=frozen)
+    served = ServedCandidate(asked.endpoint, asked.model)
+    return bench.steps.run(
+        f"upper-{items}:{asked.endpoint.name}/{asked.model}",
+        f"{asked.model}: measure it on {items:,} selection samples, as the upper model",
+        [asked.endpoint.base_url, asked.model, bench.dataset.id, bench.task, items, frozen, __version__],
+        SelectionScores,
+        lambda: anyio.run(
+            partial(
+                score_on_selection,
+                plan,
+                served,
+                items=items,
+                cache_dir=_kept_in(bench, asked),
+                options=_AT_ONCE,
+                progress=bench.progress,
+            )
+        ),
+    )
+
+
+async def upper_results(bench: Bench, asked: PricedModel, samples: Sequence[Sample]) -> Sequence[EvalResult]:
+    """Its answers to these samples, scored as the candidate's are. Raises what asking it raises."""
+    served, folder = ServedCandidate(asked.endpoint, asked.model), _kept_in(bench, asked)
+    bench.progress.say(
+        f"asking {asked.model} the {len(samples):,} requests that the candidate is not sure of"
+    )
+    name, task = bench.dataset.incumbent_model or "incumbent", prepared(bench.task, folder)
+    options = _AT_ONCE._replace(cache_path=served.answers_file(folder))
+    return (await ask_and_score(served, name, samples, {}, task, options, bench.progress)).results.candidate
+
+
+def _kept_in(bench: Bench, asked: PricedModel) -> Path:
+    identity = content_id([asked.endpoint.base_url, asked.model])
+    return bench.project.state / "evaluations" / identity[:12]
+
+
+class Paid(NamedTuple):
+    """What a model's requests cost, and how many there are; None is not known, `why` says how to know it."""
+
+    usd_per_1000: Decimal | None
+    requests_per_month: Decimal | None
+    why: str
+
+
+def paid(project: Project, model: str, price: PriceConfig | None) -> Paid:
+    """What 1,000 requests like those of the traces cost by a stated price (None: the catalog's), and how many come in a
+    month."""
+    flat = flat_price(price)
+    try:
+        found = price_traffic(project, model, flat=flat)
+        month: Decimal | None = found.traffic.requests_per_month
+    except FreeholdError:
+        try:
+            found, month = price_traffic(project, model, StatedTraffic(_THOUSAND), flat), None
+        except FreeholdError as error:
+            way = error.hint or f"state it: {_STATE_IT}"
+            return Paid(None, None, f"the price of {model} is not known ({error.message}); {way}")
+    return Paid(found.bill.usd_per_request.low * _THOUSAND, month, f"{model}: {found.bill.basis}")
+
+
+def paid_upper(project: Project, upper: PricedModel) -> Paid:
+    """The upper model's, by the price of its ``[[endpoints]]``."""
+    stated = next((one.price for one in project.config.endpoints if one.name == upper.endpoint.name), None)
+    if stated is None:
+        way = f"{_STATE_IT} in its [[endpoints]]"
+        return Paid(None, None, f"the price of {upper.model} is not known: {way}")
+    return paid(project, upper.model, stated)
+
+
+def mixture_cost(
+    asked: Sequence[tuple[float, RequestCost]], deferred: float, incumbent: Paid, upper: Paid | None = None
+) -> MixtureCost:
+    """Dollars for 1,000 requests. `asked` are the shares of them that each tier is asked, sure or not, `deferred` is
+    the share that none is sure of, which the incumbent answers, or the upper model where there is one."""
+    rest = upper or incumbent
+    usd = [one.usd_per_1000 for _, one in asked]
+    mixed = None
+    if rest.usd_per_1000 is not None and None not in usd:
+        parts = [(share, one) for (share, _), one in zip(asked, usd, strict=True) if one is not None]
+        mixed = sum(
+            (Decimal(str(share)) * one for share, one in [*parts, (deferred, rest.usd_per_1000)]), Decimal(0)
+        )
+    return MixtureCost(
+        incumbent_usd=_rounded(incumbent.usd_per_1000),
+        mixture_usd=_rounded(mixed),
+        requests_per_month=incumbent.requests_per_month,
+        why=(
+            incumbent.why,
+            *(
+                [_NO_COUNT]
+                if incumbent.usd_per_1000 is not None and incumbent.requests_per_month is None
+                else []
+            ),
+            *(f"candidate: {one.why}" for _, one in asked),
+            *([] if upper is None else [f"upper model: {upper.why}"]),
+        ),
+    )
+
+
+def _rounded(usd: Decimal | None) -> Decimal | None:
+    """To four significant digits: more are not known."""
+    return Decimal(f"{usd:.4g}").normalize() + 0 if usd else usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +224,7 @@ class Mixer:
 
     @property
     def _upper(self) -> PricedModel | None:
-        return rest.named_upper(self.bench.project.config)
+        return named_upper(self.bench.project.config)
 
     def plan(self, candidate: Candidate, made: Made) -> Mixture:
         """What mixtures would be, by the selection split: the curves, and the thresholds that the look is planned for,
@@ -73,17 +234,17 @@ class Mixer:
         """
         bench, config = self.bench, self.bench.project.config.defer
         samples = self._filled(SELECTION_SPLIT)
-        base = self._unplanned(candidate, made, len(samples), slices.check(config, samples))
+        base = self._unplanned(candidate, made, len(samples), check_declared(config, samples))
         obstacle = next(self._obstacles(candidate, samples), None)
         if obstacle is not None:
             return _with_id(msgspec.structs.replace(base, refused=obstacle[0], way_out=obstacle[1]))
         tier = Tier(model=made.plan.served_name, identity=made.plan.candidate_id())
-        asked = planning.AskedTier(tier, measured(bench, candidate, made, items=len(samples)))
+        asked = AskedTier(tier, measured(bench, candidate, made, items=len(samples)))
         upper, named = None, self._upper
         if named is not None:
-            scores = rest.measured_upper(bench, named, items=len(samples))
-            upper = planning.AskedTier(rest.upper_tier(named), scores)
-        split = planning.SelectionSplit(samples, asked, upper, bench.task.margin, self.alpha, config)
+            scores = measured_upper(bench, named, items=len(samples))
+            upper = AskedTier(upper_tier(named), scores)
+        split = SelectionSplit(samples, asked, upper, bench.task.margin, self.alpha, config)
         planned = bench.steps.run(
             f"mix:{candidate.key}",
             f"{candidate.short_name}: which requests could it answer alone?",
@@ -124,7 +285,7 @@ class Mixer:
                 task=bench.task,
                 least_share=bench.project.config.defer.least_share,
                 notes=label_shifts_of(bench.dataset),
-                ask_upper=None if named is None else partial(rest.upper_results, bench, named),
+                ask_upper=None if named is None else partial(upper_results, bench, named),
             )
         )
         own = request_cost(
@@ -135,11 +296,11 @@ class Mixer:
             bench.machine,
         )
         stated, here = bench.project.config.incumbent, seen.mixture.share or 0.0
-        cost = rest.mixture_cost(
+        cost = mixture_cost(
             [(1.0 if rule.way == "cascade" else here, own)],
             1 - here,
-            rest.paid(bench.project, self.incumbent, None if stated is None else stated.price),
-            None if named is None else rest.paid_upper(bench.project, named),
+            paid(bench.project, self.incumbent, None if stated is None else stated.price),
+            None if named is None else paid_upper(bench.project, named),
         )
         found = _with_id(msgspec.structs.replace(seen.mixture, cost=cost))
         bench.store.put(found, made_from=found.made_from)
@@ -160,7 +321,7 @@ class Mixer:
         bench, upper, ending = self.bench, self._upper, ending_of(self.incumbent)
         if not self.is_wanted:
             yield "[defer] least_share is 1", "[defer] least_share = 0.2 plans one again"
-        if upper is not None and rest.is_itself(upper, candidate, bench.project.config):
+        if upper is not None and is_itself(upper, candidate, bench.project.config):
             yield (
                 f"{candidate.label} is the upper model itself: what it is not sure of would go to it again",
                 "[defer] upper names a larger model than the candidate; a smaller candidate can be mixed with it",
@@ -212,24 +373,22 @@ class Mixer:
             selection_samples=samples,
             curves=(),
             rule=None,
-            upper=None if upper is None else rest.upper_tier(upper).title,
+            upper=None if upper is None else upper_tier(upper).title,
             incumbent_until=None if ending is None else ending.shutdown,
             made_from=(bench.dataset.id,),
             notes=tuple(notes) if said is None else (*notes, said),
         )
 
-    def _planned(self, base: Mixture, split: planning.SelectionSplit) -> Mixture:
-        found, notes = planning.find_curves(split)
+    def _planned(self, base: Mixture, split: SelectionSplit) -> Mixture:
+        found, notes = find_curves(split)
         curves = tuple(one.curve for one in found)
         best = best_curve(curves)
         base = msgspec.structs.replace(base, curves=curves, best=best, notes=(*base.notes, *notes))
         if best is None:
-            why = "; ".join(planning.refusals(found)) or "nothing says how sure the candidate is"
+            why = "; ".join(refusals(found)) or "nothing says how sure the candidate is"
             way_out = "more traffic, or a smaller share ([defer] least_share)"
             return _with_id(msgspec.structs.replace(base, refused=why, way_out=way_out))
-        rule = planning.rule_of(
-            found[best], base.incumbent, split.config, self.bench.project.state / "routers"
-        )
+        rule = rule_of(found[best], base.incumbent, split.config, self.bench.project.state / "routers")
         self.bench.progress.say(
             f"{curves[best].signal.replace('_', ' ')} ({rule.way}) tells best which answers are as good, by "
             f"{len(split.samples):,} selection samples"

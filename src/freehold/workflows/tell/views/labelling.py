@@ -19,7 +19,7 @@ from freehold.types.evaluated import Evaluation
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.prove.label import BlindPair, Choice, LabelSession, open_session
-from freehold.workflows.tell.views.proof.answers import ClippedText, clipped
+from freehold.workflows.tell.views.proof_items import ClippedText, clipped
 from freehold.workflows.tell.views.query import ScreenQuery
 
 WANTED = 100

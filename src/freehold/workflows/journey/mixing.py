@@ -1,33 +1,237 @@
-"""The one look at a candidate's mixtures: from the smallest share to all requests, each by the usual verdict with its
-scores in the candidate's place, to the first that is not promoted (`stats.deferral`)."""
+"""A candidate's mixtures with the incumbent: planned on the selection split, looked at once on held-out samples.
+
+Requests that a project declares are never the candidate's, or never leave the house. Tiers, signals and thresholds are
+settled on the selection split; the one look goes from the smallest share to all requests, each by the usual verdict
+with its scores in the candidate's place, to the first that is not promoted (`stats.deferral`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
-from freehold.deferring.router import Router
-from freehold.errors import StorageError
+from freehold.deferring import learning
+from freehold.deferring.request_text import request_text
+from freehold.deferring.router import Router, write_router
+from freehold.errors import ConfigError, StorageError, UsageError, did_you_mean
 from freehold.evals.comparing import SideBySide, units_of
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
 from freehold.stats import deferral
 from freehold.stats.binary import Floats
+from freehold.stats.clustered import Codes, encode_groups
+from freehold.stats.rules import DecisionRule
+from freehold.types.choosing import SelectionScores
+from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
-from freehold.types.deferral import DeferralRule
+from freehold.types.deferral import DeferralRule, SignalName, Tier
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint, ShareStep
-from freehold.workflows.journey.mixing.planning import codes_of, router_text
-from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+
+Conditions = Sequence[Mapping[str, str]]
+
+
+def declared(conditions: Conditions, samples: Iterable[Sample]) -> npt.NDArray[np.bool_]:
+    """Whether each sample meets one of the conditions in all its parts.
+
+    A part about a header or an API key is not known of a sample: a condition with one is met by none.
+    """
+    known = [condition for condition in conditions if condition and not _of_requests(condition)]
+    return np.array(
+        [
+            any(
+                all(_value_text(sample.metadata.get(name)) == value for name, value in condition.items())
+                for condition in known
+            )
+            for sample in samples
+        ],
+        dtype=bool,
+    )
+
+
+def check_declared(config: DeferConfig, samples: Sequence[Sample]) -> list[str]:
+    """What to know of the declared requests, in words.
+
+    Raises `ConfigError` for a field that no sample has, an empty condition, and one that is both.
+    """
+    fields = {name for sample in samples for name in sample.metadata}
+    notes = []
+    for table in ("always_incumbent", "never_defer_out"):
+        for condition in getattr(config, table):
+            if not condition:
+                raise ConfigError(
+                    f"defer.{table}: an empty condition is met by every request",
+                    hint='name what declares it: [{ language = "ja" }]',
+                )
+            for name in condition:
+                if name not in fields and not _is_of_requests(name):
+                    raise ConfigError(
+                        f"defer.{table}: no sample has the field {name!r}",
+                        hint=did_you_mean(
+                            name, sorted(fields), f"known: {', '.join(sorted(fields)) or 'none'}"
+                        ),
+                    )
+            if _of_requests(condition):
+                notes.append(
+                    f"defer.{table} {_condition_text(condition)}: samples carry neither headers nor keys, so these "
+                    "requests are among all others here; the gateway sorts them out."
+                )
+    both = declared(config.always_incumbent, samples) & declared(config.never_defer_out, samples)
+    if both.any():
+        raise ConfigError(
+            f"{int(both.sum()):,} samples are declared as always_incumbent and as never_defer_out",
+            hint="a request goes to the incumbent or stays in the house: narrow one of the conditions",
+        )
+    return notes
+
+
+def _of_requests(condition: Mapping[str, str]) -> bool:
+    return any(map(_is_of_requests, condition))
+
+
+def _is_of_requests(name: str) -> bool:
+    return name == "key" or name.startswith("header:")
+
+
+def _condition_text(condition: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in condition.items())
+
+
+def _value_text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+Numbers: TypeAlias = "npt.NDArray[np.float64]"
+
+
+class AskedTier(NamedTuple):
+    """A model of one's own, and what it did on the selection split."""
+
+    tier: Tier
+    scores: SelectionScores
+
+    @property
+    def differences(self) -> Numbers:
+        """Its score minus the incumbent's, on a scale of width 1; NaN where one has none."""
+        return _column(self.scores.differences) / (self.scores.hi - self.scores.lo)
+
+
+class SelectionSplit(NamedTuple):
+    """The selection split as it was asked, and what a mixture is held to: the verdict's margin and alpha, `[defer]`."""
+
+    samples: Sequence[Sample]
+    candidate: AskedTier
+    upper: AskedTier | None
+    margin: float
+    alpha: float
+    config: DeferConfig
+
+
+class Found(NamedTuple):
+    """A curve with what it takes to execute it: the tiers that are asked, and a learned router's bytes."""
+
+    curve: MixtureCurve
+    tiers: tuple[Tier, ...]
+    router: bytes | None = None
+
+
+def find_curves(split: SelectionSplit) -> tuple[list[Found], list[str]]:
+    """A curve for each signal that is there, and for a learned router; with a note where none can be learned.
+
+    Raises what `freehold.stats.deferral.mixture_curve` raises.
+    """
+    asked = split.candidate
+    found = [_curve(split, signal, _column(values)) for signal, values in asked.scores.signals.items()]
+    known = ~np.isnan(asked.differences)
+    usable = [sample for sample, is_known in zip(split.samples, known, strict=True) if is_known]
+    try:
+        learned = learning.learn_router(
+            [router_text(sample) for sample in usable],
+            (asked.differences[known] >= 0).tolist(),
+            groups=[sample.group for sample in usable],
+        )
+    except UsageError as error:
+        return found, [f"No router: {error.message}."]
+    raw = np.full(len(known), np.nan)
+    raw[known] = learned.scores
+    return [*found, _curve(split, "router", raw)._replace(router=learned.file)], []
+
+
+def _curve(split: SelectionSplit, signal: SignalName, raw: Numbers) -> Found:
+    otherwise = None if split.upper is None else split.upper.differences
+    if otherwise is not None:
+        otherwise[declared(split.config.always_incumbent, split.samples)] = 0.0
+    scores = split.candidate.scores
+    curve, calibration = deferral.mixture_curve(
+        signal,
+        with_declared(raw, split.samples, split.config),
+        split.candidate.differences,
+        codes=codes_of(split.samples),
+        rule=DecisionRule(margin=split.margin / (scores.hi - scores.lo), alpha=split.alpha),
+        least_share=min(split.config.least_share, math.nextafter(1.0, 0.0)),
+        otherwise=otherwise,
+    )
+    tier = msgspec.structs.replace(split.candidate.tier, signal=signal, calibration=calibration)
+    return Found(curve, (tier,) if split.upper is None else (tier, split.upper.tier))
+
+
+def with_declared(raw: Numbers, samples: Sequence[Sample], config: DeferConfig) -> Numbers:
+    """The signal with declared requests where they are executed: always the incumbent's have none, those that may not
+    leave are as sure as the surest."""
+    raw = raw.copy()
+    known = raw[~np.isnan(raw)]
+    if len(known):
+        raw[declared(config.never_defer_out, samples)] = known.max()
+    raw[declared(config.always_incumbent, samples)] = np.nan
+    return raw
+
+
+def rule_of(found: Found, incumbent: str, config: DeferConfig, folder: Path) -> DeferralRule:
+    """The rule at the smallest share. A router's file is written into `folder`. Raises `StorageError`."""
+    first, *others = found.tiers
+    if found.router is not None:
+        first = msgspec.structs.replace(first, router=write_router(found.router, folder))
+    return DeferralRule.of(
+        tiers=(first, *others),
+        threshold=found.curve.points[0].threshold,
+        incumbent=incumbent,
+        always_incumbent=config.always_incumbent,
+        never_defer_out=config.never_defer_out,
+    )
+
+
+def router_text(sample: Sample) -> str:
+    """What a router reads of a sample."""
+    return request_text({"messages": msgspec.to_builtins(sample.messages)})
+
+
+def codes_of(samples: Sequence[Sample]) -> Codes | None:
+    """The samples' clusters; None where no sample names one."""
+    return encode_groups([sample.group for sample in samples])
+
+
+def _column(values: Sequence[float | None]) -> Numbers:
+    return np.array([np.nan if one is None else one for one in values], dtype=float)
+
+
+def refusals(found: Sequence[Found]) -> Iterator[str]:
+    """Why each curve gave none, in words."""
+    for one in found:
+        if one.curve.refused is not None:
+            yield f"{one.curve.signal.replace('_', ' ')}: {one.curve.refused}"
+
 
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
 AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]

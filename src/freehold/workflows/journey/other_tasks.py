@@ -32,8 +32,7 @@ from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of
 from freehold.workflows.data.imports import LogFile, file_traces, named_files
 from freehold.workflows.journey.drafting import prompt_size, tokens_in
-from freehold.workflows.journey.log_tasks.figures import AskedRequest
-from freehold.workflows.journey.log_tasks.finding import tasks_of
+from freehold.workflows.journey.log_tasks import AskedRequest, tasks_of
 from freehold.workflows.project import CONFIG_NAME, Project, open_project
 
 MOST = 120

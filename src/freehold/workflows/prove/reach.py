@@ -21,6 +21,7 @@ from freehold.types.finding import Finding, fail, ok, warn
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+
 CHECK = "margin"
 _STEP = 0.001
 _EVEN = 0.5

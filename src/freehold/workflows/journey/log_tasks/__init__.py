@@ -1,1 +1,0 @@
-"""Which tasks are in a log, what each costs, and in which order to move them."""

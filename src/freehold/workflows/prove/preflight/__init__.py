@@ -1,1 +1,0 @@
-"""A look before anything is spent: can this end in a verdict at all, and in which."""

@@ -1,0 +1,90 @@
+"""The store's checks, on real files: sound, damaged, locked, old, newer, empty, gone."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from freehold.store import open_store
+from freehold.workflows.doctor import store as checks
+from freehold.workflows.doctor.examine import site_of
+from freehold.workflows.project import now
+
+
+@pytest.fixture
+def look(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", f"sqlite:///{tmp_path / 'f.sqlite'}")
+    return lambda: checks.look_at_store(site_of(None, now=now()))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "f.sqlite"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
+def judged(facts):
+    (one,) = checks.judge_store(facts)
+    return one
+
+
+def test_a_store_is_looked_at_and_not_changed(look, file):
+    before = file.read_bytes()
+    facts = look()
+    assert facts.checked and judged(facts).outcome == "ok" and "pages sound" in judged(facts).text
+    assert file.read_bytes() == before
+
+
+def test_damage(look, file):
+    data = bytearray(file.read_bytes())
+    data[4096 : len(data)] = b"\xff" * (len(data) - 4096)
+    file.write_bytes(data)
+    one = judged(look())
+    assert one.outcome == "fail" and "damaged" in one.text
+    assert ".recover | sqlite3 new.db" in one.fix and "restore FILE" in one.fix
+
+
+def test_a_locked_one_is_told_within_its_time(look, file):
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        one = judged(look())
+        holder.execute("ROLLBACK")
+    assert one.outcome == "warn" and "locked" in one.text
+
+
+def test_another_schema(look, file):
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE store_facts SET value = '9999' WHERE name = 'schema'")
+        connection.commit()
+    assert judged(look()).outcome == "fail" and "9999" in judged(look()).text
+
+
+def test_an_address_that_is_none_is_told_without_its_password(look, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", "post:gres//me:hunter2@host")
+    one = judged(look())
+    assert one.outcome == "fail" and "hunter2" not in one.text
+
+
+def test_a_server_that_does_not_answer(look, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:9/x")
+    one = judged(look())
+    assert one.outcome == "fail" and "hunter2" not in one.text + one.fix
+
+
+def test_a_full_disk():
+    facts = checks.StoreFacts(
+        where="f", is_file=True, bytes=100, free_bytes=1, schema=checks.SCHEMA, checked=True
+    )
+    assert judged(facts).outcome == "warn"
+
+
+def test_a_clock_behind_what_was_written():
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    seen = {"the newest trace is from": noon, "a file is from": noon, "nothing is from": None}
+    assert [f.outcome for f in checks.judge_clock(noon, seen)] == ["ok"]
+    (found,) = checks.judge_clock(noon, {**seen, "a file is from": noon + timedelta(hours=1)})
+    assert found.outcome == "fail" and "a file is from" in found.text
