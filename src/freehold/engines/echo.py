@@ -8,7 +8,7 @@ from typing import Any
 
 from freehold.engines import keys, supervisor
 from freehold.engines.echo_answers import EchoOptions, read_answers
-from freehold.engines.engine import Connection, Presence, RunningEngine, endpoint_of, read_options
+from freehold.engines.engine import ConnectedEngine, Presence, RunningEngine, endpoint_of, read_options
 from freehold.engines.supervisor import Program
 from freehold.errors import UsageError
 from freehold.settings import Settings
@@ -66,7 +66,9 @@ class EchoEngine:
         )
 
 
-async def _in_process(plan: ServePlan, name: str, options: EchoOptions, key_env: str | None) -> Connection:
+async def _in_process(
+    plan: ServePlan, name: str, options: EchoOptions, key_env: str | None
+) -> ConnectedEngine:
     """Echo inside the caller's event loop: nothing to start, nothing to crash."""
     from aiohttp import web
 
@@ -79,7 +81,7 @@ async def _in_process(plan: ServePlan, name: str, options: EchoOptions, key_env:
     await web.TCPSite(runner, plan.host, port).start()
     url = f"http://{f'[{plan.host}]' if ':' in plan.host else plan.host}:{port}"
     endpoint = endpoint_of(plan, name, url, key_env=key_env, capabilities=CAPABILITIES)
-    return Connection(endpoint, runner.cleanup)
+    return ConnectedEngine(endpoint, runner.cleanup)
 
 
 ENGINE = EchoEngine()

@@ -57,7 +57,7 @@ class RunningEngine(Protocol):
         """Stop cleanly; a second call does nothing."""
 
 
-class Connection:
+class ConnectedEngine:
     """A `RunningEngine` that is not a process of this one's; `close` is what there is to do at its end."""
 
     def __init__(self, endpoint: Endpoint, close: Callable[[], Awaitable[None]] | None = None) -> None:

@@ -23,7 +23,7 @@ import msgspec
 
 from freehold.engines import supervisor
 from freehold.engines.constraints import held
-from freehold.engines.engine import Connection, Presence, RunningEngine, read_options
+from freehold.engines.engine import ConnectedEngine, Presence, RunningEngine, read_options
 from freehold.engines.weights.store import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
 from freehold.late import aiohttp
@@ -142,7 +142,9 @@ class OllamaEngine:
             ),
             context_tokens=plan.context_tokens,
         )
-        return Connection(endpoint, None if options.keep else functools.partial(_remove, options.url, made))
+        return ConnectedEngine(
+            endpoint, None if options.keep else functools.partial(_remove, options.url, made)
+        )
 
 
 async def _remove(url: str, models: list[str]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from freehold.engines import supervisor
 from freehold.engines.constraints import held
-from freehold.engines.engine import Connection, Presence, RunningEngine, read_options
+from freehold.engines.engine import ConnectedEngine, Presence, RunningEngine, read_options
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.late import aiohttp
 from freehold.settings import Settings
@@ -76,7 +76,7 @@ class RemoteEngine:
                 hint=did_you_mean(upstream, listed, f"it has: {', '.join(sorted(listed)[:8])}"),
             )
         log.info("%s: %s at %s", name, upstream, options.base_url)
-        return Connection(
+        return ConnectedEngine(
             Endpoint(
                 name=name,
                 engine="remote",

@@ -4,7 +4,7 @@ import json
 
 import aiohttp
 import pytest
-from tests.training.templates.chats import TOOLS, TURNS, sample
+from tests.training.chats import TOOLS, TURNS, sample
 
 from freehold import engines
 from freehold.engines import keys
