@@ -20,6 +20,7 @@ from freehold.console.guard import Visitor
 from freehold.console.screens import ACTIONS, SCREENS, query_of
 from freehold.errors import FreeholdError, UsageError
 from freehold.store import audit, open_store
+from freehold.workflows.tell import buttons
 
 SCRIPTS = resources.files("freehold.console") / "static" / "screens"
 
@@ -120,7 +121,7 @@ def test_a_long_right_answer_comes_through_and_a_longer_one_does_not(project, se
 def test_what_takes_long_is_done_once_at_a_time_and_a_rollback_does_not_wait_for_it(served, monkeypatch):
     began, go_on = threading.Event(), threading.Event()
 
-    def rehearse(project, store, body, *, who, at):
+    def rehearse(project, store, body: buttons.RehearsalButton, *, who, at):
         began.set()
         assert go_on.wait(20)
 
