@@ -132,7 +132,7 @@ def test_errors_come_out_as_they_are():
 
 STOPPED = """
 import asyncio, sys, time
-from freehold.api.loops import blocking
+from freehold.api.calling import blocking
 
 @blocking
 def work():

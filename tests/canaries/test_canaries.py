@@ -321,7 +321,7 @@ def _check_environments(environments, planted):
         for secret in planted
         if secret in environment and "freehold up" not in command
     }
-    assert {secret for _, secret in knowing} == {UPSTREAM_KEY}
+    assert {secret for _, secret in knowing} == {UPSTREAM_KEY}, knowing
     assert all(any(module in command for module in KNOWS_THE_UPSTREAMS_KEY) for command, _ in knowing)
 
 

@@ -29,7 +29,7 @@ RUN = {
     "retirements --fail-within": 1, "routes list": 0, "routes set support --model": 0,
     "scan src/": 1, "scan app.py": 1, "status": 0, "store backup": 0, "store check": 0,
     "tasks traffic.jsonl": 0, "traces export": 0, "traces list --since": 0, "traces show": 0,
-    "up --render caddy": 0, "up --render nginx": 0, "weights list": 0,
+    "weights list": 0,
 }  # fmt: skip
 """Beginnings of command lines that are run, in this order, and how they end: 0, or 1 where a finding or a
 verdict may be told by 1 or 3."""

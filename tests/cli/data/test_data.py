@@ -6,8 +6,8 @@ import sqlite3
 import stat
 
 import pytest
-from tests.store.care.test_check import fill
 from tests.store.examples import trace
+from tests.store.test_care import fill
 
 from freehold.store import open_store
 

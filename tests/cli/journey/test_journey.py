@@ -205,7 +205,7 @@ def test_the_exit_code_is_the_verdicts_and_the_page_is_named(freehold, rehearsal
     rehearsal_of_migrate()
     ran = freehold("migrate", "--no-serve")
     assert ran.code == 0
-    assert "\n  verdict    promote\n" in ran.out
+    assert "\n  verdict     promote\n" in ran.out
     assert "\nreport     " in ran.out and "\nserve it   freehold up --capture patterns\n" in ran.out
     again = freehold("migrate", "--no-serve", "--json")
     assert again.json["migration"]["best"]["verdict"]["outcome"] == "promote"

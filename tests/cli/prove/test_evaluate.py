@@ -11,8 +11,8 @@ import pytest
 from tests.report.sample_mixture import mixture, refused
 from tests.workflows.prove.test_label import item
 
+from freehold.cli import label
 from freehold.cli.defer import mixture_view
-from freehold.cli.label import label
 from freehold.cli.output import show
 from freehold.store import look_ledger
 from freehold.types.evaluated import ItemLook

@@ -52,7 +52,7 @@ def engine(name, version, where=""):
 
 
 def test_an_engine_older_than_its_last_advisory():
-    for row in advisories.rows():
+    for row in advisories():
         assert engine(row.engine, row.fixed).outcome == "ok"
         old = engine(row.engine, "0.0.1")
         assert old.outcome == "fail" and row.id in old.text and ("upgrade" in old.fix or "newer" in old.fix)

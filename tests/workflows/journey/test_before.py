@@ -16,8 +16,8 @@ from freehold.training.encoder.answers import form_of
 from freehold.training.encoder.prepared import prepare as taught
 from freehold.types.finding import fail
 from freehold.types.use import UseProfile
+from freehold.workflows.journey import before as looked
 from freehold.workflows.journey import suits
-from freehold.workflows.journey.before import candidate_findings as looked
 from freehold.workflows.journey.before import look_first, rented_addresses, reported
 from freehold.workflows.journey.init import DraftRequest, draft
 from freehold.workflows.journey.methods import METHODS, candidates

@@ -10,11 +10,11 @@ from tests.workflows.journey.rehearsal import Told
 from tests.workflows.prove.held_out import make_dataset, sample
 
 from benchmarks import tiny_models
-from freehold.catalog.weights import template
 from freehold.hardware.gguf_header import Header
 from freehold.settings import load
 from freehold.types.dataset import RecordedAsking, Sample
 from freehold.types.evaluation import Task
+from freehold.workflows.journey import before
 from freehold.workflows.prove.preflight import (
     AskedEndpoint,
     PreflightError,
@@ -213,12 +213,12 @@ def test_a_base_that_cannot_write_the_calls_that_requests_demand_fails(tmp_path,
     headers = {"tokenizer.chat_template": "{{ messages }}"}
     monkeypatch.setattr(tools, "read_header", lambda path: Header(str(path), headers, (), 1))
     base, samples = str(gguf(tmp_path)), [demanding("required"), demanding("auto")]
-    (found,) = template.tool_findings(base, settings(tmp_path), samples)
+    (found,) = before.tool_findings(base, settings(tmp_path), samples)
     assert found.outcome == "fail" and "1 of 2 held-out requests demand a tool call" in found.text
-    assert not list(template.tool_findings(base, settings(tmp_path), samples[1:]))
+    assert not list(before.tool_findings(base, settings(tmp_path), samples[1:]))
     headers["tokenizer.chat_template"] = "{{ tools }}"
-    assert not list(template.tool_findings(base, settings(tmp_path), samples))
+    assert not list(before.tool_findings(base, settings(tmp_path), samples))
     # Not here yet: the catalog knows, or says nothing.
-    (found,) = template.tool_findings("deepseek-ai/DeepSeek-R1", settings(tmp_path), samples)
+    (found,) = before.tool_findings("deepseek-ai/DeepSeek-R1", settings(tmp_path), samples)
     assert found.fix
-    assert not list(template.tool_findings("org/nowhere", settings(tmp_path), samples))
+    assert not list(before.tool_findings("org/nowhere", settings(tmp_path), samples))

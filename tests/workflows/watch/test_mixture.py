@@ -237,8 +237,8 @@ def test_the_command_tells_of_the_mixture(mixed, store, incumbent):
         trace(n, arm="candidate", share=1.0, at=at - timedelta(hours=1), deferral=decision) for n in range(8)
     )
     run = lambda *words: CliRunner().invoke(cli, ["watch", *words])  # noqa: E731
-    said = run("--once").output
-    assert "mixture    100.0% of 8 requests answered here, proven 45.0% to 55.0%" in said
+    said = " ".join(run("--once").output.split())
+    assert "mixture 100.0% of 8 requests answered here, proven 45.0% to 55.0%" in said
     assert "all requests lose +0.000 against the incumbent, promised 0.050 at most" in said
     assert "100.0% of sure answers are as good as the incumbent's, foretold 97.0%" in said
     assert "loss: statistic" in said and "share above: statistic" in said

@@ -16,6 +16,7 @@ from tests.workflows.watch.watching import NOW, PROMOTED, week
 
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.tools import TOOLS
+from freehold.api import traffic as traffic_api
 from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.evals.frozen import FrozenAnswers, write_frozen
@@ -23,7 +24,6 @@ from freehold.progress import Silent
 from freehold.types.dataset import RecordedAsking
 from freehold.types.evaluation import Task
 from freehold.types.trace import Usage
-from freehold.workflows import project as project_module
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.results import frozen_file
 from freehold.workflows.prove.task import task_of
@@ -132,7 +132,7 @@ def test_the_command(project, store, incumbent):
 
 def test_an_agents_budget_pays_for_each_request_once(project, store, incumbent, tmp_path, monkeypatch):
     at = week(store, 1)
-    monkeypatch.setattr(project_module, "now", lambda: at)
+    monkeypatch.setattr(traffic_api, "now", lambda: at)
     agent = AgentServer(tmp_path, TOOLS, AgentLimits(budget_usd=Decimal("0.5")))
     made = agent.run(agent.understand("watch_promoted", {"budget_usd": 0.5}), Silent())
     assert made["pairs"] == len(incumbent.seen) == 20

@@ -16,7 +16,7 @@ from freehold.store import audit, open_store
 from freehold.types.config import MatchConfig
 from freehold.workflows.data import dataset
 from freehold.workflows.data.imports import import_file, named_files
-from freehold.workflows.journey import log_tasks
+from freehold.workflows.journey import other_tasks as others_module
 from freehold.workflows.journey.init import DraftRequest
 from freehold.workflows.journey.init_tasks import CAPTURED, draft_all, draft_task, take_over
 from freehold.workflows.journey.log_tasks import tasks_captured, tasks_of_files
@@ -78,7 +78,7 @@ def test_the_other_tasks_of_the_file_are_asked_and_its_own_is_not(project, log):
 def test_the_same_log_gives_the_same_requests_and_fewer_are_the_first_of_more(project, monkeypatch):
     first, again = others(project), others(project)
     assert first == again
-    monkeypatch.setattr(log_tasks.others, "MOST", 40)
+    monkeypatch.setattr(others_module, "MOST", 40)
     fewer = others(project)
     assert len(fewer.tasks) == 2
     assert any("40 requests are for 2 tasks" in note for note in fewer.notes)
