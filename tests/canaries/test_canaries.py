@@ -152,7 +152,8 @@ class World:
                 if not name.startswith(("FREEHOLD_", "OTEL_"))
             },
             "SHOP_KEY": UPSTREAM_KEY,
-            **dict.fromkeys(("SHOP_PASSWORD", "OTHER_KEY", "PGPASSWORD"), UNRELATED),
+            **dict.fromkeys(("SHOP_PASSWORD", "OTHER_KEY"), UNRELATED),
+            **({} if database else {"PGPASSWORD": UNRELATED}),  # what opens PostgreSQL is given it
             "FREEHOLD_HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "FREEHOLD_LOG_REQUESTS": "true",
