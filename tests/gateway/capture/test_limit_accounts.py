@@ -5,8 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.gateway.capture.billing import Billing
-from freehold.gateway.capture.limit_accounts import LimitAccounts
+from freehold.gateway.capture.limit_accounts import Billing, LimitAccounts
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import NANO, SpendLedger
 from freehold.gateway.limits.limiter import Limiter

@@ -1,6 +1,6 @@
 """Headers that say who a client is, told by their names."""
 
-from freehold.gateway.http.credentials import holds_own_key, is_credential
+from freehold.gateway.http.headers import holds_own_key, is_credential
 from freehold.gateway.limits.keys import new_key
 
 SECRET = [

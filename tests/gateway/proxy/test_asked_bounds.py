@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from freehold.gateway.proxy.asked_bounds import bounds_of, bounds_of_text
+from freehold.gateway.spending import bounds_of, bounds_of_text
 from freehold.wire.ambiguity import unambiguous
 
 TEXT = {"role": "user", "content": [{"type": "text", "text": "hi"}]}

@@ -1,8 +1,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from freehold.gateway.telemetry.exposition import exposition
-from freehold.gateway.telemetry.standing import standing
+from freehold.gateway.telemetry.exposition import exposition, standing
 from freehold.types.route import ApiKey, LabelLimits, Limits, Route, Target
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 
 from freehold.errors import FreeholdError, StorageError
-from freehold.gateway.config import Capture, GatewayConfig
-from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
+from freehold.gateway.config import TAKEN_OVER, Capture, GatewayConfig, keeps_less, live_change
 from freehold.gateway.telemetry.meters import Meters, run_folders
 from freehold.signing.source import TITLES
 from freehold.store import audit, open_store

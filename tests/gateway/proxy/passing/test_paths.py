@@ -3,7 +3,7 @@ import itertools
 import msgspec
 import pytest
 
-from freehold.gateway.proxy.passing.paths import check_lent, path_class, place_at, spelled_out
+from freehold.gateway.proxy.paths import check_lent, path_class, place_at, spelled_out
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError
 
