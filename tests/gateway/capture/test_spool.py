@@ -153,14 +153,16 @@ def test_what_a_worker_still_holds_for_its_bills_is_known_when_it_is_gone(tmp_pa
     assert again.held_nano() == {"key:a": 11_000}
 
 
-def test_without_room_on_the_disk_nothing_is_kept_and_later_all_is(tmp_path):
+def test_what_could_not_be_written_from_the_start_is_written_later(tmp_path):
     folder = tmp_path / "file"
     folder.write_text("in the way")
     spool = spool_in(folder)
-    assert not spool.charge(b"bill") and not spool.offer(captured())
-    assert spool.dropped[DROPS.index("disk")] == 1
+    assert not spool.charge(b"bill") and all(spool.offer(captured()) for _ in range(3)), "they wait in memory"
     folder.unlink()
-    assert spool.charge(b"bill") and reader_of(folder).look() == [b"bill"]
+    assert spool.charge(b"bill") and spool.offer(captured())
+    spool.write_waiting()
+    reader = reader_of(folder)
+    assert reader.look() == [b"bill"] and len(list(reader.messages(TRACE))) == 4 and not any(spool.dropped)
 
 
 def test_only_traces_that_are_not_done_with_are_on_their_way(tmp_path):

@@ -89,18 +89,24 @@ class Spool:
         self._number = 0
         self._data: mmap.mmap | None = None
         self._used = self._room = 0
+        self._waiting: deque[bytearray] = deque()
+        self._waiting_bytes = 0
         self._lock_file: int | None = None
         self._words = mmap.mmap(-1, _WORDS_BYTES)
         self._warned = False
         self._register()
 
     def offer(self, captured: CapturedExchange) -> bool:
-        """Keep one trace; False when there is no room. When this returns, the worker may die."""
+        """Keep one trace; False when there is no room. When this returns, the worker may die.
+
+        Where nothing could be written to the folder since the worker began, as on a file system that is read-only at
+        the moment, it waits in memory.
+        """
         size = len(captured.request) + len(captured.response)
         settled = _SETTLED.unpack_from(self._words, _SETTLED_AT)
         if (
             self.captured - sum(settled[:_BYTES]) >= self._max_items
-            or self._bytes - settled[_BYTES] + size > self._max_bytes
+            or self._bytes + self._waiting_bytes - settled[_BYTES] + size > self._max_bytes
         ):
             self.drop("queue")
             return False
@@ -108,11 +114,19 @@ class Spool:
         message = bytearray(FRAME.size)
         _encode_into(captured, message, FRAME.size)
         FRAME.pack_into(message, 0, len(message) - FRAME.size, TRACE)
-        if not self.append(message):
-            self.drop("disk")
-            return False
+        if self._waiting or not self.append(message):
+            if self._lock_file is not None and not self._waiting:
+                self.drop("disk")
+                return False
+            self._waiting.append(message)
+            self._waiting_bytes += len(message)
         self.captured += 1
         return True
+
+    def write_waiting(self) -> None:
+        """Write what waits in memory, where that is possible by now."""
+        while self._waiting and self.append(self._waiting[0]):
+            self._waiting_bytes -= len(self._waiting.popleft())
 
     def charge(self, payload: bytes) -> bool:
         """Keep one bill; False when there is no space on the disk. When this returns, the worker may die."""
@@ -155,6 +169,7 @@ class Spool:
 
     async def close(self, within_s: float) -> None:
         """Wait until the recorder is done with all of it. What is left stays, for the next one to drain."""
+        self.write_waiting()
         deadline_s = time.monotonic() + within_s
         while self._bytes > _SETTLED.unpack_from(self._words, _SETTLED_AT)[_BYTES]:
             if time.monotonic() > deadline_s:

@@ -192,6 +192,8 @@ class WorkerState:
         spool = self.spool
         while spool is not None and self._unkept and spool.charge(self._unkept[0]):
             self._unkept.popleft()
+        if spool is not None:
+            spool.write_waiting()
         while spool is not None and self._released < spool.booked:
             names, nano = self._reserved.popleft()
             self._released += 1
