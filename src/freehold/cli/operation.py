@@ -286,12 +286,16 @@ def tell(answer: Reply, as_json: bool) -> None:
         show(answer.view(answer.record))
 
 
+class _Named:
+    """A type that is not loaded to read a command: its option says what it may be, by its choices or what parses it."""
+
+
 def _parameters(function: Callable[..., Any]) -> list[click.Parameter]:
     class TypeNames(dict[str, Any]):
-        """A type that is known to type checkers only is a text, of the option's choices."""
+        """A type that is known to type checkers only."""
 
         def __missing__(self, name: str) -> type:
-            return str
+            return _Named
 
     names = TypeNames({**vars(builtins), **function.__globals__})
     made: list[click.Parameter] = []
@@ -354,7 +358,10 @@ def _type(kind: Any, asked: Asked) -> Any:
         return NumberRange(**asked.limits) if asked.limits else Number()
     if kind is Path:
         return FilePath(path_type=Path, **asked.path)
-    return Day() if kind is date else str
+    if kind is date:
+        return Day()
+    assert kind in (str, bool), f"{asked.help or 'an argument'}: say its choices, or what parses it"
+    return str
 
 
 def _why() -> click.Option:
