@@ -212,7 +212,7 @@ def comparison_figures(result: PairedResult) -> Iterator[tuple[str, str]]:
     else:
         interval = ""
         if result.ci_low is not None and result.ci_high is not None:
-            interval = f" ({result.level:.4g} interval {result.ci_low:+.4f} to {result.ci_high:+.4f})"
+            interval = f" ({100 * result.level:.4g}% interval {result.ci_low:+.4f} to {result.ci_high:+.4f})"
         yield "candidate − incumbent", f"{result.difference:+.4f}{interval}; margin {result.margin:g}"
     if result.incumbent_mean is not None and result.candidate_mean is not None:
         yield "incumbent, candidate", f"{result.incumbent_mean:.4f}, {result.candidate_mean:.4f}"
