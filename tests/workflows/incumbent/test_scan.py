@@ -286,3 +286,16 @@ def test_a_shells_bodies_and_options_are_read():
     assert {("gpt-4o", 1), ("o3", 1), ("claude-2.1", 3), ("o1", 5)} <= set(found)
     assert "o4" not in [text for text, _ in found]
     assert "gpt-4o" in [word.text for word in words_of('variable "m" {\n  default = "gpt-4o"\n}\n', "config")]
+
+
+def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    real = os.scandir
+
+    def closed(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from freehold.engines.llamacpp import native
 from freehold.errors import UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.workflows.fit import learned
@@ -150,3 +151,27 @@ def test_a_load_that_ran_out_of_memory_is_remembered(tiny, settings):
 def test_a_plan_of_unknown_memory_teaches_nothing(tiny, settings):
     plan.learn_memory(llama(tiny), 1 << 40, "out of memory", settings)
     assert not (settings.home / "memory").exists()
+
+
+def test_people_are_told_what_would_be_faster(base, settings, tmp_path, monkeypatch):
+    served_by_llama = plan.plan(base, plan.ServeRequest(engine="llamacpp"), settings)
+    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(True, "this CPU has amx_int8"))
+    monkeypatch.setattr(native, "read", lambda home: None)
+    monkeypatch.setattr(plan.vllm, "has_gpu", lambda: True)
+    assert "freehold engines install vllm" in plan.speed_advice(served_by_llama, settings)
+    monkeypatch.setattr(plan.vllm, "has_gpu", lambda: False)
+    assert "freehold engines install llamacpp" in plan.speed_advice(served_by_llama, settings)
+    monkeypatch.setattr(native, "read", lambda home: "built")
+    monkeypatch.setattr(native, "binary", lambda home: tmp_path)
+    monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f", "amx_int8"))
+    monkeypatch.setattr(plan, "quantization_of", lambda path: "Q4_K_M")
+    assert "--quant" in plan.speed_advice(served_by_llama, settings)
+    monkeypatch.setattr(plan, "quantization_of", lambda path: "Q4_0")
+    assert plan.speed_advice(served_by_llama, settings) is None
+    monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(False, "nothing beyond AVX2"))
+    monkeypatch.setattr(native, "read", lambda home: None)
+    monkeypatch.setattr(native, "binary", lambda home: None)
+    assert plan.speed_advice(served_by_llama, settings) is None, (
+        "where building will not help, it is not advised"
+    )
+    assert plan.speed_advice(plan.plan_by_name(plan.ECHO, plan.ServeRequest(), settings), settings) is None

@@ -274,6 +274,7 @@ FAULTS = {
     "hangs": lambda seen: plain(GERMAN, delay=300),
     "empty": lambda seen: plain(structured("")),
     "language": lambda seen: plain(ENGLISH),
+    "slow": lambda seen: plain(GERMAN, delay=3),
 }
 
 
@@ -318,7 +319,14 @@ async def users(running, route, *, most, until):
 @pytest.mark.process
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("state", "fault"), [("canary", "hangs"), ("promoted", "empty"), ("promoted", "language")]
+    ("state", "fault"),
+    [
+        ("canary", "hangs"),
+        ("promoted", "empty"),
+        ("promoted", "language"),
+        ("promoted", "slow"),
+        ("promoted", "hangs"),
+    ],
 )
 def test_few_users_are_hurt_by_a_candidate_that_goes_bad(upstream, candidate, tmp_path, state, fault):
     config = tmp_path / "freehold.toml"
@@ -357,7 +365,8 @@ def test_few_users_are_hurt_by_a_candidate_that_goes_bad(upstream, candidate, tm
             observer.stop()
     bad = {"empty": "", "language": ENGLISH["choices"][0]["message"]["content"]}.get(fault, "failed")
     hurt = sum(text == bad or took > 1.5 for text, took in got)
-    assert hurt <= 60
+    # Late answers are known to be late when they are.
+    assert hurt <= (90 if state == "promoted" and fault in ("slow", "hangs") else 60)
 
 
 def is_known_to_answer(endpoint, spool):
