@@ -40,11 +40,12 @@ def test_misspelt_command_names_the_nearest():
     assert "did you mean 'freehold settings'" in result.output
 
 
-def test_help_imports_no_heavy_library():
+@pytest.mark.parametrize("words", [("--help",), ("license", "Qwen/Qwen3-8B")], ids=" ".join)
+def test_help_and_a_ruling_import_no_heavy_library(words):
     heavy = ["torch", "transformers", "numpy", "scipy", "sqlalchemy", "aiohttp", "httptools", "rich"]
     code = (
         "import sys\nfrom freehold.cli.main import cli\n"
-        "try: cli.main(['--help'], prog_name='freehold')\nexcept SystemExit: pass\n"
+        f"try: cli.main({words!r}, prog_name='freehold')\nexcept SystemExit: pass\n"
         f"loaded = [m for m in {heavy!r} if m in sys.modules]\nassert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,7 +25,6 @@ from freehold.licensing.comply import (
 from freehold.licensing.identify import Identified, identify
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
-from freehold.store import Store, open_store
 from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
@@ -41,6 +41,9 @@ from freehold.types.license import (
 )
 from freehold.types.use import UseProfile
 from freehold.workflows.project import Project
+
+if TYPE_CHECKING:
+    from freehold.store import Store
 
 BARRED: frozenset[RulingOutcome] = frozenset({"not_allowed", "needs_separate_license"})
 """Outcomes with which a candidate is neither proposed nor made."""
@@ -257,5 +260,7 @@ def done_duties(store: Store, model: str, duties: Sequence[Obligation]) -> dict[
 
 def done_in(project: Project, ruling: Ruling) -> dict[str, DutyMark]:
     """Duties of a ruling that are said to be done in a project, by their ids; none where nothing is kept yet."""
+    from freehold.store import open_store  # a ruling needs no database
+
     with open_store(project.reading_url) as store:
         return done_duties(store, ruling.model, ruling.obligations)
