@@ -12,7 +12,7 @@ from freehold.stats.drift import MeanDetector, no_worse
 from freehold.stats.sequential import ALPHA_SPLIT, EQUAL, MeanLimit, MeanTest
 from freehold.workflows.prove.parity import BATCH, MOST_PROMPTS
 from freehold.workflows.prove.parity_judging import ENDS
-from freehold.workflows.shift.rollout.ledger import begin, promote_alpha
+from freehold.workflows.shift.rollout.decision import begin, promote_alpha
 
 _ERRORS_BELOW = 0.02
 

@@ -17,7 +17,7 @@ from freehold.stats.drift import (
     share_limits,
 )
 from freehold.stats.sequential import EQUAL, TOWARDS_HALF, MeanLimit, MeanTest, ShareTest
-from freehold.workflows.shift.rollout.ledger import breaker_failures
+from freehold.workflows.shift.rollout.decision import breaker_failures
 
 LIMITS = [
     MeanLimit(-0.02, -1.0, 1.0),

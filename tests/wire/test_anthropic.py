@@ -15,8 +15,8 @@ from freehold.wire.anthropic import (
     read_stream,
     request_to_openai,
 )
+from freehold.wire.anthropic_endpoints import MAX_TOKENS, StreamToOpenai, request_from_openai
 from freehold.wire.errors import ApiError
-from freehold.wire.to_anthropic import MAX_TOKENS, StreamToOpenai, request_from_openai
 
 REQUEST = b'{"model": "house", "messages": []}'
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"q": "lamp"}'}}

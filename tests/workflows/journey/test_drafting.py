@@ -33,7 +33,7 @@ from freehold.workflows.journey.drafting import (
     value,
 )
 from freehold.workflows.journey.init import DraftRequest, draft
-from freehold.workflows.journey.ladder import QuestionLanguages, picked, proposed, task_kind
+from freehold.workflows.journey.proposals import QuestionLanguages, picked, proposed, task_kind
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 from freehold.workflows.prove.reach import Items, reach_findings

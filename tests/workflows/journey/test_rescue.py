@@ -14,7 +14,7 @@ from freehold.progress import Silent
 from freehold.types.config import DEFAULT_MODEL
 from freehold.types.config_file import parse
 from freehold.workflows.incumbent.retirements import FineTune
-from freehold.workflows.journey import ladder, rescue
+from freehold.workflows.journey import proposals, rescue
 from freehold.workflows.journey.rescue import RescueRequest, config_text
 from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.prove.preflight import PreflightError
@@ -230,7 +230,7 @@ def test_where_none_is_named_the_ladder_is_written_as_far_as_it_can_be_made_here
     assert ways(closed) == [("sentence-transformers/all-MiniLM-L6-v2", "encoder"), *few]
     lacking = Unsuited("sentence-transformers is not installed", "pip install 'freehold[encoder]'")
     monkeypatch.setattr(
-        ladder, "missing_extra", lambda method, model=None: lacking if method == "encoder" else None
+        proposals, "missing_extra", lambda method, model=None: lacking if method == "encoder" else None
     )
     request = RescueRequest(folder=tmp_path)
     assert ways(written(request, file)) == few

@@ -10,7 +10,7 @@ import msgspec
 
 from freehold.gateway.messages import ApiKind
 from freehold.types.endpoint import Api, Endpoint
-from freehold.wire import anthropic, ollama, responses, to_anthropic
+from freehold.wire import anthropic, anthropic_endpoints, ollama, responses
 from freehold.wire.errors import UNREADABLE as UNREADABLE
 from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
 
@@ -135,9 +135,9 @@ _RESPONSES = Translation(
 )
 _TO_ANTHROPIC = Translation(
     path="/v1/messages",
-    request=_from_client(to_anthropic.request_from_openai),
-    answer=_from_upstream(to_anthropic.answer_to_openai),
-    stream=to_anthropic.StreamToOpenai,
+    request=_from_client(anthropic_endpoints.request_from_openai),
+    answer=_from_upstream(anthropic_endpoints.answer_to_openai),
+    stream=anthropic_endpoints.StreamToOpenai,
     content_type=_SSE,
 )
 # Ollama's requests are read into OpenAI's form at the api_route, so nothing is left to do on the way there.

@@ -32,7 +32,6 @@ from freehold.types.model import Weights
 from freehold.types.report import CandidateReport, Report
 from freehold.types.use import UseProfile
 from freehold.visible import gib
-from freehold.workflows.journey.ladder import stand_in
 from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.methods.method import (
     Candidate,
@@ -43,6 +42,7 @@ from freehold.workflows.journey.methods.method import (
     lineage_behind,
 )
 from freehold.workflows.journey.methods.training import served_fit
+from freehold.workflows.journey.proposals import stand_in
 from freehold.workflows.journey.selection import search_minutes
 from freehold.workflows.journey.suits import TaskFacts, Unsuited, suit_findings
 from freehold.workflows.license.rule import BARRED, rule_for_model, taught_by

@@ -45,8 +45,8 @@ from freehold.workflows.journey.drafting import (
     spoken,
     tokens_in,
 )
-from freehold.workflows.journey.ladder import QuestionLanguages, as_toml, picked_for, proposed, task_kind
 from freehold.workflows.journey.methods import candidates
+from freehold.workflows.journey.proposals import QuestionLanguages, as_toml, picked_for, proposed, task_kind
 from freehold.workflows.project import CONFIG_NAME, now
 
 LOOKED_AT = 20_000

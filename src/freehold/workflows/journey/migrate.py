@@ -33,8 +33,8 @@ from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.candidate import CandidateOutcome, CandidateRunner
-from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods.method import Bench, Candidate
+from freehold.workflows.journey.proposals import known_candidates
 from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import LOCK, Steps, build_dataset, prepare, read_traffic
 from freehold.workflows.project import Project, now

@@ -14,8 +14,8 @@ from freehold.types.evaluated import ItemLook
 from freehold.types.mixture import Mixture
 from freehold.types.report import Report
 from freehold.workflows.journey.candidate import CandidateRunner
-from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods.method import Bench, Candidate
+from freehold.workflows.journey.proposals import known_candidates
 from freehold.workflows.journey.steps import LOCK, Steps, prepare
 from freehold.workflows.project import Project
 from freehold.workflows.project_store import one_at_a_time

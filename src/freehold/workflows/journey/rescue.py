@@ -46,7 +46,8 @@ from freehold.workflows.journey.drafting import (
     quoted,
     tokens_in,
 )
-from freehold.workflows.journey.ladder import (
+from freehold.workflows.journey.migrate import Migration, migrate
+from freehold.workflows.journey.proposals import (
     QuestionLanguages,
     known_candidates,
     only_here,
@@ -54,7 +55,6 @@ from freehold.workflows.journey.ladder import (
     proposed,
     task_kind,
 )
-from freehold.workflows.journey.migrate import Migration, migrate
 from freehold.workflows.journey.steps import prepare
 from freehold.workflows.project import CONFIG_NAME, Project, agree, now, open_project, reach_of
 from freehold.workflows.prove.freeze import freeze

@@ -31,7 +31,7 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.shift.rollout.ledger import unit_of
+from freehold.workflows.shift.rollout.decision import unit_of
 
 
 class CheckPlan(NamedTuple):

@@ -21,7 +21,7 @@ from freehold.store.index import is_error
 from freehold.types.record import Record
 from freehold.types.rollout import Drift, Side
 from freehold.types.trace import Trace
-from freehold.workflows.shift.rollout.ledger import unit_of
+from freehold.workflows.shift.rollout.decision import unit_of
 
 TOLERANCE = 0.05
 FEWEST = 30

@@ -37,7 +37,7 @@ from freehold.types.rollout import FEWEST_PAIRS, Check, MixtureCheck, MixtureTes
 from freehold.types.route import Route
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
-from freehold.workflows.shift.rollout.ledger import unit_of
+from freehold.workflows.shift.rollout.decision import unit_of
 from freehold.workflows.watch.asking import CheckPlan, PeriodScores, plan_check
 from freehold.workflows.watch.drift import TOLERANCE
 

@@ -28,7 +28,7 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.ledger import served_id
+from freehold.workflows.shift.rollout.decision import served_id
 from freehold.workflows.shift.routes import endpoint_names
 
 SEEN_TRACES = 2_000

@@ -36,7 +36,7 @@ from freehold.types.route import Route, Target
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.following import LEASE, ObserverConfig, ObserverProcess
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.ledger import Tests
+from freehold.workflows.shift.rollout.decision import Tests
 
 Fault = Literal["quality", "errors", "slow"]
 ROUTE = "rehearsal"

@@ -25,7 +25,7 @@ from freehold.types.route import Route, RouteState, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import scoring
-from freehold.workflows.shift.rollout.ledger import (
+from freehold.workflows.shift.rollout.decision import (
     Look,
     Tests,
     candidate_key,

@@ -25,7 +25,7 @@ from freehold.types.evaluation import Task
 from freehold.types.record import Record
 from freehold.types.rollout import Rollout
 from freehold.types.trace import Trace
-from freehold.workflows.shift.rollout.ledger import (
+from freehold.workflows.shift.rollout.decision import (
     BOUND_ALPHA,
     Ledger,
     Look,

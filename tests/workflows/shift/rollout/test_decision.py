@@ -13,7 +13,14 @@ from freehold.store.index import is_error
 from freehold.types.deferral import DeferralDecision
 from freehold.types.verdict import EvidenceBasis, Reason
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.ledger import PROMOTE_ALPHA, Ledger, begin, look, promote_alpha, unit_of
+from freehold.workflows.shift.rollout.decision import (
+    PROMOTE_ALPHA,
+    Ledger,
+    begin,
+    look,
+    promote_alpha,
+    unit_of,
+)
 
 LEFT = DeferralDecision(rule_id="r", by="incumbent", why="candidate_slow")
 """The mixture's answer: the incumbent gave it, because the candidate took too long."""

@@ -6,15 +6,15 @@ from tests.workflows.journey.rehearsal import MODEL, Told, project
 from freehold.errors import UsageError
 from freehold.types.config_file import parse
 from freehold.types.use import UseProfile
-from freehold.workflows.journey import ladder as ladders
-from freehold.workflows.journey.ladder import (
+from freehold.workflows.journey import proposals
+from freehold.workflows.journey.methods import METHODS
+from freehold.workflows.journey.proposals import (
     LadderFacts,
     PickedModel,
     as_toml,
     known_candidates,
     ladder,
 )
-from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.journey.steps import prepare
 from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.project import open_project
@@ -23,8 +23,10 @@ from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE
 
 @pytest.fixture(autouse=True)
 def everything_is_here(monkeypatch):
-    monkeypatch.setattr(ladders, "missing_extra", lambda method, model=None: None)
-    monkeypatch.setattr(ladders, "why_not_here", lambda model, settings: None if model == MODEL else "no hub")
+    monkeypatch.setattr(proposals, "missing_extra", lambda method, model=None: None)
+    monkeypatch.setattr(
+        proposals, "why_not_here", lambda model, settings: None if model == MODEL else "no hub"
+    )
     for name in ("encoder", "prompt"):
         monkeypatch.setitem(METHODS, name, METHODS["as_is"])
 
@@ -63,7 +65,7 @@ def test_what_a_licence_forbids_is_left_out(monkeypatch):
     class Forbidden:
         outcome = "not_allowed"
 
-    monkeypatch.setattr(ladders, "rule_for_model", lambda model, use: Forbidden)
+    monkeypatch.setattr(proposals, "rule_for_model", lambda model, use: Forbidden)
     with pytest.raises(UsageError, match="no candidate could be proposed"):
         proposed()
 
@@ -84,7 +86,7 @@ def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path):
 def without(monkeypatch, *methods):
     lack = Unsuited("it needs x, which is not installed", "pip install 'freehold[x]'")
     monkeypatch.setattr(
-        ladders, "missing_extra", lambda method, model=None: lack if method in methods else None
+        proposals, "missing_extra", lambda method, model=None: lack if method in methods else None
     )
 
 
