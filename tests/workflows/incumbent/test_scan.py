@@ -288,6 +288,7 @@ def test_a_shells_bodies_and_options_are_read():
     assert "gpt-4o" in [word.text for word in words_of('variable "m" {\n  default = "gpt-4o"\n}\n', "config")]
 
 
+@pytest.mark.process
 def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
     (tmp_path / "closed").mkdir()
     real = os.scandir
