@@ -20,7 +20,7 @@ from freehold.types.choosing import ModelLimits, Needs
 from freehold.types.config import DataConfig
 from freehold.types.config_file import parse
 from freehold.workflows.choose.assess import assess
-from freehold.workflows.journey import ladder
+from freehold.workflows.journey import proposals
 from freehold.workflows.journey.drafting import (
     WANTED,
     Guess,
@@ -356,7 +356,7 @@ def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_pa
     project = open_project(written(tmp_path))
     assert task_kind(Guess("label", {}, ""), LABELS) == "labels"
     needs = Needs(task="labels", prompt_tokens=60, completion_tokens=4, context_tokens=1024)
-    monkeypatch.setattr(ladder, "why_not_here", lambda model, settings: None)
+    monkeypatch.setattr(proposals, "why_not_here", lambda model, settings: None)
     found = picked(project, needs)
     shortlist = assess(project, stated=needs, limits=ModelLimits(trainable=True)).shortlist
     writing = [row.model for row in shortlist if row.method is None and models.get(row.model).instruct]
@@ -364,7 +364,9 @@ def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_pa
     assert (found.model, found.instead) == (first, None)
     (*_, lora) = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300, writes=found)
     assert lora.candidate.model == found.model and "first of freehold assess" in lora.why
-    monkeypatch.setattr(ladder, "why_not_here", lambda model, settings: "no hub" if model == first else None)
+    monkeypatch.setattr(
+        proposals, "why_not_here", lambda model, settings: "no hub" if model == first else None
+    )
     found = picked(project, needs)
     assert found.model == second and found.instead.endswith(
         f"{first}, first of freehold assess, cannot be had: no hub"
