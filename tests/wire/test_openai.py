@@ -55,12 +55,27 @@ def test_peek_refuses_what_is_no_request(body):
     [
         {"choices": [{"index": [1], "delta": {}}]},
         {"choices": [{"delta": {"tool_calls": [{"function": {}}]}}, {"message": {"tool_calls": 5}}]},
-        {"choices": [{"logprobs": None}, {"logprobs": {"content": []}}]},
+        {"choices": [{"logprobs": 5}, {"logprobs": {"content": []}}]},
     ],
 )
 def test_a_stream_of_another_shape_never_ended(chunk):
     data = json.dumps(chunk).encode()
     assert openai.read_stream(b"data: " + data + b"\n\ndata: [DONE]\n\n") == (None, None, None, False)
+
+
+def test_what_a_streams_first_chunk_leaves_null_comes_with_a_later_one():
+    sure = {"content": [{"token": "Hi", "logprob": -0.1}]}
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    chunks = [
+        {"delta": {"role": "assistant", "tool_calls": [{"index": 0, "function": None}]}, "logprobs": None},
+        {"delta": {"content": "Hi", "tool_calls": [call]}, "logprobs": sure, "finish_reason": "stop"},
+    ]
+    data = b"".join(b"data: " + json.dumps({"choices": [chunk]}).encode() + b"\n\n" for chunk in chunks)
+    answer = openai.read_stream(data)
+    assert answer.ended
+    choice = answer.body["choices"][0]
+    assert choice["logprobs"] == sure
+    assert choice["message"]["tool_calls"][0]["function"] == call["function"]
 
 
 def test_a_conversations_beginning_is_bounded_and_the_same_however_it_goes_on():

@@ -353,11 +353,11 @@ def _add_chunk(whole: dict[str, Any], choices: dict[int, dict[str, Any]], chunk:
         choice = choices.setdefault(part.get("index") or 0, {"index": part.get("index") or 0})
         for key, value in part.items():
             if key == "delta" and isinstance(value, dict):
-                _add_delta(choice.setdefault("message", {}), value)
+                _add_delta(_within(choice, "message"), value)
             elif key == "text" and isinstance(value, str):
                 choice["text"] = choice.get("text", "") + value
             elif key == "logprobs" and isinstance(value, dict):
-                _add_lists(choice.setdefault("logprobs", {}), value)
+                _add_lists(_within(choice, key), value)
             elif key != "index" and (value is not None or key not in choice):
                 choice[key] = value
 
@@ -380,7 +380,7 @@ def _add_tool_call(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:
     call = calls[place_of(calls, part)]
     for key, value in part.items():
         if key == "function" and isinstance(value, dict):
-            function = call.setdefault("function", {})
+            function = _within(call, key)
             for name, text in value.items():
                 if name == "arguments" and isinstance(text, str):
                     function[name] = function.get(name, "") + text
@@ -388,6 +388,13 @@ def _add_tool_call(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:
                     function[name] = text
         elif key != "index" and (value or key not in call):
             call[key] = value
+
+
+def _within(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object under a name, begun where none was told yet: vLLM's first chunk has ``"logprobs": null``."""
+    inner: dict[str, Any] = whole.get(name) or {}
+    whole[name] = inner
+    return inner
 
 
 def _add_lists(into: dict[str, Any], more: dict[str, Any]) -> None:
