@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.gateway.limits import limiter
-from freehold.gateway.limits.limiter import Limiter
+from freehold.gateway.limits.limiter import Limiter, Slots
 from freehold.gateway.limits.rates import WORDS, RateCounter, SharedRates
-from freehold.gateway.limits.slots import Slots
 from freehold.processes import start_of
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError, RateState
