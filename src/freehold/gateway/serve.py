@@ -32,6 +32,7 @@ from freehold.gateway.child_process import (
 from freehold.gateway.config import CONFIG_FILE, RECORDER_SOCKET, GatewayConfig, in_force, to_json
 from freehold.gateway.deadlines import leaves_within_s
 from freehold.gateway.http.certificate import check_certificate
+from freehold.gateway.http.upstreams import address_of
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
@@ -180,6 +181,7 @@ def check(config: GatewayConfig) -> None:
     if config.otel:
         check_spans()
     for endpoint in config.endpoints:
+        address_of(endpoint.base_url)
         if endpoint.name in config.without_key or endpoint.api_key_env is None:
             continue
         if not os.environ.get(endpoint.api_key_env):

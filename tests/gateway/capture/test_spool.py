@@ -8,7 +8,7 @@ import time
 import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, metric, post
-from tests.gateway.capture.exchanges import captured
+from tests.gateway.capture.test_traces import captured
 from tests.gateway.loopback import eventually, gateway, processes, traces_of
 
 from freehold.gateway.capture.spool import (

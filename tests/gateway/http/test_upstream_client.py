@@ -136,18 +136,24 @@ def test_where_an_endpoint_is_and_what_is_on_the_way(monkeypatch):
     monkeypatch.setenv("all_proxy", "socks5://other:1080")
     with pytest.raises(ConfigError, match="of the scheme socks5"):
         address_of("https://engine")
+    with pytest.raises(UpstreamFailure, match="of the scheme socks5"):
+        Upstreams(config()).idle(endpoint(base_url="https://engine"))
+    monkeypatch.delenv("no_proxy")
+    assert address_of("http://localhost:8000").proxy is None
 
 
 def test_a_head_names_the_host_without_its_password_and_the_length_of_a_body(monkeypatch):
     monkeypatch.delenv("http_proxy", raising=False)
     where = endpoint(base_url="http://me:s%20t@engine:8000/v1")
-    head = request_head("GET", where, "/v1/models?a=b", [("a", "\xe9")], None)
+    head = request_head("GET", where, address_of(where.base_url), "/v1/models?a=b", [("a", "\xe9")], None)
     assert head == b"GET /v1/models?a=b HTTP/1.1\r\nhost: engine:8000\r\na: \xe9\r\n\r\n"
-    assert request_head("POST", where, "/v1", [], b"12").endswith(b"content-length: 2\r\n\r\n")
+    assert request_head("POST", where, address_of(where.base_url), "/v1", [], b"12").endswith(
+        b"content-length: 2\r\n\r\n"
+    )
     assert ("authorization", "Basic bWU6cyB0") in sent(where)
     assert sent(endpoint()) == []
     monkeypatch.setenv("http_proxy", "http://me:x@proxy:3128")
-    head = request_head("GET", where, "/v1", [], None)
+    head = request_head("GET", where, address_of(where.base_url), "/v1", [], None)
     assert head.startswith(
         b"GET http://engine:8000/v1 HTTP/1.1\r\nhost: engine:8000\r\nproxy-authorization: Basic "
     )

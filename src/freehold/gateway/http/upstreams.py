@@ -85,6 +85,7 @@ class Upstreams:
         self.signer = Signer()
         self._secrets: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
         self._without_key: set[str] = set()
+        self._addresses: dict[str, Address] = {}
 
     async def close(self) -> None:
         await self._client.close()
@@ -201,12 +202,23 @@ class Upstreams:
 
     def idle(self, endpoint: Endpoint) -> deque[UpstreamConnection]:
         """The open connections to an endpoint that wait for a request."""
-        return self._client.idle(address_of(endpoint.base_url))
+        return self._client.idle(self._address(endpoint))
+
+    def _address(self, endpoint: Endpoint) -> Address:
+        """Looked up once: it reads the whole environment. Raises `UpstreamFailure`."""
+        address = self._addresses.get(endpoint.base_url)
+        if address is None:
+            try:
+                address = self._addresses[endpoint.base_url] = address_of(endpoint.base_url)
+            except ConfigError as error:
+                raise UpstreamFailure(str(error), reached=False) from None
+        return address
 
     def start_of_post(self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]]) -> bytes:
         """The head of a request up to the length of its body."""
         place = target(endpoint.base_url, path, api=endpoint.api)
-        return request_head("POST", endpoint, place, headers, None)[:-2] + b"content-length: "
+        head = request_head("POST", endpoint, self._address(endpoint), place, headers, None)
+        return head[:-2] + b"content-length: "
 
     async def pass_on(
         self,
@@ -221,17 +233,17 @@ class Upstreams:
         Pieces are sent as they come, framed as the client's were: the headers say their length, or they go in chunks.
         Raises `UpstreamFailure`, and what the pieces raise.
         """
-        address = address_of(endpoint.base_url)
+        address = self._address(endpoint)
         try:
             if isinstance(body, AsyncIterator):
                 headers = await self._signed(method, endpoint, place, headers, None)
                 chunked = not any(name == "content-length" for name, _ in headers)
                 framing = [("transfer-encoding", "chunked")] if chunked else []
-                head = request_head(method, endpoint, place, [*headers, *framing], None)
+                head = request_head(method, endpoint, address, place, [*headers, *framing], None)
                 response = await self._client.send_pieces(address, head, body, chunked=chunked)
             else:
                 headers = await self._signed(method, endpoint, place, headers, body)
-                head = request_head(method, endpoint, place, headers, body)
+                head = request_head(method, endpoint, address, place, headers, body)
                 response = await self._client.send(address, head, body or b"")
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
@@ -255,9 +267,10 @@ class Upstreams:
 
         headers = await self._signed("GET", endpoint, place, headers, None)
         upgrade = [*headers, ("connection", "Upgrade"), ("upgrade", "websocket")]
-        head = request_head("GET", endpoint, place, upgrade, None)
+        address = self._address(endpoint)
+        head = request_head("GET", endpoint, address, place, upgrade, None)
         try:
-            return await dig(self._client, address_of(endpoint.base_url), head, within_s=_OFFERED_WITHIN_S)
+            return await dig(self._client, address, head, within_s=_OFFERED_WITHIN_S)
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
 
@@ -284,18 +297,21 @@ def address_of(base_url: str) -> Address:
     """Where to connect for an address, and the proxy that the environment names for it."""
     parts = urlsplit(base_url)
     tls = parts.scheme == "https"
-    return Address(parts.hostname or "", parts.port or (443 if tls else 80), tls, proxy_of(base_url))
+    return Address(parts.hostname or "", parts.port or (443 if tls else 80), tls, _proxy_of(base_url))
 
 
-def proxy_of(address: str) -> Proxy | None:
-    """The proxy that the environment names for an address. Raises `ConfigError` for one that is not spoken to by
-    HTTP."""
-    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
+def _proxy_of(address: str) -> Proxy | None:
+    """The proxy that the environment names for an address on another machine. Raises `ConfigError` for one that is not
+    spoken to by HTTP."""
+    parts = urlsplit(address)
+    if is_loopback(parts.hostname or "") or not any(
+        name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ
+    ):
         return None
     # Late, because few need it and it is heavy.
     from urllib.request import getproxies_environment, proxy_bypass
 
-    parts, proxies = urlsplit(address), getproxies_environment()
+    proxies = getproxies_environment()
     named = proxies.get(parts.scheme) or proxies.get("all")
     if not named or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
@@ -316,12 +332,17 @@ def password_of(address: str) -> list[tuple[str, str]]:
 
 
 def request_head(
-    method: str, endpoint: Endpoint, place: str, headers: list[tuple[str, str]], body: bytes | None
+    method: str,
+    endpoint: Endpoint,
+    address: Address,
+    place: str,
+    headers: list[tuple[str, str]],
+    body: bytes | None,
 ) -> bytes:
     """The head of a request with a whole body, or without one."""
-    host, proxy = urlsplit(endpoint.base_url).netloc.rpartition("@")[2], proxy_of(endpoint.base_url)
-    if proxy is not None and endpoint.base_url.startswith("http://"):
-        start = f"{method} http://{host}{place} HTTP/1.1\r\nhost: {host}\r\n{proxy.login}"
+    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
+    if address.proxy is not None and not address.tls:
+        start = f"{method} http://{host}{place} HTTP/1.1\r\nhost: {host}\r\n{address.proxy.login}"
     else:
         start = f"{method} {place} HTTP/1.1\r\nhost: {host}\r\n"
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
