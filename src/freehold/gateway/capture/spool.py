@@ -164,7 +164,7 @@ class Spool:
         return booked
 
     def note_released(self, bills: int) -> None:
-        """Nothing is reserved for so many bills any more."""
+        """Nothing is reserved for this number of bills any more."""
         _RELEASED.pack_into(self._words, _RELEASED_AT, bills)
 
     async def close(self, within_s: float) -> None:

@@ -21,7 +21,7 @@ from freehold.gateway.http.upstream_client import Address, Proxy, UpstreamClient
 from freehold.signing.signer import NoCredentialsError, Signer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
-from freehold.wire.base_url import merged_query, target
+from freehold.wire.base_url import is_loopback, merged_query, target
 
 if TYPE_CHECKING:
     from freehold.gateway.http.tunnel import Tunnel
@@ -312,10 +312,10 @@ def _proxy_of(address: str) -> Proxy | None:
     from urllib.request import getproxies_environment, proxy_bypass
 
     proxies = getproxies_environment()
-    named = proxies.get(parts.scheme) or proxies.get("all")
-    if not named or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    proxy_url = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy_url or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    proxy = urlsplit(named if "://" in named else f"http://{named}")
+    proxy = urlsplit(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
     if proxy.scheme != "http" or proxy.hostname is None:
         raise ConfigError(
             f"the proxy for {parts.hostname} is of the scheme {proxy.scheme}, and only http:// is spoken to proxies",
