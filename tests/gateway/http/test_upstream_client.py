@@ -136,8 +136,6 @@ def test_where_an_endpoint_is_and_what_is_on_the_way(monkeypatch):
     monkeypatch.setenv("all_proxy", "socks5://other:1080")
     with pytest.raises(ConfigError, match="of the scheme socks5"):
         address_of("https://engine")
-    with pytest.raises(UpstreamFailure, match="of the scheme socks5"):
-        Upstreams(GatewayConfig()).idle(endpoint(base_url="https://engine"))
     monkeypatch.delenv("no_proxy")
     assert address_of("http://localhost:8000").proxy is None
 
@@ -169,6 +167,9 @@ class Tunnelling:
         head = await reader.readuntil(b"\r\n\r\n")
         self.asked.append(head)
         writer.write(self.answer)
+        if b"200" not in self.answer:
+            writer.close()
+            return
         port = int(head.split()[1].rpartition(b":")[2])
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
 
@@ -220,6 +221,8 @@ def over_tls(tmp_path, monkeypatch, scenario, proxy=None):
             await upstreams.close()
             for one in servers:
                 one.close()
+            if answering := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(answering, timeout=5)
             await asyncio.sleep(0.1)
 
     asyncio.run(main())
@@ -252,6 +255,15 @@ def test_a_proxy_that_refuses_is_a_failed_connection(tmp_path, monkeypatch, answ
         assert not failure.value.reached and "endpoint e cannot be reached" in str(failure.value)
 
     over_tls(tmp_path, monkeypatch, scenario, Tunnelling(answer))
+
+
+def test_a_proxy_that_is_not_spoken_to_fails_what_is_asked_through_it(tmp_path, monkeypatch):
+    async def scenario(upstreams, _):
+        monkeypatch.setenv("all_proxy", "socks5://other:1080")
+        with pytest.raises(UpstreamFailure, match="of the scheme socks5"):
+            await upstreams.post(endpoint(base_url="https://engine"), "/v1/chat/completions", [], b"")
+
+    over_tls(tmp_path, monkeypatch, scenario)
 
 
 def test_a_certificate_that_is_not_the_hosts_is_a_failed_connection(tmp_path, monkeypatch):
