@@ -13,8 +13,7 @@ from freehold.errors import MissingExtraError
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "tickets"
 LIBRARIES = (
-    "aiohttp", "httptools", "jsonschema", "numpy", "prometheus_client", "pyreqwest", "scipy", "uvloop",
-    "zstandard",
+    "aiohttp", "httptools", "jsonschema", "numpy", "prometheus_client", "scipy", "uvloop", "zstandard",
 )  # fmt: skip
 RUN = """
 import sys

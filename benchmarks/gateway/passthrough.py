@@ -3,7 +3,7 @@
     python benchmarks/gateway/passthrough.py SERVER CLIENT PORT UPSTREAM
 
 SERVER is granian-asgi, granian-rsgi, uvicorn, hypercorn or own (freehold.gateway.http.server); CLIENT is aiohttp,
-httpx, pyreqwest or own (freehold.gateway.http.plain_client). All of them forward the request's body and
+httpx, pyreqwest or own (freehold.gateway.http.upstream_client). All of them forward the request's body and
 stream the answer's back as it comes.
 """
 
@@ -98,13 +98,13 @@ class Pyreqwest:
 
 class Own:
     def __init__(self, upstream: str) -> None:
-        from freehold.gateway.http.plain_client import Address, PlainClient
+        from freehold.gateway.http.upstream_client import Address, UpstreamClient
 
         self.where = upstream.partition("://")[2]
         host, _, port = self.where.partition(":")
         self.address = Address(host, int(port))
         self.client: Any = None
-        self.new_client = lambda: PlainClient(connect_timeout_s=5, read_timeout_s=60)
+        self.new_client = lambda: UpstreamClient(connect_timeout_s=5, read_timeout_s=60)
 
     @asynccontextmanager
     async def open(self, body: bytes) -> AsyncIterator[Opened]:
@@ -120,7 +120,7 @@ class Own:
         try:
             yield answer.status, [header for header in answer.headers if header[0] in PASSED_ON], chunk
         finally:
-            await answer.close()
+            answer.close()
 
 
 CLIENTS: dict[str, Callable[[str], Any]] = {

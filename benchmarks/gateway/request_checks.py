@@ -12,12 +12,13 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from unittest import mock
 
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.proxy import reading
-from freehold.gateway.proxy.asking import may_break_schema
 from freehold.gateway.proxy.exchange import new_exchange
+from freehold.gateway.proxy.guards import may_break_schema
 from freehold.gateway.proxy.reading import UpstreamBody, is_sent_as_it_came, upstream_body
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.types.endpoint import Capabilities, Endpoint
@@ -72,7 +73,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name, asked in CASES.items():
         body = json.dumps(asked).encode()
-        exchange = new_exchange(API_ROUTES[CHAT], MemoryBudget())
+        exchange = new_exchange(SimpleNamespace(memory=MemoryBudget()), API_ROUTES[CHAT], None)
         exchange.body, exchange.peek = body, openai.peek(body)
         peek = exchange.peek
         assert is_sent_as_it_came(RENTED, "m", peek, None)

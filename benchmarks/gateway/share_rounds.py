@@ -23,8 +23,7 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from freehold.gateway.capture.billing import Billing
-from freehold.gateway.capture.limit_accounts import LimitAccounts
+from freehold.gateway.capture.limit_accounts import Billing, LimitAccounts
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import SpendLedger
 from freehold.gateway.limits.rates import SharedRates

@@ -9,10 +9,8 @@ from msgspec.structs import replace
 from tests.gateway.proxy.mixtures import mixed, own, rule_for
 
 from freehold.errors import ConfigError
-from freehold.gateway.config import GatewayConfig, TlsFiles, check_route
-from freehold.gateway.live import TAKEN_OVER, live_change
-from freehold.gateway.run_folder import new_run_folder, sweep_left_over_folders
-from freehold.gateway.serve import free_port, start
+from freehold.gateway.config import TAKEN_OVER, GatewayConfig, TlsFiles, check_route, live_change
+from freehold.gateway.serve import free_port, new_run_folder, start, sweep_left_over_folders
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import ApiKey, CacheTerms, Route, Target

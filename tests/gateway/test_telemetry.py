@@ -13,11 +13,10 @@ from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain, processes, stream, stream_of
 
 from freehold.gateway.telemetry import meters, request_log
-from freehold.gateway.telemetry.exposition import GAUGES, LABELLED_GAUGES, exposition
+from freehold.gateway.telemetry.exposition import GAUGES, LABELLED_GAUGES, exposition, standing
 from freehold.gateway.telemetry.log_file import KEPT, look
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import RequestSummary
-from freehold.gateway.telemetry.standing import standing
 from freehold.types.route import ApiKey, LabelLimits, Limits, Route, Target
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

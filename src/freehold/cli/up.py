@@ -138,7 +138,7 @@ def console(
     """
     from freehold.console.app import serve
     from freehold.console.guard import Visitor
-    from freehold.engines.supervisor import is_loopback
+    from freehold.wire.base_url import is_loopback
     from freehold.workflows.shift import keys
 
     login = not is_loopback(host)  # who reaches it from another machine shows a key

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import logging
 import os
 import re
@@ -33,6 +32,7 @@ from freehold.errors import EngineError, PortInUseError, StorageError, UsageErro
 from freehold.hardware import probes
 from freehold.late import aiohttp
 from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
+from freehold.wire.base_url import is_loopback
 
 
 def claim_port(host: str, port: int) -> int:
@@ -55,14 +55,6 @@ def claim_port(host: str, port: int) -> int:
             raise UsageError(f"cannot listen on {host}: not the name of a host") from None
         chosen: int = probe.getsockname()[1]
         return chosen
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def require_loopback(host: str, what: str) -> None:

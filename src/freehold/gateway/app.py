@@ -1,24 +1,27 @@
-"""The application each worker runs: requests for models go to the proxy, others to pages, feedback, incumbent."""
+"""The application each worker runs: requests for models go to the proxy, others to pages, feedback, incumbent. And what
+a worker does besides answering: write its numbers, count what answers used, look for changes."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
-from freehold.gateway.config import GatewayConfig
+from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
 from freehold.gateway.feedback import PREFIX as OWN_PREFIX
 from freehold.gateway.feedback import FeedbackHandler
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.pages import find_page, is_others, methods_at
 from freehold.gateway.proxy.forward import check_host, check_origin, forward, send_reply
-from freehold.gateway.proxy.passing.passed import pass_on, report_refusal
-from freehold.gateway.proxy.passing.paths import model_route, spelled_out
+from freehold.gateway.proxy.passed import pass_on, report_refusal
+from freehold.gateway.proxy.paths import model_route, spelled_out
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
-from freehold.gateway.upkeep import upkeep
+from freehold.gateway.telemetry.request_log import Reporter
 from freehold.types.endpoint import Api
 from freehold.types.record import event_id
 from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
@@ -96,3 +99,88 @@ async def running(config: GatewayConfig, run_folder: Path) -> AsyncIterator[Gate
             yield app
         finally:
             await app.shadows.close()
+
+
+log = logging.getLogger("freehold.gateway")
+_KEEP_UP_EVERY_S = 0.25
+_RECORDED_WITHIN_S = 5.0
+
+
+@contextlib.asynccontextmanager
+async def upkeep(state: WorkerState) -> AsyncIterator[None]:
+    """Keep a worker up to date while the block runs; at the end, send what was captured."""
+    config_changed_ns = _follow_config(state, 0)
+    jobs = [
+        _write_meters(state),
+        _keep_up(state, config_changed_ns),
+        _check_failing(state),
+        _flush_request_log(state.telling),
+    ]
+    if state.spool is not None:
+        jobs.append(state.follow_recorder())
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        yield
+    finally:
+        patience_s = _RECORDED_WITHIN_S if state.hears_recorder else 0.0
+        for task in tasks:
+            task.cancel()
+        state.limiter.settle()
+        if state.spool is not None:
+            await state.spool.close(patience_s)
+        await asyncio.to_thread(state.telling.close)
+        state.write_meters()
+        await state.upstreams.close()
+        state.reader.close()
+        state.checker.close()
+
+
+async def _write_meters(state: WorkerState) -> None:
+    """Once a second: forget kept answers whose time is over, renew credentials, and write the numbers; twice where a
+    candidate has requests under way, which may hang."""
+    while True:
+        await asyncio.sleep(0.5 if state.meters.candidates_requests else 1.0)
+        state.kept.sweep(now_s=time.monotonic())
+        state.upstreams.signer.tend(state.table.endpoints.values())
+        state.write_meters()
+
+
+async def _flush_request_log(reporter: Reporter) -> None:
+    """Once a second: log lines and spans of the requests that ended."""
+    while True:
+        await asyncio.sleep(1.0)
+        if reporter.is_due:
+            await asyncio.to_thread(reporter.flush)
+
+
+async def _check_failing(state: WorkerState) -> None:
+    """Once a second: endpoints that kept failing get their requests back as soon as they answer a health check."""
+    while True:
+        await asyncio.sleep(1.0)
+        await state.check_failing()
+
+
+async def _keep_up(state: WorkerState, config_changed_ns: int) -> None:
+    """Four times a second: count what answers used, so that all workers know, and look for a new configuration."""
+    while True:
+        await asyncio.sleep(_KEEP_UP_EVERY_S)
+        config_changed_ns = _follow_config(state, config_changed_ns)
+        state.keep_bills()
+        state.limiter.settle()
+
+
+def _follow_config(state: WorkerState, known_ns: int) -> int:
+    """Take over a configuration that is newer than `known_ns`; returns the time of change of the one in force."""
+    path = state.run_folder / CONFIG_FILE
+    try:
+        changed_ns = path.stat().st_mtime_ns
+    except OSError:
+        return known_ns
+    if changed_ns != known_ns:
+        config = from_json(path.read_bytes())
+        log.debug(
+            "new configuration with the endpoints %s",
+            ", ".join(endpoint.name for endpoint in config.endpoints),
+        )
+        state.update_config(config)
+    return changed_ns

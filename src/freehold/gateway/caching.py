@@ -113,38 +113,23 @@ class KeptAnswers:
         return sum(one.held.size_bytes for one in self._routes.values())
 
 
-class ReplayedResponse(UpstreamResponse):
+def replayed(kept: KeptAnswer, memory: MemoryBudget, *, now_s: float) -> UpstreamResponse:
     """A kept answer as a response of its endpoint, so that it takes the way of every other to the client.
 
     The whole body is here, in the chunks it came in. Of the first answer's headers those are repeated that say what the
     body is, and no others.
     """
-
-    __slots__ = ("_chunks", "headers", "status")
-
-    def __init__(self, kept: KeptAnswer, memory: MemoryBudget, *, now_s: float) -> None:
-        super().__init__(memory)
-        self.status = 200
-        self.headers = [
-            ("content-type", kept.content_type),
-            ("content-length", str(sum(map(len, kept.chunks)))),
-            ("x-freehold-cache", "hit"),
-            ("age", str(int(now_s - kept.kept_s))),
-        ]
-        if kept.content_encoding is not None:
-            self.headers.append(("content-encoding", kept.content_encoding))
-        self._chunks = list(kept.chunks)
-
-    async def wait_for_body(self) -> None:
-        return
-
-    @property
-    def beginning(self) -> bytes:
-        return self._chunks[0] if self._chunks else b""
-
-    async def read(self) -> list[bytes]:
-        chunks, self._chunks = self._chunks, []
-        return chunks
-
-    async def close(self) -> None:
-        self._held.release()
+    response = UpstreamResponse(None, memory)
+    response.status = 200
+    response.headers = [
+        ("content-type", kept.content_type),
+        ("content-length", str(sum(map(len, kept.chunks)))),
+        ("x-freehold-cache", "hit"),
+        ("age", str(int(now_s - kept.kept_s))),
+    ]
+    if kept.content_encoding is not None:
+        response.headers.append(("content-encoding", kept.content_encoding))
+    for chunk in kept.chunks:
+        response.feed_data(chunk)
+    response.feed_eof()
+    return response

@@ -1,27 +1,170 @@
-"""Child processes of a gateway: configured on stdin, restarted when they die, and killed when they hang."""
+"""Child processes of a gateway: given their part of the environment, configured on stdin, restarted when they die, and
+killed when they hang.
+
+A process that hangs has not ended, so waiting for its end never notices it. It leaves the time of its last beat in a
+mapped file, which costs no system call, and its parent looks at it. Silence alone proves little on a busy machine: a
+process counts as hung when it is stopped, or silent while it uses up processor time, or silent for very long. Times are
+of the monotonic clock, which all processes of a machine share and no clock step moves.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import logging
+import mmap
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from freehold.environment import PROXIES, inherited
 from freehold.gateway.config import GatewayConfig, from_json
-from freehold.gateway.heartbeat import LOOK_EVERY_S, SILENT_S, Watch
+from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
+from freehold.types.endpoint import CloudCredentials
 
 log = logging.getLogger("freehold.gateway")
 LEAVE_SIGNAL = signal.SIGUSR2
-"""Tells a worker that others stay and take its connections."""
+"""Tells a worker that others stay: it loses no request."""
 _RESTART_AFTER_S = 0.5
+BEAT_EVERY_S = 0.5
+LOOK_EVERY_S = 0.5
+# A stopped process, or one that is busy with one thing, is given this long.
+SILENT_S = 2.5
+# One that waits for something (a disk that hangs) or does not get a processor is given longer.
+WAITING_S = 20.0
+_STARTS_WITHIN_S = 60.0
+# So much processor time in silence is work, not a late turn.
+_BUSY_CPU_S = 1.0
+_NANOSECONDS = struct.Struct("=Q")
+_RECORDERS = "recorder.pulse"
+RECORDER_SILENT_S = 4.0
+"""A recorder that has not finished a round for this long is taken to be stopped, stuck or dead."""
+
+
+def _file(folder: Path, process_id: int) -> Path:
+    return folder / f"heartbeat-{process_id}"
+
+
+class Pulse:
+    """The file of one beat."""
+
+    def __init__(self, path: Path) -> None:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(file, _NANOSECONDS.size)
+            self._map = mmap.mmap(file, _NANOSECONDS.size)
+        finally:
+            os.close(file)
+
+    def beat(self) -> None:
+        _NANOSECONDS.pack_into(self._map, 0, time.monotonic_ns())
+
+
+def recorders_pulse(folder: Path) -> Pulse:
+    """What the recorder beats after each round of its thread."""
+    return Pulse(folder / _RECORDERS)
+
+
+def recorder_silent_s(folder: Path) -> float | None:
+    """Seconds since the recorder finished a round; None when it never did."""
+    try:
+        (beat_ns,) = _NANOSECONDS.unpack((folder / _RECORDERS).read_bytes())
+    except (OSError, struct.error):
+        return None
+    return max(0.0, (time.monotonic_ns() - beat_ns) / 1e9) if beat_ns else None
+
+
+def recorder_lives(folder: Path) -> bool:
+    """Whether the recorder finished a round within `RECORDER_SILENT_S`."""
+    silent_s = recorder_silent_s(folder)
+    return silent_s is not None and silent_s < RECORDER_SILENT_S
+
+
+class Heartbeat:
+    """In the child: beats as long as the loop turns. Make it in the running loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pulse = Pulse(_file(folder, os.getpid()))
+        self._loop = asyncio.get_running_loop()
+        self._beat()
+
+    def _beat(self) -> None:
+        self._pulse.beat()
+        self._loop.call_later(BEAT_EVERY_S, self._beat)
+
+
+class Watch:
+    """In the parent: looks at the beats of one process. `busy_s` is how long it may be busy with one thing."""
+
+    def __init__(self, folder: Path, process_id: int, *, busy_s: float = SILENT_S) -> None:
+        self._path = _file(folder, process_id)
+        self._process_id = process_id
+        self._busy_s = busy_s
+        self._map: mmap.mmap | None = None
+        self._beat = 0
+        self._looked_s = time.monotonic()
+        self._silent_s = 0.0
+        self._cpu_s: float | None = None
+
+    def look(self) -> str | None:
+        """Look once; says why the process counts as hung, None while it does not."""
+        now_s = time.monotonic()
+        passed_s, self._looked_s = now_s - self._looked_s, now_s
+        beat = self._read()
+        if beat != self._beat:
+            self._beat, self._silent_s, self._cpu_s = beat, 0.0, None
+            return None
+        # Where the parent itself was late, the machine is busy or was asleep, and the child is not to blame.
+        self._silent_s += min(passed_s, 2 * LOOK_EVERY_S)
+        if not beat:
+            return "never began" if self._silent_s > _STARTS_WITHIN_S else None
+        if self._silent_s < LOOK_EVERY_S + BEAT_EVERY_S:
+            return None
+        return self._judged()
+
+    def _read(self) -> int:
+        if self._map is None:
+            try:
+                with self._path.open("rb") as file:
+                    self._map = mmap.mmap(file.fileno(), _NANOSECONDS.size, access=mmap.ACCESS_READ)
+            except (OSError, ValueError):
+                return 0
+        beat: int = _NANOSECONDS.unpack_from(self._map, 0)[0]
+        return beat
+
+    def _judged(self) -> str | None:
+        # Late: only a silent process has it looked into.
+        import psutil
+
+        try:
+            process = psutil.Process(self._process_id)
+            times = process.cpu_times()
+            stopped = process.status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return None
+        cpu_s = times.user + times.system
+        if self._cpu_s is None:
+            self._cpu_s = cpu_s
+        if stopped:
+            return "stopped" if self._silent_s >= SILENT_S else None
+        if cpu_s - self._cpu_s >= _BUSY_CPU_S:
+            return "busy" if self._silent_s >= self._busy_s else None
+        return "silent" if self._silent_s >= max(WAITING_S, self._busy_s) else None
+
+    def close(self) -> None:
+        """Forget the process and its file."""
+        if self._map is not None:
+            self._map.close()
+        self._path.unlink(missing_ok=True)
 
 
 class ChildProcess:
@@ -123,7 +266,7 @@ class ChildProcess:
             self._process.send_signal(signal.SIGTERM)
 
     def leave(self, within_s: float) -> None:
-        """Ask it to leave its connections to the others and to end; stop it when it does not in time."""
+        """Ask it to leave its clients to the others and to end; stop it when it does not in time."""
         self._stopping.set()
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(LEAVE_SIGNAL)
@@ -165,9 +308,6 @@ def freeze_heap() -> None:
 
 def run_on_fast_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end, on uvloop where there is one."""
-    # Here, because the main process keeps children and has no loop.
-    import asyncio
-
     try:
         import uvloop
     except ImportError:
@@ -184,3 +324,33 @@ def _read_exactly(size: int) -> bytes:
             raise SystemExit(0)
         data += part
     return data
+
+
+_SOURCES: dict[CloudCredentials, tuple[str, ...]] = {
+    "aws": ("AWS_*",),
+    "google": ("GOOGLE_*", "CLOUDSDK_*", "GCE_METADATA_*", "NO_GCE_CHECK"),
+    "azure": ("AZURE_*", "IDENTITY_*", "IMDS_ENDPOINT", "MSI_*"),
+}
+"""Where the libraries of clouds look for credentials."""
+
+
+def worker_environment(config: GatewayConfig) -> dict[str, str]:
+    """What a worker is given: the keys of its endpoints, or where the libraries of their clouds look for some; proxies,
+    and where spans go. What is not named here stays with who started the gateway."""
+    clouds = {endpoint.credentials for endpoint in config.endpoints} - {None}
+    sources = [name for cloud in clouds for name in _SOURCES[cloud or "aws"]]
+    keys = [endpoint.api_key_env for endpoint in config.endpoints if endpoint.api_key_env is not None]
+    spans = ("OTEL_*",) if config.otel else ()
+    return inherited(os.environ, also=(LOG_FILE, *PROXIES, *keys, *spans, *sources))
+
+
+def recorder_environment(config: GatewayConfig) -> dict[str, str]:
+    """What the recorder is given, which has no keys: for a PostgreSQL store what its library looks for, since a
+    password may stand there instead of in the address."""
+    database = ("PG*",) if (config.store_url or "").startswith("postgres") else ()
+    return inherited(os.environ, also=(LOG_FILE, *database))
+
+
+def main_environment(config: GatewayConfig) -> dict[str, str]:
+    """What the main process is given: what its workers and its recorder will need when they are started again."""
+    return {**recorder_environment(config), **worker_environment(config)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from decimal import Decimal
 from typing import Literal
 
@@ -15,6 +16,9 @@ from freehold.types.trace import Completeness
 
 RING_FILE = "ring.json"
 """In the run folder: the last `TableMessage`, for workers that start."""
+MESSAGE_HEAD = struct.Struct(">IB")
+"""Before what the recorder sends the workers: how long it is, and which of these it is."""
+TABLE, TOTALS = 3, 4
 ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
 
 
@@ -99,3 +103,8 @@ class TableMessage(Record, frozen=True, kw_only=True):
     problem: str | None = None
     rollbacks: dict[str, int] = {}
     """Of each route, since the store was made."""
+
+
+def message_of(tag: int, payload: bytes) -> bytes:
+    """What the recorder sends the workers: a `TableMessage` or `UsageTotals`, encoded."""
+    return MESSAGE_HEAD.pack(len(payload), tag) + payload

@@ -11,17 +11,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.gateway.child_process import recorder_lives
 from freehold.gateway.config import to_json
 from freehold.gateway.http.health import Health
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy.passing.listing import listed_elsewhere
-from freehold.gateway.proxy.passing.paths import spelled_out
+from freehold.gateway.proxy.passed import listed_elsewhere
+from freehold.gateway.proxy.paths import spelled_out
 from freehold.gateway.proxy.routing import RouteTable, decide, targets_in_turn
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
-from freehold.gateway.telemetry import meters, pulse
-from freehold.gateway.telemetry.standing import answering, standing
+from freehold.gateway.telemetry import meters
+from freehold.gateway.telemetry.exposition import answering, standing
 from freehold.types.endpoint import ANY_MODEL
 from freehold.types.route import ApiKey, Route, Target
 from freehold.wire import anthropic, ollama
@@ -108,7 +109,7 @@ class _Readiness(NamedTuple):
 
 async def _readiness(state: WorkerState) -> _Readiness:
     keys = "unavailable" if state.keys.problem is not None else "starting" if state.keys.waiting else "known"
-    recorder = None if state.recorder is None else pulse.is_alive(state.run_folder)
+    recorder = None if state.spool is None else recorder_lives(state.run_folder)
     is_ready = keys == "known" and recorder is not False
     endpoints = state.table.endpoints.values()
     if is_ready and not any(one.engine_kind.is_rented for one in endpoints):

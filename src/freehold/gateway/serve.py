@@ -10,10 +10,12 @@ import errno
 import logging
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +23,16 @@ from pathlib import Path
 
 from freehold import files
 from freehold.errors import ConfigError, EngineError, PortInUseError
-from freehold.gateway import child_environment
-from freehold.gateway.child_process import ChildProcess
-from freehold.gateway.config import CONFIG_FILE, GatewayConfig, in_force, to_json
+from freehold.gateway.child_process import (
+    ChildProcess,
+    main_environment,
+    recorder_environment,
+    worker_environment,
+)
+from freehold.gateway.config import CONFIG_FILE, RECORDER_SOCKET, GatewayConfig, in_force, to_json
 from freehold.gateway.deadlines import leaves_within_s
 from freehold.gateway.http.certificate import check_certificate
-from freehold.gateway.http.handover import open_pair
-from freehold.gateway.run_folder import check_run_folder, new_run_folder, sweep_left_over_folders
+from freehold.gateway.http.upstreams import address_of
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
@@ -49,9 +54,8 @@ _RENEW_SIGNAL = signal.SIGUSR2
 def run(config: GatewayConfig) -> None:
     """Serve until SIGINT or SIGTERM; streams that are running finish first, for up to `drain_s`.
 
-    SIGUSR2 renews the workers, from what is installed by then: new ones take over the port and the open connections,
-    the old ones end when their streams have, and over TLS when their clients have left them. The recorder stays, so
-    that no trace on its way to it is lost.
+    SIGUSR2 renews the workers, from what is installed by then: new ones take over the port, the old ones end when their
+    streams have and their clients have left them. The recorder stays, so that no trace on its way to it is lost.
 
     Raises `PortInUseError` when the port is in use, `ConfigError` when a secret's environment
     variable is not set, `StoreError` when the store cannot be opened.
@@ -78,24 +82,21 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
                 "freehold.gateway.capture.recorder",
                 [run_folder],
                 config_json,
-                environment=child_environment.of_recorder(config),
+                environment=recorder_environment(config),
                 heartbeat=Path(run_folder),
                 busy_s=_RECORDER_BUSY_S,
                 on_restart=count,
             )
             children.callback(recorder.stop, _RECORDER_ENDS_WITHIN_S)
-        shared = [listener, *(open_pair() or ())]
-        numbers = [one.fileno() for one in shared]
 
         def start_workers() -> list[ChildProcess]:
-            arguments = [run_folder, *map(str, numbers)]
             return [
                 ChildProcess(
                     "freehold.gateway.worker",
-                    arguments,
+                    [run_folder, str(listener.fileno())],
                     config_json,
-                    environment=child_environment.of_worker(config),
-                    files=numbers,
+                    environment=worker_environment(config),
+                    files=[listener.fileno()],
                     heartbeat=Path(run_folder),
                     on_restart=count,
                 )
@@ -120,8 +121,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
             workers = new
         log.info("stopping")
         # From here on a connection is refused instead of waiting in vain.
-        for one in shared:
-            one.close()
+        listener.close()
         workers += leaving
         for worker in workers:
             worker.ask_to_stop()
@@ -181,6 +181,7 @@ def check(config: GatewayConfig) -> None:
     if config.otel:
         check_spans()
     for endpoint in config.endpoints:
+        address_of(endpoint.base_url)
         if endpoint.name in config.without_key or endpoint.api_key_env is None:
             continue
         if not os.environ.get(endpoint.api_key_env):
@@ -300,8 +301,7 @@ def start(
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=child_environment.of_main(config)
-                | ({} if log is None else {LOG_FILE: str(log.absolute())}),
+                env=main_environment(config) | ({} if log is None else {LOG_FILE: str(log.absolute())}),
                 start_new_session=True,
             )
     finally:
@@ -389,6 +389,37 @@ def _watch_parent(run_folder: Path) -> None:
             files.write(run_folder / CONFIG_FILE, received[8:end])
             received = received[end:]
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+_PREFIX = "freehold-gateway-"
+_LEFT_OVER_S = 7 * 86_400
+
+
+def new_run_folder() -> tempfile.TemporaryDirectory[str]:
+    """One that is removed when its block ends."""
+    return tempfile.TemporaryDirectory(prefix=_PREFIX)
+
+
+def check_run_folder() -> None:
+    """Raises `ConfigError` where a recorder could not listen in one: its path has room in a socket's address for about
+    a hundred bytes, and not every file system takes sockets."""
+    try:
+        with new_run_folder() as folder, socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(str(Path(folder, RECORDER_SOCKET)))
+    except OSError as error:
+        raise ConfigError(
+            f"the gateway cannot make a socket among the temporary files in {tempfile.gettempdir()}: "
+            f"{error.strerror or error}",
+            hint="export TMPDIR=/tmp, or another folder with a short path on a disk of this machine",
+        ) from None
+
+
+def sweep_left_over_folders() -> None:
+    """Remove run folders of gateways that were killed; the socket in them has no listener any more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LEFT_OVER_S:
+                shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

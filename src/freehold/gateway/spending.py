@@ -1,19 +1,23 @@
-"""What an answer cost: tokens read from its end by the worker, dollars worked out by the recorder.
+"""What an answer may cost, read from its request, and what it did cost, read from its end.
 
-Covered: usage as `freehold.wire.usage` reads it, of every API, streamed or not: with what was read from and written to
-the maker's cache, and the service tier; answers that report none (broken off, or an endpoint that does not count) are
-estimated, and counted as estimated.
-Not covered: tools that a maker charges for by the call.
+A cap holds by what is reserved before an endpoint is asked, and a prompt is reserved by the bytes of its body. What a
+body refers to (an address of an image, a file, a stored response, a cached prefix) is paid for as well and is not in
+it; an image costs by its pixels, not its bytes. So text alone counts by bytes: whatever is not known to be text may
+fill the model's context. What a maker runs and charges by the call has no bound.
+
+Usage is read as `freehold.wire.usage` does, of every API, streamed or not: with what was read from and written to the
+maker's cache, and the service tier; answers that report none (broken off, or an endpoint that does not count) are
+estimated, and counted as estimated. Not covered: tools that a maker charges for by the call.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -133,3 +137,135 @@ def priced_tier(data: bytes) -> str | None:
     """The last service tier with a price of its own that a request or an answer names."""
     found = _TIER.findall(data)
     return found[-1].decode() if found else None
+
+
+LONGEST_CONTEXT = 2_000_000
+"""Tokens, where the model's own context is not known: the longest that a maker states (Gemini 1.5 Pro)."""
+LONGEST_ANSWER = 128_000
+"""Tokens of one answer that states no limit, hidden reasoning included: the most that a maker states (GPT-5)."""
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_STORED = (
+    "previous_response_id", "conversation", "container", "cached_content", "cachedContent", "thread_id",
+    "assistant_id", "audio", "images", "modalities", "file_ids", "attachments",
+)  # fmt: skip
+"""Fields of a request, or of a message, that stand for more than their own text."""
+_RUN_BY_MAKER = ("web_search_options", "plugins", "mcp_servers", "search_parameters")
+_OWN_TOOLS = frozenset(("function", "custom"))
+_TEXT = frozenset((
+    "text", "input_text", "output_text", "summary_text", "reasoning_text", "refusal", "message", "reasoning",
+    "thinking", "redacted_thinking", "function", "function_call", "function_call_output", "custom",
+    "custom_tool_call", "custom_tool_call_output", "tool_use", "tool_result", "tool_call",
+))  # fmt: skip
+_MOST = 10**9
+_WITHIN = ("content", "output", "parts", "summary")
+_CONVERSATIONS = ("messages", "input", "system", "contents")
+_MORE_THAN_TEXT = re.compile(
+    rb'"(?:%b)"\s*:|"type"\s*:(?!\s*"(?:text|function)")|\\u00[4-7]' % "|".join(_STORED).encode()
+)
+"""What may stand for more than its own text, or hide the name of what does."""
+
+
+class _Counts(msgspec.Struct):
+    """What a request says in numbers."""
+
+    prompt: Any = None
+    n: Any = None
+    best_of: Any = None
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+
+
+_counts = msgspec.json.Decoder(_Counts)
+
+
+class AskedBounds(NamedTuple):
+    """`all_in_body`: no token of the prompt comes from elsewhere. `answers`: how many are paid for. `answer_tokens` of
+    each, None where no limit is stated. `charged_tool` is the name of what the maker runs and charges by the call."""
+
+    all_in_body: bool
+    answers: int
+    answer_tokens: int | None
+    charged_tool: str | None = None
+
+
+def bounds_of_text(body: bytes) -> AskedBounds | None:
+    """The same as `bounds_of`, in a fraction of its time, where a request is text alone by its looks; else None.
+    Tools that a maker charges for by the call are not looked for."""
+    if _MORE_THAN_TEXT.search(body):
+        return None
+    try:
+        said = _counts.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if said.prompt is not None and type(said.prompt) is not str:
+        return None
+    if (  # as nearly all do, and each call here is one more for a request
+        said.n is None
+        and said.best_of is None
+        and said.max_completion_tokens is said.max_output_tokens is None
+    ):
+        most = said.max_tokens
+        return AskedBounds(all_in_body=True, answers=1, answer_tokens=None if most is None else _whole(most))
+    limits = [_whole(one) for one in (said.max_tokens, said.max_completion_tokens, said.max_output_tokens)]
+    return AskedBounds(
+        all_in_body=True,
+        answers=max(1, _whole(said.n) or 1, _whole(said.best_of) or 1),
+        answer_tokens=max((one for one in limits if one is not None), default=None),
+    )
+
+
+def bounds_of(body: bytes) -> AskedBounds:
+    """The bounds of a request in whatever API's words; of a body that cannot be read the widest."""
+    try:
+        asked = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        return AskedBounds(all_in_body=False, answers=1, answer_tokens=None)
+    prompts = asked.get("prompt")
+    answers = max(1, *(_whole(asked.get(name)) or 1 for name in ("n", "best_of")))
+    if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
+        answers *= len(prompts)  # of the older API: each has answers of its own
+    limits = [count for name in _LIMITS if (count := _whole(asked.get(name))) is not None]
+    return AskedBounds(
+        all_in_body=not isinstance(prompts, dict) and not _refers(asked),
+        answers=answers,
+        answer_tokens=max(limits, default=None),
+        charged_tool=next(_charged(asked), None),
+    )
+
+
+def _charged(asked: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in _RUN_BY_MAKER if asked.get(name))
+    tools = asked.get("tools")
+    for tool in tools if isinstance(tools, list) else []:
+        kind = tool.get("type", "custom") if isinstance(tool, dict) else "?"
+        if kind not in _OWN_TOOLS:
+            yield str(kind)[:64]
+
+
+def _refers(asked: dict[str, Any]) -> bool:
+    """Whether anything in the request, or in its conversation, is not known to be text."""
+    if any(asked.get(name) for name in _STORED):
+        return True
+    left = [asked[name] for name in _CONVERSATIONS if name in asked]
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left += one
+        elif isinstance(one, dict):
+            if one.get("type", "text") not in _TEXT or any(one.get(name) for name in _STORED):
+                return True
+            left += [one[name] for name in _WITHIN if name in one]
+    return False
+
+
+def _whole(value: Any) -> int | None:
+    """A number as an upstream may read it, be it written as 1e3 or as a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return max(0, min(int(float(value)), _MOST))
+    except (ValueError, OverflowError):
+        return None

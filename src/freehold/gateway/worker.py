@@ -1,8 +1,8 @@
 """A worker process: one event loop, one application, a listening socket it shares with the other workers.
 
-Run as ``python -m freehold.gateway.worker RUN_FOLDER FD [GIVE TAKE]`` with the configuration on stdin. It ends, running
+Run as ``python -m freehold.gateway.worker RUN_FOLDER FD`` with the configuration on stdin. It ends, running
 answers first, on SIGTERM and when its stdin is closed, which is also what happens when the gateway's main process dies.
-On SIGUSR2 it leaves: its connections go to the workers that stay, through the sockets GIVE and TAKE (`handover`).
+On SIGUSR2 it leaves: each of its clients is told so with the next answer, and others stay.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from pathlib import Path
 
 from freehold import files
 from freehold.gateway.app import GatewayApp, running
-from freehold.gateway.child_process import LEAVE_SIGNAL, freeze_heap, read_config, run_on_fast_loop
+from freehold.gateway.child_process import LEAVE_SIGNAL, Heartbeat, freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.http.certificate import ServerCertificate
-from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.server import HttpServer
 from freehold.gateway.lane.client import connecting
 from freehold.gateway.telemetry.request_log import log_as_json
@@ -32,9 +30,7 @@ log = logging.getLogger("freehold.gateway")
 _RING_WITHIN_S = 3.0
 
 
-async def work(
-    config: GatewayConfig, run_folder: Path, listener: socket.socket, handover: Handover | None = None
-) -> None:
+async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket) -> None:
     """Serve until told to stop or to leave."""
     loop = asyncio.get_running_loop()
     Heartbeat(run_folder)
@@ -61,7 +57,7 @@ async def work(
         server = serving(app)
         certificate = None if config.tls is None else ServerCertificate(config.tls)
         app.state.certificate = certificate
-        await server.listen(listener, certificate, handover)
+        await server.listen(listener, certificate)
         following = None if certificate is None else loop.create_task(certificate.follow())
         freeze_heap()
         log.info("serving")
@@ -91,7 +87,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     config = read_config()
     listener = socket.socket(fileno=int(sys.argv[2]))
-    run_on_fast_loop(work(config, Path(sys.argv[1]), listener, Handover.of_files(sys.argv[3:5])))
+    run_on_fast_loop(work(config, Path(sys.argv[1]), listener))
 
 
 if __name__ == "__main__":

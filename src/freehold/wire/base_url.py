@@ -15,6 +15,7 @@ reference, chat completions, read 2026-11-29); other vendors and engines may kno
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -97,6 +98,14 @@ def merged_query(query: str, said: str) -> str:
     named = {part.partition("=")[0] for part in query.split("&")}
     more = [part for part in said.split("&") if part.partition("=")[0] not in named]
     return "&".join([query, *more])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def is_azure(base_url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Targets of freehold's own formats and texts: the frames of the spool, stored bodies, licences, `freehold.toml`."""
+"""Targets of freehold's own formats and texts: the messages of the spool, stored bodies, licences, `freehold.toml`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import zstandard
-from tests.fuzz.draw import Draw, flipped, pieces, text_of
+from tests.fuzz.draw import Draw, flipped, text_of
 from tests.fuzz.target import Target
 from tests.fuzz.targets.wire import (
     CHAT,
@@ -27,7 +27,7 @@ from tests.fuzz.targets.wire import (
 
 from freehold.catalog.licenses import fingerprints
 from freehold.errors import ConfigError, StorageError
-from freehold.gateway.capture import frames
+from freehold.gateway.capture import spool as frames
 from freehold.gateway.capture.redaction import redact
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.messages import CapturedExchange, TableMessage, UsageTotals
@@ -49,20 +49,22 @@ _KINDS: tuple[tuple[str, str, Any, Any, list[Any]], ...] = (
 
 
 def spool(data: bytes) -> None:
-    """Frames in pieces come out as they were sent; other bytes are frames, an incomplete one, or too long."""
+    """Messages of a segment come out as they were written; other bytes are messages, or nothing."""
     draw = Draw(data)
     sent = [(draw.below(8), draw.take(draw.below(40))) for _ in range(draw.below(6))]
-    stream = b"".join(frames.frame(tag, payload) for tag, payload in sent)
-    reader = frames.FrameReader()
-    read = [one for piece in pieces(draw, stream) for one in reader.feed(piece)]
+    written = b"".join(frames.framed(tag, payload) for tag, payload in sent)
+    segment = (64 + len(written)).to_bytes(8, "little") + bytes(56) + written
+    read = [
+        (tag, segment[at + 5 : at + 5 + size])
+        for at, tag, size, _, done in frames.messages_in(segment)
+        if not done
+    ]
     if read != sent:
         raise AssertionError(f"sent {sent}, read {read}")
-    rest = draw.rest()
-    loose = frames.FrameReader()
-    for piece in pieces(Draw(rest[:6]), rest):
-        for tag, payload in loose.feed(piece):
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                _decoders[tag % len(_decoders)].decode(payload)
+    loose = draw.rest()
+    for at, tag, size, _, _ in frames.messages_in(loose):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            _decoders[tag % len(_decoders)].decode(loose[at + 5 : at + 5 + size])
 
 
 def traces(data: bytes) -> None:

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 from tests.fuzz.draw import Draw, flipped, pieces
 from tests.fuzz.target import Target
 from tests.fuzz.targets.http import _TOKEN, _Transport, _unchunked
 
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.plain_client import Address, PlainClient, PlainConnection
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError
+from freehold.gateway.http.upstream_client import Address, UpstreamClient, UpstreamConnection
 from freehold.gateway.http.upstreams import UpstreamFailure
-from freehold.gateway.proxy.exchange import new_exchange
+from freehold.gateway.proxy.exchange import Attempt, new_exchange
 from freehold.gateway.proxy.relay import relay
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.types.endpoint import Endpoint
@@ -103,14 +104,14 @@ class _Client:
         return
 
 
-class _Upstream(PlainClient):
+class _Upstream(UpstreamClient):
     """A client of upstreams whose connections lead nowhere."""
 
     def __init__(self) -> None:
         super().__init__(connect_timeout_s=1, read_timeout_s=1000)
 
-    async def _connect(self, address: Address) -> PlainConnection:
-        connection = PlainConnection(self, address)
+    async def _connect(self, address: Address) -> UpstreamConnection:
+        connection = UpstreamConnection(self, address)
         connection.connection_made(_Transport())  # type: ignore[arg-type]
         return connection
 
@@ -132,18 +133,20 @@ class Play(NamedTuple):
     hide_usage: bool
 
 
-async def _ask(client: PlainClient, hide_usage: bool) -> Told:
+async def _ask(client: UpstreamClient, hide_usage: bool) -> Told:
     """One request of a client of the gateway."""
     asked = _Client()
     request = Request(asked, "POST", "/v1/chat/completions", "", [], {}, complete=True)
-    exchange = new_exchange(API_ROUTES["/v1/chat/completions"], asked.memory)
+    state: Any = SimpleNamespace(memory=asked.memory, spool=None)
+    exchange = new_exchange(state, API_ROUTES["/v1/chat/completions"], request)
     exchange.capturing = True
     try:
         response = await client.send(_ADDRESS, b"POST / HTTP/1.1\r\n\r\n", b"")
         try:
-            await relay(None, exchange, _endpoint, response, None, request, hide_usage=hide_usage, last=True)  # type: ignore[arg-type]
+            attempt = Attempt(exchange, _endpoint, None, last=True, hide_usage=hide_usage)  # type: ignore[arg-type]
+            await relay(attempt, response)
         finally:
-            await response.close()
+            response.close()
             exchange.held.release()
     except (TransportError, UpstreamFailure, ApiError):
         return Told(b"", whole=False, kept=b"")

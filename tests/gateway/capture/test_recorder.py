@@ -18,7 +18,7 @@ from freehold.datasets import building
 from freehold.errors import StorageError
 from freehold.gateway.capture.recorder import Recorder, _decode
 from freehold.gateway.capture.redaction import redact, redactor_of
-from freehold.gateway.capture.spool import OUTCOMES
+from freehold.gateway.capture.spool import OUTCOMES, Spool, digest_of
 from freehold.gateway.config import GatewayConfig
 from freehold.privacy.library import LIBRARY
 from freehold.store import open_store
@@ -83,16 +83,6 @@ def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):
 HUGE = "".join(random.Random(7).choices(string.ascii_lowercase, k=9000))
 
 
-class Sender:
-    """What a worker's connection does for the recorder."""
-
-    def __init__(self):
-        self.outcomes = []
-
-    def acknowledge(self, tag, outcome, count):
-        self.outcomes.extend([OUTCOMES[outcome]] * count)
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def url(request, tmp_path):
     if request.param == "postgres":
@@ -114,23 +104,28 @@ def refuse(store, ids):
 
 
 def recorded(url, folder, exchanges, *, refused):
-    """A recorder that was given `exchanges` at once, what it told of them, and which are in the store."""
+    """A recorder of a worker that has kept `exchanges`, the worker's spool, what is in the store, and the error."""
 
     async def run():
         endpoint = Endpoint(name="i", engine="remote", base_url="http://x")
-        recorder = Recorder(GatewayConfig(endpoints=(endpoint,), store_url=url, capture="off"), folder)
-        sender = Sender()
-        recorder._queue.extend((sender, msgspec.msgpack.encode(one)) for one in exchanges)
+        config = GatewayConfig(
+            endpoints=(endpoint,), store_url=url, capture="off", spool_folder=str(folder / "spool")
+        )
+        spool = Spool(
+            folder / "spool", digest_of(url), digest_of(str(folder)), max_items=100, max_bytes=8 << 20
+        )
+        assert all(spool.offer(one) for one in exchanges)
+        recorder = Recorder(config, folder)
         with open_store(url) as store:
             refuse(store, refused)
             error = None
             try:
+                recorder._look(others=False)
                 recorder._write(store)
             except StorageError as raised:
                 error = raised
-            await asyncio.sleep(0)
             kept = {trace.id for trace in store.traces(complete_only=False)}
-        return recorder, sender.outcomes, kept, error
+        return recorder, spool, kept, error
 
     return asyncio.run(run())
 
@@ -140,19 +135,21 @@ def test_a_trace_that_the_store_refuses_is_given_up_and_the_others_are_stored(ur
     exchanges = [
         msgspec.structs.replace(captured(), **{"id": f"t{n}", **poison.get(n, {})}) for n in range(60)
     ]
-    recorder, outcomes, kept, error = recorded(url, tmp_path, exchanges, refused="%poison%")
+    recorder, spool, kept, error = recorded(url, tmp_path, exchanges, refused="%poison%")
     refused = ["poison3", "poison40"]
-    assert kept == {one.id for one in exchanges} - set(refused) and not recorder._queue and error is None
-    assert len(outcomes) == 60, "each once, in the order it came"
-    assert [exchanges[n].id for n, outcome in enumerate(outcomes) if outcome == "store"] == refused
+    assert kept == {one.id for one in exchanges} - set(refused) and error is None
+    assert dict(zip(OUTCOMES, spool.settled, strict=True)) == {
+        "stored": 58, "store": 2, "redaction": 0, "unreadable": 0,
+    }  # fmt: skip
     assert all(f"refuses trace {id} (" in caplog.text for id in refused) and HUGE not in caplog.text
     assert recorder._meters.counters["freehold_recorder_failures", ("refused",)] == len(refused)
 
 
 def test_a_store_that_takes_no_trace_at_all_makes_none_be_given_up(url, tmp_path):
     exchanges = [msgspec.structs.replace(captured(), id=f"t{n}") for n in range(5)]
-    recorder, outcomes, kept, error = recorded(url, tmp_path, exchanges, refused="%")
-    assert error is not None and len(recorder._queue) == 5 and not outcomes and not kept
+    recorder, spool, kept, error = recorded(url, tmp_path, exchanges, refused="%")
+    assert error is not None and sum(spool.settled) == 0 and not kept
+    assert len(recorder._batch()) == 5
 
 
 def test_the_library_finds_what_patterns_do_not(monkeypatch):

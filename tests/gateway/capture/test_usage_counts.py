@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.store.examples import trace
 
-from freehold.gateway.capture.billing import Billing
+from freehold.gateway.capture.limit_accounts import Billing
 from freehold.gateway.capture.usage_counts import UsageCounts
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.messages import NumberedCharge

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from freehold.gateway.http.plain_client import Address, PlainClient
+from freehold.gateway.http.upstream_client import Address, UpstreamClient
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
 
@@ -44,7 +44,7 @@ class Script:
 
 def run(scenario, *connections, **settings):
     async def main():
-        client = PlainClient(**{"connect_timeout_s": 1, "read_timeout_s": 5, **settings})
+        client = UpstreamClient(**{"connect_timeout_s": 1, "read_timeout_s": 5, **settings})
         async with Script(*connections) as server:
             try:
                 return await asyncio.wait_for(scenario(client, server), 10)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.gateway.app import running
-from freehold.gateway.capture.recorder_client import RecorderClient
+from freehold.gateway.capture.spool import Spool
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.server import HttpServer
 from freehold.gateway.lane.exchange import LaneExchange
@@ -144,8 +144,8 @@ def config(port, folder, *, tls=False, **changes):
 
 async def _scene(requests, answers, *, lane, changes, during, tls):
     seen, traces = Seen(), []
-    offered, answered = RecorderClient.offer, LaneExchange.answer
-    RecorderClient.offer = lambda self, captured: traces.append(captured) or offered(self, captured)
+    offered, answered = Spool.offer, LaneExchange.answer
+    Spool.offer = lambda self, captured: traces.append(captured) or offered(self, captured)
 
     def count(self, head, body):
         seen.short += 1
@@ -201,7 +201,7 @@ async def _scene(requests, answers, *, lane, changes, during, tls):
                 seen.held, seen.in_flight = app.state.memory.used_bytes, app.state.meters.in_flight
                 await server.drain(0.1)
     finally:
-        RecorderClient.offer, LaneExchange.answer = offered, answered
+        Spool.offer, LaneExchange.answer = offered, answered
         asked.close()
         for open_one in upstream.writers:
             open_one.close()

@@ -1,4 +1,4 @@
-"""What holds for a connection on the short way: clients that leave or stall, drains, hand-overs, memory."""
+"""What holds for a connection on the short way: clients that leave or stall, drains, memory."""
 
 import asyncio
 import contextlib
@@ -81,24 +81,24 @@ def test_an_answer_during_a_drain_is_the_last_of_its_connection(tmp_path):
     scenario(tmp_path, scene, [0.2, *whole()])
 
 
-def test_what_is_under_way_is_neither_given_away_nor_closed_as_quiet(tmp_path):
+def test_what_is_under_way_is_not_closed_as_quiet(tmp_path):
     async def scene(app, server, reader, writer, upstream):
         (connection,) = server.connections
-        assert isinstance(connection, LaneConnection) and connection.quiet_file()[1]
+        assert isinstance(connection, LaneConnection) and connection.is_between_requests
         head, body = ask(apart=True)
         writer.write(head)
         await asyncio.sleep(0.02)
-        assert connection.quiet_file() is None
+        assert not connection.is_between_requests
         connection.stop(also_fresh=True)
         now = server.loop.time()
         assert not connection.is_overdue(now)
         assert connection.is_overdue(now + deadlines.BODY_STALLS_S + 1)
         writer.write(body)
         await asyncio.sleep(0.05)
-        assert connection.quiet_file() is None and connection.runs_since(server.loop.time())
+        assert not connection.is_between_requests and connection.runs_since(server.loop.time())
         connection.stop(also_fresh=True)
         assert (await answered(reader)).startswith(b"HTTP/1.1 200")
-        assert connection.quiet_file()[1] and not connection.is_overdue(now)
+        assert connection.is_between_requests and not connection.is_overdue(now)
         assert connection.is_overdue(server.loop.time() + deadlines.IDLE_S + 1)
 
     scenario(tmp_path, scene, [0.1, *whole()])

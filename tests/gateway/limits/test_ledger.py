@@ -6,8 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.gateway.capture.billing import Billing
-from freehold.gateway.capture.limit_accounts import LimitAccounts
+from freehold.gateway.capture.limit_accounts import Billing, LimitAccounts
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits import ledger
 from freehold.gateway.limits.ledger import NANO, SpendLedger, SpendPublisher, nano_of

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.gateway.limits import limiter
-from freehold.gateway.limits.limiter import Limiter
+from freehold.gateway.limits.limiter import Limiter, Slots
 from freehold.gateway.limits.rates import WORDS, RateCounter, SharedRates
-from freehold.gateway.limits.slots import Slots
 from freehold.processes import start_of
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError, RateState
@@ -239,7 +238,7 @@ def test_places_are_counted_over_processes_and_a_killed_one_loses_its_own(tmp_pa
 _TAKES_TWO = """
 import sys
 from pathlib import Path
-from freehold.gateway.limits.slots import Slots
+from freehold.gateway.limits.limiter import Slots
 slots = Slots(Path(sys.argv[1]), "route:r")
 print([slots.acquire(3) for _ in range(2)].count(True), flush=True)
 sys.stdin.read()

@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.gateway.asking import get
 from tests.gateway.loopback import eventually, gateway, plain
 
-from freehold.gateway.proxy.passing.paths import check_lent, path_class, place_at, spelled_out
+from freehold.gateway.proxy.paths import check_lent, path_class, place_at, spelled_out
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.wire.errors import ApiError
 

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 from tests.fuzz.targets import upstream
 
-from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy import spend
 from freehold.gateway.proxy.relay import ClientSink
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n%btransfer-encoding: chunked\r\n\r\n"
@@ -41,7 +41,7 @@ async def played(parts, *, hide_usage, during):
 def play(monkeypatch):
     """Plays a stream; with it, what was passed on unread and what happened at the client, in turn."""
     passed, happened = [], []
-    pass_on, write, keep = ClientSink.pass_on, upstream._Client.write, ProxyExchange.keep
+    pass_on, write, keep = ClientSink.pass_on, upstream._Client.write, spend.keep
 
     def note(self, data):
         if pass_on(self, data):
@@ -53,7 +53,7 @@ def play(monkeypatch):
     monkeypatch.setattr(
         upstream._Client, "write", lambda self, data: happened.append(data) or write(self, data)
     )
-    monkeypatch.setattr(ProxyExchange, "keep", lambda self: happened.append("kept") or keep(self))
+    monkeypatch.setattr(spend, "keep", lambda exchange: happened.append("kept") or keep(exchange))
 
     def run(parts, *, hide_usage=False, during=lambda number: None):
         told, closes = asyncio.run(played(parts, hide_usage=hide_usage, during=during))

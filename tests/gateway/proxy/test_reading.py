@@ -10,8 +10,8 @@ from tests.gateway.asking import get, post
 from tests.gateway.loopback import gateway, trace_of
 
 from freehold.gateway.proxy import reading
-from freehold.gateway.proxy.asked_bounds import bounds_of, bounds_of_text
 from freehold.gateway.proxy.reading import BodyReader
+from freehold.gateway.spending import bounds_of, bounds_of_text
 from freehold.types.route import Route, Target
 from freehold.wire.errors import ApiError, unambiguous
 

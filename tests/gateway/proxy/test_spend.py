@@ -110,9 +110,9 @@ def test_a_name_that_was_billed_at_an_unknown_price_pays_for_nothing_more(tmp_pa
     limiter = Limiter(tmp_path)
     limiter.learn(UsageTotals(day="2026-12-01", unpriced={"key:app": "mystery"}))
     state = SimpleNamespace(limiter=limiter, config=SimpleNamespace(charges=lambda _: True))
-    exchange = SimpleNamespace(capped=[("key:app", Limits(usd_per_day=Decimal(1)))])
+    exchange = SimpleNamespace(state=state, capped=[("key:app", Limits(usd_per_day=Decimal(1)))])
     with pytest.raises(ApiError, match="key app has a spend cap, and no price of mystery is known"):
-        asyncio.run(reserve(state, exchange, SimpleNamespace(name="incumbent"), "m"))
+        asyncio.run(reserve(exchange, SimpleNamespace(name="incumbent"), "m"))
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,7 @@ from tests.store.examples import NOON, Note, trace
 from freehold.datasets import building
 from freehold.errors import StorageError, UsageError
 from freehold.gateway import serve
-from freehold.gateway.capture.frames import TRACE, frame
-from freehold.gateway.capture.in_flight import in_flight
-from freehold.gateway.capture.spool import Spool, store_digest
+from freehold.gateway.capture.spool import TRACE, Spool, digest_of, framed, in_flight
 from freehold.gateway.config import GatewayConfig
 from freehold.preparing.index import is_there, write_index
 from freehold.progress import Silent
@@ -353,9 +351,11 @@ def test_what_is_on_its_way_into_the_store_is_forgotten_too(project):
 
 def test_with_something_that_nobody_writes_nothing_is_deleted(project, monkeypatch):
     monkeypatch.setattr("freehold.workflows.data.forget.IN_FLIGHT_WITHIN_S", 0.2)
-    left = Spool(project.state / "spool", store_digest(project.store_url), max_bytes=1 << 20)
-    left.append(frame(TRACE, b"of user-4711"))
-    left.close()
+    left = Spool(
+        project.state / "spool", digest_of(project.store_url), "gone", max_items=9, max_bytes=1 << 20
+    )
+    left.append(framed(TRACE, b"of user-4711"))
+    left.leave()
     with pytest.raises(StorageError, match="nothing was deleted: 1 traces") as caught:
         run(project, Whom(user="user-4711"))
     assert "freehold up" in caught.value.hint
@@ -364,9 +364,11 @@ def test_with_something_that_nobody_writes_nothing_is_deleted(project, monkeypat
 
 
 def test_a_spool_of_another_store_is_named(project):
-    left = Spool(project.state / "spool", store_digest("sqlite:///elsewhere"), max_bytes=1 << 20)
-    left.append(frame(TRACE, b"of user-4711"))
-    left.close()
+    left = Spool(
+        project.state / "spool", digest_of("sqlite:///elsewhere"), "gone", max_items=9, max_bytes=1 << 20
+    )
+    left.append(framed(TRACE, b"of user-4711"))
+    left.leave()
     made = run(project, Whom(user="user-4711"))
     assert made.traces == 4 and any("1 traces in" in note and "another store" in note for note in made.notes)
 

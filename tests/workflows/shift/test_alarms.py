@@ -170,7 +170,7 @@ def test_a_full_disk_a_silent_recorder_and_a_refused_file_are_seen_without_the_s
     meters.open_breakers = ("main",)
     meters.candidates_requests["x"] = ("r", time.perf_counter() - 31)
     meters.write(tmp_path / "run")
-    monkeypatch.setattr(alarms.pulse, "silent_s", lambda folder: 60.0)
+    monkeypatch.setattr(alarms, "recorder_silent_s", lambda folder: 60.0)
     monkeypatch.setattr(alarms, "_LEAST_FREE_BYTES", 1 << 80)
     told = [one.what for one in alarms.incidents(tmp_path, ())]
     for words in (

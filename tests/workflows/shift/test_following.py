@@ -166,7 +166,7 @@ def test_credentials_of_a_cloud_that_the_processes_were_not_told_of_wait(followe
 
 
 def test_every_field_that_people_can_set_has_a_name():
-    from freehold.gateway.live import TAKEN_OVER
+    from freehold.gateway.config import TAKEN_OVER
 
     assert set(KEYS) <= set(GatewayConfig.__struct_fields__)
     unnamed = TAKEN_OVER - set(KEYS)

@@ -1,26 +1,34 @@
-"""The recorder's side of limits: what this gateway used goes to the store, what it may use comes from there.
+"""The recorder's side of limits and money: what this gateway used goes to the store, what it may use comes from there.
 
-While a gateway is alone on its store nothing is asked of the store for a rate, and what is left of money is all its
-own. With others beside it, it holds a share of each limit (`store.shares`) and writes it where its workers count.
+Bills of workers become dollars in the store, each booked once. While a gateway is alone on its store nothing is asked
+of the store for a rate, and what is left of money is all its own. With others beside it, it holds a share of each limit
+(`store.shares`) and writes it where its workers count.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from freehold.gateway.capture.billing import Billing, MessageSource
+import msgspec
+
+from freehold.gateway.capture.spool import SpoolReader
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.limits.ledger import SpendPublisher, nano_of
+from freehold.gateway.limits.ledger import NANO, SpendPublisher, nano_of
 from freehold.gateway.limits.rates import REQUESTS, TOKENS, USES, WINDOW_S, Counted, SharedRates
-from freehold.gateway.messages import TableMessage, UsageTotals
+from freehold.gateway.messages import NumberedCharge, TableMessage, UsageTotals
+from freehold.gateway.spending import Charge, usd_of
+from freehold.gateway.telemetry.meters import Meters
 from freehold.store import Store, leases
 from freehold.store.shares import (
+    BilledCost,
     Granted,
     ShareKind,
     ShareRounds,
@@ -28,6 +36,7 @@ from freehold.store.shares import (
     Use,
     Wanted,
     add_use,
+    book,
     in_usd,
     spent_nano,
 )
@@ -73,8 +82,8 @@ class LimitAccounts:
         owners = self._alive(store, now) if self._has_limits() else [self._owner]
         self._publish(store, owners, now)
 
-    def share(self, store: Store) -> tuple[UsageTotals, list[MessageSource]] | None:
-        """Book, add this gateway's use to the store's, and say what workers are to know, with the sources of the bills
+    def share(self, store: Store) -> tuple[UsageTotals, list[SpoolReader]] | None:
+        """Book, add this gateway's use to the store's, and say what workers are to know, with the spools of the bills
         that are booked. None where nothing is limited."""
         now = datetime.now(UTC)
         done = self._billing.book(store, at=now)
@@ -281,3 +290,95 @@ def limits_by_name(config: GatewayConfig, table: TableMessage) -> dict[str, Limi
 def nano_or_none(usd: Decimal | None) -> int | None:
     """Nanodollars of a cap."""
     return None if usd is None else nano_of(usd)
+
+
+log = logging.getLogger("freehold.gateway.recorder")
+_BATCH = 1000
+_decode = msgspec.msgpack.Decoder(NumberedCharge).decode
+
+
+class Billing:
+    """Bills that wait to be booked, each from a worker's spool."""
+
+    def __init__(
+        self, config: GatewayConfig, meters: Meters, *, count: Callable[[Charge], None] = lambda charge: None
+    ) -> None:
+        self.config = config
+        self._count_tokens = count
+        self._meters = meters
+        self._bills: deque[tuple[SpoolReader, bytes]] = deque()
+        self.unpriced: dict[str, str] = {}
+        """Names with charges of an unknown price, and the model's name."""
+
+    def add(self, source: SpoolReader, payload: bytes) -> None:
+        self._bills.append((source, payload))
+
+    def book(self, store: Store, *, at: datetime) -> list[SpoolReader]:
+        """Book what waits; the spools of all that is done with. Raises `StorageError`, and then nothing is lost."""
+        done: list[SpoolReader] = []
+        while self._bills:
+            batch = [self._bills[index] for index in range(min(_BATCH, len(self._bills)))]
+            costs, charges = [], []
+            for _, payload in batch:
+                bill = _read(payload)
+                if bill is None:
+                    self._meters.count("freehold_bills", "unreadable")
+                    continue
+                usd = usd_of(bill.charge, self.config, at=at)
+                day = datetime.fromtimestamp(bill.at_ms / 1000, UTC).strftime("%Y-%m-%d")
+                cost = BilledCost(bill.worker, bill.number, day, bill.charge.names, usd or Decimal(0))
+                costs.append(cost)
+                charges.append((cost, bill, usd))
+            new = {id(cost) for cost in book(store.database, costs, at=at)}
+            for cost, bill, usd in charges:
+                if id(cost) in new:
+                    self._count(bill, usd)
+            for source, _ in batch:
+                self._bills.popleft()
+                done.append(source)
+        return done
+
+    def book_rest(
+        self, store: Store, worker: str, reserved_nano: dict[str, int], billed_nano: dict[str, int]
+    ) -> None:
+        """Book as spent what a worker had reserved when it was killed, and no bill accounts for."""
+        now = datetime.now(UTC)
+        costs = []
+        for number, (name, nano) in enumerate(sorted(reserved_nano.items()), 1):
+            rest = nano - billed_nano.get(name, 0)
+            if rest > 0:
+                usd = Decimal(rest) / NANO
+                log.warning("%s: %.6f USD that a killed worker had reserved are booked as spent", name, usd)
+                self._meters.count("freehold_bills", "orphaned")
+                costs.append(BilledCost(f"{worker}-rest", number, now.strftime("%Y-%m-%d"), [name], usd))
+        if costs:
+            book(store.database, costs, at=now)
+
+    def _count(self, bill: NumberedCharge, usd: Decimal | None) -> None:
+        """In the metrics; where a price is unknown, names with a cap let nothing more through."""
+        charge = bill.charge
+        self._count_tokens(charge)
+        if charge.implausible:
+            self._meters.count("freehold_bills", "implausible")
+            log.warning(
+                "endpoint %s reports far more tokens than its answer shows; they are billed", charge.endpoint
+            )
+        if charge.estimated:
+            self._meters.count("freehold_bills", "estimated")
+        self._meters.count("freehold_bills", "unpriced" if usd is None else "priced")
+        for name in charge.names:
+            if usd is not None:
+                self._meters.count("freehold_spend_usd", name, by=float(usd))
+            elif name not in self.unpriced:
+                log.warning(
+                    "the price of %s is unknown: the spend cap of %s cannot be kept", charge.model, name
+                )
+                self.unpriced[name] = charge.model
+
+
+def _read(payload: bytes) -> NumberedCharge | None:
+    try:
+        return _decode(payload)
+    except msgspec.DecodeError:
+        log.warning("a bill cannot be read and is not booked")
+        return None

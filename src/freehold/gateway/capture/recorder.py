@@ -1,10 +1,14 @@
-"""The process between the workers and the store: writes traces in batches, sends changed routes to the workers.
+"""The process between workers and store: writes traces in batches, tells the workers of changed routes and keys.
 
-Workers never touch the database. They send raw bytes over a Unix socket; here streams are put together,
-people's data replaced, bodies compressed, rows written. When the store is locked, full or gone, traces wait
-in a bounded queue, then are counted as lost; traffic is not affected. Workers hold what they sent until it is
-written or counted, so a recorder that is killed loses nothing; what a worker held that was killed is drained from its
-spool. When the gateway stops while the store cannot be written to, the rest stays there for the next start.
+Workers never touch the database. They keep raw bytes in their spools (`spool`), which are read here; streams are put
+together, people's data replaced, bodies compressed, rows written. When the store is locked, full or gone, traces wait
+in the spools, and in the end workers count those there is no room for; traffic is not affected. A recorder that is
+killed loses nothing: the next one reads what was not done with, and so does the next gateway where the store could not
+be written to until the end.
+
+One thread goes round: open the store, follow keys and routes, write, delete what is old, say that it lives. What goes
+wrong in a round is logged and counted, and the next one begins. Only when none succeeds any more does the process end,
+to be started again.
 
 Run as ``python -m freehold.gateway.capture.recorder RUN_FOLDER`` with the configuration on stdin. It ends when stdin
 is closed, which is also what happens when the gateway's main process dies.
@@ -19,201 +23,266 @@ import os
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 
 from freehold import files
-from freehold.errors import StorageError
-from freehold.gateway.capture.billing import Billing, MessageSource
-from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, FrameReader, ack, frame
-from freehold.gateway.capture.leftovers import DeadSpool, find_dead_spool
-from freehold.gateway.capture.limit_accounts import LimitAccounts
+from freehold.errors import KeysUnavailableError, StorageError
+from freehold.gateway.capture.limit_accounts import Billing, LimitAccounts
 from freehold.gateway.capture.redaction import Redactor, redactor_of
 from freehold.gateway.capture.retention import Retention
-from freehold.gateway.capture.rounds import POLL_EVERY_S, RecorderDuties, Rounds, run_or_end
-from freehold.gateway.capture.spool import OUTCOMES, store_digest
+from freehold.gateway.capture.ring import Ring
+from freehold.gateway.capture.spool import CHARGE, OUTCOMES, TRACE, SpoolReader, digest_of, open_spools
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.capture.usage_counts import UsageCounts
-from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
+from freehold.gateway.child_process import (
+    Heartbeat,
+    freeze_heap,
+    read_config,
+    recorders_pulse,
+    run_on_fast_loop,
+)
 from freehold.gateway.config import CONFIG_FILE, RECORDER_SOCKET, GatewayConfig, from_json
-from freehold.gateway.heartbeat import Heartbeat
-from freehold.gateway.messages import CapturedExchange, TableMessage
+from freehold.gateway.messages import TABLE, TOTALS, CapturedExchange, TableMessage, message_of
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
-from freehold.store import Store
+from freehold.store import Store, audit
 from freehold.store.damage import may_blame_the_data
+from freehold.store.database import ChangeWatch
+from freehold.types.audit import change_source
 from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.gateway.recorder")
 
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
+_WRITE_EVERY_S = 0.15
+_POLL_EVERY_S = 0.14
+_NUMBERS_EVERY_S = 0.5
+_LEFTOVERS_EVERY_S = 1.0
+_RETENTION_EVERY_S = 60.0
+_GIVE_UP_AFTER_S = 10.0
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
 _STORED, _STORE, _REDACTION, _UNREADABLE = range(len(OUTCOMES))
-
-
-class WorkerConnection(asyncio.Protocol):
-    """One worker."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._reader = FrameReader()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self._recorder.connected(self)
-
-    def data_received(self, data: bytes) -> None:
-        for tag, payload in self._reader.feed(data):
-            if tag == TRACE:
-                self._recorder.enqueue(self, payload)
-            elif tag == CHARGE:
-                self._recorder.billing.add(self, payload)
-
-    def acknowledge(self, tag: int, outcome: int, count: int) -> None:
-        """Say that `count` more of what this worker sent are done with."""
-        if not self.transport.is_closing():
-            self.transport.write(ack(tag, count, outcome))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._recorder.disconnected(self)
+Batch = list[tuple[SpoolReader, bytes]]
 
 
 class Recorder:
-    """Takes traces from workers on the loop, writes them from one thread of its own."""
+    """Tells workers on the loop, does all else in one thread of its own (`run`)."""
 
     def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
         assert config.store_url is not None
         self._config = config
         self._run_folder = run_folder
-        self._store_digest = store_digest(config.store_url)
-        self._queue: deque[tuple[MessageSource, bytes]] = deque()
-        self._workers: set[WorkerConnection] = set()
-        self._paused = False
+        self._digests = digest_of(config.store_url), digest_of(str(run_folder))
+        self._spool_folder = config.spool_in(run_folder)
+        self._spools: dict[str, SpoolReader] = {}
+        self._reserved: dict[str, dict[str, int]] = {}
+        """By a worker that is gone, what it had reserved, in nanodollars by name."""
+        self._workers: set[asyncio.StreamWriter] = set()
+        self._table: bytes | None = None
+        self._untold: bytes | None = None
         self._meters = Meters()
         self._usage = UsageCounts(config, self._meters)
         self.billing = Billing(config, self._meters, count=self._usage.count_charge)
-        self._spools = config.spool_in(run_folder)
-        self._dead: DeadSpool | None = None
-        self._stopping = threading.Event()
-        self._wake = threading.Event()
-        self._table: bytes | None = None
         self.accounts = LimitAccounts(config, run_folder, self.billing)
         self._redactor: Redactor | None = None
         self._config_changed_ns = 0
         self._retention = Retention(config.retention_days, config.retention_bytes)
         self._loop = asyncio.get_running_loop()
+        self._stopping = threading.Event()
+        self._ring = Ring(config, run_folder)
+        self._store: Store | None = None
+        self._watch: ChangeWatch | None = None
+        self._next_poll_s = self._next_sweep_s = self._next_numbers_s = self._next_look_s = 0.0
+        self._failing_since_s: float | None = None
+        self._complained = ""
 
     # On the loop
 
-    def connected(self, worker: WorkerConnection) -> None:
-        self._workers.add(worker)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One worker, which says nothing."""
+        self._workers.add(writer)
         if self._table is not None:
-            worker.transport.write(frame(TABLE, self._table))
-
-    def disconnected(self, worker: WorkerConnection) -> None:
-        self._workers.discard(worker)
-
-    def enqueue(self, worker: WorkerConnection, payload: bytes) -> None:
-        self._queue.append((worker, payload))
-        if len(self._queue) >= self._config.capture_queue and not self._paused:
-            # Workers notice, hold back, and in the end drop and count: memory stays bounded here too.
-            self._paused = True
-            for worker in self._workers:
-                worker.transport.pause_reading()
+            writer.write(message_of(TABLE, self._table))
+        with contextlib.suppress(OSError):
+            await reader.read()
+        self._workers.discard(writer)
+        writer.close()
 
     def _broadcast(self, tag: int, payload: bytes) -> None:
+        if tag == TABLE:
+            self._table = payload
         for worker in self._workers:
-            worker.transport.write(frame(tag, payload))
-
-    def _resume(self) -> None:
-        if self._paused and len(self._queue) < self._config.capture_queue // 2:
-            self._paused = False
-            for worker in self._workers:
-                worker.transport.resume_reading()
-
-    def _broadcast_table(self, table: bytes) -> None:
-        self._table = table
-        self._broadcast(TABLE, table)
+            worker.write(message_of(tag, payload))
 
     def stop(self) -> None:
         self._stopping.set()
-        self._wake.set()
-
-    def rounds(self) -> Rounds:
-        """What the recorder's thread runs."""
-        duties = RecorderDuties(
-            share_usage=self._share_usage,
-            write=self._write,
-            learn_limits=self._learn_limits,
-            drain_leftovers=self._drains_leftovers,
-            apply_retention=self._retention.sweep,
-            tell=lambda table: self._soon(self._broadcast_table, table),
-            drop_excess=self._drop_excess,
-            resume=lambda: self._soon(self._resume) if self._paused else None,
-        )
-        return Rounds(
-            self._config,
-            self._run_folder,
-            duties,
-            self._meters,
-            stopping=self._stopping,
-            wake=self._wake,
-        )
 
     # In the thread
 
-    def _learn_limits(self, store: Store, table: bytes) -> None:
-        self.accounts.learn(store, msgspec.json.decode(table, type=TableMessage))
+    def run(self) -> None:
+        """Until told to stop; then what is left is written in a last round. A recorder without its thread would look
+        alive and keep nothing: it ends with it."""
+        try:
+            change_source.set(audit.this_machine("gateway"))
+            pulse = recorders_pulse(self._run_folder)
+            while True:
+                stopping = self._stopping.is_set()
+                self._try_round()
+                if self._failing_since_s is None:
+                    pulse.beat()
+                if stopping or time.monotonic() >= self._next_numbers_s:
+                    self._next_numbers_s = time.monotonic() + _NUMBERS_EVERY_S
+                    self._write_numbers()
+                if stopping:
+                    break
+                self._stopping.wait(_WRITE_EVERY_S)
+            self._close_store()
+            if left := sum(1 for spool in self._spools.values() for _ in spool.messages(TRACE)):
+                log.warning("%d traces stay in %s until the next start", left, self._spool_folder)
+        except BaseException:
+            log.exception("the recorder ends, and is started again")
+            os._exit(1)
 
-    def _drains_leftovers(self, store: Store) -> bool:
-        self._drain_leftovers(store)
-        return self._dead is not None
+    def _try_round(self) -> None:
+        try:
+            self._round()
+        except StorageError as error:
+            self._failing_since_s = None  # the store does not do its work; the recorder does
+            if error.message != self._complained:
+                log.warning("%s", error.message)
+                self._complained = error.message
+            if isinstance(error, KeysUnavailableError) and (refusal := self._ring.refusal(error)) is not None:
+                self._tell(TABLE, refusal)
+            # Open the store again in a moment, unless it was only busy.
+            if not error.retryable:
+                self._close_store()
+            elif self._watch is not None:
+                self._watch.forget()
+            self._stopping.wait(0.5)
+        except Exception as error:  # noqa: BLE001 (logged with its traceback)
+            self._survive(error)
+        else:
+            self._failing_since_s, self._complained = None, ""
 
-    def tell_what_stays(self) -> None:
-        """At the end: what the store did not take lies in the workers' files."""
-        if self._queue:
-            log.warning("%d traces stay in %s until the next start", len(self._queue), self._spools)
+    def _round(self) -> None:
+        now, stopping = time.monotonic(), self._stopping.is_set()
+        others = stopping or now >= self._next_look_s
+        if others:
+            self._next_look_s = now + _LEFTOVERS_EVERY_S
+        self._look(others=others)
+        if self._store is not None and self._store.database.was_replaced():
+            log.warning("the store at %s was moved, removed or replaced", self._store.database.where)
+            self._close_store()
+        if self._store is None or self._watch is None:
+            self._store = self._ring.opened()
+            log.info("writing to the store")
+            self._watch = self._store.database.watch()
+        store = self._store
+        if now >= self._next_poll_s:
+            self._next_poll_s = now + _POLL_EVERY_S
+            self._follow_ring(store, self._watch)
+            self._share_usage(store)
+        self._write(store)
+        if others:
+            self._finish_abandoned(store)
+        if stopping:
+            # Bills of the last answers, and the files of workers whose last messages were just written.
+            self._share_usage(store)
+            self._finish_abandoned(store)
+            self.accounts.leave(store)
+        if now >= self._next_sweep_s:
+            self._next_sweep_s = now + _RETENTION_EVERY_S
+            self._sweep(store)
 
-    def _soon(self, act: Callable[..., None], *arguments: Any) -> None:
-        self._loop.call_soon_threadsafe(act, *arguments)
+    def _follow_ring(self, store: Store, watch: ChangeWatch) -> None:
+        """Where keys, labels or routes have changed: who may use how much, and then the workers."""
+        if watch.has_news() or self._ring.requirement_changed():
+            self._untold = self._ring.read(store) or self._untold
+            if self._untold is not None:
+                self.accounts.learn(store, msgspec.json.decode(self._untold, type=TableMessage))
+                self._tell(TABLE, self._untold)
+                self._untold = None
 
     def _share_usage(self, store: Store) -> None:
         """Add this gateway's use to the store's, and report to the workers what all gateways used."""
-        told = self.accounts.share(store)
-        if self._stopping.is_set():
-            self.accounts.leave(store)
-        if told is None:
-            return
-        totals, done = told
-        self._loop.call_soon_threadsafe(self._broadcast, TOTALS, msgspec.msgpack.encode(totals))
-        # After the totals: a worker gives up its reservation when it knows what all have spent.
-        self._acknowledge(CHARGE, [(source, 0) for source in done])
+        shared = self.accounts.share(store)
+        if shared is not None:
+            totals, booked = shared
+            self._tell(TOTALS, msgspec.msgpack.encode(totals))
+            # After the totals: a worker gives up its reservation when it knows what all have spent.
+            for spool, bills in Counter(booked).items():
+                spool.acknowledge(CHARGE, [_STORED] * bills)
 
-    def _drain_leftovers(self, store: Store) -> None:
-        """Take over what a worker that was killed left behind, one worker at a time."""
-        if self._dead is not None and self._dead.is_drained:
-            with contextlib.suppress(OSError):
-                self.billing.book_rest(store, self._dead, self.accounts.take(self._dead.id))
-                self._dead.remove(self._run_folder)
-                self._dead = None
-        while self._dead is None:
-            dead = find_dead_spool(self._spools, self._store_digest)
-            if dead is None:
-                return
-            if dead.is_drained:
-                self.billing.book_rest(store, dead, self.accounts.take(dead.id))
-                dead.remove(self._run_folder)
-                continue
-            log.info("draining %d traces of a worker that is gone", dead.traces)
-            self._dead = dead
-            for payload in dead.messages(CHARGE):
-                self.billing.add(dead, payload)
-            for payload in dead.messages(TRACE):
-                self._queue.append((dead, payload))
+    def _tell(self, tag: int, payload: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._broadcast, tag, payload)
+
+    def _sweep(self, store: Store) -> None:
+        try:
+            self._retention.sweep(store)
+        except StorageError:
+            raise
+        except Exception:
+            # Traces that stay too long must not keep others from being written, nor keys from being followed.
+            log.exception("old traces could not be deleted")
+            self._meters.count("freehold_recorder_failures", "retention")
+
+    def _survive(self, error: Exception) -> None:
+        """Called for an exception that nothing here expects."""
+        log.error("the recorder failed, and goes on", exc_info=error)
+        self._meters.count("freehold_recorder_failures", "unexpected")
+        if self._watch is not None:
+            self._watch.forget()
+        now = time.monotonic()
+        if self._failing_since_s is None:
+            self._failing_since_s = now
+        if now - self._failing_since_s > _GIVE_UP_AFTER_S and not self._stopping.is_set():
+            log.error("no round succeeded for %g s", _GIVE_UP_AFTER_S)
+            self._write_numbers()
+            os._exit(1)
+        self._stopping.wait(0.5)
+
+    def _write_numbers(self) -> None:
+        with contextlib.suppress(OSError):
+            self._meters.write(self._run_folder)
+
+    def _close_store(self) -> None:
+        for one in (self._watch, self._store):
+            if one is not None:
+                with contextlib.suppress(StorageError):
+                    one.close()
+        self._watch = self._store = None
+
+    # Spools
+
+    def _look(self, *, others: bool) -> None:
+        """Find what workers have written since; with `others` also what those of other gateways left that are gone."""
+        found = open_spools(self._spool_folder, *self._digests, self._spools, abandoned=others)
+        self._spools.update({spool.id: spool for spool in found})
+        for spool in self._spools.values():
+            for bill in spool.look():
+                self.billing.add(spool, bill)
+
+    def _finish_abandoned(self, store: Store) -> None:
+        """Bring to its end what workers that are gone left behind, once all of it is done with."""
+        for spool in [*self._spools.values()]:
+            if spool.is_abandoned:
+                for bill in spool.look():  # what it wrote before it ended
+                    self.billing.add(spool, bill)
+                if not spool.is_drained:
+                    continue
+                if spool.id not in self._reserved:
+                    self._reserved[spool.id] = self.accounts.take(spool.id)
+                self.billing.book_rest(store, spool.id, self._reserved[spool.id], spool.held_nano())
+                spool.remove(self._run_folder)
+                del self._spools[spool.id], self._reserved[spool.id]
+            elif spool.is_removed:
+                spool.close()
+                del self._spools[spool.id]
 
     def _follow_config(self) -> None:
         """Take over a configuration that came while the gateway runs: how traces are redacted, how long they are kept,
@@ -236,18 +305,35 @@ class Recorder:
     def _write(self, store: Store) -> None:
         """Write what waits, for as long as nothing else is due."""
         self._follow_config()
-        deadline = time.monotonic() + POLL_EVERY_S
-        while self._queue and (self._stopping.is_set() or time.monotonic() < deadline):
-            self._write_batch(store, self._batch())
+        deadline = time.monotonic() + _POLL_EVERY_S
+        while batch := self._batch():
+            self._write_batch(store, batch)
+            # Another worker's turn.
+            first = next(iter(self._spools))
+            self._spools[first] = self._spools.pop(first)
+            if time.monotonic() > deadline and not self._stopping.is_set():
+                return
 
-    def _write_batch(self, store: Store, batch: list[bytes]) -> None:
-        """Write the oldest of the queue. A trace that the store refuses must not hold up the others: the batch is
-        halved until it is alone, and it is given up where the store takes one with nothing in it."""
-        # One that was sent again may be here already; it counts once.
+    def _batch(self) -> Batch:
+        """The next traces to write: few enough to be taken apart in memory at once."""
+        batch: Batch = []
+        size = 0
+        for spool in self._spools.values():
+            for payload in spool.messages(TRACE):
+                size += len(payload)
+                if len(batch) >= BATCH or (batch and size > BATCH_BYTES):
+                    return batch
+                batch.append((spool, payload))
+        return batch
+
+    def _write_batch(self, store: Store, batch: Batch) -> None:
+        """Write the oldest traces. One that the store refuses must not hold up the others: the batch is halved until
+        it is alone, and it is given up where the store takes one with nothing in it."""
+        # One that was read before may be here already; it counts once.
         outcomes: list[int] = []
         written: list[Trace] = []
         try:
-            store.add_traces(self._traces(batch, outcomes, written))
+            store.add_traces(self._traces([payload for _, payload in batch], outcomes, written))
         except Exception as error:
             if not may_blame_the_data(error):
                 raise
@@ -261,41 +347,9 @@ class Recorder:
             self._meters.count("freehold_recorder_failures", "refused")
             outcomes, written = [_STORE], []
         self._usage.count(written)
-        # Only now are they safe; had the store refused, they would still be in the queue.
-        self._dequeue(outcomes)
-
-    def _dequeue(self, outcomes: list[int]) -> None:
-        """Done with the oldest of the queue: their workers may forget them, and count what became of them."""
-        self._acknowledge(TRACE, [(self._queue.popleft()[0], outcome) for outcome in outcomes])
-
-    def _acknowledge(self, tag: int, done: list[tuple[MessageSource, int]]) -> None:
-        """Each source gets its acknowledgements in the order it sent the messages, equal ones in one."""
-        runs: dict[MessageSource, list[list[int]]] = {}
-        for source, outcome in done:
-            own = runs.setdefault(source, [])
-            if own and own[-1][0] == outcome:
-                own[-1][1] += 1
-            else:
-                own.append([outcome, 1])
-        for source, counts in runs.items():
-            for outcome, count in counts:
-                if isinstance(source, DeadSpool):
-                    source.acknowledge(tag, outcome, count)
-                else:
-                    self._loop.call_soon_threadsafe(source.acknowledge, tag, outcome, count)
-
-    def _batch(self) -> list[bytes]:
-        """The next traces to write: few enough to be taken apart in memory at once."""
-        batch: list[bytes] = []
-        size = 0
-        # By index, because the loop appends meanwhile.
-        for index in range(min(BATCH, len(self._queue))):
-            payload = self._queue[index][1]
-            size += len(payload)
-            if batch and size > BATCH_BYTES:
-                break
-            batch.append(payload)
-        return batch
+        # Only now are they safe; had the store refused, they would be read again.
+        for spool, rows in groupby(zip(batch, outcomes, strict=True), key=lambda row: row[0][0]):
+            spool.acknowledge(TRACE, [outcome for _, outcome in rows])
 
     def _traces(self, batch: list[bytes], outcomes: list[int], written: list[Trace]) -> Iterator[Trace]:
         """The traces to write, put in `written` too, and to `outcomes` what becomes of each message. One that cannot be
@@ -317,14 +371,6 @@ class Recorder:
                 written.append(trace)
                 yield trace
 
-    def _drop_excess(self, error: StorageError) -> None:
-        """While the store is only busy, wait; when it is gone for good, give up the older half."""
-        if error.retryable or self._stopping.is_set() or len(self._queue) < self._config.capture_queue:
-            return
-        dropped = len(self._queue) // 2
-        log.info("gave up %d traces", dropped)
-        self._dequeue([_STORE] * dropped)
-
 
 def _kind(error: BaseException) -> str:
     """The name of the error that is at the root of `error`."""
@@ -335,23 +381,18 @@ def _kind(error: BaseException) -> str:
 
 async def record(config: GatewayConfig, run_folder: Path) -> None:
     """Serve the workers until stdin is closed."""
-    loop = asyncio.get_running_loop()
     Heartbeat(run_folder)
     recorder = Recorder(config, run_folder)
     path = run_folder / RECORDER_SOCKET
     path.unlink(missing_ok=True)
-    server = await loop.create_unix_server(lambda: WorkerConnection(recorder), str(path))
-    thread = threading.Thread(target=run_or_end, args=(recorder.rounds(),), name="store")
+    server = await asyncio.start_unix_server(recorder.serve, str(path))
+    thread = threading.Thread(target=recorder.run, name="store")
     thread.start()
     freeze_heap()
-    async with server:
-        await asyncio.to_thread(_wait_for_eof)
-        server.close()
-        # What workers sent on their way out is still in the sockets.
-        await asyncio.sleep(0.1)
+    await asyncio.to_thread(_wait_for_eof)
+    server.close()
     recorder.stop()
     await asyncio.to_thread(thread.join)
-    recorder.tell_what_stays()
 
 
 def _wait_for_eof() -> None:

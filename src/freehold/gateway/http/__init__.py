@@ -2,4 +2,4 @@
 
 from freehold.late import require
 
-require("the gateway", "gateway", "httptools", "prometheus_client", "pyreqwest")
+require("the gateway", "gateway", "httptools", "prometheus_client")

@@ -34,7 +34,7 @@ _EARLY_BYTES_MAX = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection; `kept` where it has carried requests before, at another worker."""
+    """One client's connection."""
 
     __slots__ = (
         "__weakref__",
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         "writing_paused",
     )
 
-    def __init__(self, server: ConnectionHost, *, kept: bool = False) -> None:
+    def __init__(self, server: ConnectionHost) -> None:
         self.server = server
         self._parser: Any = HttpRequestParser(self)
         self._url = b""
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._head_held = HeldBytes(server.memory)
         self._two_hosts = False
-        self._in_head = not kept
+        self._in_head = True
         self._incoming: Request | None = None
         self._body_since_s = 0.0
         self._pipelined: deque[Request] = deque()
@@ -144,19 +144,6 @@ class Connection(asyncio.Protocol):
             and self._early is None
             and self._receiver is None
         )
-
-    def quiet_file(self) -> tuple[int, bool] | None:
-        """Its open file, with which another process may go on, and whether it carried requests before; None while
-        anything is under way, or with TLS."""
-        transport = self._transport
-        if (
-            not self.is_between_requests
-            or transport.is_closing()
-            or transport.get_write_buffer_size()
-            or transport.get_extra_info("sslcontext") is not None
-        ):
-            return None
-        return transport.get_extra_info("socket").fileno(), not self._in_head
 
     def abort(self) -> None:
         self._transport.abort()
@@ -400,10 +387,8 @@ class Connection(asyncio.Protocol):
         self._since_s = self.server.loop.time()
         if self._pipelined:
             self._start(self._pipelined.popleft())
-        elif self.server.leaving:
-            # Not closed: the client may be sending its next request by now, unless this answer's head said otherwise.
-            self.server.loop.call_soon(self.server.leave_to_others, self)
-        elif self.server.draining:
+        elif self.server.draining and not self.server.leaving:
+            # One that leaves closes nothing: the client may be sending its next request by now.
             self._transport.close()
             return
         self.resume_reading()

@@ -1,57 +1,47 @@
-"""Which headers go from a client to an endpoint, and which come back."""
+"""Which headers go from a client to an endpoint, and which come back.
+
+What says who a client is, or who pays, reaches only the host it was meant for. That is decided by name, and in doubt a
+header is taken for a credential: one that is left out costs a question to the operator, one that is sent to a stranger
+costs a key. A key of this gateway is left out everywhere, whatever header it is in.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
-from freehold.gateway.http.credentials import KEY_HEADERS, holds_own_key, is_credential
 from freehold.gateway.http.response import UpstreamResponse
 from freehold.types.endpoint import Endpoint
 
+
+def names_in(text: str) -> frozenset[str]:
+    """The names that a text lists."""
+    return frozenset(text.split())
+
+
 # Connection matters end here; lengths and encodings are written by freehold's own client and server.
-_HOP_BY_HOP = frozenset(
-    (
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
+_HOP_BY_HOP = names_in(
+    """
+    connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding
+    upgrade
+    """
 )
-_NOT_FORWARDED = _HOP_BY_HOP | {
-    "accept-encoding",
-    "content-length",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-}
-# Browsers of other origins stay out, whatever an upstream would allow them; what software it runs stays private.
-_NOT_RETURNED = _HOP_BY_HOP | {
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-allow-origin",
-    "access-control-allow-private-network",
-    "access-control-expose-headers",
-    "access-control-max-age",
-    "alt-svc",
-    "date",
-    "server",
-    "set-cookie",
-    # Of a gateway behind this one: this one says it of its own routes.
-    "x-freehold-arm",
-    "x-powered-by",
-}
+_NOT_FORWARDED = _HOP_BY_HOP | names_in(
+    """
+    accept-encoding content-length cookie expect forwarded host x-forwarded-for x-forwarded-host
+    x-forwarded-proto x-real-ip
+    """
+)
+# Browsers of other origins stay out, whatever an upstream would allow them; what software it runs stays private. Of a
+# gateway behind this one: this one says the arm of its own routes.
+_NOT_RETURNED = _HOP_BY_HOP | names_in(
+    """
+    access-control-allow-credentials access-control-allow-headers access-control-allow-methods
+    access-control-allow-origin access-control-allow-private-network access-control-expose-headers
+    access-control-max-age alt-svc date server set-cookie x-freehold-arm x-powered-by
+    """
+)
 
 
 Kind = Literal["plain", "account", "key", "encoding", "dropped"]
@@ -100,3 +90,52 @@ def forwarded(
 def response_headers(answer: UpstreamResponse) -> list[tuple[str, str]]:
     """The answer's headers as they go to the client."""
     return [header for header in answer.headers if header[0] not in _NOT_RETURNED]
+
+
+KEY_HEADERS = frozenset(("authorization", "x-api-key", "api-key", "x-goog-api-key"))
+"""Where the APIs that are spoken here expect a key."""
+_NAMES = re.compile(
+    r"auth|key|token|secret|credential|passw|cookie|session|signature|assertion|jwt"
+    r"|organi[sz]ation|project|account|workspace|tenant|subscription|(?:^|-)cert"
+)
+# These look like it by name only.
+_HARMLESS = frozenset(
+    ("idempotency-key", "x-idempotency-key", "sec-websocket-key", "pagetoken", "page_token")
+)
+# Browsers, which can send no headers with a WebSocket, put a key among the protocols they name.
+_KEY_PROTOCOL = "openai-insecure-api-key."
+_OWN_KEY = re.compile(r"(?<![A-Za-z0-9_-])fh-[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])")
+
+
+def is_credential(name: str) -> bool:
+    """Whether a header, by its name in lower case, carries a key or names the account that pays."""
+    return name not in _HARMLESS and _NAMES.search(name) is not None
+
+
+def query_without_keys(query: str, *, key_too: bool) -> str:
+    """A query as an endpoint may see it: without what is a key by its name, unless the key is meant for it.
+
+    A key of this gateway is left out in any case.
+    """
+    kept = []
+    for part in query.split("&"):
+        name = part.partition("=")[0].lower()
+        if (key_too or not is_credential(name)) and not holds_own_key(part):
+            kept.append(part)
+    return "&".join(kept)
+
+
+def protocols_without_keys(value: str, *, key_too: bool) -> str:
+    """The WebSocket protocols that a client names, without a key among them, unless it is meant for the endpoint."""
+    named = [one.strip() for one in value.split(",")]
+    keep = [
+        one
+        for one in named
+        if not holds_own_key(one) and (key_too or not one.lower().startswith(_KEY_PROTOCOL))
+    ]
+    return ", ".join(keep)
+
+
+def holds_own_key(value: str) -> bool:
+    """Whether a header's value holds a key as this gateway makes them."""
+    return "fh-" in value and _OWN_KEY.search(value) is not None

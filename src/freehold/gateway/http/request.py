@@ -10,9 +10,8 @@ from weakref import WeakSet
 
 import msgspec
 
-from freehold.gateway.http.buffered_response import BufferedResponse
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.response import TransportError
+from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError
 
@@ -72,9 +71,6 @@ class ConnectionHost(ServerState, Protocol):
     def has_room(self) -> bool:
         """For one more connection."""
 
-    def leave_to_others(self, connection: Any) -> bool:
-        """Give a connection on which nothing is under way to a worker that stays; whether that was possible."""
-
 
 class Receiver(Protocol):
     """Takes the bytes of a connection that speaks something else than HTTP by now."""
@@ -122,12 +118,12 @@ class FirstTry(NamedTuple):
 
     endpoint: Endpoint
     asked_s: float
-    outcome: BufferedResponse | TransportError
+    outcome: UpstreamResponse | TransportError
 
     def let_go(self) -> None:
         """The answer is not wanted."""
-        if isinstance(self.outcome, BufferedResponse):
-            self.outcome.let_go()
+        if isinstance(self.outcome, UpstreamResponse):
+            self.outcome.close()
 
 
 class Began(NamedTuple):

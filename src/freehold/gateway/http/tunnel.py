@@ -1,20 +1,19 @@
 """A connection to an endpoint that continues as a WebSocket: once both sides agree, bytes are passed on unread.
 
 Covered: plain and over TLS, back-pressure both ways, an endpoint that declines (its answer is read, up to a bound), one
-that says something else than HTTP, and ends of either side. Not covered: a proxy on the way to the endpoint.
+that says something else than HTTP, and ends of either side.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import Any
-from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError, TransportError
+from freehold.gateway.http.response import ReadTimeout, RemoteProtocolError, TransportError
+from freehold.gateway.http.upstream_client import Address, UpstreamClient
 
 _HEAD_BYTES_MAX = 64 * 1024
 _DECLINED_BYTES_MAX = 256 * 1024
@@ -152,32 +151,17 @@ class Tunnel(asyncio.Protocol):
             self._settle()
 
 
-async def dig(origin: str, head: bytes, *, within_s: float) -> Tunnel:
+async def dig(client: UpstreamClient, address: Address, head: bytes, *, within_s: float) -> Tunnel:
     """Offer an endpoint to continue as a WebSocket, and wait for its answer. Raises `TransportError`."""
-    parts = urlsplit(origin)
-    secure = parts.scheme == "https"
-    assert parts.hostname is not None
-    loop = asyncio.get_running_loop()
-    tunnel: Tunnel | None = None
+    tunnel = await client.connect(address, lambda: Tunnel(head))
     try:
         async with asyncio.timeout(within_s):
-            _, tunnel = await loop.create_connection(
-                lambda: Tunnel(head),
-                parts.hostname,
-                parts.port or (443 if secure else 80),
-                ssl=ssl.create_default_context() if secure else None,
-            )
             await asyncio.shield(tunnel.answered)
     except TimeoutError:
-        if tunnel is None:
-            raise ConnectError(f"{parts.netloc}: no connection within {within_s:g} s") from None
         tunnel.answered.cancel()
         tunnel.close()
         raise ReadTimeout("no answer to an offer") from None
-    except (OSError, ssl.SSLError) as error:
-        raise ConnectError(f"{parts.netloc}: {error}") from error
     except asyncio.CancelledError:
-        if tunnel is not None:
-            tunnel.close()
+        tunnel.close()
         raise
     return tunnel

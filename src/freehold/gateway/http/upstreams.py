@@ -1,4 +1,4 @@
-"""The pooled clients to the endpoints."""
+"""What endpoints are sent: addresses, headers, credentials, and what is said where they cannot be reached."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import asyncio
 import logging
 import os
 import socket
+from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
+from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.http.credentials import query_without_keys
-from freehold.gateway.http.headers import forwarded, passes_key
+from freehold.gateway.http.headers import forwarded, passes_key, query_without_keys
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.plain_client import Address, PlainClient, PlainConnection
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
+from freehold.gateway.http.upstream_client import Address, Proxy, UpstreamClient, UpstreamConnection
 from freehold.signing.signer import NoCredentialsError, Signer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
-from freehold.wire.base_url import joined, merged_query, taken_apart, target
+from freehold.wire.base_url import is_loopback, merged_query, target
 
 if TYPE_CHECKING:
-    from freehold.gateway.http.tls_client import TlsClient
     from freehold.gateway.http.tunnel import Tunnel
-from base64 import b64encode
-from urllib.parse import unquote, urlsplit
 
 log = logging.getLogger("freehold.gateway")
 _OFFERED_WITHIN_S = 30.0
@@ -78,23 +77,18 @@ class Upstreams:
     """Keep-alive connections to all endpoints of a worker."""
 
     def __init__(self, config: GatewayConfig, memory: MemoryBudget | None = None) -> None:
-        self._config = config
-        self._memory = memory or MemoryBudget(config.body_memory_bytes)
-        self._plain = PlainClient(
+        self._client = UpstreamClient(
             connect_timeout_s=config.connect_timeout_s,
             read_timeout_s=config.read_timeout_s,
-            memory=self._memory,
+            memory=memory or MemoryBudget(config.body_memory_bytes),
         )
-        self._tls: TlsClient | None = None
         self.signer = Signer()
-        self._addresses: dict[str, Address | None] = {}
         self._secrets: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
         self._without_key: set[str] = set()
+        self._addresses: dict[str, Address] = {}
 
     async def close(self) -> None:
-        await self._plain.close()
-        if self._tls is not None:
-            await self._tls.close()
+        await self._client.close()
 
     def request_headers(
         self,
@@ -107,12 +101,14 @@ class Upstreams:
         """The headers of the request to an endpoint.
 
         The client's as `forwarded` says, its key where the gateway asks for none itself (`pass_credentials`), and the
-        endpoint's own key where it names one.
+        endpoint's own key where it names one, or the password in its address.
         """
         keys_here = not pass_credentials
         headers = forwarded(endpoint, client_headers, keys_here=keys_here, compressed=compressed)
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
+        elif all(name != "authorization" for name, _ in headers):
+            headers.extend(password_of(endpoint.base_url))
         if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
             headers.append(("anthropic-version", anthropic.API_VERSION))
         return headers
@@ -160,10 +156,8 @@ class Upstreams:
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> UpstreamResponse:
         """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
-        try:
-            return await self._sending("POST", endpoint, path, headers, body)
-        except TransportError as error:
-            raise upstream_failure(endpoint, error) from error
+        place = target(endpoint.base_url, path, api=endpoint.api)
+        return await self.pass_on(endpoint, "POST", place, headers, body)
 
     async def post_in_time(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes, wait_ms: float
@@ -177,11 +171,11 @@ class Upstreams:
                 return response
         except TimeoutError:
             if response is not None:
-                await response.close()
+                response.close()
             raise LateFailure(endpoint, wait_ms) from None
         except TransportError as error:
             if response is not None:
-                await response.close()
+                response.close()
             raise upstream_failure(endpoint, error) from error
 
     async def probe(
@@ -192,76 +186,39 @@ class Upstreams:
         if body is not None:
             headers.append(("content-type", "application/json"))
         method = "GET" if body is None else "POST"
+        place = target(endpoint.base_url, path, api=endpoint.api)
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._sending(method, endpoint, path, headers, body)
+                response = await self.pass_on(endpoint, method, place, headers, body)
                 try:
                     await response.read_all()
                 finally:
-                    await response.close()
+                    response.close()
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
         except TimeoutError as error:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
         return response.status
 
-    def idle(self, endpoint: Endpoint) -> deque[PlainConnection] | None:
-        """The open connections to an endpoint that wait for a request; None where a proxy or a password is between."""
-        address = plain_address(endpoint.base_url) or tls_address(endpoint.base_url)
-        return None if address is None else self._plain.idle(address)
+    def idle(self, endpoint: Endpoint) -> deque[UpstreamConnection]:
+        """The open connections to an endpoint that wait for a request."""
+        return self._client.idle(self._address(endpoint))
 
-    def open_ahead(self, endpoint: Endpoint) -> None:
-        """Have one more connection over TLS for later; those on plain HTTP stay where they were needed once."""
-        address = tls_address(endpoint.base_url)
-        if address is not None:
-            self._plain.open_soon(address)
+    def _address(self, endpoint: Endpoint) -> Address:
+        """Looked up once: it reads the whole environment. Raises `UpstreamFailure`."""
+        address = self._addresses.get(endpoint.base_url)
+        if address is None:
+            try:
+                address = self._addresses[endpoint.base_url] = address_of(endpoint.base_url)
+            except ConfigError as error:
+                raise UpstreamFailure(str(error), reached=False) from None
+        return address
 
     def start_of_post(self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]]) -> bytes:
         """The head of a request up to the length of its body."""
-        start = request_line(endpoint, target(endpoint.base_url, path, api=endpoint.api))
-        return request_head("POST", start, headers, None)[:-2] + b"content-length: "
-
-    def _address(self, base_url: str) -> Address | None:
-        if base_url not in self._addresses:
-            self._addresses[base_url] = plain_address(base_url)
-        return self._addresses[base_url]
-
-    def _sending(
-        self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> Awaitable[UpstreamResponse]:
-        if endpoint.credentials is not None:
-            return self._sending_signed(method, endpoint, path, headers, body)
-        return self._sending_as_it_is(method, endpoint, path, headers, body)
-
-    async def _sending_signed(
-        self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> UpstreamResponse:
         place = target(endpoint.base_url, path, api=endpoint.api)
-        signed = await self._signed(method, endpoint, place, headers, body)
-        response = await self._sending_as_it_is(method, endpoint, path, signed, body)
-        self.signer.learn(endpoint, response.status)
-        return response
-
-    async def _signed(
-        self, method: str, endpoint: Endpoint, place: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> list[tuple[str, str]]:
-        """The headers with the credentials that a cloud gives. Raises `NoCredentialsFailure`."""
-        if endpoint.credentials is None:
-            return headers
-        try:
-            return await self.signer.signed(endpoint, method, place, headers, body)
-        except NoCredentialsError as error:
-            raise NoCredentialsFailure(error) from None
-
-    def _sending_as_it_is(
-        self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> Awaitable[UpstreamResponse]:
-        base_url = endpoint.base_url
-        address = self._address(base_url)
-        if address is None:
-            return self._tls_client().send(method, joined(base_url, path, api=endpoint.api), headers, body)
-        start = request_line(endpoint, target(base_url, path, api=endpoint.api))
-        return self._plain.send(address, request_head(method, start, headers, body), body or b"")
+        head = request_head("POST", endpoint, self._address(endpoint), place, headers, None)
+        return head[:-2] + b"content-length: "
 
     async def pass_on(
         self,
@@ -276,56 +233,46 @@ class Upstreams:
         Pieces are sent as they come, framed as the client's were: the headers say their length, or they go in chunks.
         Raises `UpstreamFailure`, and what the pieces raise.
         """
-        base_url = endpoint.base_url
-        whole = None if isinstance(body, AsyncIterator) else body
-        headers = await self._signed(method, endpoint, place, headers, whole)
-        address = plain_address(base_url)
-        url = taken_apart(base_url, endpoint.api).origin + place
-        start = request_line(endpoint, place)
+        address = self._address(endpoint)
         try:
-            if not isinstance(body, AsyncIterator):
-                if address is None:
-                    return await self._tls_client().send(method, url, headers, body)
-                return await self._plain.send(
-                    address, request_head(method, start, headers, body), body or b""
-                )
-            if address is None:
-                return await self._tls_client().send_pieces(method, url, headers, body)
-            chunked = not any(name == "content-length" for name, _ in headers)
-            framing = [("transfer-encoding", "chunked")] if chunked else []
-            head = request_head(method, start, [*headers, *framing], None)
-            return await self._plain.send_pieces(address, head, body, chunked=chunked)
+            if isinstance(body, AsyncIterator):
+                headers = await self._signed(method, endpoint, place, headers, None)
+                chunked = not any(name == "content-length" for name, _ in headers)
+                framing = [("transfer-encoding", "chunked")] if chunked else []
+                head = request_head(method, endpoint, address, place, [*headers, *framing], None)
+                response = await self._client.send_pieces(address, head, body, chunked=chunked)
+            else:
+                headers = await self._signed(method, endpoint, place, headers, body)
+                head = request_head(method, endpoint, address, place, headers, body)
+                response = await self._client.send(address, head, body or b"")
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
+        self.signer.learn(endpoint, response.status)
+        return response
+
+    async def _signed(
+        self, method: str, endpoint: Endpoint, place: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> list[tuple[str, str]]:
+        """The headers with the credentials that a cloud gives. Raises `NoCredentialsFailure`."""
+        if endpoint.credentials is None:
+            return headers
+        try:
+            return await self.signer.signed(endpoint, method, place, headers, body)
+        except NoCredentialsError as error:
+            raise NoCredentialsFailure(error) from None
 
     async def offer(self, endpoint: Endpoint, place: str, headers: list[tuple[str, str]]) -> Tunnel:
         """Offer an endpoint to continue as a WebSocket. Raises `UpstreamFailure`."""
-        from freehold.gateway.http.tunnel import dig  # late: few gateways need it
+        from freehold.gateway.http.tunnel import dig
 
-        origin = taken_apart(endpoint.base_url, endpoint.api).origin
-        if is_behind_a_proxy(origin):
-            message = (
-                f"endpoint {endpoint.name} is behind a proxy, through which WebSockets are not passed on"
-            )
-            raise UpstreamFailure(message, reached=False)
         headers = await self._signed("GET", endpoint, place, headers, None)
-        upgrade = [*headers, *password_of(origin), ("connection", "Upgrade"), ("upgrade", "websocket")]
-        head = request_head("GET", request_line(endpoint, place), upgrade, None)
+        upgrade = [*headers, ("connection", "Upgrade"), ("upgrade", "websocket")]
+        address = self._address(endpoint)
+        head = request_head("GET", endpoint, address, place, upgrade, None)
         try:
-            return await dig(origin, head, within_s=_OFFERED_WITHIN_S)
+            return await dig(self._client, address, head, within_s=_OFFERED_WITHIN_S)
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
-
-    def _tls_client(self) -> TlsClient:
-        if self._tls is None:
-            # Late: a gateway before engines on this machine needs neither its memory nor its threads.
-            from freehold.gateway.http.tls_client import TlsClient
-
-            config = self._config
-            self._tls = TlsClient(
-                self._memory, connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
-            )
-        return self._tls
 
 
 def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:
@@ -346,48 +293,58 @@ def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailu
     return UpstreamFailure(f"endpoint {endpoint.name} broke off the connection", reached=True)
 
 
-def plain_address(base_url: str) -> Address | None:
-    """Where to connect for an address on plain HTTP; None where TLS, a password or a proxy is in between."""
+def address_of(base_url: str) -> Address:
+    """Where to connect for an address, and the proxy that the environment names for it."""
     parts = urlsplit(base_url)
-    host = parts.hostname
-    if parts.scheme != "http" or host is None or parts.username is not None:
-        return None
-    return None if is_behind_a_proxy(base_url) else Address(host, parts.port or 80)
+    tls = parts.scheme == "https"
+    return Address(parts.hostname or "", parts.port or (443 if tls else 80), tls, _proxy_of(base_url))
 
 
-def tls_address(base_url: str) -> Address | None:
-    """Where to connect for an address over TLS; None where it is not, or a password or a proxy is in between."""
-    parts = urlsplit(base_url)
-    if parts.scheme != "https" or parts.hostname is None or parts.username is not None:
-        return None
-    return None if is_behind_a_proxy(base_url) else Address(parts.hostname, parts.port or 443, tls=True)
-
-
-def is_behind_a_proxy(address: str) -> bool:
-    """Whether the environment names a proxy for an address."""
+def _proxy_of(address: str) -> Proxy | None:
+    """The proxy that the environment names for an address on another machine. Raises `ConfigError` for one that is not
+    spoken to by HTTP."""
     parts = urlsplit(address)
-    if not any(name.lower() == f"{parts.scheme}_proxy" for name in os.environ):
-        return False
+    if is_loopback(parts.hostname or "") or not any(
+        name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ
+    ):
+        return None
     # Late, because few need it and it is heavy.
-    from urllib.request import getproxies, proxy_bypass
+    from urllib.request import getproxies_environment, proxy_bypass
 
-    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+    proxies = getproxies_environment()
+    proxy_url = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy_url or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = urlsplit(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
+    if proxy.scheme != "http" or proxy.hostname is None:
+        raise ConfigError(
+            f"the proxy for {parts.hostname} is of the scheme {proxy.scheme}, and only http:// is spoken to proxies",
+            hint="set https_proxy to http://HOST:PORT; endpoints over TLS are reached through it all the same",
+        )
+    login = [f"proxy-{name}: {value}\r\n" for name, value in password_of(proxy.geturl())]
+    return Proxy(proxy.hostname, proxy.port or 80, "".join(login))
 
 
-def password_of(origin: str) -> list[tuple[str, str]]:
+def password_of(address: str) -> list[tuple[str, str]]:
     """A name and a password in an address, as a header."""
-    said = urlsplit(origin).netloc.rpartition("@")[0]
+    said = urlsplit(address).netloc.rpartition("@")[0]
     return [("authorization", f"Basic {b64encode(unquote(said).encode()).decode()}")] if said else []
 
 
-def request_line(endpoint: Endpoint, place: str) -> bytes:
-    """The first line of a request without its method, and the host it names."""
-    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
-    return f"{place} HTTP/1.1\r\nhost: {host}\r\n".encode()
-
-
-def request_head(method: str, start: bytes, headers: list[tuple[str, str]], body: bytes | None) -> bytes:
+def request_head(
+    method: str,
+    endpoint: Endpoint,
+    address: Address,
+    place: str,
+    headers: list[tuple[str, str]],
+    body: bytes | None,
+) -> bytes:
     """The head of a request with a whole body, or without one."""
+    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
+    if address.proxy is not None and not address.tls:
+        start = f"{method} http://{host}{place} HTTP/1.1\r\nhost: {host}\r\n{address.proxy.login}"
+    else:
+        start = f"{method} {place} HTTP/1.1\r\nhost: {host}\r\n"
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
     length = b"" if body is None else b"content-length: %d\r\n" % len(body)
-    return b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
+    return b"%b%b%b\r\n" % (start.encode(), lines, length)

@@ -1,5 +1,5 @@
 """A client's connection that tries the short way with each request, and goes the long way with those that it does not
-know: the same connection, whose deadlines, drain and hand-over hold for both.
+know: the same connection, whose deadlines and drain hold for both.
 
 A request is tried only where the one before is over and nothing was sent ahead. Until the endpoint is asked, nothing
 was acted on, and the same bytes go to the parser.
@@ -7,14 +7,14 @@ was acted on, and the same bytes go to the parser.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
-from typing import Any
 
 from freehold.gateway import deadlines
 from freehold.gateway.http.connection import Connection
-from freehold.gateway.http.plain_client import PlainConnection
 from freehold.gateway.http.request import Began, ConnectionHost, Request
+from freehold.gateway.http.upstream_client import UpstreamConnection
 from freehold.gateway.lane.exchange import LaneExchange
 from freehold.gateway.lane.plans import HEAD_BYTES_MAX, ClientHead, Heads, Plan, Way
 from freehold.gateway.limits.limiter import Admission
@@ -58,10 +58,8 @@ class LaneConnection(Connection):
 
     __slots__ = ("_draw", "_heads", "_state", "_waiting")
 
-    def __init__(
-        self, state: WorkerState, heads: Heads, server: ConnectionHost, *, kept: bool = False
-    ) -> None:
-        super().__init__(server, kept=kept)
+    def __init__(self, state: WorkerState, heads: Heads, server: ConnectionHost) -> None:
+        super().__init__(server)
         self._state = state
         self._heads = heads
         self._waiting = b""
@@ -137,7 +135,6 @@ class LaneConnection(Connection):
             return False
         upstream = _waiting_at(plan)
         if upstream is None:
-            state.upstreams.open_ahead(plan.endpoint)
             return False
         held_bytes = len(body) if sent is body else len(body) + len(sent)
         admitted, admission = self._admit(way, body, held_bytes)
@@ -198,7 +195,7 @@ class LaneConnection(Connection):
         self.write(b"%b%bdate: %b\r\n\r\n%b" % (before, more, server.date, body))
         if closes:
             self._transport.close()
-        elif self._pipelined or self._reading_paused or server.leaving or server.draining:
+        elif self._pipelined or self._reading_paused or server.draining:
             self.go_on()
         else:
             self._since_s = server.loop.time()
@@ -216,7 +213,7 @@ class LaneConnection(Connection):
         return super().is_overdue(now_s)
 
 
-def _waiting_at(plan: Plan) -> PlainConnection | None:
+def _waiting_at(plan: Plan) -> UpstreamConnection | None:
     """An open connection to the endpoint; None where there is none, and the long way opens one."""
     idle = plan.idle
     while idle:
@@ -241,11 +238,6 @@ def _sent(plan: Plan, seen: Peek, body: bytes) -> bytes | None:
     return changed or body
 
 
-def connecting(state: WorkerState) -> Callable[..., Connection]:
+def connecting(state: WorkerState) -> Callable[[ConnectionHost], Connection]:
     """What makes the connections of a worker's clients."""
-    heads = Heads(state)
-
-    def connect(server: ConnectionHost, *, kept: bool = False) -> Any:
-        return LaneConnection(state, heads, server, kept=kept)
-
-    return connect
+    return functools.partial(LaneConnection, state, Heads(state))

@@ -11,10 +11,9 @@ from typing import Protocol
 
 import msgspec
 
-from freehold.gateway.http.buffered_response import BufferedResponse
-from freehold.gateway.http.plain_client import PlainConnection
 from freehold.gateway.http.request import Began, FirstTry, Request
-from freehold.gateway.http.response import RemoteProtocolError, TransportError
+from freehold.gateway.http.response import RemoteProtocolError, TransportError, UpstreamResponse
+from freehold.gateway.http.upstream_client import UpstreamConnection
 from freehold.gateway.lane.plans import AnswerHead, ClientHead, Plan, answer_head, is_whole, note_answer
 from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.messages import CapturedExchange
@@ -53,7 +52,7 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
     id: str
     started_s: float
     asked_s: float
-    upstream: PlainConnection
+    upstream: UpstreamConnection
     raw: bytes = b""
     is_over: bool = False
     cancel_on_disconnect: bool = True
@@ -61,7 +60,7 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
 
     # The endpoint's side
 
-    def take(self, data: bytes) -> BufferedResponse | None:
+    def take(self, data: bytes) -> UpstreamResponse | None:
         """The first bytes of the answer: all of it, or what is to go on with by the parser."""
         end = data.find(b"\r\n\r\n")
         head = self.plan.answers.get(data[:end])
@@ -111,8 +110,8 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
         plan.breaker.record_success()
         if self.admission is not None and way.limits_tokens:
             self.admission.settle(tokens_used(self.body, [body], len(body), plan.endpoint.api))
-        if way.recorder is not None:
-            way.recorder.offer(self._captured(head, body, first_s))
+        if way.spool is not None:
+            way.spool.offer(self._captured(head, body, first_s))
         mark = self.id.encode()
         self.client.answer(mark.join(head.pieces), body)
         route = "" if way.route is None else way.route.name
@@ -165,7 +164,7 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
         self.state.meters.count("freehold_client_aborts", "" if route is None else route.name)
         self.upstream.abort()
 
-    def _leave(self, outcome: BufferedResponse | TransportError | None) -> None:
+    def _leave(self, outcome: UpstreamResponse | TransportError | None) -> None:
         """Go the long way, with what the endpoint that was asked said; None where it cannot have seen the request."""
         if self.is_over:
             return
@@ -183,7 +182,7 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
             self.state.meters.candidates_requests.pop(self.id, None)
 
 
-class _WatchedResponse(BufferedResponse):
+class _WatchedResponse(UpstreamResponse):
     """An answer that the parser reads, for as long as it may become an ordinary one."""
 
     __slots__ = ("_exchange",)

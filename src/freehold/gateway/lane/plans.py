@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from freehold.gateway.capture.recorder_client import RecorderClient
-from freehold.gateway.http.circuit_breaker import CircuitBreaker
-from freehold.gateway.http.plain_client import PlainConnection
+from freehold.gateway.capture.spool import Spool
+from freehold.gateway.http.health import CircuitBreaker
 from freehold.gateway.http.request import STATUS_LINES, ClientTransport, Headers, Request
 from freehold.gateway.http.response import FREE_BYTES, UpstreamResponse
+from freehold.gateway.http.upstream_client import UpstreamConnection
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_scope
 from freehold.gateway.proxy.forward import admitted_key, is_capturing, limits_of
@@ -111,7 +111,7 @@ class Way(msgspec.Struct, eq=False, kw_only=True):
     session: str | None
     tells_arm: bool
     capturing: bool
-    recorder: RecorderClient | None
+    spool: Spool | None
     """None where no trace is kept."""
     plans: dict[str, Plan | None] = {}
 
@@ -137,7 +137,7 @@ class Plan(msgspec.Struct, eq=False, kw_only=True):
     arm: str
     endpoint: Endpoint
     upstream_model: str
-    idle: deque[PlainConnection]
+    idle: deque[UpstreamConnection]
     start: bytes
     how: UpstreamBody | None
     body_bytes_max: int
@@ -229,7 +229,7 @@ def _way_of(state: WorkerState, head: ClientHead, model: str) -> Way | None:
         session=header("x-freehold-session"),
         tells_arm=header("x-freehold-arm") != "off",
         capturing=capturing,
-        recorder=state.recorder if capturing else None,
+        spool=state.spool if capturing else None,
     )
 
 
@@ -247,9 +247,6 @@ def _plan_of(state: WorkerState, way: Way, decision: RouteDecision) -> Plan | No
         or (served is not None and served.preparation is not None)
         or model_name_told(endpoint, model, routed=route is not None) is not None
     ):
-        return None
-    idle = state.upstreams.idle(endpoint)
-    if idle is None:
         return None
     how = None
     if not is_sent_as_it_came(endpoint, upstream_model, Peek(model=model), None):
@@ -271,7 +268,7 @@ def _plan_of(state: WorkerState, way: Way, decision: RouteDecision) -> Plan | No
         arm=decision.arm,
         endpoint=endpoint,
         upstream_model=upstream_model,
-        idle=idle,
+        idle=state.upstreams.idle(endpoint),
         start=state.upstreams.start_of_post(endpoint, head.api_route.path, headers),
         how=how,
         body_bytes_max=most,

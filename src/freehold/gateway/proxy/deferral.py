@@ -17,7 +17,6 @@ import time
 import msgspec
 
 from freehold.errors import FreeholdError
-from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.proxy import spend
 from freehold.gateway.proxy.deferrable import (
@@ -27,13 +26,12 @@ from freehold.gateway.proxy.deferrable import (
     ReadRequest,
     meets,
 )
-from freehold.gateway.proxy.exchange import Deferring, ProxyExchange
-from freehold.gateway.proxy.guards import NOT_HELD, NextTarget, UpstreamRequest, read_all
+from freehold.gateway.proxy.exchange import Attempt, Deferring, ProxyExchange
+from freehold.gateway.proxy.guards import NOT_HELD, NextTarget, read_all
 from freehold.gateway.proxy.relay import send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.structured_output import OutputContract
-from freehold.gateway.proxy.translation import Translation
 from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
@@ -46,7 +44,7 @@ class Deferred(NextTarget):
     """A tier's answer was read and is not sure enough: no failure, the next target is whom the rule names."""
 
 
-async def targets_by_rule(state: WorkerState, exchange: ProxyExchange, rule: DeferralRule) -> list[Target]:
+async def targets_by_rule(exchange: ProxyExchange, rule: DeferralRule) -> list[Target]:
     """The targets to try, in order; without the tiers whose turn is not to come."""
     route, decision = exchange.route, exchange.decision
     assert route is not None and decision is not None
@@ -54,7 +52,7 @@ async def targets_by_rule(state: WorkerState, exchange: ProxyExchange, rule: Def
     if exchange.api_route.kind in _NOT_ANSWERS and not rule.never_defer_out:
         exchange.arm = "incumbent"
         return rest
-    deferring = exchange.deferring = await foretold(state, exchange, rule, first)
+    deferring = exchange.deferring = await foretold(exchange, rule, first)
     if deferring.why == "stays_here":
         return [first]
     targets = [*deferring.after, *rest]
@@ -71,7 +69,6 @@ def passes_on(exchange: ProxyExchange, target: Target) -> None:
 
 
 async def foretold(
-    state: WorkerState,
     exchange: ProxyExchange,
     rule: DeferralRule,
     target: Target,
@@ -79,6 +76,7 @@ async def foretold(
     began_s: float | None = None,
 ) -> Deferring:
     """What a rule says before anyone is asked: it may be undecided still, in a cascade."""
+    state = exchange.state
     deferring = Deferring(rule, target, exchange.started_s if began_s is None else began_s)
     deferring.tier = 0 if rule.tiers else None
     try:
@@ -87,7 +85,7 @@ async def foretold(
         asked = deferring.asked = msgspec.convert(found, Deferrable)
     except ApiError:  # it takes too much to be read; what must not leave the house is not known then
         return _decided(deferring, "stays_here" if rule.never_defer_out else "not_decidable")
-    header, key_name = exchange.header or _no_header, None if exchange.key is None else exchange.key.name
+    header, key_name = exchange.request.header, None if exchange.key is None else exchange.key.name
     if rule.never_defer_out and meets(rule.never_defer_out, asked, header, key_name):
         return _decided(deferring, "stays_here")
     if target.endpoint not in state.table.endpoints:
@@ -129,10 +127,6 @@ def _decided(deferring: Deferring, why: DeferralReason) -> Deferring:
     return deferring
 
 
-def _no_header(_name: str) -> str | None:
-    return None
-
-
 def asks_candidate(exchange: ProxyExchange) -> Deferring | None:
     """What the rule has of a request that the candidate is asked now, where the incumbent can still answer."""
     return exchange.deferring if exchange.arm == "candidate" else None
@@ -169,11 +163,6 @@ def first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
     return min((one for one in waits if one is not None), default=None)
 
 
-def as_asked(exchange: ProxyExchange, endpoint: Endpoint) -> Endpoint:
-    """An endpoint as it is asked in a cascade."""
-    return by_chat(endpoint) if exchange.api_route.kind == "responses" else endpoint
-
-
 def by_chat(endpoint: Endpoint) -> Endpoint:
     """An endpoint that is asked by the chat API alone, whose answers tell how sure they are."""
     can = endpoint.capabilities
@@ -183,18 +172,10 @@ def by_chat(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, capabilities=chat_only)
 
 
-async def judge(
-    state: WorkerState,
-    exchange: ProxyExchange,
-    endpoint: Endpoint,
-    contract: OutputContract | None,
-    response: UpstreamResponse,
-    translation: Translation | None,
-    request: Request,
-    sent: UpstreamRequest,
-) -> None:
-    """Send a candidate's answer to the client where it is sure. Raises `NextTarget`: `Deferred` where it is not. Its
-    parameters are all that `attempt` hands on."""
+async def judge(attempt: Attempt, response: UpstreamResponse, contract: OutputContract | None) -> None:
+    """Send a candidate's answer to the client where it is sure. Raises `NextTarget`: `Deferred` where it is not."""
+    exchange, endpoint = attempt.exchange, attempt.endpoint
+    state = exchange.state
     deferring = exchange.deferring
     assert deferring is not None
     data = await read_all(endpoint, response)
@@ -206,43 +187,22 @@ async def judge(
             # Not asked once more, constrained: the rule was proven for what the candidate says of itself.
             state.meters.count("freehold_guard_events", exchange.route_name, "schema", "fallback")
             raise NextTarget("schema")
-    told, shown = await _read_answer(state, exchange, deferring, endpoint, response, data)
-    if not told.whole:
-        raise NextTarget("incomplete")
-    decided_by(deferring, told.value)
-    if deferring.why == "sure":
-        await send_buffered(
-            state.reader,
-            exchange,
-            endpoint,
-            response,
-            shown or data,
-            translation,
-            request,
-            hide_usage=sent.hide_usage,
-        )
-        return
-    spend.bill_rejected(state, exchange, endpoint, response.status, data)
-    raise Deferred(str(deferring.why))
-
-
-async def _read_answer(
-    state: WorkerState,
-    exchange: ProxyExchange,
-    deferring: Deferring,
-    endpoint: Endpoint,
-    response: UpstreamResponse,
-    data: bytes,
-) -> tuple[AnswerSignal, bytes]:
-    """How sure an answer is, and what of it the client may see. Raises `NextTarget` where it cannot be read."""
     if response.header("content-encoding") not in (None, "identity"):
         raise NextTarget("compressed")
     how = _reads(exchange, deferring, endpoint, streamed=response.is_stream)
     try:
-        told, (shown,) = await state.reader.do("signal", how, data)
+        found, (shown,) = await state.reader.do("signal", how, data)
     except ApiError as error:
         raise NextTarget(error.code or str(error.status)) from None
-    return msgspec.convert(told, AnswerSignal), shown
+    told = msgspec.convert(found, AnswerSignal)
+    if not told.whole:
+        raise NextTarget("incomplete")
+    decided_by(deferring, told.value)
+    if deferring.why == "sure":
+        await send_buffered(attempt, response, shown or data)
+        return
+    spend.bill_rejected(exchange, endpoint, response.status, data)
+    raise Deferred(str(deferring.why))
 
 
 def _reads(
@@ -267,16 +227,15 @@ def passed_over(exchange: ProxyExchange, why: str) -> None:
     _decided(deferring, reason)
 
 
-async def foretell_mirrored(state: WorkerState, exchange: ProxyExchange, target: Target) -> Deferring | None:
+async def foretell_mirrored(exchange: ProxyExchange, target: Target) -> Deferring | None:
     """For a mirrored request: what the route's rule says before the candidate is asked; None where it has no rule."""
     rule = None if exchange.route is None else exchange.route.deferral
     if rule is None:
         return None
-    return await foretold(state, exchange, rule, target, began_s=time.perf_counter())
+    return await foretold(exchange, rule, target, began_s=time.perf_counter())
 
 
 async def decide_mirrored(
-    state: WorkerState,
     exchange: ProxyExchange,
     deferring: Deferring,
     endpoint: Endpoint,
@@ -287,7 +246,7 @@ async def decide_mirrored(
     if deferring.why is None and answer is not None:
         how = _reads(exchange, deferring, endpoint, streamed=False)
         try:
-            read, (changed,) = await state.reader.do("signal", how, answer)
+            read, (changed,) = await exchange.state.reader.do("signal", how, answer)
             told = msgspec.convert(read, AnswerSignal)
             shown = changed or answer
             if (time.perf_counter() - deferring.began_s) * 1000 > deferring.rule.wait_ms:
@@ -301,8 +260,9 @@ async def decide_mirrored(
     return shown
 
 
-def count(state: WorkerState, exchange: ProxyExchange) -> None:
+def count(exchange: ProxyExchange) -> None:
     """Count the decision of a request that is over."""
+    state = exchange.state
     if exchange.deferring is not None and (made := exchange.deferring.decision) is not None:
         count_decision(state, "freehold_deferrals", exchange.route_name, made)
         if made.decided_ms is not None:

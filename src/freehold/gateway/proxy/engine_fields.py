@@ -14,126 +14,47 @@ from typing import Any
 
 import msgspec
 
+from freehold.gateway.http.headers import names_in
 from freehold.types.engine import EngineKind
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
 from freehold.wire.output_schema import problem_of
 
-_OPENAI = frozenset(
-    (
-        *(
-            "model",
-            "messages",
-            "prompt",
-            "input",
-            "suffix",
-            "stream",
-            "stream_options",
-            "stop",
-            "seed",
-            "echo",
-            "user",
-        ),
-        *("max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "best_of", "presence_penalty"),
-        *(
-            "frequency_penalty",
-            "logit_bias",
-            "logprobs",
-            "top_logprobs",
-            "response_format",
-            "tools",
-            "tool_choice",
-        ),
-        *(
-            "parallel_tool_calls",
-            "functions",
-            "function_call",
-            "reasoning_effort",
-            "verbosity",
-            "metadata",
-            "store",
-        ),
-        *(
-            "service_tier",
-            "safety_identifier",
-            "prompt_cache_key",
-            "encoding_format",
-            "dimensions",
-            "modalities",
-        ),
-    )
+_OPENAI = names_in(
+    """
+    model messages prompt input suffix stream stream_options stop seed echo user max_tokens
+    max_completion_tokens temperature top_p n best_of presence_penalty frequency_penalty logit_bias logprobs
+    top_logprobs response_format tools tool_choice parallel_tool_calls functions function_call reasoning_effort
+    verbosity metadata store service_tier safety_identifier prompt_cache_key encoding_format dimensions
+    modalities
+    """
 )
 # Of the APIs that an engine may speak itself: Anthropic's (count_tokens) and the Responses API.
-_OTHER_APIS = frozenset(
-    (
-        *(
-            "system",
-            "stop_sequences",
-            "thinking",
-            "output_config",
-            "instructions",
-            "max_output_tokens",
-            "reasoning",
-        ),
-        *("text", "include", "truncation", "previous_response_id", "background", "max_tool_calls"),
-    )
+_OTHER_APIS = names_in(
+    """
+    system stop_sequences thinking output_config instructions max_output_tokens reasoning text include
+    truncation previous_response_id background max_tool_calls
+    """
 )
 # Of engines: how tokens are drawn and prompts are written, by numbers and switches alone.
-_SAMPLING = frozenset(
-    (
-        *("top_k", "min_p", "typical_p", "top_n_sigma", "xtc_probability", "xtc_threshold", "repeat_penalty"),
-        *(
-            "repetition_penalty",
-            "repeat_last_n",
-            "dry_multiplier",
-            "dry_base",
-            "dry_allowed_length",
-            "mirostat",
-        ),
-        *(
-            "dry_penalty_last_n",
-            "mirostat_tau",
-            "mirostat_eta",
-            "dynatemp_range",
-            "dynatemp_exponent",
-            "ignore_eos",
-        ),
-        *(
-            "min_tokens",
-            "length_penalty",
-            "skip_special_tokens",
-            "spaces_between_special_tokens",
-            "cache_prompt",
-        ),
-        *("add_generation_prompt", "continue_final_message", "add_special_tokens", "chat_template_kwargs"),
-        *("enable_thinking", "reasoning_format", "return_token_ids", "return_tokens", "timings_per_token"),
-        *("bad_words", "stop_token_ids", "include_stop_str_in_output", "truncate_prompt_tokens", "priority"),
-    )
+_SAMPLING = names_in(
+    """
+    top_k min_p typical_p top_n_sigma xtc_probability xtc_threshold repeat_penalty repetition_penalty
+    repeat_last_n dry_multiplier dry_base dry_allowed_length mirostat dry_penalty_last_n mirostat_tau
+    mirostat_eta dynatemp_range dynatemp_exponent ignore_eos min_tokens length_penalty skip_special_tokens
+    spaces_between_special_tokens cache_prompt add_generation_prompt continue_final_message add_special_tokens
+    chat_template_kwargs enable_thinking reasoning_format return_token_ids return_tokens timings_per_token
+    bad_words stop_token_ids include_stop_str_in_output truncate_prompt_tokens priority
+    """
 )
 # Added by the gateway itself, from its own configuration, behind this check.
-REFUSED = frozenset(
-    (
-        *("grammar", "grammar_lazy", "grammar_triggers", "preserved_tokens", "json_schema", "samplers"),
-        *("guided_json", "guided_regex", "guided_grammar", "guided_choice", "guided_decoding_backend"),
-        *(
-            "structured_outputs",
-            "logits_processors",
-            "chat_template",
-            "lora",
-            "id_slot",
-            "n_discard",
-            "n_keep",
-        ),
-        *(
-            "n_probs",
-            "post_sampling_probs",
-            "n_indent",
-            "t_max_predict_ms",
-            "n_cache_reuse",
-            "kv_transfer_params",
-        ),
-        *("input_prefix", "input_suffix", "input_extra", "image_data", "mm_processor_kwargs", "vllm_xargs"),
-    )
+REFUSED = names_in(
+    """
+    grammar grammar_lazy grammar_triggers preserved_tokens json_schema samplers guided_json guided_regex
+    guided_grammar guided_choice guided_decoding_backend structured_outputs logits_processors chat_template lora
+    id_slot n_discard n_keep n_probs post_sampling_probs n_indent t_max_predict_ms n_cache_reuse
+    kv_transfer_params input_prefix input_suffix input_extra image_data mm_processor_kwargs vllm_xargs
+    """
 )
 """Programs of the client's, and handles to the inside of an engine. `response_format` and `tools` do their work."""
 _KNOWN = _OPENAI | _OTHER_APIS | _SAMPLING
@@ -244,13 +165,12 @@ def _check_shape(name: str, raw: bytes) -> None:
     """A schema is made into a grammar by the engine: deep or often repeated ones are too much for its stack."""
     if len(raw) > _SHAPE_BYTES_MAX:
         raise _refused(name, f"has {len(raw)} bytes, and may have {_SHAPE_BYTES_MAX} at most")
-    if len(raw) > _REMEMBERED_BYTES_MAX:
-        _look_at_shape(name, raw)
-    else:
-        _look_once(name, raw)
+    (_look_once if len(raw) <= _REMEMBERED_BYTES_MAX else _look_once.__wrapped__)(name, raw)
 
 
-def _look_at_shape(name: str, raw: bytes) -> None:
+@functools.lru_cache(maxsize=256)
+def _look_once(name: str, raw: bytes) -> None:
+    """Once, for an application sends the same few schemas. Only what is right is remembered: errors are raised."""
     depth = 0
     for token in _STRUCTURE.finditer(raw):
         if token.group() in b"[{":
@@ -262,10 +182,6 @@ def _look_at_shape(name: str, raw: bytes) -> None:
     value = msgspec.json.decode(raw)
     _check_schema(name, value)
     _check_is_schema(name, value)
-
-
-# An application sends the same few schemas again and again. Only what is right is remembered: errors are raised.
-_look_once = functools.lru_cache(maxsize=256)(_look_at_shape)
 
 
 def check_schemas(chat: bytes) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
-from freehold.gateway.http.memory import HeldBytes, MemoryBudget
-from freehold.gateway.http.upstreams import Upstreams
+from freehold.gateway.http.memory import HeldBytes
+from freehold.gateway.http.request import Headers, Request
 from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.messages import CapturedExchange, ResponseKind
-from freehold.gateway.proxy.asked_bounds import AskedBounds
 from freehold.gateway.proxy.deferrable import Deferrable
+from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import ApiRoute, Translation
-from freehold.gateway.spending import UNSEEN_TOKENS, charge_of, ends_of
+from freehold.gateway.spending import UNSEEN_TOKENS, AskedBounds, charge_of, ends_of
 from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule, Tier
 from freehold.types.endpoint import Api, Endpoint
@@ -106,17 +104,15 @@ class Deferring(msgspec.Struct, eq=False):
 
 
 class ProxyExchange(msgspec.Struct, eq=False):
-    """Mutable, lives for one request. Times are `time.perf_counter` seconds. Made by `new_exchange`.
+    """Mutable, lives for one request. Times are `time.perf_counter` seconds. Made by `new_exchange`."""
 
-    A struct for its speed alone: dozens of fields set one by one cost every request two microseconds.
-    """
-
+    state: WorkerState
+    request: Request
     api_route: ApiRoute
     held: HeldBytes
     at_ms: int
     id: str
     started_s: float
-    keeper: Callable[[ProxyExchange], None] | None = None
     first_byte_s: float | None = None
     first_asked_s: float | None = None
     """When the first endpoint was asked; `asked_s` is of the one that was asked last."""
@@ -127,8 +123,8 @@ class ProxyExchange(msgspec.Struct, eq=False):
     wants_form: bool = True
     form_held: bool = True
     bounds: AskedBounds | None = None
-    """What the request may cost beyond its words; None where that was not read yet."""
-    """Of a long body: whether an engine's grammar holds all of the schema that it asks an answer in."""
+    """What the request may cost beyond its words; None where that was not read yet. Of a long body `form_held` says
+    whether an engine's grammar holds all of the schema that it asks an answer in."""
     peek: Peek = _NOTHING_SEEN
     model: str = ""
     key: ApiKey | None = None
@@ -160,42 +156,10 @@ class ProxyExchange(msgspec.Struct, eq=False):
     capped: list[tuple[str, Limits]] = []
     reservation: Any = None
     is_kept: bool = False
-    header: Callable[[str], str | None] | None = None
-    """The client's headers by name, where a rule of deferral may ask for them."""
     deferring: Deferring | None = None
-    query: str = ""
     tells_arm: bool = True
     """Whether the answer says which arm it is of."""
     upstream_id: str | None = None
-
-    def path_at(
-        self,
-        upstreams: Upstreams,
-        endpoint: Endpoint,
-        target: Target,
-        translation: Translation | None,
-        *,
-        keys_here: bool,
-    ) -> str:
-        """Which path an endpoint is asked, with the client's query: in the client's own spelling where that is the
-        endpoint's, too."""
-        if translation is not None:
-            return translation.path
-        path, native = self.api_route.path, self.api_route.native
-        if native and endpoint.dialect == "azure":
-            path = native.replace("{model}", quote(target.model or self.model, safe=""))
-        return upstreams.with_query(endpoint, path, self.query, keys_here=keys_here) if self.query else path
-
-    def model_seen_at(self, endpoint: Endpoint, target: Target) -> Any:
-        """The model that the body names, or that the path does for an endpoint that looks only there."""
-        if "{model}" in self.api_route.native and endpoint.dialect == "azure":
-            return target.model or self.model
-        return self.peek.model
-
-    def keep(self) -> None:
-        """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""
-        if self.keeper is not None:
-            self.keeper(self)
 
     @property
     def route_name(self) -> str:
@@ -352,6 +316,21 @@ class ProxyExchange(msgspec.Struct, eq=False):
         return ends_of(self.chunks, endpoint.api)
 
 
+class Attempt(msgspec.Struct, eq=False):
+    """An endpoint's turn at a request: who is asked, and what it is sent. `last`: no other can answer instead.
+    `hide_usage`: usage was requested, but not by the client."""
+
+    exchange: ProxyExchange
+    endpoint: Endpoint
+    target: Target
+    last: bool
+    translation: Translation | None = None
+    path: str = ""
+    headers: Headers = []
+    body: bytes = b""
+    hide_usage: bool = False
+
+
 def tokens_used(body: bytes, chunks: list[bytes], chunk_bytes: int, api: Api | None) -> int:
     """Tokens that were used: read from the answer's end, where usage stands; estimated where it says none.
 
@@ -368,12 +347,7 @@ def tokens_used(body: bytes, chunks: list[bytes], chunk_bytes: int, api: Api | N
     return charge.prompt_tokens + charge.completion_tokens
 
 
-def new_exchange(
-    api_route: ApiRoute, memory: MemoryBudget, keeper: Callable[[ProxyExchange], None] | None = None
-) -> ProxyExchange:
-    """An exchange that begins now.
-
-    What keeps it must not hold it: a circle would keep each request's body until the garbage collector runs.
-    """
-    at_ms = int(time.time() * 1000)
-    return ProxyExchange(api_route, HeldBytes(memory), at_ms, event_id(at_ms), time.perf_counter(), keeper)
+def new_exchange(state: WorkerState, api_route: ApiRoute, request: Request) -> ProxyExchange:
+    """An exchange that begins now."""
+    at_ms, held = int(time.time() * 1000), HeldBytes(state.memory)
+    return ProxyExchange(state, request, api_route, held, at_ms, event_id(at_ms), time.perf_counter())

@@ -7,7 +7,6 @@ name and fields an endpoint wants added are spliced in, and usage is requested w
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import logging
 import time
@@ -44,30 +43,30 @@ _UNANSWERED = frozenset(
 
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
     """Answer one request for a model, whatever happens."""
-    exchange = new_exchange(api_route, state.memory, functools.partial(_keep, state))
+    exchange = new_exchange(state, api_route, request)
     if request.began is not None:
         exchange.id, exchange.at_ms, exchange.started_s, _, exchange.admission = request.began
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
-        await _admit(state, exchange, request)
+        await _admit(exchange)
         if api_route.loaded is not None and (told := api_route.loaded(exchange.body)) is not None:
             exchange.status = 200
             send_reply(request, HttpReply(200, _JSON, told), request_id=exchange.id, api=api_route.api)
             return
         kept = None
         if exchange.route is not None and exchange.route.cache is not None:
-            kept = repeating.find(state, exchange, request)
+            kept = repeating.find(exchange)
         if limited := limits_of(state, exchange.key, exchange.route):
-            await _apply_limits(state, exchange, limited, is_kept=kept is not None)
+            await _apply_limits(exchange, limited, is_kept=kept is not None)
         if kept is None:
             if exchange.arm == "candidate":
                 state.meters.candidates_requests[exchange.id] = (exchange.route_name, exchange.started_s)
-            await answer(state, exchange, request)
+            await answer(exchange)
         else:
-            await repeating.replay(state, exchange, kept, request)
+            await repeating.replay(exchange, kept)
     except ApiError as error:
-        _send_error(state, exchange, request, error)
+        _send_error(exchange, error)
     except (asyncio.CancelledError, ClientDisconnect):
         if not request.disconnected:
             raise
@@ -81,17 +80,17 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         if exchange.response_started:
             request.abort_response()
         else:
-            _send_error(state, exchange, request, ApiError(500, "the gateway failed", code="internal_error"))
+            _send_error(exchange, ApiError(500, "the gateway failed", code="internal_error"))
     finally:
         request.cancel_on_disconnect = False
         state.meters.in_flight -= 1
         state.meters.candidates_requests.pop(exchange.id, None)
         if exchange.admission is not None:
             exchange.admission()
-    _finish(state, shadows, exchange)
+    _finish(shadows, exchange)
     if exchange.reservation is not None:
-        spend.forfeit(state, exchange)
-    deferral.count(state, exchange)
+        spend.forfeit(exchange)
+    deferral.count(exchange)
     exchange.held.release()
     if state.reporter is not None:
         state.reporter.add(exchange.summary(request.header("traceparent"), with_ends=state.config.otel))
@@ -108,14 +107,15 @@ def count_left_candidate(state: WorkerState, request_id: str) -> None:
             state.meters.count("freehold_failures", route, "candidate", "silent")
 
 
-async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
+async def _admit(exchange: ProxyExchange) -> None:
     """Key, body, peek, route. Raises `ApiError`."""
+    state, request = exchange.state, exchange.request
     header = request.first_values.get
     key = exchange.key = admitted_key(state, header)
     body = exchange.body = await request.body(state.config.largest_body_bytes)
     start: bytes | None = None
     if len(body) > INLINE_BYTES_MAX:
-        start = await _read_long(state, exchange)
+        start = await _read_long(exchange)
     else:
         body = exchange.body = unambiguous(body)
         if exchange.api_route.read is not None:
@@ -127,7 +127,6 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if not model:
         words = "model: Field required" if exchange.api_route.api == "anthropic" else _NO_MODEL
         raise ApiError(400, words, code="missing_required_parameter", param="model")
-    exchange.query = request.query_string
     exchange.tells_arm = header(ARM_HEADER) != "off"
     exchange.session = header("x-freehold-session")
     exchange.user = (
@@ -137,8 +136,6 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     route = exchange.route = state.table.find(model, header, None if key is None else key.name)
     if key is not None and (key.models or key.routes):
         check_scope(key, model, None if route is None else route.name)
-    if route is not None and route.deferral is not None:
-        exchange.header = header
     if route is None:
         exchange.decision = state.table.direct(model, exchange.api_route.api)
     elif (settled := state.table.settled.get(route.name)) is not None:
@@ -198,10 +195,9 @@ def limits_of(state: WorkerState, key: ApiKey | None, route: Route | None) -> li
     return limited
 
 
-async def _apply_limits(
-    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool
-) -> None:
+async def _apply_limits(exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool) -> None:
     """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
+    state = exchange.state
     assert exchange.decision is not None
     if is_kept:
         exchange.admission = await state.limiter.admit(limited)
@@ -221,9 +217,11 @@ def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-async def _read_long(state: WorkerState, exchange: ProxyExchange) -> bytes:
+async def _read_long(exchange: ProxyExchange) -> bytes:
     """Read a long body, and return its beginning."""
-    told, (changed, asked, start) = await state.reader.do("read", exchange.api_route.path, exchange.body)
+    told, (changed, asked, start) = await exchange.state.reader.do(
+        "read", exchange.api_route.path, exchange.body
+    )
     seen = msgspec.convert(told, BodyFields)
     exchange.body = changed if seen.changed else exchange.body
     exchange.asked, exchange.peek, exchange.wants_form = asked, seen.as_peek(), seen.wants_form
@@ -275,7 +273,8 @@ def hash_key(route_name: str, key: str | bytes) -> str:
     return hashlib.blake2b(data, digest_size=12, key=route_name.encode()[:64]).hexdigest()
 
 
-def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, error: ApiError) -> None:
+def _send_error(exchange: ProxyExchange, error: ApiError) -> None:
+    state = exchange.state
     exchange.status = error.status
     exchange.capturing = False
     exchange.error_code = error.code or str(error.status)
@@ -286,7 +285,7 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
     if exchange.error_code in _UNANSWERED:
         state.meters.count("freehold_failures", exchange.route_name, exchange.arm, exchange.error_code)
     reply = exchange.api_route.error(error, exchange.id)
-    send_reply(request, reply, request_id=exchange.id, api=exchange.api_route.api)
+    send_reply(exchange.request, reply, request_id=exchange.id, api=exchange.api_route.api)
 
 
 def send_reply(request: Request, reply: HttpReply, *, request_id: str, api: str = "openai") -> None:
@@ -295,9 +294,9 @@ def send_reply(request: Request, reply: HttpReply, *, request_id: str, api: str 
     request.respond(reply.status, [*reply.headers, ("server", "freehold"), *ids], reply.body)
 
 
-def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> None:
+def _finish(shadows: Shadows, exchange: ProxyExchange) -> None:
     """Count, and hand on what is not yet kept. The client has its answer by now, all but the end of a stream."""
-    endpoint = exchange.answered_by
+    endpoint, state = exchange.answered_by, exchange.state
     if endpoint is None:
         return
     started_s, first_s = exchange.started_s, exchange.first_byte_s
@@ -318,28 +317,8 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
             exchange.first_asked_s - started_s,
             None if first_s is None else first_s - exchange.asked_s,
         )
-    exchange.keep()
+    spend.keep(exchange)
     if exchange.repeat is not None:
-        repeating.keep(state, exchange)
+        repeating.keep(exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)
-
-
-def _keep(state: WorkerState, exchange: ProxyExchange) -> None:
-    """Hand what was answered, and what it cost, to the recorder: once, before the client has the last byte of it.
-
-    A worker that is killed later has answered nothing that is not kept.
-    """
-    if exchange.is_kept or exchange.answered_by is None:
-        return
-    exchange.is_kept = True
-    if exchange.metered:
-        exchange.settle_tokens()
-    if exchange.capped and state.config.charges(exchange.answered_by.name):
-        spend.bill(state, exchange, exchange.answered_by)
-    if state.recorder is None or not exchange.is_captured:
-        return
-    if exchange.is_too_long:
-        state.recorder.drop("memory" if exchange.found_no_room else "size")
-    else:
-        state.recorder.offer(exchange.captured())

@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 from freehold.errors import FreeholdError, UsageError
-from freehold.gateway.proxy.prepared_body import PreparedBody
-from freehold.gateway.proxy.reading import BodyReader
+from freehold.gateway.proxy.reading import BodyReader, PreparedBody
 from freehold.gateway.telemetry.meters import Meters
 from freehold.preparing.conversation import UNPREPARED, Unprepared
 from freehold.preparing.index import ExampleFinder, open_index, state_of

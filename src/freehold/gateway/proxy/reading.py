@@ -17,28 +17,18 @@ from freehold.deferring.signals import asks_with
 from freehold.gateway.http.request import no_room
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
-from freehold.gateway.proxy.asked_bounds import AskedBounds, bounds_of
-from freehold.gateway.proxy.deferrable import (
-    ReadAnswer,
-    ReadRequest,
-    read_answer,
-    read_request,
-)
+from freehold.gateway.proxy.deferrable import ReadAnswer, ReadRequest, read_answer, read_request
 from freehold.gateway.proxy.engine_fields import check_schemas, known_fields, told_to_messages
-from freehold.gateway.proxy.prepared_body import PreparedBody, prepared, question
 from freehold.gateway.proxy.routing import upstream_changes
-from freehold.gateway.proxy.translation import (
-    API_ROUTES,
-    UNREADABLE,
-    Translation,
-    translation_for,
-    unreadable_answer,
-)
-from freehold.types.endpoint import Endpoint, Preparation
+from freehold.gateway.proxy.structured_output import ContractViolation, OutputContract
+from freehold.gateway.proxy.translation import API_ROUTES, Translation, translation_for, unreadable_answer
+from freehold.gateway.spending import AskedBounds, bounds_of
+from freehold.preparing.conversation import is_chat, prepare, question_of, unprepared
+from freehold.types.endpoint import Endpoint, Example, Preparation
 from freehold.types.route import Target
 from freehold.wire import ollama, openai
 from freehold.wire.base_url import takes_completion_limit, with_completion_limit
-from freehold.wire.errors import ApiError, unambiguous
+from freehold.wire.errors import UNREADABLE, ApiError, unambiguous
 from freehold.wire.openai import Peek
 from freehold.wire.output_schema import is_held
 from freehold.wire.request_types import check_types, in_words_of
@@ -301,6 +291,37 @@ def client_answer(form: AnswerForm, data: bytes, asked: bytes) -> tuple[None, li
         raise unreadable_answer() from None
 
 
+class PreparedBody(msgspec.Struct, frozen=True, array_like=True):
+    """How a body is prepared."""
+
+    preparation: Preparation
+    found: tuple[Example, ...] = ()
+
+
+def question(preparation: Preparation, body: bytes) -> tuple[str | None, list[bytes]]:
+    """Why a body goes as it came (None: it is prepared), and the question in it. Raises `ApiError`
+    (400) for what cannot be read."""
+    try:
+        asked = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ApiError(
+            400,
+            "the request holds text that cannot be read, so it cannot be prepared",
+            code="cannot_be_prepared",
+        ) from None
+    if not is_chat(asked):
+        return "not_chat", [b""]
+    why = unprepared(asked, preparation)
+    return why, [b"" if why is not None else question_of(asked).encode(errors="replace")]
+
+
+def prepared(how: PreparedBody, body: bytes) -> tuple[int, list[bytes]]:
+    """How many examples are in it, and the body. Fields besides its messages stay as they came, byte for byte."""
+    made = prepare(msgspec.json.decode(body), how.preparation, how.found)
+    changes: dict[str, Any] = {"messages": made.body["messages"]}
+    return made.examples, [openai.splice(body, changes)]
+
+
 class _Step(NamedTuple):
     """A function of what to do and some bytes, and the type of what to do."""
 
@@ -367,6 +388,42 @@ class BodyReader:
         if result.status:
             raise ApiError(result.status, result.message, code=result.code, param=result.param)
         return result.value, results
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+CPU_S = 0.25
+"""A check is given this much processor time; 50 ms are far more than an honest one takes."""
+_CHECKED_WITHIN_S = 2.0
+_CHECK_MEMORY_BYTES = 1024 * 1024 * 1024
+
+
+class AnswerChecker:
+    """Asks whether answers meet their contracts."""
+
+    def __init__(self) -> None:
+        self._pool = BoundedPool("freehold.gateway.proxy.checking")
+
+    async def violation(
+        self, kind: ApiKind, endpoint: Endpoint, contract: OutputContract, answer: bytes, *, streamed: bool
+    ) -> ContractViolation | None:
+        """Why an answer breaks its contract, None where it does not; undecided where that took too much."""
+        # As `checking.ContractCheck`, whose module holds a library that a worker need not load.
+        try:
+            check = msgspec.msgpack.encode((kind, endpoint, streamed, contract))
+            (found,) = await self._pool.run(
+                "violation",
+                [check, answer],
+                cpu_s=CPU_S,
+                wall_s=_CHECKED_WITHIN_S,
+                memory_bytes=_CHECK_MEMORY_BYTES,
+            )
+        except OverflowError:
+            return ContractViolation("the request's schema has a number of more than 64 bits", undecided=True)
+        except OutOfBoundsError:
+            return ContractViolation("it could not be checked in time", undecided=True)
+        return msgspec.msgpack.decode(found, type=ContractViolation | None)
 
     def close(self) -> None:
         self._pool.close()

@@ -6,20 +6,20 @@ import re
 import time
 
 from freehold.gateway.http.headers import response_headers
-from freehold.gateway.http.request import Request, no_room
+from freehold.gateway.http.request import no_room
 from freehold.gateway.http.response import NoRoom, TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
-from freehold.gateway.proxy.exchange import ProxyExchange
-from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader, with_usage
+from freehold.gateway.proxy import spend
+from freehold.gateway.proxy.exchange import Attempt, ProxyExchange
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, with_usage
 from freehold.gateway.proxy.translation import (
-    UNREADABLE,
     ApiRoute,
     StreamTranslation,
     Translation,
     unreadable_answer,
 )
 from freehold.types.endpoint import ANY_MODEL, Endpoint
-from freehold.wire.errors import ApiError, cut_off, is_only_error, request_id_header, told_error
+from freehold.wire.errors import UNREADABLE, ApiError, cut_off, is_only_error, request_id_header, told_error
 from freehold.wire.openai import begins_with_error
 from freehold.wire.sse import ModelName, NamedStream, SeparateUsage, UsageFilter, WholeEvents
 
@@ -49,122 +49,103 @@ _NO_ANSWER = ("upstream_unreadable", "upstream_cut")
 Headers = list[tuple[str, str]]
 
 
-async def relay(
-    reader: BodyReader,
-    exchange: ProxyExchange,
-    endpoint: Endpoint,
-    response: UpstreamResponse,
-    translation: Translation | None,
-    request: Request,
-    *,
-    hide_usage: bool,
-    last: bool,
-) -> None:
+async def relay(attempt: Attempt, response: UpstreamResponse) -> None:
     """Send a response to the client as it comes.
 
     Raises `UpstreamFailure` for one that breaks off before it has begun or, where another endpoint can answer (not the
     `last`) and it comes whole, before its end; and `ApiError`.
     """
-    headers = _start(exchange, endpoint, response)
-    if translation is not None and response.status < 300:
-        _check_form(exchange, endpoint, translation, last=last)
+    exchange, endpoint, last = attempt.exchange, attempt.endpoint, attempt.last
+    headers = _start(attempt, response)
+    if attempt.translation is not None and response.status < 300:
+        _check_form(attempt, attempt.translation)
     if exchange.streamed:
-        await _wait_for_beginning(endpoint, response, translation, last=last)
-        stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
-        await _stream(exchange, response, headers, stream_filter, request)
+        await _wait_for_beginning(attempt, response)
+        stream_filter, headers = _stream_filter(attempt, headers)
+        await _stream(attempt, response, headers, stream_filter)
         return
     length = response.header("content-length")
-    is_read = translation is not None or not last or _is_engines_error(endpoint, response.status)
-    is_read = is_read or _name_to_tell(exchange, endpoint) is not None
-    if is_read or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
-        try:
-            data = await response.read_all()
-        except NoRoom:
-            raise no_room() from None
-        except TransportError as error:
-            if not last:
-                raise upstream_failure(endpoint, error) from error
-            raise ApiError(
-                502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut"
-            ) from None
-        if not last and response.status < 300 and is_only_error(data):
-            raise UpstreamFailure(f"endpoint {endpoint.name} answers with an error", reached=True)
-        exchange.first_byte_s = time.perf_counter()
-        exchange.add_chunk(data)
-        try:
-            await _send_complete(reader, exchange, response, headers, data, translation, request)
-        except ApiError as error:
-            if last or error.code not in _NO_ANSWER:
-                raise
-            raise UpstreamFailure(f"endpoint {endpoint.name}: {error}", reached=True) from error
-    else:
-        await _stream(exchange, response, headers, None, request)
+    is_read = attempt.translation is not None or not last or _is_engines_error(endpoint, response.status)
+    is_read = is_read or _name_to_tell(attempt) is not None
+    if not is_read and (length is None or int(length) > _BUFFERED_BYTES_MAX):
+        await _stream(attempt, response, headers, None)
+        return
+    try:
+        data = await response.read_all()
+    except NoRoom:
+        raise no_room() from None
+    except TransportError as error:
+        if not last:
+            raise upstream_failure(endpoint, error) from error
+        raise ApiError(502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut") from None
+    if not last and response.status < 300 and is_only_error(data):
+        raise UpstreamFailure(f"endpoint {endpoint.name} answers with an error", reached=True)
+    exchange.first_byte_s = time.perf_counter()
+    exchange.add_chunk(data)
+    try:
+        await _send_complete(attempt, response, headers, data)
+    except ApiError as error:
+        if last or error.code not in _NO_ANSWER:
+            raise
+        raise UpstreamFailure(f"endpoint {endpoint.name}: {error}", reached=True) from error
 
 
-def _check_form(exchange: ProxyExchange, endpoint: Endpoint, translation: Translation, *, last: bool) -> None:
+def _check_form(attempt: Attempt, translation: Translation) -> None:
     """Raise for a stream in the place of a whole answer and the other way about, which clients would read as an empty
     one. Lines of JSON may be one line."""
+    exchange, name = attempt.exchange, attempt.endpoint.name
     asked = exchange.peek.stream is True
     if exchange.streamed is asked or (asked and translation.content_type != "text/event-stream"):
         return
-    if not last:
-        raise UpstreamFailure(f"endpoint {endpoint.name} answers in a form not asked for", reached=True)
+    if not attempt.last:
+        raise UpstreamFailure(f"endpoint {name} answers in a form not asked for", reached=True)
     raise unreadable_answer()
 
 
-async def _wait_for_beginning(
-    endpoint: Endpoint, response: UpstreamResponse, translation: Translation | None, *, last: bool
-) -> None:
+async def _wait_for_beginning(attempt: Attempt, response: UpstreamResponse) -> None:
     """Wait for the first chunk of a stream: what goes wrong before it is an error of HTTP, or the next endpoint's turn.
 
     An engine may say 200 and then only that it failed, and a rented endpoint as well. What that says in its own API
     goes as it came where no other can answer.
     """
+    endpoint = attempt.endpoint
     try:
         await response.wait_for_body()
     except TransportError as error:
         raise upstream_failure(endpoint, error) from error
-    if last and translation is None and endpoint.engine_kind.is_rented:
+    if attempt.last and attempt.translation is None and endpoint.engine_kind.is_rented:
         return
     failed = begins_with_error(response.beginning)
     if failed is not None:
-        if not last:
+        if not attempt.last:
             raise UpstreamFailure(f"endpoint {endpoint.name} answers with an error", reached=True)
         raise failed
 
 
-async def send_buffered(
-    reader: BodyReader,
-    exchange: ProxyExchange,
-    endpoint: Endpoint,
-    response: UpstreamResponse,
-    data: bytes,
-    translation: Translation | None,
-    request: Request,
-    *,
-    hide_usage: bool,
-) -> None:
+async def send_buffered(attempt: Attempt, response: UpstreamResponse, data: bytes) -> None:
     """Send a response whose body `data` was read first, because a guard had to see it."""
-    headers = [header for header in _start(exchange, endpoint, response) if header[0] != "content-length"]
+    exchange = attempt.exchange
+    headers = [header for header in _start(attempt, response) if header[0] != "content-length"]
     exchange.first_byte_s = time.perf_counter()
     exchange.add_chunk(data)
     if not response.is_stream:
-        await _send_complete(reader, exchange, response, headers, data, translation, request)
+        await _send_complete(attempt, response, headers, data)
         return
-    stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
-    if translation is not None:
-        form = AnswerForm(exchange.api_route.path, endpoint, stream=True)
-        _, (data,) = await reader.do("answer", form, data, exchange.asked)
+    stream_filter, headers = _stream_filter(attempt, headers)
+    if attempt.translation is not None:
+        form = AnswerForm(exchange.api_route.path, attempt.endpoint, stream=True)
+        _, (data,) = await attempt.exchange.state.reader.do("answer", form, data, exchange.asked)
     elif stream_filter is not None:
         try:
             data = stream_filter.feed(data) + stream_filter.rest()
         except UNREADABLE:
             raise unreadable_answer() from None
-    _send_as_it_is(exchange, response, headers, data, request)
+    _send_as_it_is(attempt, response.status, headers, data)
 
 
-def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamResponse) -> Headers:
-    exchange.answered_by = endpoint
+def _start(attempt: Attempt, response: UpstreamResponse) -> Headers:
+    exchange = attempt.exchange
+    exchange.answered_by = attempt.endpoint
     exchange.status = response.status
     exchange.streamed = response.is_stream
     exchange.content_encoding = response.header("content-encoding")
@@ -205,37 +186,35 @@ def upstream_id(response: UpstreamResponse) -> str | None:
     return None
 
 
-def _stream_filter(
-    exchange: ProxyExchange, translation: Translation | None, headers: Headers, hide_usage: bool
-) -> tuple[StreamTranslation | None, Headers]:
+def _stream_filter(attempt: Attempt, headers: Headers) -> tuple[StreamTranslation | None, Headers]:
     """What events go through, and the headers of the stream: without its length, or no error could follow what came."""
+    exchange, endpoint, translation = attempt.exchange, attempt.endpoint, attempt.translation
     headers = [header for header in headers if header[0] != "content-length"]
     if translation is not None:
         others = [header for header in headers if header[0] not in _OF_THE_BODY]
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
-    endpoint = exchange.answered_by
-    assert endpoint is not None
     found: WholeEvents | None = None
     if endpoint.engine_kind.joins_usage and exchange.api_route.kind == "completions":
         # The engine tells it unasked as well, and clients that did not ask read a choice in every chunk.
         exchange.hides_usage = with_usage(bytes(exchange.peek.stream_options)) is not None
         found = SeparateUsage(hides=exchange.hides_usage)
-    elif hide_usage and exchange.content_encoding is None:
+    elif attempt.hide_usage and exchange.content_encoding is None:
         exchange.hides_usage = True
         found = UsageFilter()
-    if (name := _name_to_tell(exchange, endpoint)) is not None:
+    if (name := _name_to_tell(attempt)) is not None:
         return NamedStream(name, found), headers
     return found, headers
 
 
-def _name_to_tell(exchange: ProxyExchange, endpoint: Endpoint) -> ModelName | None:
+def _name_to_tell(attempt: Attempt) -> ModelName | None:
     """What an engine here calls the model, and what the client did; None where an answer is told as it came.
 
     What a route decides names the model that answered.
     """
+    exchange = attempt.exchange
     if exchange.content_encoding is not None:
         return None
-    return model_name_told(endpoint, exchange.model, routed=exchange.route is not None)
+    return model_name_told(attempt.endpoint, exchange.model, routed=exchange.route is not None)
 
 
 def model_name_told(endpoint: Endpoint, model: str, *, routed: bool) -> ModelName | None:
@@ -253,19 +232,11 @@ def _is_engines_error(endpoint: Endpoint, status: int) -> bool:
     return status >= 400 and not endpoint.engine_kind.is_rented
 
 
-async def _send_complete(
-    reader: BodyReader,
-    exchange: ProxyExchange,
-    response: UpstreamResponse,
-    headers: Headers,
-    data: bytes,
-    translation: Translation | None,
-    request: Request,
-) -> None:
+async def _send_complete(attempt: Attempt, response: UpstreamResponse, headers: Headers, data: bytes) -> None:
     """Send an answer that is whole, in the client's API: errors as well, of all but those that speak it themselves."""
-    assert exchange.answered_by is not None
+    exchange, endpoint = attempt.exchange, attempt.endpoint
     status = response.status
-    if status >= 400 and (translation is not None or _is_engines_error(exchange.answered_by, status)):
+    if status >= 400 and (attempt.translation is not None or _is_engines_error(endpoint, status)):
         error = told_error(status, data if len(data) <= INLINE_BYTES_MAX else b"")
         status = exchange.status = error.status
         data = exchange.api_route.error(error, exchange.id).body
@@ -273,38 +244,28 @@ async def _send_complete(
             *(one for one in headers if one[0] not in _OF_THE_BODY),
             ("content-type", "application/json"),
         ]
-    elif translation is not None:
-        form = AnswerForm(exchange.api_route.path, exchange.answered_by)
-        _, (data,) = await reader.do("answer", form, data, exchange.asked)
-    elif (name := _name_to_tell(exchange, exchange.answered_by)) is not None:
+    elif attempt.translation is not None:
+        form = AnswerForm(exchange.api_route.path, endpoint)
+        _, (data,) = await attempt.exchange.state.reader.do("answer", form, data, exchange.asked)
+    elif (name := _name_to_tell(attempt)) is not None:
         data = name.told(data)
-    _send_as_it_is(exchange, response, headers, data, request, status=status)
+    _send_as_it_is(attempt, status, headers, data)
 
 
-def _send_as_it_is(
-    exchange: ProxyExchange,
-    response: UpstreamResponse,
-    headers: Headers,
-    data: bytes,
-    request: Request,
-    *,
-    status: int | None = None,
-) -> None:
-    exchange.response_started = True
-    exchange.keep()
-    request.respond(status or response.status, headers, data)
+def _send_as_it_is(attempt: Attempt, status: int, headers: Headers, data: bytes) -> None:
+    attempt.exchange.response_started = True
+    spend.keep(attempt.exchange)
+    attempt.exchange.request.respond(status, headers, data)
 
 
 async def _stream(
-    exchange: ProxyExchange,
-    response: UpstreamResponse,
-    headers: Headers,
-    stream_filter: StreamTranslation | None,
-    request: Request,
+    attempt: Attempt, response: UpstreamResponse, headers: Headers, stream_filter: StreamTranslation | None
 ) -> None:
+    exchange = attempt.exchange
+    request = exchange.request
     exchange.response_started = True
     request.start_response(response.status, headers)
-    sink = ClientSink(exchange, stream_filter, request, response.header("content-length"))
+    sink = ClientSink(exchange, stream_filter, response.header("content-length"))
     try:
         await response.relay(sink)
         if stream_filter is not None and exchange.completeness == "complete":
@@ -329,12 +290,11 @@ class ClientSink:
         self,
         exchange: ProxyExchange,
         stream_filter: StreamTranslation | None,
-        request: Request,
         length: str | None = None,
     ) -> None:
         self._exchange = exchange
         self._stream_filter = stream_filter
-        self._request = request
+        request = self._request = exchange.request
         self._recording = exchange.capturing or exchange.metered or exchange.repeat is not None
         self._length = None if length is None else int(length)
         self._is_response = exchange.response_kind == "responses"
@@ -392,7 +352,7 @@ class ClientSink:
                 or exchange.chunk_bytes == self._length
                 or (self._is_response and _LAST_OF_RESPONSE.search(last) and last.endswith(b"\n\n"))
             ):
-                exchange.keep()
+                spend.keep(exchange)
         if self._stream_filter is not None:
             came, chunks = chunks, []
             for chunk in came:

@@ -18,15 +18,13 @@ from typing import Literal, cast
 
 import msgspec
 
-from freehold.gateway.caching import ANSWER_BYTES_MAX, KeptAnswer, ReplayedResponse
+from freehold.gateway.caching import ANSWER_BYTES_MAX, KeptAnswer, replayed
 from freehold.gateway.capture.traces import answer_in, decompressed
-from freehold.gateway.http.credentials import holds_own_key, is_credential
-from freehold.gateway.http.request import Request
+from freehold.gateway.http.headers import holds_own_key, is_credential, names_in
 from freehold.gateway.messages import ApiKind
-from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.exchange import Attempt, ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.relay import relay
-from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import translation_for
 from freehold.types.route import Route
 from freehold.types.trace import REPEATED
@@ -53,26 +51,11 @@ _FORBIDDEN = (
 _SAID = ("messages", "input", "system", "instructions")
 _ELSEWHERE = (b'"image_url"', b'"file_id"', b'"file_url"', b'"url"', b'"source"')
 # They differ with every request, and no model sees them.
-_TOLD_APART = frozenset(
-    (
-        "accept",
-        "baggage",
-        "cache-control",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "idempotency-key",
-        "keep-alive",
-        "pragma",
-        "traceparent",
-        "tracestate",
-        "transfer-encoding",
-        "user-agent",
-        "x-correlation-id",
-        "x-idempotency-key",
-        "x-request-id",
-    )
+_TOLD_APART = names_in(
+    """
+    accept baggage cache-control connection content-length expect host idempotency-key keep-alive pragma
+    traceparent tracestate transfer-encoding user-agent x-correlation-id x-idempotency-key x-request-id
+    """
 )
 _TOLD_APART_PREFIXES = ("x-stainless-", "x-freehold-", "x-forwarded-", "sec-", "x-b3-", "x-datadog-")
 # Such an answer may be another one the next time, or calls a tool.
@@ -147,13 +130,14 @@ def tenant_of(key_name: str | None, headers: Iterable[tuple[str, str]], *, share
     return msgspec.msgpack.encode([None if shared else key_name, shown])
 
 
-def find(state: WorkerState, exchange: ProxyExchange, request: Request) -> KeptAnswer | None:
+def find(exchange: ProxyExchange) -> KeptAnswer | None:
     """The kept answer to a request of a route with a cache. Where there is none, the exchange notes what its own may be
     kept as."""
+    state, request = exchange.state, exchange.request
     route = exchange.route
     assert route is not None
     control = request.header("cache-control") or ""
-    key = None if "no-store" in control else _key(state, exchange, request)
+    key = None if "no-store" in control else _key(exchange)
     if key is None:
         state.meters.count("freehold_cache", route.name, "passed_over")
         return None
@@ -166,15 +150,16 @@ def find(state: WorkerState, exchange: ProxyExchange, request: Request) -> KeptA
     return kept
 
 
-def _key(state: WorkerState, exchange: ProxyExchange, request: Request) -> bytes | None:
+def _key(exchange: ProxyExchange) -> bytes | None:
     """What a request shares with its exact repeats; None where it is always asked."""
+    request = exchange.request
     route, decision = exchange.route, exchange.decision
     assert route is not None and route.cache is not None and decision is not None
     if (
         route.state == "canary"
         or decision.shadow is not None
         or len(exchange.body) > INLINE_BYTES_MAX
-        or (state.config.capture_opt_out and request.header("x-freehold-capture") == "off")
+        or (exchange.state.config.capture_opt_out and request.header("x-freehold-capture") == "off")
     ):
         return None
     try:
@@ -187,7 +172,7 @@ def _key(state: WorkerState, exchange: ProxyExchange, request: Request) -> bytes
     key_name = None if exchange.key is None else exchange.key.name
     outside = (
         # The query may hold the key, and goes to the endpoint as a header does.
-        f"{exchange.api_route.path}?{exchange.query}".encode(),
+        f"{exchange.api_route.path}?{request.query_string}".encode(),
         tenant_of(key_name, request.headers, shared=route.cache.shared and "key" not in decisive),
         told_by_headers(request.headers, decisive),
         msgspec.msgpack.encode(
@@ -210,30 +195,27 @@ def _decisive(route: Route) -> set[str]:
     }
 
 
-async def replay(state: WorkerState, exchange: ProxyExchange, kept: KeptAnswer, request: Request) -> None:
+async def replay(exchange: ProxyExchange, kept: KeptAnswer) -> None:
     """Send a kept answer: a stream as a stream, in the client's API, and as what it is in trace and metrics."""
+    state = exchange.state
     assert exchange.decision is not None
     exchange.decision = msgspec.structs.replace(exchange.decision, reason=REPEATED)
     exchange.arm = kept.arm
-    response = ReplayedResponse(kept, state.memory, now_s=time.monotonic())
+    response = replayed(kept, state.memory, now_s=time.monotonic())
     try:
-        await relay(
-            state.reader,
-            exchange,
-            msgspec.structs.replace(kept.endpoint, name=REPEATED),
-            response,
-            translation_for(exchange.api_route, kept.endpoint),
-            request,
-            hide_usage=kept.hides_usage,
-            last=True,
-        )
+        endpoint = msgspec.structs.replace(kept.endpoint, name=REPEATED)
+        attempt = Attempt(exchange, endpoint, exchange.decision.target, last=True)
+        attempt.translation = translation_for(exchange.api_route, kept.endpoint)
+        attempt.hide_usage = kept.hides_usage
+        await relay(attempt, response)
     finally:
-        await response.close()
+        response.close()
 
 
-def keep(state: WorkerState, exchange: ProxyExchange) -> None:
+def keep(exchange: ProxyExchange) -> None:
     """Keep an answer that is whole, good, and came from whom the route and its rule of deferral meant. The client has
     it already."""
+    state = exchange.state
     route, endpoint = exchange.route, exchange.answered_by
     assert (
         route is not None and route.cache is not None and exchange.repeat is not None and endpoint is not None

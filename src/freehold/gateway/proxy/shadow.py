@@ -16,7 +16,7 @@ from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy import deferral
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Deferring, ProxyExchange
-from freehold.gateway.proxy.guards import NOT_HELD, UpstreamRequest, why_not_held
+from freehold.gateway.proxy.guards import NOT_HELD, why_not_held
 from freehold.gateway.proxy.reading import UpstreamBody
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Translation, translation_for
@@ -60,7 +60,7 @@ class Shadows:
         if target.endpoint not in state.table.endpoints:
             state.meters.count("freehold_shadows", exchange.route_name, "no_endpoint")
             return
-        deferring = await deferral.foretell_mirrored(state, exchange, target)
+        deferring = await deferral.foretell_mirrored(exchange, target)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
         mirrored = await self._asked(exchange, target if deferring is None else deferring.own[0], deferring)
         state.meters.count("freehold_shadows", exchange.route_name, mirrored.outcome)
@@ -81,9 +81,9 @@ class Shadows:
                 )
         elapsed_ms = (time.perf_counter() - started_s) * 1000
         endpoint, answer_body, outcome = mirrored.endpoint, mirrored.body, mirrored.outcome
-        if state.recorder is None or not exchange.capturing or len(answer_body) > CAPTURED_BYTES_MAX:
+        if state.spool is None or not exchange.capturing or len(answer_body) > CAPTURED_BYTES_MAX:
             return
-        state.recorder.offer(
+        state.spool.offer(
             CapturedExchange(
                 id=event_id(at_ms),
                 at_ms=at_ms,
@@ -112,7 +112,7 @@ class Shadows:
 
     async def _asked(self, exchange: ProxyExchange, target: Target, deferring: Deferring | None) -> _Mirrored:
         """What became of a request at one endpoint; `deferring` has then what would have been decided of it."""
-        state, endpoint = self._state, self._state.table.endpoints[target.endpoint]
+        endpoint = self._state.table.endpoints[target.endpoint]
         undecided = deferring is not None and deferring.why is None
         wanted = undecided and not deferral.client_asks_logprobs(deferring)
         # By the Responses API itself it would leave its answer there.
@@ -123,13 +123,12 @@ class Shadows:
         except ApiError as error:
             return _Mirrored(endpoint, "openai", 0, b"", why_not_held(error))
         path = exchange.api_route.path if translation is None else translation.path
-        sent = UpstreamRequest(path, self._headers(endpoint), body, False)
         kind = _kind(exchange, endpoint, translation)
-        mirrored = _Mirrored(endpoint, kind, *await self._answer(endpoint, sent))
+        mirrored = _Mirrored(endpoint, kind, *await self._answer(endpoint, path, body))
         if deferring is None or deferring.by_upper:
             return mirrored
         given = mirrored.body if mirrored.outcome == "answered" else None
-        shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
+        shown = await deferral.decide_mirrored(exchange, deferring, endpoint, given)
         return mirrored if shown is None else mirrored._replace(body=shown)
 
     async def _body(
@@ -160,21 +159,19 @@ class Shadows:
         served = endpoint.served(target.model or exchange.model)
         return await self._state.preparer.body(endpoint, served, path, body)
 
-    def _headers(self, endpoint: Endpoint) -> list[tuple[str, str]]:
-        return self._state.upstreams.request_headers(endpoint, _JSON, pass_credentials=False)
-
-    async def _answer(self, endpoint: Endpoint, sent: UpstreamRequest) -> tuple[int, bytes, str]:
+    async def _answer(self, endpoint: Endpoint, path: str, body: bytes) -> tuple[int, bytes, str]:
         """Status and body of the candidate's answer, and what became of the request."""
         upstreams = self._state.upstreams
+        headers = upstreams.request_headers(endpoint, _JSON, pass_credentials=False)
         status, answer_body = 0, b""
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                response = await upstreams.post(endpoint, sent.path, sent.headers, sent.body)
+                response = await upstreams.post(endpoint, path, headers, body)
                 try:
                     status = response.status
                     answer_body = await response.read_all()
                 finally:
-                    await response.close()
+                    response.close()
         except (UpstreamFailure, TransportError, TimeoutError):
             return status or 599, answer_body, "failed"
         return status, answer_body, "failed" if status >= 400 else "answered"

@@ -18,16 +18,19 @@ from freehold.costs.prices import longest_prompt
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import nano_of
 from freehold.gateway.messages import ApiKind
-from freehold.gateway.proxy.asked_bounds import (
+from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.spending import (
     LONGEST_ANSWER,
     LONGEST_CONTEXT,
     AskedBounds,
+    Charge,
     bounds_of,
     bounds_of_text,
+    charge_of,
+    priced_tier,
+    usd_of,
 )
-from freehold.gateway.proxy.exchange import ProxyExchange
-from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.spending import Charge, charge_of, priced_tier, usd_of
 from freehold.types.endpoint import Endpoint
 from freehold.types.trace import Usage
 from freehold.wire.errors import ApiError
@@ -48,8 +51,9 @@ class Reservation(NamedTuple):
     most: Charge
 
 
-async def reserve(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, model: str) -> None:
+async def reserve(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> None:
     """Reserve the upper estimate of an answer's cost. Raises `ApiError` (429, 503)."""
+    state = exchange.state
     if not exchange.capped or not state.config.charges(endpoint.name):
         return
     for name, _ in exchange.capped:
@@ -77,25 +81,26 @@ def _unpriced(name: str, why: str) -> ApiError:
     )
 
 
-def release(state: WorkerState, exchange: ProxyExchange) -> None:
+def release(exchange: ProxyExchange) -> None:
     """The endpoint does not charge for what happened."""
     reservation, exchange.reservation = exchange.reservation, None
     if reservation is not None:
-        state.ledger.change(reservation.names, -reservation.nano)
+        exchange.state.ledger.change(reservation.names, -reservation.nano)
 
 
-def forfeit(state: WorkerState, exchange: ProxyExchange) -> None:
+def forfeit(exchange: ProxyExchange) -> None:
     """What the endpoint charges is not known: the whole reservation is billed."""
     reservation, exchange.reservation = exchange.reservation, None
     if reservation is not None:
-        state.bill(reservation.most, reservation.names, reservation.nano)
+        exchange.state.bill(reservation.most, reservation.names, reservation.nano)
 
 
-def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> None:
+def bill(exchange: ProxyExchange, endpoint: Endpoint) -> None:
     """NumberedCharge what an answer cost, in the place of what was reserved for it."""
+    state = exchange.state
     if exchange.status >= 400:
         # An endpoint's own error released it. What is reserved still was answered, if not in a way that can be told.
-        forfeit(state, exchange)
+        forfeit(exchange)
         return
     charge = charge_of(
         [name for name, _ in exchange.capped],
@@ -130,16 +135,36 @@ def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> Non
     state.ledger.change(reservation.names, nano - reservation.nano)
 
 
-def bill_rejected(
-    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, status: int, data: bytes
-) -> None:
+def keep(exchange: ProxyExchange) -> None:
+    """Hand what was answered, and what it cost, to the recorder: once, before the client has the last byte of it.
+
+    A worker that is killed later has answered nothing that is not kept.
+    """
+    state = exchange.state
+    if exchange.is_kept or exchange.answered_by is None:
+        return
+    exchange.is_kept = True
+    if exchange.metered:
+        exchange.settle_tokens()
+    if exchange.capped and state.config.charges(exchange.answered_by.name):
+        bill(exchange, exchange.answered_by)
+    if state.spool is None or not exchange.is_captured:
+        return
+    if exchange.is_too_long:
+        state.spool.drop("memory" if exchange.found_no_room else "size")
+    else:
+        state.spool.offer(exchange.captured())
+
+
+def bill_rejected(exchange: ProxyExchange, endpoint: Endpoint, status: int, data: bytes) -> None:
     """An answer that the client does not get has its price, where its endpoint has one."""
+    state = exchange.state
     if not exchange.capped or not state.config.charges(endpoint.name):
-        release(state, exchange)
+        release(exchange)
         return
     exchange.answered_by, exchange.status = endpoint, status
     exchange.chunks.append(data)
-    bill(state, exchange, endpoint)
+    bill(exchange, endpoint)
     exchange.chunks.clear()
 
 

@@ -14,23 +14,26 @@ from pathlib import Path
 import msgspec
 
 from freehold.gateway.caching import KeptAnswers
-from freehold.gateway.capture.frames import TABLE, TOTALS
-from freehold.gateway.capture.recorder_client import RecorderClient
-from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
+from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, digest_of
 from freehold.gateway.config import RECORDER_SOCKET, GatewayConfig
 from freehold.gateway.http.certificate import ServerCertificate
-from freehold.gateway.http.circuit_breaker import CircuitBreaker
-from freehold.gateway.http.health import HealthChecks
+from freehold.gateway.http.health import CircuitBreaker, HealthChecks, SpokenApis
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.spoken import SpokenApis
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.ledger import SpendLedger
 from freehold.gateway.limits.limiter import Limiter
-from freehold.gateway.messages import RING_FILE, NumberedCharge, TableMessage, UsageTotals
-from freehold.gateway.proxy.checker import AnswerChecker
+from freehold.gateway.messages import (
+    MESSAGE_HEAD,
+    RING_FILE,
+    TABLE,
+    TOTALS,
+    NumberedCharge,
+    TableMessage,
+    UsageTotals,
+)
 from freehold.gateway.proxy.preparer import Preparer
-from freehold.gateway.proxy.reading import BodyReader
+from freehold.gateway.proxy.reading import AnswerChecker, BodyReader
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.proxy.rules import Rules
 from freehold.gateway.spending import Charge
@@ -42,6 +45,7 @@ from freehold.wire.hosts import HostPolicy
 log = logging.getLogger("freehold.gateway")
 _FOREIGN_HOSTS_MAX = 20
 _WAYS_BACK_EVERY_S = 10.0
+_RECONNECT_EVERY_S = 0.5
 
 
 class WorkerState:
@@ -81,26 +85,21 @@ class WorkerState:
         self.limiter = Limiter(run_folder)
         self.certificate: ServerCertificate | None = None
         """What clients are shown, where they connect over TLS."""
-        self.recorder: RecorderClient | None = None
+        self.spool: Spool | None = None
         if config.store_url is not None:
-            spool = Spool(
+            self.spool = Spool(
                 config.spool_in(run_folder),
-                store_digest(config.store_url),
-                max_bytes=config.capture_queue_bytes,
-            )
-            self.meters.owner = spool.id
-            self.recorder = RecorderClient(
-                str(run_folder / RECORDER_SOCKET),
-                spool,
+                digest_of(config.store_url),
+                digest_of(str(run_folder)),
                 max_items=config.capture_queue,
                 max_bytes=config.capture_queue_bytes,
-                on_message=self._on_message,
-                on_charged=self._booked,
             )
+            self.meters.owner = self.spool.id
         self.telling = Reporter(_exporters(config))
         self.reporter = self.telling if config.log_requests or config.otel else None
         """What is told of requests; None where nothing is, so that they need not be summed up."""
-        self._bills = 0
+        self.hears_recorder = False
+        self._bills = self._released = 0
         self._reserved: deque[tuple[Sequence[str], int]] = deque()
         self.ledger = SpendLedger(run_folder, self.meters.owner)
         self.contexts: dict[str, int] = {}
@@ -153,13 +152,13 @@ class WorkerState:
 
     def write_meters(self) -> None:
         """Leave this worker's numbers in the run folder."""
-        if self.recorder is not None:
-            spool = self.recorder.spool
-            self.meters.set("freehold_traces_captured", self.recorder.captured)
-            self.meters.set("freehold_traces_stored", spool.settled[0])
-            for why, count in zip(OUTCOMES[1:], spool.settled[1:], strict=True):
+        if self.spool is not None:
+            stored, *lost = self.spool.settled
+            self.meters.set("freehold_traces_captured", self.spool.captured)
+            self.meters.set("freehold_traces_stored", stored)
+            for why, count in zip(OUTCOMES[1:], lost, strict=True):
                 self.meters.set("freehold_traces_lost", count, why)
-            for why, count in zip(DROPS, spool.dropped, strict=True):
+            for why, count in zip(DROPS, self.spool.dropped, strict=True):
                 self.meters.set("freehold_traces_dropped", count, why)
         if self.reporter is not None:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
@@ -179,31 +178,51 @@ class WorkerState:
 
         `nano` billionths of a dollar stay reserved for `names` until it is booked.
         """
-        if self.recorder is None:
+        if self.spool is None:
             return
         self._reserved.append((names, nano))
         self._bills += 1
-        bill = NumberedCharge(self.recorder.spool.id, self._bills, int(time.time() * 1000), charge, nano)
+        bill = NumberedCharge(self.spool.id, self._bills, int(time.time() * 1000), charge, nano)
         self._unkept.append(msgspec.msgpack.encode(bill))
         self.keep_bills()
 
-    def _booked(self) -> None:
-        """The oldest bill is in the store, and in what the ledger says was spent."""
-        names, nano = self._reserved.popleft()
-        if nano:
-            self.ledger.change(names, -nano)
-
     def keep_bills(self) -> None:
-        """Write bills to the spool; while the disk is full they wait in memory, for money must not be forgotten."""
-        while self.recorder is not None and self._unkept and self.recorder.charge(self._unkept[0]):
+        """Write bills to the spool; while the disk is full they wait in memory, for money must not be forgotten. Of
+        those that are in the store, and in what the ledger says was spent, nothing is reserved any more."""
+        spool = self.spool
+        while spool is not None and self._unkept and spool.charge(self._unkept[0]):
             self._unkept.popleft()
+        if spool is not None:
+            spool.write_waiting()
+        while spool is not None and self._released < spool.booked:
+            names, nano = self._reserved.popleft()
+            self._released += 1
+            spool.note_released(self._released)
+            if nano:
+                self.ledger.change(names, -nano)
 
-    def _on_message(self, tag: int, payload: bytes) -> None:
+    async def follow_recorder(self) -> None:
         """Take over what the recorder sends: what all gateways used of limits, or routes and keys."""
-        if tag == TOTALS:
-            self.limiter.learn(msgspec.msgpack.decode(payload, type=UsageTotals))
-        if tag == TABLE:
-            self._take_over(msgspec.json.decode(payload, type=TableMessage))
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(str(self.run_folder / RECORDER_SOCKET))
+                self.hears_recorder = True
+                try:
+                    while True:
+                        size, tag = MESSAGE_HEAD.unpack(await reader.readexactly(MESSAGE_HEAD.size))
+                        payload = await reader.readexactly(size)
+                        if tag == TOTALS:
+                            self.limiter.learn(msgspec.msgpack.decode(payload, type=UsageTotals))
+                        elif tag == TABLE:
+                            self._take_over(msgspec.json.decode(payload, type=TableMessage))
+                finally:
+                    self.hears_recorder = False
+                    writer.close()
+            except (OSError, asyncio.IncompleteReadError):
+                pass  # it is starting, or is being started again
+            except Exception:
+                log.exception("what the recorder sends cannot be read")
+            await asyncio.sleep(_RECONNECT_EVERY_S)
 
     def _read_ring(self) -> None:
         """Begin with the last ring the recorder has seen, where one is left: it may be stuck by now."""

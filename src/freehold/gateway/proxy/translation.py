@@ -11,8 +11,7 @@ import msgspec
 from freehold.gateway.messages import ApiKind
 from freehold.types.endpoint import Api, Endpoint
 from freehold.wire import anthropic, anthropic_endpoints, ollama, responses
-from freehold.wire.errors import UNREADABLE as UNREADABLE
-from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
+from freehold.wire.errors import UNREADABLE, ApiError, HttpReply, anthropic_error, ollama_error, openai_error
 
 
 class StreamTranslation(Protocol):

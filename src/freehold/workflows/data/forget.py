@@ -13,7 +13,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError, UsageError
-from freehold.gateway.capture.in_flight import await_written, in_flight, of_other_stores
+from freehold.gateway.capture.spool import await_written, in_flight, of_other_stores
 from freehold.preparing.index import EXAMPLES
 from freehold.progress import Progress
 from freehold.store import Store, audit, look_ledger, open_store

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from freehold.catalog.freshness import ages
 from freehold.catalog.retirements import retirement_of
-from freehold.engines.supervisor import is_loopback
 from freehold.errors import FreeholdError, KeysUnavailableError
 from freehold.gateway.limits import key_requirement
 from freehold.store import database
@@ -20,6 +19,7 @@ from freehold.types.config import ProjectConfig
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.rollout import RouteAlarm
 from freehold.types.route import ApiKey
+from freehold.wire.base_url import is_loopback
 from freehold.workflows.doctor.leftovers import left_processes
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.shift.alarms import incidents

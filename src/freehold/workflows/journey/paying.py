@@ -18,14 +18,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from freehold.costs.prices import flat_price, request_price
-from freehold.engines.supervisor import is_loopback
 from freehold.errors import MissingExtraError, UsageError, did_you_mean
 from freehold.evals.client import HeldSpending, answer_tokens, is_count, unbounded
 from freehold.evals.scorer import ChatAnswer
 from freehold.types.config import EndpointConfig, IncumbentConfig, PriceConfig, ProjectConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.trace import Usage
-from freehold.wire.base_url import joined
+from freehold.wire.base_url import is_loopback, joined
 from freehold.workflows.project import now
 
 _REQUEST_TOKENS = 64

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from freehold.engines.engine import check as check_plan
-from freehold.engines.supervisor import is_loopback
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import check_port
@@ -15,6 +14,7 @@ from freehold.hardware.probes import probe_machine
 from freehold.progress import Progress
 from freehold.types.endpoint import ServePlan
 from freehold.visible import gib
+from freehold.wire.base_url import is_loopback
 from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve.hold import ServedAt, check_folders, hold, telling

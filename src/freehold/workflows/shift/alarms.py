@@ -17,7 +17,8 @@ from typing import Literal
 
 import msgspec
 
-from freehold.gateway.telemetry import meters, pulse
+from freehold.gateway.child_process import RECORDER_SILENT_S, recorder_silent_s
+from freehold.gateway.telemetry import meters
 from freehold.types.config import WatchConfig
 from freehold.types.record import Record
 from freehold.types.rollout import RouteAlarm, Trouble
@@ -116,8 +117,8 @@ def _told(alarms: Iterable[RouteAlarm]) -> Iterator[Incident]:
 
 def _seen(spool: Path) -> Iterator[Incident]:
     for folder, snapshots in meters.read_running(spool).items():
-        silent_s = pulse.silent_s(folder)
-        if silent_s is not None and silent_s > pulse.SILENT_S:
+        silent_s = recorder_silent_s(folder)
+        if silent_s is not None and silent_s > RECORDER_SILENT_S:
             yield Incident(
                 what=f"the recorder has been silent for {silent_s:.0f} s: traces wait",
                 fix="see to the disk and the store: freehold doctor",

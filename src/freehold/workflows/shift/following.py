@@ -23,8 +23,7 @@ import msgspec
 
 from freehold.environment import PROXIES, inherited
 from freehold.errors import ConfigError, FreeholdError, StorageError
-from freehold.gateway.config import Capture, GatewayConfig
-from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
+from freehold.gateway.config import TAKEN_OVER, Capture, GatewayConfig, keeps_less, live_change
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, run_folders

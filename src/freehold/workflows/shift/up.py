@@ -8,7 +8,6 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from freehold.engines.supervisor import is_loopback
 from freehold.errors import ConfigError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
@@ -23,6 +22,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.record import Record
 from freehold.types.use import UseProfile
 from freehold.visible import MIB
+from freehold.wire.base_url import is_loopback
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve.hold import ServedAt, check_folders, hold, telling
 from freehold.workflows.shift import keys, routes

@@ -135,7 +135,7 @@ def _freeze(call: ToolCall, asked: StepArguments) -> Any:
 
 def _local(url: str) -> str:
     """Raises `OutsideError` for an address beyond this machine: an agent does not choose where held-out words go."""
-    from freehold.engines.supervisor import is_loopback
+    from freehold.wire.base_url import is_loopback
 
     parts = urlsplit(url)
     here = is_loopback(parts.hostname or "") and parts.username is None

@@ -1,63 +1,80 @@
-"""A client for endpoints on plain HTTP: engines on this machine and in this network.
+"""The client of endpoints.
 
 One connection carries one exchange at a time and is reused for the next. Bytes go from the socket through the parser
 (llhttp, by httptools) into the response without leaving the event loop's thread; chunks keep the borders the endpoint
 gave them.
 
 Covered: keep-alive, a connection that was closed while it waited, answers by length, by chunks and to the end of the
-connection, informational answers, back-pressure, deadlines for connecting and for silence.
-TLS for connections that are opened ahead (`open_soon`).
-Not covered: proxies, names with a password, TLS for what is asked now; `freehold.gateway.http.tls_client` has those.
+connection, informational answers, back-pressure, deadlines for connecting and for silence, TLS, proxies that are spoken
+to by HTTP. Not covered: HTTP/2; proxies by TLS or SOCKS.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from freehold.gateway.http.buffered_response import BufferedResponse
 from freehold.gateway.http.memory import MemoryBudget
-from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError, TransportError
+from freehold.gateway.http.response import (
+    ConnectError,
+    ReadTimeout,
+    RemoteProtocolError,
+    TransportError,
+    UpstreamResponse,
+)
 
 _HEAD_BYTES_MAX = 256 * 1024
 _SWEEP_EVERY_S = 1.0
-_OPENING_MAX, _AGAIN_AFTER_S = 64, 30.0
 # Bodies up to this are sent in one piece with their head.
 _JOINED_BYTES_MAX = 64 * 1024
 _KEEPS = (b"connection: close\r\n", b"")
 
 
+_PROXY_ANSWER_BYTES_MAX = 16 * 1024
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
+
+
+class Proxy(NamedTuple):
+    """A proxy; `login` is the header that it wants, empty where it wants none."""
+
+    host: str
+    port: int
+    login: str = ""
+
+
 class Address(NamedTuple):
-    """Where an endpoint listens."""
+    """Where an endpoint listens, and the proxy on the way to it."""
 
     host: str
     port: int
     tls: bool = False
+    proxy: Proxy | None = None
 
 
 class AnswerTaker(Protocol):
     """Who asks for an answer that may be taken as it comes."""
 
-    def take(self, data: bytes) -> BufferedResponse | None:
+    def take(self, data: bytes) -> UpstreamResponse | None:
         """The first bytes have come: None where they were a whole answer, else what the parser is to fill."""
 
     def set_exception(self, error: TransportError) -> None:
         """Nothing has come, and nothing will."""
 
 
-class PlainConnection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """One connection to an endpoint."""
 
-    def __init__(self, pool: PlainClient, address: Address) -> None:
+    def __init__(self, pool: UpstreamClient, address: Address) -> None:
         self._pool = pool
         self._address = address
         self._loop = pool.loop
-        self._response: BufferedResponse | None = None
+        self._response: UpstreamResponse | None = None
         self._asker: AnswerTaker | None = None
         self._parser = HttpResponseParser(self)
         self._headers: list[tuple[str, str]] = []
@@ -77,9 +94,9 @@ class PlainConnection(asyncio.Protocol):
         self.heard_s = 0.0
         self.heard_anything = False
 
-    def send(self, data: list[bytes]) -> BufferedResponse:
+    def send(self, data: list[bytes]) -> UpstreamResponse:
         """Send a request; its response has nothing yet."""
-        response = self._response = BufferedResponse(self, self._pool.memory)
+        response = self._response = UpstreamResponse(self, self._pool.memory)
         self._begin()
         for part in data:
             self.transport.write(part)
@@ -308,8 +325,8 @@ class PlainConnection(asyncio.Protocol):
         response.feed_eof()
 
 
-class PlainClient:
-    """Connections to all plain endpoints of a worker, kept while they are used. Make it in a running loop."""
+class UpstreamClient:
+    """Connections to all endpoints of a worker, kept while they are used. Make it in a running loop."""
 
     def __init__(
         self,
@@ -321,17 +338,15 @@ class PlainClient:
     ) -> None:
         self.memory = memory or MemoryBudget()
         self.loop = asyncio.get_running_loop()
-        self.busy: set[PlainConnection] = set()
-        self._idle: dict[Address, deque[PlainConnection]] = {}
-        self._opening: set[asyncio.Task[None]] = set()
-        self._not_before_s: dict[Address, float] = {}
+        self.busy: set[UpstreamConnection] = set()
+        self._idle: dict[Address, deque[UpstreamConnection]] = {}
         self._context: ssl.SSLContext | None = None
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._sweep()
 
-    async def send(self, address: Address, head: bytes, body: bytes) -> BufferedResponse:
+    async def send(self, address: Address, head: bytes, body: bytes) -> UpstreamResponse:
         """Send a request and wait for the head of its response. Raises `TransportError`."""
         data = [head + body] if len(body) <= _JOINED_BYTES_MAX else [head, body]
         idle = self._idle.get(address)
@@ -357,7 +372,7 @@ class PlainClient:
 
     async def send_pieces(
         self, address: Address, head: bytes, pieces: AsyncIterator[list[bytes]], *, chunked: bool
-    ) -> BufferedResponse:
+    ) -> UpstreamResponse:
         """The same for a body that comes in pieces: on a connection of its own, since it cannot be sent twice.
 
         An endpoint may answer before it has all of them. Raises what `pieces` raises, too.
@@ -374,48 +389,36 @@ class PlainClient:
             raise
         return response
 
-    async def _connect(self, address: Address) -> PlainConnection:
+    async def _connect(self, address: Address) -> UpstreamConnection:
+        return await self.connect(address, lambda: UpstreamConnection(self, address))
+
+    async def connect(self, address: Address, protocol: Callable[[], _Protocol]) -> _Protocol:
+        """A connection of its own. Raises `ConnectError`."""
+        if address.tls and self._context is None:
+            self._context = ssl.create_default_context()
+        secure: dict[str, Any] = {}
+        if address.tls:
+            secure = {"ssl": self._context, "server_hostname": address.host}
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await self.loop.create_connection(
-                    lambda: PlainConnection(self, address),
-                    address.host,
-                    address.port,
-                    ssl=self._tls_context() if address.tls else None,
-                )
+                if address.proxy is not None and address.tls:
+                    tunnel = await _through(self.loop, address.proxy, address)
+                    _, connected = await self.loop.create_connection(protocol, sock=tunnel, **secure)
+                else:
+                    host, port, *_ = address.proxy or address
+                    _, connected = await self.loop.create_connection(protocol, host, port, **secure)
         except (OSError, TimeoutError) as error:
             raise ConnectError(f"{address.host}, port {address.port}: {error}") from error
-        return connection
+        return connected
 
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = ssl.create_default_context()
-        return self._context
-
-    def open_soon(self, address: Address) -> None:
-        """Open one more connection for a later request; after a failure not before `_AGAIN_AFTER_S`."""
-        if len(self._opening) < _OPENING_MAX and self.loop.time() >= self._not_before_s.get(address, 0.0):
-            task = self.loop.create_task(self._open(address))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
-
-    async def _open(self, address: Address) -> None:
-        try:
-            connection = await self._connect(address)
-        except ConnectError:
-            self._not_before_s[address] = self.loop.time() + _AGAIN_AFTER_S
-        else:
-            connection.heard_s = self.loop.time()
-            self.release(connection, address)
-
-    def idle(self, address: Address) -> deque[PlainConnection]:
+    def idle(self, address: Address) -> deque[UpstreamConnection]:
         """The connections to an address that wait for a request, the last used behind."""
         return self._idle.setdefault(address, deque())
 
-    def release(self, connection: PlainConnection, address: Address) -> None:
+    def release(self, connection: UpstreamConnection, address: Address) -> None:
         self._idle.setdefault(address, deque()).append(connection)
 
-    def discard(self, connection: PlainConnection, address: Address) -> None:
+    def discard(self, connection: UpstreamConnection, address: Address) -> None:
         idle = self._idle.get(address)
         if idle and connection in idle:
             idle.remove(connection)
@@ -437,10 +440,35 @@ class PlainClient:
     async def close(self) -> None:
         """Close all connections."""
         self._sweeping.cancel()
-        for task in self._opening:
-            task.cancel()
         for connection in [*self.busy]:
             connection.abort()
         for idle in self._idle.values():
             for connection in [*idle]:
                 connection.transport.close()
+
+
+async def _through(loop: asyncio.AbstractEventLoop, proxy: Proxy, address: Address) -> socket.socket:
+    """A connection to an endpoint over TLS through a proxy (CONNECT, RFC 9110, 9.3.6). Raises `OSError`."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    family, kind, number, _, place = (
+        await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)
+    )[0]
+    tunnel = socket.socket(family, kind, number)
+    tunnel.setblocking(False)
+    try:
+        await loop.sock_connect(tunnel, place)
+        asked = f"CONNECT {host}:{address.port} HTTP/1.1\r\nhost: {host}:{address.port}\r\n{proxy.login}\r\n"
+        await loop.sock_sendall(tunnel, asked.encode("latin-1"))
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            # The endpoint behind it says nothing before it is spoken to.
+            more = await loop.sock_recv(tunnel, 4096)
+            answer += more
+            if not more or len(answer) > _PROXY_ANSWER_BYTES_MAX:
+                raise OSError("the proxy gave no answer")
+        if answer.split(b" ")[1:2] != [b"200"]:
+            raise OSError(f"the proxy answered {answer[:40]!r}")
+    except BaseException:
+        tunnel.close()
+        raise
+    return tunnel

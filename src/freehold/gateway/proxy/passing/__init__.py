@@ -1,1 +1,0 @@
-"""What nothing here answers, passed on to the incumbent."""
