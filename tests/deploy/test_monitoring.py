@@ -16,6 +16,7 @@ from tests.deploy.monitoring_files import (
     panels,
     rules,
 )
+from tests.snippets.blocks import anchors
 
 from freehold.cli.main import COMMANDS
 from freehold.gateway.telemetry.exposition import GAUGES, LABELLED_GAUGES
@@ -77,11 +78,6 @@ def test_panels_say_what_they_show_and_ask_the_chosen_prometheus():
     board = dashboard()
     assert [one["name"] for one in board["templating"]["list"]] == ["datasource", "route", "key"]
     assert "Rollbacks" in [one["name"] for one in board["annotations"]["list"]]
-
-
-def anchors(page):
-    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_an_alert_says_what_to_do():
