@@ -74,6 +74,14 @@ def read(page):
     return blocks, spans
 
 
+@functools.cache
+def anchors(page):
+    """What a link may name after `#`: the titles of a page, as forges and the website spell them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def blocks(*languages):
     """Those of some languages, without those that `unchecked.toml` lists."""
     return [

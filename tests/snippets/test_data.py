@@ -64,7 +64,7 @@ def test_yaml_is_read_by_its_schema_or_names_what_is_there():
     defaults = yaml.safe_load((blocks.ROOT / "deploy/helm/freehold/values.yaml").read_text())
     for block in blocks.blocks("yaml"):
         read = yaml.safe_load(block.text)
-        if block.page == "docs/guides/kubernetes.md":
+        if block.page == "docs/guides/container.md":
             jsonschema.validate({**defaults, **read}, schema)
             assert set(read) <= set(defaults), block.name
             if "config" in read:

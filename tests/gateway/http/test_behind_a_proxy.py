@@ -1,4 +1,4 @@
-"""The proxy configurations of docs/guides/tls.md, run by the real programs in front of a real gateway."""
+"""The proxy configurations of docs/guides/deploy.md, run by the real programs in front of a real gateway."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ from freehold.gateway.serve import free_port
 
 pytestmark = pytest.mark.process
 
-GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "tls.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "deploy.md"
 
 
 def documented(language):

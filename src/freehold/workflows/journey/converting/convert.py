@@ -57,7 +57,7 @@ def convert(file: Path, incumbent: str | None = None) -> ConvertedConfig:
         raise InputError(
             "is not a configuration of LiteLLM's proxy",
             path=str(file),
-            hint="those of other tools are taken over by hand: docs/guides/import-config.md says which key is which; "
+            hint="those of other tools are taken over by hand: docs/reference/other-tools.md says which key is which; "
             "a log of traffic is read by: freehold import FILE",
         )
     parts = ConvertedTables(document, str(file), incumbent)
