@@ -42,15 +42,9 @@ def test_links_lead_somewhere():
     assert [f"{page}: {to}#{anchor}" for page, to, anchor in titled if anchor not in anchors(to)] == []
 
 
-LONGER = {
-    "dataset", "defer", "encoder", "evaluate", "fit", "import", "license", "migrate", "train",
-}  # fmt: skip
-"""Guides that are still to be cut; none may be added."""
-
-
 def test_a_guide_is_read_in_one_sitting():
     words = {page.stem: len(page.read_text().split()) for page in (ROOT / "docs" / "guides").glob("*.md")}
-    assert {name: count for name, count in words.items() if count > 1200 and name not in LONGER} == {}
+    assert {name: count for name, count in words.items() if count > 1200} == {}
 
 
 def test_what_lies_where_is_true():

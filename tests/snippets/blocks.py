@@ -14,8 +14,8 @@ PAGES = sorted(page for place in PLACES for page in ROOT.glob(place) if page.nam
 """All but the changelog, which says what was."""
 _READER = MarkdownIt("commonmark").enable("table")
 _PROGRAMS = (
-    "freehold ", "pip ", "scripts/", "python ", "podman ", "docker ", "kubectl ", "helm ", "sudo ", "ray ", "curl ",
-    "psql ", "sqlite3 ", "claude ", "lm_eval ", "export ", "cd ", ". ", "$ ", "HELICONE_API_KEY=",
+    "freehold ", "pip ", "uv ", "scripts/", "python ", "podman ", "docker ", "kubectl ", "helm ", "sudo ", "ray ",
+    "curl ", "psql ", "sqlite3 ", "claude ", "lm_eval ", "export ", "cd ", ". ", "$ ", "HELICONE_API_KEY=",
 )  # fmt: skip
 UNCHECKED = tomllib.loads(Path(__file__).with_name("unchecked.toml").read_text())
 """What is neither run nor read, each with its reason: blocks by page and beginning, programs by name."""

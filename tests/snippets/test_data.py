@@ -50,7 +50,7 @@ def test_a_key_that_is_wrong_is_found():
 
 def test_the_other_toml_is_a_licence_and_a_machine(tmp_path):
     licence, machine = sorted(OTHER_TOML, key=lambda one: one.page)
-    assert (licence.page, machine.page) == ("docs/adding/a-license.md", "docs/guides/fit.md")
+    assert (licence.page, machine.page) == ("docs/adding/a-license.md", "docs/guides/choose.md")
     read = msgspec.toml.decode(licence.text, type=License)
     assert [type(one) for one in read.clauses] == [ThresholdClause, DutyClause, OutputsClause]
     path = tmp_path / "box.toml"

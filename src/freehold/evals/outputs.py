@@ -301,7 +301,7 @@ def read_outputs(given: OutputSource) -> list[OutputLine]:
         raise InputError(
             f"not of the shape its tool is known to write ({type(error).__name__}: {error})",
             path=str(given.path),
-            hint="see docs/guides/compare.md for the tools whose results are read",
+            hint="see docs/guides/prove.md for the tools whose results are read",
         ) from None
 
 

@@ -20,7 +20,7 @@ LEAST_AGREEMENT = 0.95
 more than chance: among a few dozen tokens some are near ties, which rounding decides."""
 CHANCE = 0.05
 MOST_DISTANCE = 0.15
-"""Nats. The same weights served by llama.cpp with 8-bit activations stay well below; see docs/guides/parity.md."""
+"""Nats. The same weights served by llama.cpp with 8-bit activations stay well below; see docs/guides/prove.md."""
 ENDS = ShareTest(wanted=0.98, least=0.9, error=0.05)
 """Equal weights end a turn elsewhere at a near tie now and then; a lost end of turn shows in far more than one in
 ten."""
