@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -144,39 +144,73 @@ LONGEST_CONTEXT = 2_000_000
 LONGEST_ANSWER = 128_000
 """Tokens of one answer that states no limit, hidden reasoning included: the most that a maker states (GPT-5)."""
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_STORED = (
-    "previous_response_id", "conversation", "container", "cached_content", "cachedContent", "thread_id",
-    "assistant_id", "audio", "images", "modalities", "file_ids", "attachments",
-)  # fmt: skip
-"""Fields of a request, or of a message, that stand for more than their own text."""
 _RUN_BY_MAKER = ("web_search_options", "plugins", "mcp_servers", "search_parameters")
 _OWN_TOOLS = frozenset(("function", "custom"))
-_TEXT = frozenset((
+_TextType = Literal[
     "text", "input_text", "output_text", "summary_text", "reasoning_text", "refusal", "message", "reasoning",
     "thinking", "redacted_thinking", "function", "function_call", "function_call_output", "custom",
     "custom_tool_call", "custom_tool_call_output", "tool_use", "tool_result", "tool_call",
-))  # fmt: skip
+]  # fmt: skip
+_TEXT = frozenset(get_args(_TextType))
 _MOST = 10**9
 _WITHIN = ("content", "output", "parts", "summary")
 _CONVERSATIONS = ("messages", "input", "system", "contents")
-_MORE_THAN_TEXT = re.compile(
-    rb'"(?:%b)"\s*:|"type"\s*:(?!\s*"(?:text|function)")|\\u00[4-7]' % "|".join(_STORED).encode()
-)
-"""What may stand for more than its own text, or hide the name of what does."""
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 
 
-class _Counts(msgspec.Struct):
-    """What a request says in numbers."""
+class _NothingStored(msgspec.Struct, gc=False, kw_only=True):
+    """Fields of a request, or of a message, that stand for more than their own text: none is set."""
 
-    prompt: Any = None
-    n: Any = None
-    best_of: Any = None
-    max_tokens: Any = None
-    max_completion_tokens: Any = None
-    max_output_tokens: Any = None
+    previous_response_id: None = None
+    conversation: None = None
+    container: None = None
+    cached_content: None = None
+    cachedContent: None = None
+    thread_id: None = None
+    assistant_id: None = None
+    audio: None = None
+    images: None = None
+    modalities: None = None
+    file_ids: None = None
+    attachments: None = None
 
 
-_counts = msgspec.json.Decoder(_Counts)
+_STORED = _NothingStored.__struct_fields__
+
+
+class _Part(_NothingStored, gc=False, kw_only=True):
+    type: _TextType = "text"
+    content: str | None = None
+    output: None = None
+    parts: None = None
+    summary: None = None
+
+
+class _Message(_Part, gc=False, kw_only=True):
+    content: str | list[_Part] | None = None  # type: ignore[assignment]
+
+
+class _TextRequest(_NothingStored, gc=False, kw_only=True):
+    """What nearly all requests are: text alone, one answer, and no tools. Read by its types it costs a tenth."""
+
+    messages: list[_Message] = []
+    input: str | list[_Message | str] | None = None
+    system: str | list[_Part] | None = None
+    prompt: str | None = None
+    max_tokens: _Count | None = None
+    max_completion_tokens: _Count | None = None
+    max_output_tokens: _Count | None = None
+    contents: None = None
+    n: None = None
+    best_of: None = None
+    tools: None = None
+    web_search_options: None = None
+    plugins: None = None
+    mcp_servers: None = None
+    search_parameters: None = None
+
+
+_text_request = msgspec.json.Decoder(_TextRequest)
 
 
 class AskedBounds(NamedTuple):
@@ -189,34 +223,16 @@ class AskedBounds(NamedTuple):
     charged_tool: str | None = None
 
 
-def bounds_of_text(body: bytes) -> AskedBounds | None:
-    """The same as `bounds_of`, in a fraction of its time, where a request is text alone by its looks; else None.
-    Tools that a maker charges for by the call are not looked for."""
-    if _MORE_THAN_TEXT.search(body):
-        return None
-    try:
-        said = _counts.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    if said.prompt is not None and type(said.prompt) is not str:
-        return None
-    if (  # as nearly all do, and each call here is one more for a request
-        said.n is None
-        and said.best_of is None
-        and said.max_completion_tokens is said.max_output_tokens is None
-    ):
-        most = said.max_tokens
-        return AskedBounds(all_in_body=True, answers=1, answer_tokens=None if most is None else _whole(most))
-    limits = [_whole(one) for one in (said.max_tokens, said.max_completion_tokens, said.max_output_tokens)]
-    return AskedBounds(
-        all_in_body=True,
-        answers=max(1, _whole(said.n) or 1, _whole(said.best_of) or 1),
-        answer_tokens=max((one for one in limits if one is not None), default=None),
-    )
-
-
 def bounds_of(body: bytes) -> AskedBounds:
     """The bounds of a request in whatever API's words; of a body that cannot be read the widest."""
+    try:
+        text = _text_request.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    else:
+        stated = (text.max_tokens, text.max_completion_tokens, text.max_output_tokens)
+        most = None if stated == (None, None, None) else max(stated[0] or 0, stated[1] or 0, stated[2] or 0)
+        return AskedBounds(all_in_body=True, answers=1, answer_tokens=most)
     try:
         asked = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):

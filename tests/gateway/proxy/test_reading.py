@@ -11,7 +11,7 @@ from tests.gateway.loopback import gateway, trace_of
 
 from freehold.gateway.proxy import reading
 from freehold.gateway.proxy.reading import BodyReader
-from freehold.gateway.spending import bounds_of, bounds_of_text
+from freehold.gateway.spending import bounds_of
 from freehold.types.route import Route, Target
 from freehold.wire.errors import ApiError, unambiguous
 
@@ -92,10 +92,9 @@ TEXT = {"role": "user", "content": [{"type": "text", "text": "hi"}]}
 
 
 def bounds(**asked):
-    body = json.dumps(asked).encode()
-    found = bounds_of(body)
-    if (text := bounds_of_text(body)) is not None:
-        assert text == found._replace(charged_tool=None)
+    found = bounds_of(json.dumps(asked).encode())
+    # With tools a request is never read by the types of one that is text alone.
+    assert found == bounds_of(json.dumps({"tools": [], **asked}).encode())
     return found
 
 
@@ -140,8 +139,7 @@ def test_what_is_not_known_to_be_text_may_fill_the_context(asked):
 
 def test_a_name_that_is_escaped_is_the_same_name():
     assert not bounds_of(b'{"input":"hi","previous_respons\\u0065_id":"r"}').all_in_body
-    assert bounds_of_text(b'{"input":"hi","previous_respons\\u0065_id":"r"}') is None
-    assert bounds_of_text(b'{"messages":[{"content":[{"typ\\u0065":"image"}]}]}') is None
+    assert not bounds_of(b'{"messages":[{"content":[{"typ\\u0065":"image"}]}]}').all_in_body
     assert not bounds_of(b"{").all_in_body and not bounds_of(b"[" * 100_000).all_in_body
 
 

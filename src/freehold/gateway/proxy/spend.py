@@ -26,7 +26,6 @@ from freehold.gateway.spending import (
     AskedBounds,
     Charge,
     bounds_of,
-    bounds_of_text,
     charge_of,
     priced_tier,
     usd_of,
@@ -209,7 +208,7 @@ def _most(
 
 def most_tokens(kind: ApiKind, body: bytes, bounds: AskedBounds | None = None) -> int:
     """The most tokens that a request and its answer are taken to use, where a rate of them is limited."""
-    bounds = bounds or bounds_of_text(body) or bounds_of(body)
+    bounds = bounds or bounds_of(body)
     prompt = len(body) // _BYTES_PER_TOKEN
     if not bounds.all_in_body:
         prompt = max(prompt, _USUAL_CONTEXT)
