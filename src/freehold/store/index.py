@@ -16,6 +16,7 @@ is a number of requests.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import time
@@ -262,6 +263,7 @@ def is_error(trace: Trace) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=4096)  # key, route, model and status are the same for many traces
 def term_of(tag: str) -> str:
     """The term that stands for a tag in the index: no word begins with an equals sign. Others may have the same one, so
     what is found by it is compared."""
