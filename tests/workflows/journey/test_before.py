@@ -172,7 +172,7 @@ def test_who_learns_a_rented_models_answers_is_told_so_with_what_would_decide_it
     for way in (
         'purpose = "classifier"',
         "right answers that people gave",
-        "an answer in writing from OpenAI",
+        "a letter from OpenAI",
     ):
         assert way in told.fix
     assert ruled(learned, WRITES, purpose="classifier")[WRITES.label].outcome == "ok"
