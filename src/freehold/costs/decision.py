@@ -72,14 +72,16 @@ class After(NamedTuple):
 NO_END = After()
 
 
-def today_and_after(bill: Bill, after: After, today: date) -> str:
-    """What the rented model costs; where it ends, when, and what the one named in its place would cost."""
-    now = f"{bill.model} costs {money(bill.usd_per_month)} a month for this traffic"
+def today_and_after(bill: Bill, after: After, today: date, sample: str = "") -> str:
+    """What the rented model costs; where it ends, when, and what the one named in its place would cost. `sample` says
+    from which part of the traffic, where not from all."""
+    about = "about " if sample else ""
+    now = f"{bill.model} costs {about}{money(bill.usd_per_month)} a month for this traffic{sample}"
     if after.ending is None:
         return f"{now}."
     named, then = after.ending.replacement, ""
     if after.replacement is not None:
-        then = f", {named} would cost {money(after.replacement.usd_per_month)}"
+        then = f", {named} would cost {about}{money(after.replacement.usd_per_month)}"
     elif named is not None:
         then = f"; the price of {named} is not known"
     return f"{after.ending.text(today)}. {now}{then}."

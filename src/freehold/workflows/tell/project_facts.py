@@ -43,7 +43,7 @@ BUSY_MS = 1000
 """How long a store that another process writes is waited for: who asks where they are does not want to wait."""
 
 QUICKLY_PRICED = 500
-"""Traces whose price is known in a fraction of a second."""
+"""Traces that are read and priced in a fraction of a second; of more, this many are."""
 
 MADE: tuple[type[StoredRecord], ...] = (Adapter, WholeModel, EncoderModel)
 """What training leaves."""
@@ -70,7 +70,10 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
     try:
         with open_store(project.reading_url, busy_timeout_ms=BUSY_MS) as store:
             facts = project_facts(project, store, at=at)
-        return journey_state(msgspec.structs.replace(facts, rented=_rented(project, facts)))
+        with suppress(FreeholdError):  # no price, no incumbent, or too few days to say what a month is
+            rented = price_traffic(project, most=QUICKLY_PRICED).sentence
+            facts = msgspec.structs.replace(facts, rented=rented)
+        return journey_state(facts)
     except FreeholdError as error:
         name = project.config.app.name
         return journey_state(
@@ -83,14 +86,6 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
                 incidents=_incidents(project, ()),
             )
         )
-
-
-def _rented(project: Project, facts: ProjectFacts) -> str | None:
-    """What `freehold cost` says of the rented model, where that is quickly known."""
-    if facts.traces <= QUICKLY_PRICED:
-        with suppress(FreeholdError):
-            return price_traffic(project).sentence
-    return None
 
 
 def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFacts:
