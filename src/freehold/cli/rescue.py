@@ -121,7 +121,7 @@ def _fine_tunes_view(found: Sequence[FineTune]) -> Iterator[Block]:
 
 def _ready(ready: Rescue) -> Iterator[str]:
     """What is about to happen, before it does."""
-    from freehold.workflows.journey.rescue import dollars
+    from freehold.workflows.journey.step_costs import dollars
 
     yield f"\n{click.style(ready.model, bold=True)}"
     left = "no date is known here, which does not mean there is none"

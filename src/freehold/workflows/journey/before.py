@@ -41,7 +41,7 @@ from freehold.workflows.journey.methods.method import (
 )
 from freehold.workflows.journey.methods.training import served_fit
 from freehold.workflows.journey.proposals import stand_in
-from freehold.workflows.journey.selection import search_minutes
+from freehold.workflows.journey.step_costs import cost_findings
 from freehold.workflows.journey.suits import TaskFacts, Unsuited, suit_findings
 from freehold.workflows.license.rule import BARRED, rule_for_model, where_it_stands
 from freehold.workflows.project import Project
@@ -235,10 +235,7 @@ def look_first(
     more: list[Finding] = list(suit_findings(known, facts))
     machine = probe_machine(project.state)
     more += candidate_findings(project, dataset, known, machine)
-    minutes = search_minutes(config.selection, machine)
-    if len(known) > 1 and minutes is not None:
-        said = f"making and measuring candidates ends after {minutes:g} minutes, with the best so far"
-        more.append(ok("time", f"{said} ([selection] within_minutes)"))
+    more += cost_findings(project, dataset, known, machine, freezes=freezes)
     for one in writers:
         more += template_findings(one.model, project.settings)
     held_out = list(building.samples(dataset, "held_out"))
