@@ -133,17 +133,18 @@ def _copy(bill: Bill, hosted: SelfHost, copy: HostedCopy | None) -> str:
         return ""
     who, usd = copy
     least = usd < min(bill.usd_per_month.low, hosted.usd_per_month.low)
-    return f" {who} hosts the same model for {_usd(usd)}{', less than either' if least else ''}."
+    return f" {who} hosts the same model for {usd_text(usd)}{', less than either' if least else ''}."
 
 
 def money(amount: Range) -> str:
     """``$12.30`` or ``$10 to $40``."""
     if amount.low == amount.high:
-        return _usd(amount.low)
-    return f"{_usd(amount.low)} to {_usd(amount.high)}"
+        return usd_text(amount.low)
+    return f"{usd_text(amount.low)} to {usd_text(amount.high)}"
 
 
-def _usd(amount: Decimal) -> str:
+def usd_text(amount: Decimal) -> str:
+    """``$12.30``, ``$1,234``, ``$0.0012``."""
     if 0 < amount < Decimal("0.01"):
         return f"${amount:.2g}"
     return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"

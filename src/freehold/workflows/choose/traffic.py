@@ -196,8 +196,8 @@ def logged(found: Trace | Imported, at: datetime) -> figures.LoggedRequest:
     return figures.LoggedRequest(
         at=at,
         usage=usage,
-        prompt_characters=0 if is_counted else _characters(found.request.get("messages")),
-        completion_characters=0 if is_counted else _characters((found.response or {}).get("choices")),
+        prompt_characters=0 if is_counted else len(text_of(found.request.get("messages"))),
+        completion_characters=0 if is_counted else len(text_of((found.response or {}).get("choices"))),
         is_repeat=isinstance(found, Trace) and found.decision == REPEATED,
     )
 
@@ -211,14 +211,13 @@ def _usage(found: Trace | Imported) -> Usage | None:
     return msgspec.structs.replace(usage, **lacking)
 
 
-def _characters(value: Any) -> int:
-    """Characters of all text inside messages or choices."""
+def text_of(value: Any) -> str:
+    """All text inside messages or choices."""
     if isinstance(value, str):
-        return len(value)
+        return value
     if isinstance(value, list):
-        return sum(map(_characters, value))
+        return "".join(map(text_of, value))
     if isinstance(value, dict):
-        return sum(
-            _characters(value.get(key)) for key in ("content", "text", "message", "tool_calls", "arguments")
-        )
-    return 0
+        inside = ("content", "text", "message", "tool_calls", "arguments")
+        return "".join(text_of(value.get(key)) for key in inside)
+    return ""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import anyio
 
 from freehold import files
+from freehold.costs.decision import usd_text
 from freehold.datasets import importing, messages
 from freehold.datasets.importing.records import Imported
 from freehold.datasets.sampling import Recipe
@@ -51,7 +52,7 @@ from freehold.workflows.journey.proposals import (
     proposed,
     task_kind,
 )
-from freehold.workflows.journey.step_costs import REQUEST_TOKENS, Asking, dollars, estimate, to_ask
+from freehold.workflows.journey.step_costs import REQUEST_TOKENS, Asking, estimate, to_ask
 from freehold.workflows.journey.steps import prepare
 from freehold.workflows.project import CONFIG_NAME, Project, agree, now, open_project, reach_of
 from freehold.workflows.prove.freeze import freeze
@@ -121,7 +122,7 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     count = int(request.budget_usd * Decimal("0.9") / price) if price else SAMPLES
     if count < 1:
         raise UsageError(
-            f"one answer costs about {dollars(price)}, the budget is {dollars(request.budget_usd)}",
+            f"one answer costs about {usd_text(price)}, the budget is {usd_text(request.budget_usd)}",
             hint="raise --budget-usd",
         )
     return min(SAMPLES, count)
@@ -318,7 +319,7 @@ def _described(
         ):
             fewer = int(dataset.split("held_out").samples * request.budget_usd / asking.cost_usd)
             raise UsageError(
-                f"freezing costs about {dollars(asking.cost_usd)}, the budget is {dollars(request.budget_usd)}",
+                f"freezing costs about {usd_text(asking.cost_usd)}, the budget is {usd_text(request.budget_usd)}",
                 hint=f"set held_out_limit = {max(1, fewer)} in [data] of {path}",
             )
     with open_store(project.store_url) as store:

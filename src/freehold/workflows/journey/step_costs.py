@@ -9,6 +9,7 @@ from itertools import islice
 
 import msgspec
 
+from freehold.costs.decision import usd_text
 from freehold.costs.prices import flat_price, total_price
 from freehold.datasets import building
 from freehold.errors import FreeholdError, MissingExtraError, UsageError
@@ -48,11 +49,6 @@ class Asking(Record, frozen=True, kw_only=True):
     prompt_tokens: int
     completion_tokens: int
     cost_usd: Decimal | None
-
-
-def dollars(amount: Decimal) -> str:
-    """For people: cents, and more digits below one."""
-    return f"${amount:.2f}" if amount >= Decimal("0.01") or not amount else f"${amount:.2g}"
 
 
 def estimate(
@@ -190,10 +186,10 @@ class _Steps:
     def _took(self, seconds: float) -> str:
         usd = Decimal(str(seconds)) / 3600 * self._hour.usd
         time = f"{seconds / 60:,.0f} minutes" if seconds >= 90 else f"{max(1.0, seconds):,.0f} s"
-        return f"{time} ({dollars(usd)})"
+        return f"{time} ({usd_text(usd)})"
 
 
 def _priced(model: str, asking: Asking) -> str:
     if asking.cost_usd is None and asking.requests:
         return f"{asking.requests:,} requests, not known: no price of {model} (price = {{ … }} in its table)"
-    return f"{asking.requests:,} requests, about {dollars(asking.cost_usd or Decimal(0))}"
+    return f"{asking.requests:,} requests, about {usd_text(asking.cost_usd or Decimal(0))}"
