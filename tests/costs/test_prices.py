@@ -57,6 +57,22 @@ def test_other_service_tiers_have_the_list_s_price():
     assert flex < standard < priority
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", "gemini-2.5-pro", "claude-sonnet-4-20250514", "deepseek-chat"])
+def test_many_requests_cost_what_they_cost_one_by_one(model):
+    """Prompts on both sides of where a longer one costs more, parts that are cached or sound, all tiers."""
+    tiers = (None, "batch", "flex", "priority")
+    usages = [
+        Usage(
+            prompt_tokens=1000 * (n % 300), completion_tokens=7 * n, cached_prompt_tokens=400 * (n % 5),
+            cache_write_tokens=300 * (n % 3), reasoning_tokens=3 * n, audio_prompt_tokens=(n % 2) * 50,
+            service_tier=tiers[n % 4],
+        )
+        for n in range(600)
+    ]  # fmt: skip
+    one_by_one = sum(prices.request_price(model, one) for one in usages)
+    assert float(prices.total_price(model, usages)) == pytest.approx(float(one_by_one), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "vendor"),
     [

@@ -78,7 +78,7 @@ class ProjectQuestions:
         never ``allowed``. Raises `UsageError`, `ConfigError` for a wrong key of `use`.
         """
         from freehold.workflows.license.lineage import read_lineage
-        from freehold.workflows.license.rule import lineage_of_model, rule_for_model
+        from freehold.workflows.license.rule import lineage_of_model, rule_asked
 
         profile = use_of(use, self._opened)
         if lineage is None:
@@ -91,7 +91,7 @@ class ProjectQuestions:
             read = read_lineage(Path(lineage), profile)
             made_of = read.lineage
             profile = read.use if read.use is not None and use is None else profile
-        return rule_for_model(made_of.model, profile, lineage=made_of)
+        return rule_asked(made_of, self.config, profile)
 
     @blocking
     def assess(self, *models: str, machine: str | None = None) -> Assessment:

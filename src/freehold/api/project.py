@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from freehold.workflows.data.imports import ImportResult
     from freehold.workflows.journey.init import Draft
     from freehold.workflows.journey.migrate import Migration, Prepared
-    from freehold.workflows.journey.rescue import Asking, Rescue
+    from freehold.workflows.journey.rescue import Rescue
+    from freehold.workflows.journey.step_costs import Asking
 
 
 class FreeholdProject(ProjectQuestions):
@@ -221,7 +222,7 @@ class FreeholdProject(ProjectQuestions):
 
         Nothing is sent. Raises `UsageError` where no incumbent is named or no dataset is built.
         """
-        from freehold.workflows.journey.rescue import to_ask
+        from freehold.workflows.journey.step_costs import to_ask
 
         incumbent = self.config.incumbent
         if incumbent is None:

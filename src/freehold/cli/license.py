@@ -274,13 +274,14 @@ def _ruling(
     model: str | None, declared: str | None, settings: tuple[str, ...], config_path: Path | None
 ) -> tuple[Ruling, Lineage, UseProfile]:
     from freehold.workflows.license.lineage import lineage_path, read_lineage
-    from freehold.workflows.license.rule import lineage_of_model, rule_for_model
+    from freehold.workflows.license.rule import lineage_of_model, rule_asked
     from freehold.workflows.license.use import with_settings
     from freehold.workflows.project import open_project
 
     if model is None:
         raise click.UsageError("give a MODEL, or the file or folder that says what it is made of")
-    use = with_settings(open_project(config_path, looks=True).config.use, settings)
+    config = open_project(config_path, looks=True).config
+    use = with_settings(config.use, settings)
     if (path := lineage_path(model)) is None:
         lineage = lineage_of_model(model, declared=declared)
     elif declared is not None:
@@ -288,4 +289,4 @@ def _ruling(
     else:
         lineage, stated = read_lineage(path, use)
         use = use if stated is None else with_settings(stated, settings)
-    return rule_for_model(lineage.model, use, lineage=lineage), lineage, use
+    return rule_asked(lineage, config, use), lineage, use

@@ -121,7 +121,7 @@ def _fine_tunes_view(found: Sequence[FineTune]) -> Iterator[Block]:
 
 def _ready(ready: Rescue) -> Iterator[str]:
     """What is about to happen, before it does."""
-    from freehold.workflows.journey.rescue import dollars
+    from freehold.costs.decision import usd_text
 
     yield f"\n{click.style(ready.model, bold=True)}"
     left = "no date is known here, which does not mean there is none"
@@ -141,7 +141,7 @@ def _ready(ready: Rescue) -> Iterator[str]:
     else:
         cost = "at a price that is not known here"
         if asking.cost_usd is not None:
-            cost = f"about {dollars(asking.cost_usd)}"
+            cost = f"about {usd_text(asking.cost_usd)}"
         yield (
             f"  freezing   {asking.requests:,} requests, about {asking.prompt_tokens:,} tokens in and "
             f"{asking.completion_tokens:,} out, {cost}"

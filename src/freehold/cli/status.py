@@ -51,6 +51,8 @@ def state_view(state: JourneyState) -> Iterator[Block]:
     yield hanging(state.sentence, "where  ")
     if state.rented is not None and state.rented not in state.warnings:
         yield hanging(state.rented, "money  ")
+    if state.learning is not None:
+        yield hanging(state.learning, "terms  ")
     for line in state.warnings:
         if not any(one.startswith(line) for one in state.incidents):
             yield hanging(line, "note   ")

@@ -40,9 +40,19 @@ def pull(
       freehold pull file:models/mine.gguf
     """
     from freehold.settings import load
+    from freehold.workflows.fit.machine import find_machine
+    from freehold.workflows.fit.placing import other_form
     from freehold.workflows.weights.pull import ensure_weights
 
-    weights = ensure_weights(model, load(), quantization=quantization, progress=bar, again=again)
+    settings = load()
+    if quantization is None and (
+        form := other_form(model, find_machine(None, settings, measure=False), settings)
+    ):
+        bar.say(
+            f"freehold fit names {form} for this machine; what is fetched is what the maker publishes, for vLLM. "
+            f"freehold quants {model} lists GGUF files of it"
+        )
+    weights = ensure_weights(model, settings, quantization=quantization, progress=bar, again=again)
     return Reply(weights, _pulled)
 
 

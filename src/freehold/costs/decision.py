@@ -72,14 +72,16 @@ class After(NamedTuple):
 NO_END = After()
 
 
-def today_and_after(bill: Bill, after: After, today: date) -> str:
-    """What the rented model costs; where it ends, when, and what the one named in its place would cost."""
-    now = f"{bill.model} costs {money(bill.usd_per_month)} a month for this traffic"
+def today_and_after(bill: Bill, after: After, today: date, sample: str = "") -> str:
+    """What the rented model costs; where it ends, when, and what the one named in its place would cost. `sample` says
+    from which part of the traffic, where not from all."""
+    about = "about " if sample else ""
+    now = f"{bill.model} costs {about}{money(bill.usd_per_month)} a month for this traffic{sample}"
     if after.ending is None:
         return f"{now}."
     named, then = after.ending.replacement, ""
     if after.replacement is not None:
-        then = f", {named} would cost {money(after.replacement.usd_per_month)}"
+        then = f", {named} would cost {about}{money(after.replacement.usd_per_month)}"
     elif named is not None:
         then = f"; the price of {named} is not known"
     return f"{after.ending.text(today)}. {now}{then}."
@@ -131,17 +133,18 @@ def _copy(bill: Bill, hosted: SelfHost, copy: HostedCopy | None) -> str:
         return ""
     who, usd = copy
     least = usd < min(bill.usd_per_month.low, hosted.usd_per_month.low)
-    return f" {who} hosts the same model for {_usd(usd)}{', less than either' if least else ''}."
+    return f" {who} hosts the same model for {usd_text(usd)}{', less than either' if least else ''}."
 
 
 def money(amount: Range) -> str:
     """``$12.30`` or ``$10 to $40``."""
     if amount.low == amount.high:
-        return _usd(amount.low)
-    return f"{_usd(amount.low)} to {_usd(amount.high)}"
+        return usd_text(amount.low)
+    return f"{usd_text(amount.low)} to {usd_text(amount.high)}"
 
 
-def _usd(amount: Decimal) -> str:
+def usd_text(amount: Decimal) -> str:
+    """``$12.30``, ``$1,234``, ``$0.0012``."""
     if 0 < amount < Decimal("0.01"):
         return f"${amount:.2g}"
     return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"

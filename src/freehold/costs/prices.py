@@ -7,7 +7,10 @@ from __future__ import annotations
 import datetime
 import functools
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -182,7 +185,38 @@ def request_price(
     if flat is not None:
         return flat.of(usage)
     vendor, found = _listed(model)
-    return _price(found, vendor, usage, at or datetime.datetime.now(UTC))
+    return _price(found, vendor, _counts(usage), usage.service_tier, at or datetime.datetime.now(UTC))
+
+
+def total_price(
+    model: str,
+    usages: Iterable[Usage],
+    *,
+    at: datetime.datetime | None = None,
+    flat: TokenPrice | None = None,
+) -> Decimal:
+    """Dollars for all of these requests, each at the tier that it was answered at. Raises as `request_price` does.
+
+    A token has one price up to a length of the prompt, and another beyond: requests that are alike in that, and in
+    their tier, cost their mean's price times their number.
+    """
+    if flat is not None:
+        return sum(map(flat.of, usages), Decimal(0))
+    vendor, found = _listed(model)
+    at = at or datetime.datetime.now(UTC)
+    priced = (found.get_prices(at), *(one.prices for one in found.price_variants or ()))
+    tiered = (one for prices in priced for one in vars(prices).values() if hasattr(one, "tiers"))
+    starts = sorted({tier.start for one in tiered for tier in one.tiers})
+    alike: defaultdict[tuple[ServiceTier | None, int], Counter[str]] = defaultdict(Counter)
+    for usage in usages:
+        counts = _counts(usage)
+        alike[usage.service_tier, bisect_left(starts, counts["input_tokens"])].update(counts, requests=1)
+    spent = Decimal(0)
+    for (tier, _), total in alike.items():
+        number = total.pop("requests")
+        mean = {name: Decimal(count) / number for name, count in total.items()}
+        spent += number * _price(found, vendor, mean, tier, at)
+    return spent
 
 
 def longest_prompt(model: str) -> int | None:
@@ -248,7 +282,7 @@ def hosted_prices(names: tuple[str, ...], usage: Usage) -> list[tuple[str, Decim
                 continue
             if model.id.lower().rpartition("/")[2] not in wanted:
                 continue
-            price = _price(model, vendor, usage, now)
+            price = _price(model, vendor, _counts(usage), usage.service_tier, now)
             if price > 0 and (vendor.name not in found or price < found[vendor.name]):
                 found[vendor.name] = price
     return sorted(found.items(), key=lambda pair: pair[1])
@@ -285,11 +319,19 @@ def _owner(model: Any, vendor: Any) -> Any:
     return next((one for one in listed if any(model is each for each in one.models)), vendor)
 
 
-def _price(model: Any, vendor: Any, usage: Usage, at: datetime.datetime) -> Decimal:
-    context = _TIERS.get(usage.service_tier) if usage.service_tier is not None else None
-    found = model.calc_price(_counts(usage), vendor, genai_request_timestamp=at, price_context=context)
-    total: Decimal = found.total_price
-    if usage.service_tier == "batch" and not _has_batch_price(model, at):
+def _price(
+    model: Any,
+    vendor: Any,
+    counts: Mapping[str, int | Decimal],
+    tier: ServiceTier | None,
+    at: datetime.datetime,
+) -> Decimal:
+    context = _TIERS.get(tier) if tier is not None else None
+    usage = _package().Usage(**counts)
+    total: Decimal = model.calc_price(
+        usage, vendor, genai_request_timestamp=at, price_context=context
+    ).total_price
+    if tier == "batch" and not _has_batch_price(model, at):
         return total * (1 - BATCH_DISCOUNT)
     return total
 
@@ -301,8 +343,8 @@ def _has_batch_price(model: Any, at: datetime.datetime) -> bool:
     )
 
 
-def _counts(usage: Usage) -> Any:
-    """The package's own record. It wants the parts that two counts share told: what was cached is taken for text."""
+def _counts(usage: Usage) -> dict[str, int]:
+    """As the package calls them. It wants the parts that two counts share told: what was cached is taken for text."""
     prompt = usage.prompt_tokens or 0
     read = min(usage.cached_prompt_tokens or 0, prompt)
     written = min(usage.cache_write_tokens or 0, prompt - read)
@@ -317,7 +359,7 @@ def _counts(usage: Usage) -> Any:
         counts["input_audio_tokens"] = min(usage.audio_prompt_tokens, prompt - read - written)
         counts |= {"cache_audio_read_tokens": 0, "cache_audio_write_tokens": 0}
     told = {name: count for name, count in counts.items() if count or name.startswith("cache_audio")}
-    return _package().Usage(input_tokens=prompt, output_tokens=usage.completion_tokens or 0, **told)
+    return {"input_tokens": prompt, "output_tokens": usage.completion_tokens or 0, **told}
 
 
 def _is_second_hand(model: Any) -> bool:
@@ -340,13 +382,7 @@ def asking_cost(
 
     None where the price is not known, the extra ``costs`` is not installed, or no request was counted.
     """
-    total, counted = Decimal(0), False
-    for usage in usages:
-        if usage is None or usage.prompt_tokens is None:
-            continue
-        try:
-            total += request_price(model, usage, at=at)
-        except (UsageError, MissingExtraError):
-            return None
-        counted = True
-    return total if counted else None
+    counted = [usage for usage in usages if usage is not None and usage.prompt_tokens is not None]
+    with suppress(UsageError, MissingExtraError):
+        return total_price(model, counted, at=at) if counted else None
+    return None

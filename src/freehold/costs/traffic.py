@@ -72,7 +72,7 @@ def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Deci
         )
     times = sorted(request.at for request in asked)
     days = (max(request.at for request in seen) - min(request.at for request in seen)).total_seconds() / 86400
-    rate, how = _rate(len(seen), days, requests_per_month)
+    monthly, how = rate(len(seen), days, requests_per_month)
     share = Decimal(len(asked)) / Decimal(len(seen))
     if share < 1:
         how += f", {1 - share:.0%} of them answered again from the gateway's memory"
@@ -81,8 +81,8 @@ def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Deci
         return Decimal(sum(getattr(usage, name) or 0 for usage in usages)) / len(usages)
 
     return Traffic(
-        requests_per_month=rate * share,
-        repeats_per_month=rate * (1 - share),
+        requests_per_month=monthly * share,
+        repeats_per_month=monthly * (1 - share),
         prompt_tokens=mean("prompt_tokens"),
         cached_prompt_tokens=mean("cached_prompt_tokens"),
         cache_write_tokens=mean("cache_write_tokens"),
@@ -98,8 +98,8 @@ def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Deci
     )
 
 
-def _rate(count: int, days: float, requests_per_month: Decimal | None) -> tuple[Decimal, str]:
-    """Requests a month, and how that is known."""
+def rate(count: int, days: float, requests_per_month: Decimal | None = None) -> tuple[Decimal, str]:
+    """Requests a month, and how that is known. Raises `UsageError` where these days are too few to tell."""
     if requests_per_month is not None:
         _possible("requests a month", requests_per_month)
         return requests_per_month, f"tokens from {count:,} traces, rate as stated"

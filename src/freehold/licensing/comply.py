@@ -233,7 +233,12 @@ def memo(ruling: Ruling, licenses: dict[str, License]) -> str:
     wise = [duty for duty in ruling.obligations if duty.recommended or duty.passive]
     if wise:
         lines += ["Wise to do, not demanded", *_duties(wise, licenses), ""]
-    for title, texts in (("Assumed", ruling.assumptions), ("Would change it", ruling.would_change)):
+    learning = () if ruling.learning is None else (ruling.learning,)
+    for title, texts in (
+        ("Assumed", ruling.assumptions),
+        ("Would change it", ruling.would_change),
+        ("May it learn from your API", learning),
+    ):
         if texts:
             lines += [title, *[f"  - {text}" for text in texts], ""]
     other = [reason for reason in ruling.reasons if reason.outcome is None and reason.code != "L201"]

@@ -128,7 +128,7 @@ class OutputTraining:
             else:
                 yield finding
         if barred:
-            yield Contingency(f"examples whose answers people gave, instead of those of {layer.model}")
+            yield Contingency("examples that people answered")
         elif not layer.license.permissive:
             yield Assumption(f"showing answers of {layer.model} as examples is a use like training on them")
 
@@ -207,19 +207,16 @@ def _ways_out(
     if clause is not None and situation.student_kind == "unknown":
         if clause.classifier in ("free", "undistributed") and not clause.llm_only:
             yield Contingency(
-                'the trained model only classifies, and is neither sold nor passed on ([use] purpose = "classifier")'
+                'a model that only classifies, neither sold nor passed on ([use] purpose = "classifier")'
             )
         if clause.assistant == "not_allowed" and situation.use.competes_with_licensor is None:
             yield Contingency(
-                f"the trained model competes with nothing of {layer.license.licensor} "
-                "([use] competes_with_licensor = false)"
+                f"no competition with {layer.license.licensor} ([use] competes_with_licensor = false)"
             )
-    yield Contingency(f"right answers that people gave, in place of those of {layer.model}")
-    yield Contingency("answers of an open model under Apache-2.0 or MIT as the teacher")
+    yield Contingency("right answers that people gave")
+    yield Contingency("an open model as the teacher (Apache-2.0, MIT)")
     if clause is not None and layer.license.scope == "service":
-        yield Contingency(
-            "nothing is trained: a model as it is, with a prompt, or with examples that people answered"
-        )
+        yield Contingency("examples that people answered, instead of training")
 
 
 def _base_is_llm(situation: Situation) -> bool:

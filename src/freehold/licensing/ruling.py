@@ -106,7 +106,7 @@ def _letters(situation: Situation, reasons: list[RulingReason]) -> list[str]:
     """Who could say what the texts leave open."""
     licensors = {layer.license.id: layer.license.licensor for layer in situation.layers}
     return [
-        f"an answer in writing from {licensors[one.license_id]} on {one.section}"
+        f"a letter from {licensors[one.license_id]} on {one.section}"
         if one.license_id in licensors
         else f"the licence of {one.model}, stated by an id or its text"
         for one in reasons

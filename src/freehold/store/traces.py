@@ -74,6 +74,14 @@ class TraceFilter(TypedDict, total=False):
     replaced: bool
 
 
+class SpreadTraces(NamedTuple):
+    """Some traces; `of` is how many there are, `days` the time between the first and the last of all."""
+
+    traces: list[Trace]
+    of: int
+    days: float
+
+
 class NewestTrace(NamedTuple):
     """`place` is 0 where there is no trace; `at` is in microseconds, None where no gateway recorded one."""
 
@@ -111,6 +119,21 @@ class TraceStore:
         while found := self.traces_after(last, **wanted):
             yield from (trace for _, trace in found)
             last = found[-1][0]
+
+    def spread_traces(self, most: int) -> SpreadTraces:
+        """About `most` complete traces, evenly spread over the order of arrival; all where there are no more."""
+        rows = trace_blocks.c
+        with self.database.reading() as connection:
+            facts = select(func.sum(rows.complete), func.min(rows.at_min), func.max(rows.at_max))
+            count, first, last = connection.execute(facts).one()
+            every = -(-(count or 0) // most) or 1
+            some = select(trace_blocks).where(rows.place // blocks.MOST % every == 0).order_by(rows.place)
+            gone = blocks.replaced_places(connection)
+            lines = (line for row in connection.execute(some) for line in blocks.lines_of(row))
+            read = (line.trace() for line in lines if line.place not in gone)
+            traces = [one for one in read if one is not None and one.completeness == "complete"]
+        days = ((last or 0) - (first or 0)) / 86_400_000_000
+        return SpreadTraces(traces, len(traces) if every == 1 else int(count), days)
 
     def traces_after(
         self, seq: int, *, most: int = TRACE_BATCH, **wanted: Unpack[TraceFilter]

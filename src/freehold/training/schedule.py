@@ -151,15 +151,20 @@ def check_count(usable: int, first_reject: str | None) -> None:
 
 def resolved(config: FinetuneConfig, base: Weights, samples: int) -> FinetuneConfig:
     """The same options with everything chosen that was left to freehold."""
-    rate, epochs = config.learning_rate, config.epochs
+    rate = config.learning_rate
     if rate == 0:
         size = weight_count(base)
         rate = next(rate for largest, rate in _RATES if size <= largest)
         rate *= _OF_FULL if config.method == "full" else 1.0
-    if epochs == 0:
-        each = steps_per_epoch(max(samples, 1), config.batch_size)
-        epochs = float(min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_STEPS_WANTED / each))))
-    return msgspec.structs.replace(config, learning_rate=rate, epochs=epochs)
+    return msgspec.structs.replace(config, learning_rate=rate, epochs=epochs_of(config, samples))
+
+
+def epochs_of(config: FinetuneConfig, samples: int) -> float:
+    """How often the samples are passed: as stated, else as often as makes the usual number of steps."""
+    if config.epochs:
+        return config.epochs
+    each = steps_per_epoch(max(samples, 1), config.batch_size)
+    return float(min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_STEPS_WANTED / each))))
 
 
 def weight_count(base: Weights) -> float:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from freehold.errors import ConfigError, did_you_mean
 from freehold.types import record
 from freehold.types.endpoint import CloudCredentials
-from freehold.types.engine import EngineName
+from freehold.types.engine import ENGINE_KINDS, EngineKind, EngineName
 from freehold.types.method import MethodName
 from freehold.types.record import AtLeastOne, NotNegative, Positive, Record, Share, ShareBelowOne, Table
 from freehold.types.route import RouteTerms
@@ -506,9 +506,22 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     @property
     def models(self) -> tuple[str, ...]:
         """The models it names as candidates, each once; the default one where it leaves them to freehold."""
-        if self.candidates is None:
-            return (DEFAULT_MODEL,)
-        return tuple(dict.fromkeys(one.model for one in self.candidates))
+        return tuple(dict.fromkeys(one.model for one in self.named))
+
+    @property
+    def named(self) -> tuple[CandidateConfig, ...]:
+        """The candidates it names; the default model where it leaves them to freehold."""
+        return self.candidates or (CandidateConfig(model=DEFAULT_MODEL),)
+
+    @property
+    def engine(self) -> EngineKind:
+        """What serves candidates here: llama.cpp unless it names another engine."""
+        return ENGINE_KINDS["llamacpp" if self.serve.engine == "auto" else self.serve.engine]
+
+    def method_of(self, candidate: CandidateConfig) -> MethodName:
+        """How a candidate is made: as it says, else asked as it is where its weights are elsewhere, else trained."""
+        elsewhere = candidate.endpoint is not None or self.engine.brings_weights
+        return candidate.method or ("as_is" if elsewhere else self.train.method)
 
     @property
     def writer(self) -> CandidateConfig | None:
@@ -526,9 +539,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
         return learners[0] if learners else self.writer
 
     def _here(self) -> tuple[CandidateConfig, ...]:
-        if self.candidates is None:
-            return (CandidateConfig(model=DEFAULT_MODEL),)
-        return tuple(one for one in self.candidates if one.endpoint is None)
+        return tuple(one for one in self.named if one.endpoint is None)
 
     @property
     def chooses(self) -> bool:

@@ -129,6 +129,8 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     """The incumbent's."""
     rented: str | None = None
     """What the incumbent costs, when it ends and what its replacement would cost; None: not looked up, or not known."""
+    learning: str | None = None
+    """Whether the candidates may learn the incumbent's answers, and what would decide it; None where none would."""
     traces: int = 0
     traces_until: datetime | None = None
     dataset_id: str | None = None
@@ -191,6 +193,8 @@ class JourneyState(Record, frozen=True, kw_only=True):
     days_left: int | None
     rented: str | None = None
     """As in `ProjectFacts`; where the end is near, the first of the warnings as well."""
+    learning: str | None = None
+    """As in `ProjectFacts`."""
     evidence: tuple[EvidenceAge, ...] = ()
     warnings: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()

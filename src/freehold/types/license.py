@@ -365,6 +365,8 @@ class Ruling(StoredRecord, frozen=True, kw_only=True):
     violations: tuple[str, ...] = ()
     would_change: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+    learning: str | None = None
+    """Where a project asks: whether answers of its rented model may be learned, and what would decide it."""
     licenses: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
     version: str = ""

@@ -53,3 +53,9 @@ def candidate_label(model: str, method: MethodName, endpoint: str | None, name: 
     where = f" at {endpoint}" if endpoint is not None else ""
     named = f" ({name})" if name is not None else ""
     return f"{model} · {method}{where}{named}"
+
+
+def short_name(model: str, name: str | None) -> str:
+    """The model without its publisher, with what tells it from others of that model."""
+    short = model.rsplit("/", 1)[-1]
+    return short if name is None else f"{short} ({name})"

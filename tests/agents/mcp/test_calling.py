@@ -10,7 +10,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from freehold.agents.mcp.answers import COMMANDS, FULL_BYTES, MOST_BYTES, Answers
+from freehold.agents.mcp.answers import COMMANDS, FOR_PEOPLE, FULL_BYTES, MOST_BYTES, Answers
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.confirming import LASTS, TRIES, Confirmations, call_id
 from freehold.agents.mcp.server import AgentProgress
@@ -249,19 +249,24 @@ def test_an_answer_speaks_of_tools_and_of_commands_only_where_there_is_none(agen
         "`freehold migrate --dry-run` tells": "`check_migration` tells",
         "freehold fit PATH --quant Q4_K_M": "check_fit PATH quantization Q4_K_M",
         "wait for it, or stop it: kill 4711": "wait for it, or cancel it there",
-        "freehold license init asks": "freehold license init asks",
-        "freehold evaluate --endpoint URL --model NAME": "freehold evaluate --endpoint URL --model NAME",
+        "freehold license init asks": "in a terminal: freehold license init asks",
+        "`freehold pull M` gets it": "in a terminal: `freehold pull M` gets it",
+        "freehold evaluate --endpoint URL --model M": "in a terminal: freehold evaluate --endpoint URL --model M",
         "freehold train --max-minutes 5": 'run_step(kind="train") max_minutes 5',
         "`freehold report --open`": '`read(kind="report")`',
         "freehold mcp --with-words --max-requests 5": "freehold mcp --with-words --max-requests 5",
-        "freehold import-config FILE": "freehold import-config FILE",
+        "freehold import-config FILE": "in a terminal: freehold import-config FILE",
     }.items():
         assert agent.say(told) == said
     looks = AgentServer(agent.root, {"read": TOOLS["read"]}, AgentLimits())
-    assert looks.say("freehold status, freehold migrate") == 'read(kind="status"), freehold migrate'
+    assert (
+        looks.say("freehold status, freehold migrate")
+        == 'read(kind="status"), in a terminal: freehold migrate'
+    )
 
 
 def test_the_words_are_of_commands_and_tools_that_there_are():
+    assert set(CLI) - {"mcp"} <= {*COMMANDS, *FOR_PEOPLE}, "each is put into words"
     for command, said in COMMANDS.items():
         found, *rest = command.split()
         assert found in CLI, command

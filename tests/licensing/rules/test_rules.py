@@ -167,8 +167,8 @@ def test_what_bars_training_leaves_showing_unsettled_and_names_the_way_out():
     (reason,) = [one for one in ruling.reasons if one.outcome == "unclear"]
     assert reason.code == "L105" and "is not settled" in reason.text
     assert ruling.would_change == (
-        "examples whose answers people gave, instead of those of gpt-4o-2024-08-06",
-        "an answer in writing from OpenAI on 3.3(e)",
+        "examples that people answered",
+        "a letter from OpenAI on 3.3(e)",
     )
     assert ask(base("Qwen/Qwen3-8B"), mode="internal").outcome == "allowed", (
         "without examples it is not concerned"

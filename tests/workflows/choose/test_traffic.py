@@ -50,9 +50,25 @@ def test_traces_are_priced_one_by_one_and_mirrored_ones_left_out(project):
     fill(project, [*(trace(n) for n in range(48)), trace(60, parent_id="t1")])
     found = price_traffic(project, "gpt-4o", flat=FLAT)
     assert found.bill.usd_per_request.low == Decimal("0.003")
-    assert found.bill.basis == "prices as stated, 48 of 48 traces priced one by one"
+    assert found.bill.basis == "prices as stated, 48 traces, each with its own tokens"
     assert found.made_from[0].startswith("traces:")
     assert price_traffic(project, "gpt-4o").bill.basis.startswith("gpt-4o of OpenAI, prices of genai-prices ")
+
+
+def test_of_many_traces_some_are_read_and_the_sentence_says_so(project):
+    usages = [Usage(prompt_tokens=900 + n % 200, completion_tokens=100) for n in range(4000)]
+    fill(
+        project,
+        (trace(n, usage=usage, parent_id="t1" if n % 4 == 3 else None) for n, usage in enumerate(usages)),
+    )
+    exact, quick = (
+        price_traffic(project, "gpt-4o", flat=FLAT),
+        price_traffic(project, "gpt-4o", flat=FLAT, most=500),
+    )
+    assert "costs about $" in quick.sentence and "(from 512 of 4,000 requests)" in quick.sentence
+    assert "about" not in exact.sentence
+    assert float(quick.bill.usd_per_month.low) == pytest.approx(float(exact.bill.usd_per_month.low), rel=0.02)
+    assert price_traffic(project, "gpt-4o", flat=FLAT, most=4000) == exact
 
 
 def test_a_snapshot_and_its_alias_count_as_one_model(project):

@@ -21,6 +21,7 @@ from freehold.workflows.fit.placing import (
     FAST_BF16,
     SampleLengths,
     form_of,
+    other_form,
     place,
     trained,
     training_fit,
@@ -47,11 +48,24 @@ def settings(monkeypatch, tmp_path):
         ("A100 80GB", "Qwen/Qwen3-8B", "BF16", "vllm"),
         ("RTX 4090", "Qwen/Qwen3-8B", "Q8_0", "llamacpp"),
         ("Apple M4 Max 128GB", "Qwen/Qwen3-8B", "Q8_0", "llamacpp"),
+        ("RTX 4090", "HuggingFaceTB/SmolLM2-135M-Instruct", "Q4_1", "llamacpp"),  # what freehold pull fetches
     ],
 )
 def test_a_model_is_judged_in_the_form_one_runs(settings, machine, model, form, engine):
     found = place(models.get(model), WORK, find_machine(machine, settings), "wheel", settings)
     assert (found.quantization, found.engine, found.fit.headroom_bytes >= 0) == (form, engine, True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "model", "form"),
+    [
+        ("RTX 4090", "Qwen/Qwen3-8B", "Q8_0 in llama.cpp"),
+        ("L4", "Qwen/Qwen3-8B", None),
+        ("RTX 4090", "HuggingFaceTB/SmolLM2-135M-Instruct", None),
+    ],
+)
+def test_what_is_fetched_in_another_form_than_fit_names_is_said(settings, machine, model, form):
+    assert other_form(model, find_machine(machine, settings), settings) == form
 
 
 def test_what_can_be_trained_on_a_machine(settings):

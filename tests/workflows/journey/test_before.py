@@ -1,6 +1,7 @@
 """What is said before anything is spent: candidates that suit, their licences and room, odd logs."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -41,15 +42,64 @@ def outcomes(found):
 
 def test_a_model_that_is_asked_as_it_is_needs_no_template_and_teaches_no_labels(tmp_path):
     found = look(project(tmp_path))
-    said = {"candidates": "ok", "licence": "ok", "scorer": "ok", "margin": "ok", "looks": "ok"}
+    said = {"candidates": "ok", "licence": "ok", "cost": "ok", "scorer": "ok", "margin": "ok", "looks": "ok"}
     assert outcomes(found) == said
     assert found.seconds < 10
+
+
+def test_each_step_is_told_with_what_it_costs_or_that_this_is_not_known(tmp_path):
+    opened = project(tmp_path)
+    path = opened.config_path
+    text = path.read_text().partition("[[candidates]]")[0]
+    text += """
+[[candidates]]
+model = "words"
+method = "encoder"
+[[candidates]]
+model = "big"
+endpoint = "house"
+[[candidates]]
+model = "Qwen/Qwen3-1.7B"
+method = "lora"
+[[endpoints]]
+name = "house"
+base_url = "http://127.0.0.1:9/v1"
+models = ["big"]
+price = { prompt = 1000, completion = 0 }
+[selection]
+within_minutes = 30
+usd_per_hour = 2
+"""
+    path.write_text(text)
+    told = [one.text for one in look(open_project(path)).findings if one.check == "cost"]
+    assert told[:3] == [
+        "rented-1 is not asked again: its recorded answers are compared with",
+        "making and measuring candidates ends after 30 minutes ($1.00), with the best so far "
+        "([selection] within_minutes)",
+        "words · encoder: learned and measured in seconds",
+    ]
+    rented, here, hour = told[3:]
+    requests, usd = re.fullmatch(r"big · as_is at house: (\d+) requests, about \$(.+)", rented).groups()
+    assert int(requests) > 200 and 0.015 < float(usd) / int(requests) < 0.05, "some 20 tokens each, at $1,000"
+    assert "not known: freehold bench-model Qwen/Qwen3-1.7B" in here
+    assert hour == "this machine counts $2 an hour ([selection] usd_per_hour)"
 
 
 def test_a_base_that_is_trained_is_looked_at_with_its_lengths_and_labels(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
     found = outcomes(look(opened))
-    said = {"candidates", "licence", "fit", "scorer", "template", "lengths", "labels", "margin", "looks"}
+    said = {
+        "candidates",
+        "licence",
+        "fit",
+        "cost",
+        "scorer",
+        "template",
+        "lengths",
+        "labels",
+        "margin",
+        "looks",
+    }
     assert set(found) == said
     assert found["margin"] == "fail", "20 items"
 
@@ -172,7 +222,7 @@ def test_who_learns_a_rented_models_answers_is_told_so_with_what_would_decide_it
     for way in (
         'purpose = "classifier"',
         "right answers that people gave",
-        "an answer in writing from OpenAI",
+        "a letter from OpenAI",
     ):
         assert way in told.fix
     assert ruled(learned, WRITES, purpose="classifier")[WRITES.label].outcome == "ok"

@@ -14,7 +14,7 @@ from freehold.progress import Silent
 from freehold.types.config import DEFAULT_MODEL
 from freehold.types.config_file import parse
 from freehold.workflows.incumbent.retirements import FineTune
-from freehold.workflows.journey import proposals, rescue
+from freehold.workflows.journey import proposals, rescue, step_costs
 from freehold.workflows.journey.rescue import RescueRequest, config_text
 from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.prove.preflight import PreflightError
@@ -199,7 +199,7 @@ def file(tmp_path):
 @pytest.fixture
 def priced(monkeypatch):
     """Every sample of `file` costs `EACH`."""
-    monkeypatch.setattr(rescue, "asking_cost", lambda model, usages, *, at: 60 * EACH)
+    monkeypatch.setattr(step_costs, "total_price", lambda model, usages, *, flat: 60 * EACH)
 
 
 def asked(folder, **changes):
@@ -259,7 +259,7 @@ def test_a_budget_limits_what_is_held_out(tmp_path, file, priced, budget, held_o
 def test_a_budget_that_cannot_be_kept_is_refused(tmp_path, file, priced, monkeypatch):
     with pytest.raises(UsageError, match=r"one answer costs about \$0.001, the budget is \$0.001"):
         written(asked(tmp_path, budget_usd=EACH), file)
-    monkeypatch.setattr(rescue, "asking_cost", lambda model, usages, *, at: None)
+    monkeypatch.undo()
     with pytest.raises(UsageError, match="no price of fine-tune is known here"):
         written(asked(tmp_path, budget_usd=Decimal(1)), file)
     assert written(asked(tmp_path, api_key_env=None, budget_usd=EACH), file).data.held_out_limit == 400

@@ -25,6 +25,7 @@ from freehold.workflows.license.rule import (
     lineage_of_model,
     mark_duty,
     named_after,
+    rule_asked,
     rule_for_model,
 )
 from freehold.workflows.license.use import with_settings, write_use
@@ -67,6 +68,24 @@ def test_the_incumbents_answers_are_in_the_lineage_where_they_are_learned(tmp_pa
     assert len(lineage_of("Qwen/Qwen3-8B", taught, shown=True).edges) == 1, (
         "answers that people gave are theirs"
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "purpose", "told"),
+    [
+        (
+            "Qwen/Qwen3-8B",
+            None,
+            "unclear (OpenAI Services Agreement, 3.3(e)) for Qwen3-8B. What would decide it: ",
+        ),
+        ("Qwen/Qwen3-8B", "classifier", "allowed for Qwen3-8B"),
+        ("gpt-4o", None, "unclear (OpenAI Services Agreement, 3.3(e)) for SmolLM2-135M-Instruct"),
+    ],
+)
+def test_a_project_is_told_whether_its_rented_models_answers_may_be_learned(model, purpose, told):
+    config = parse('[app]\nname = "a"\n[incumbent]\nmodel = "gpt-4o"\n')
+    ruling = rule_asked(lineage_of_model(model), config, UseProfile(commercial=True, purpose=purpose))
+    assert ruling.learning.startswith(f"answers of gpt-4o would be learned, which is {told}")
 
 
 def test_a_model_made_of_itself_is_refused():

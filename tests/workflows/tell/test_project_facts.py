@@ -88,11 +88,13 @@ def test_a_project_is_told_step_by_step_as_its_store_fills(project_of_project_fa
     with open_store(project_of_project_facts.store_url) as store:
         store.add_traces([trace(1), trace(2)])
     assert facts(project_of_project_facts).traces == 2 and journey_of(None, at=AT).stage == "imported"
+    assert "answers of gpt-4o would be learned, which is unclear" in journey_of(None, at=AT).learning
     dataset = sample.report().dataset
     put(project_of_project_facts, dataset)
     built = facts(project_of_project_facts)
     assert (built.dataset_id, built.train, built.held_out) == (dataset.id, 906, 246)
     assert (built.incumbent, str(built.ending.shutdown)) == ("gpt-4o", "2027-01-14")
+    assert built.learning is None, "people gave all of its right answers"
     frozen = Freeze(
         id="1" * 32, at=AT, dataset_id=dataset.id, model="gpt-4o", split="held_out", repeats=1, samples=246,
         answered=245, failed=1, file="x",

@@ -193,9 +193,12 @@ COMMANDS = {
 }  # fmt: skip
 """Commands that have a tool; a longer one comes before the group it is of."""
 FOR_PEOPLE = (
-    "dataset card", "dataset diff", "dataset export", "license comply", "license identify", "license init",
+    "adapters", "bench-model", "catalog", "cluster", "console", "dataset card", "dataset diff", "dataset export",
+    "defer", "demo", "encoders", "engines", "import-config", "keys", "label", "license comply", "license identify",
+    "license init", "load", "pull", "rollout", "routes", "serve", "settings", "skill", "store", "traces", "trust",
+    "weights",
 )  # fmt: skip
-"""Commands of such a group that have none."""
+"""Commands that have none."""
 OPTIONS = {"context": "context_tokens", "gold": "gold_file", "license": "declared", "quant": "quantization"}
 """Options that are called otherwise as an argument."""
 OF_THE_SERVER = frozenset({"allow", "budget_usd", "max_requests"})
@@ -210,8 +213,8 @@ class Wording:
     def __init__(self, tools: Collection[str], arguments: Collection[str]) -> None:
         self._said = {name: said for name, said in COMMANDS.items() if said.partition("(")[0] in tools}
         self._arguments = set(arguments) - OF_THE_SERVER
-        names = "|".join(map(re.escape, sorted((*self._said, *FOR_PEOPLE), key=len, reverse=True)))
-        self._command = re.compile(rf"\bfreehold ({names})(?![\w-])(?: --([a-z][a-z-]+))?")
+        names = "|".join(map(re.escape, sorted((*COMMANDS, *FOR_PEOPLE), key=len, reverse=True)))
+        self._command = re.compile(rf"(`?)\bfreehold ({names})(?![\w-])(?: --([a-z][a-z-]+))?")
 
     def __call__(self, text: str) -> str:
         if "freehold " in text:
@@ -221,12 +224,13 @@ class Wording:
         return _KILL.sub("cancel it there", text)
 
     def _tool(self, found: re.Match[str]) -> str:
-        """The tool of a command; the command where an option follows that the tool lacks."""
-        command, option = found.groups()
+        """The tool of a command; where the server has none, or an option follows that it lacks, the command, for a
+        terminal."""
+        tick, command, option = found.groups()
         argument = option and self._argument(option)
         if command not in self._said or (option and not argument):
-            return found[0]
-        return f"{self._said[command]} {argument}" if argument else self._said[command]
+            return f"in a terminal: {found[0]}"
+        return f"{tick}{self._said[command]} {argument}" if argument else f"{tick}{self._said[command]}"
 
     def _argument(self, option: str) -> str | None:
         name = OPTIONS.get(option, option.replace("-", "_"))

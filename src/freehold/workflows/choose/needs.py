@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.costs.traffic import CHARACTERS_PER_TOKEN
 from freehold.datasets.messages import message_text, response_message
 from freehold.errors import UsageError
 from freehold.store import open_store
@@ -22,6 +23,7 @@ from freehold.types.config import ProjectConfig, TaskConfig
 from freehold.types.dataset import demands_a_call
 from freehold.types.machine import Speed
 from freehold.types.trace import Trace
+from freehold.workflows.choose.traffic import logged, text_of
 from freehold.workflows.project import Project
 
 LEAST_LETTERS = 20
@@ -71,7 +73,6 @@ def language_of(text: str) -> str | None:
     return max(hits, key=lambda code: hits[code])
 
 
-CHARACTERS_PER_TOKEN = 4
 LANGUAGE_SHARE = 0.05
 """A language in fewer of the traces is not yet a need."""
 LOOKED_AT_CHARACTERS = 2_000
@@ -87,8 +88,9 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
     originals = [trace for trace in traces if trace.parent_id is None]
     if not originals:
         return Needs(how=(NO_TRACES,))
-    prompts = [_prompt_tokens(trace) for trace in originals]
-    answers = [_completion_tokens(trace) for trace in originals]
+    usages = [logged(trace, trace.at).counted()[0] for trace in originals]
+    prompts = [usage.prompt_tokens or 0 for usage in usages]
+    answers = [usage.completion_tokens or 0 for usage in usages]
     longest = max(prompt + answer for prompt, answer in zip(prompts, answers, strict=True))
     requests = [trace.request for trace in originals]
     how = [f"{len(originals):,} traces"]
@@ -182,30 +184,7 @@ def _own_language(trace: Trace) -> str | None:
     if not isinstance(messages, list):
         return None
     own = [one for one in messages if isinstance(one, dict) and one.get("role") == "user"]
-    return language_of(_text(own)[:LOOKED_AT_CHARACTERS])
-
-
-def _prompt_tokens(trace: Trace) -> int:
-    if trace.usage is not None and trace.usage.prompt_tokens is not None:
-        return trace.usage.prompt_tokens
-    return -(-len(_text(trace.request.get("messages"))) // CHARACTERS_PER_TOKEN)
-
-
-def _completion_tokens(trace: Trace) -> int:
-    if trace.usage is not None and trace.usage.completion_tokens is not None:
-        return trace.usage.completion_tokens
-    choices = (trace.response or {}).get("choices")
-    return -(-len(_text(choices)) // CHARACTERS_PER_TOKEN)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(map(_text, value))
-    if isinstance(value, dict):
-        return "".join(_text(value.get(key)) for key in ("content", "text", "message", "arguments"))
-    return ""
+    return language_of(text_of(own)[:LOOKED_AT_CHARACTERS])
 
 
 def _format(request: dict[str, Any]) -> str | None:
@@ -241,7 +220,7 @@ def _concurrency(traces: list[Trace]) -> int:
 
 def _prefix_share(requests: list[dict[str, Any]]) -> float:
     """How much of the prompts repeats the beginning of another: neighbours in sorted order share the most."""
-    prompts = sorted(_text(request.get("messages")) for request in requests)
+    prompts = sorted(text_of(request.get("messages")) for request in requests)
     total = sum(map(len, prompts))
     shared = 0
     for one, other in itertools.pairwise(prompts):

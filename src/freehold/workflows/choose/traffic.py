@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,9 +25,6 @@ from freehold.types.record import content_id
 from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.wire.usage import usage_of
 from freehold.workflows.project import Project, now
-
-PRICED_TRACES = 20_000
-"""Traces priced one by one; of more, this many evenly spread ones are."""
 
 
 class StatedTraffic(NamedTuple):
@@ -50,11 +46,13 @@ class PricedTraffic(NamedTuple):
     bill: Bill
     made_from: tuple[str, ...] = ()
     after: After = NO_END
+    sample: str = ""
+    """From which part of the traces this is, where not from all."""
 
     @property
     def sentence(self) -> str:
         """What the incumbent costs; where it ends, when, and what its replacement would cost."""
-        return decision.today_and_after(self.bill, self.after, now().date())
+        return decision.today_and_after(self.bill, self.after, now().date(), self.sample)
 
 
 def price_traffic(
@@ -62,9 +60,12 @@ def price_traffic(
     incumbent: str | None = None,
     stated: StatedTraffic = NOTHING_STATED,
     flat: TokenPrice | None = None,
+    *,
+    most: int | None = None,
 ) -> PricedTraffic:
     """The traffic, as stated or else from the project's traces, and what `incumbent` (default: the project's) costs for
-    it.
+    it. Of more than `most` traces, about that many are read, evenly spread, and the month's requests follow from when
+    the first and the last of all came.
 
     `flat` is a price for each token instead of the price list's; without it, what `[incumbent] price` says of this
     model. Raises `UsageError` for no incumbent, no traffic and no known price, `MissingExtraError` without the price
@@ -84,17 +85,22 @@ def price_traffic(
             completion_tokens=int(traffic.completion_tokens),
         )
         return _priced(incumbent, traffic, [usage], flat)
+    rate, sample = stated.requests_per_month, ""
     with open_store(project.reading_url) as store:
-        traces = [trace for trace in store.traces() if trace.parent_id is None]
-    priced = price_requests(
-        [logged(trace, trace.at) for trace in traces], incumbent, stated.requests_per_month, flat
-    )
+        spread = None if most is None else store.spread_traces(most)
+        read = list(store.traces() if spread is None else spread.traces)
+    traces = [trace for trace in read if trace.parent_id is None]
+    if spread is not None and 0 < len(read) < spread.of and rate is None:
+        sample = f" (from {len(read):,} of {spread.of:,} requests)"
+        rate, _ = figures.rate(spread.of * len(traces) // len(read), spread.days)
+    priced = price_requests([logged(trace, trace.at) for trace in traces], incumbent, rate, flat)
     bill = msgspec.structs.replace(
         priced.bill,
         basis=priced.bill.basis + _others(traces, incumbent),
         notes=priced.bill.notes + _currencies(traces),
     )
-    return priced._replace(bill=bill, made_from=(f"traces:{content_id([trace.id for trace in traces])}",))
+    made_from = (f"traces:{content_id([trace.id for trace in traces])}",)
+    return priced._replace(bill=bill, made_from=made_from, sample=sample)
 
 
 def price_requests(
@@ -105,10 +111,9 @@ def price_requests(
 ) -> PricedTraffic:
     """The traffic of logged requests, and what `incumbent` costs for it. Raises as `price_traffic`."""
     traffic = figures.from_requests(requests, requests_per_month=requests_per_month)
-    asked = [request for request in requests if not request.is_repeat]
-    usages = [one.counted()[0] for one in islice(asked, 0, None, max(1, -(-len(asked) // PRICED_TRACES)))]
+    usages = [one.counted()[0] for one in requests if not one.is_repeat]
     priced = _priced(incumbent, traffic, usages, flat)
-    of_all = f", {len(usages):,} of {len(asked):,} traces priced one by one"
+    of_all = f", {len(usages):,} traces, each with its own tokens"
     return priced._replace(bill=msgspec.structs.replace(priced.bill, basis=priced.bill.basis + of_all))
 
 
@@ -124,25 +129,9 @@ def _priced(
     return PricedTraffic(traffic, bill, after=After(ending, replacement))
 
 
-class _Pricing:
-    """Prices requests of one model, each kind of usage once. Each request counts at the tier it was answered at."""
-
-    def __init__(self, model: str, flat: TokenPrice | None) -> None:
-        self._model, self._flat = model, flat
-        self._known: dict[Usage, Decimal] = {}
-
-    def of(self, usage: Usage) -> Decimal:
-        """Dollars for one request."""
-        known = self._known.get(usage)
-        if known is None:
-            known = self._known[usage] = prices.request_price(self._model, usage, flat=self._flat)
-        return known
-
-
 def _bill(model: str, traffic: Traffic, usages: Sequence[Usage], flat: TokenPrice | None) -> Bill:
     """The bill of a month whose requests are like these."""
-    price = _Pricing(model, flat)
-    each = sum(map(price.of, usages), Decimal(0)) / len(usages)
+    each = prices.total_price(model, usages, flat=flat) / len(usages)
     month, basis = each * traffic.requests_per_month, prices.price_basis(model, flat=flat)
     return Bill(
         model=model,
@@ -207,8 +196,8 @@ def logged(found: Trace | Imported, at: datetime) -> figures.LoggedRequest:
     return figures.LoggedRequest(
         at=at,
         usage=usage,
-        prompt_characters=0 if is_counted else _characters(found.request.get("messages")),
-        completion_characters=0 if is_counted else _characters((found.response or {}).get("choices")),
+        prompt_characters=0 if is_counted else len(text_of(found.request.get("messages"))),
+        completion_characters=0 if is_counted else len(text_of((found.response or {}).get("choices"))),
         is_repeat=isinstance(found, Trace) and found.decision == REPEATED,
     )
 
@@ -222,14 +211,13 @@ def _usage(found: Trace | Imported) -> Usage | None:
     return msgspec.structs.replace(usage, **lacking)
 
 
-def _characters(value: Any) -> int:
-    """Characters of all text inside messages or choices."""
+def text_of(value: Any) -> str:
+    """All text inside messages or choices."""
     if isinstance(value, str):
-        return len(value)
+        return value
     if isinstance(value, list):
-        return sum(map(_characters, value))
+        return "".join(map(text_of, value))
     if isinstance(value, dict):
-        return sum(
-            _characters(value.get(key)) for key in ("content", "text", "message", "tool_calls", "arguments")
-        )
-    return 0
+        inside = ("content", "text", "message", "tool_calls", "arguments")
+        return "".join(text_of(value.get(key)) for key in inside)
+    return ""

@@ -12,6 +12,7 @@ import msgspec
 from freehold import __version__
 from freehold.catalog import accelerators
 from freehold.catalog import models as catalog
+from freehold.catalog import weights as named_weights
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import FreeholdError, UsageError
 from freehold.hardware import fit as fitting
@@ -198,11 +199,26 @@ def form_of(
     return ServingForm(placed.engine, placed.quantization)
 
 
+def other_form(model_id: str, machine: Machine, settings: Settings) -> str | None:
+    """The form that `freehold fit` names, where `freehold pull` fetches another one: what a maker publishes as
+    safetensors, while this machine would be served a GGUF."""
+    known = catalog.find(model_id)
+    if known is None or known.encoder or named_weights.find(model_id) is not None:
+        return None
+    form = form_of(model_id, Workload(context_tokens=4096, concurrency=1), machine, settings)
+    here = WeightsStore(settings.home).find(known.id)
+    if form.engine != "llamacpp" or form.quantization is None or (here and here.weights.format == "gguf"):
+        return None
+    return served_as(form.quantization, form.engine)
+
+
 def place(model: Model, workload: Workload, machine: Machine, build: Build, settings: Settings) -> Placed:
-    """The form of a model that lies here as GGUF, else the best that the machine holds at this workload."""
+    """The form of a model that lies here as GGUF, or that `freehold pull` fetches as one, else the best that the
+    machine holds at this workload."""
     here = WeightsStore(settings.home).find(model.id)
-    if here is not None and here.weights.format == "gguf" and is_known(here.weights.quantization):
-        return _quantized(model, workload, machine, build, (here.weights.quantization,))
+    known = named_weights.find(model.id) if here is None else here.weights
+    if known is not None and known.format == "gguf" and is_known(known.quantization):
+        return _quantized(model, workload, machine, build, (known.quantization,))
     if is_gpu_server(machine):
         return _on_server(model, workload, machine, settings)
     usual = QUANTIZATIONS if model.quantization is None else (model.quantization,)

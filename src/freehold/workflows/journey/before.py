@@ -12,7 +12,6 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from freehold.catalog.licenses import licenses
 from freehold.datasets import building
 from freehold.errors import FreeholdError
 from freehold.hardware.gguf_header import read_header
@@ -37,15 +36,14 @@ from freehold.workflows.journey.methods.method import (
     Candidate,
     behind,
     endpoint_of,
-    engine_of,
     fetches,
     lineage_behind,
 )
 from freehold.workflows.journey.methods.training import served_fit
 from freehold.workflows.journey.proposals import stand_in
-from freehold.workflows.journey.selection import search_minutes
+from freehold.workflows.journey.step_costs import cost_findings
 from freehold.workflows.journey.suits import TaskFacts, Unsuited, suit_findings
-from freehold.workflows.license.rule import BARRED, rule_for_model, taught_by
+from freehold.workflows.license.rule import BARRED, rule_for_model, where_it_stands
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight import AskedEndpoint, PreflightRequest, preflight, scorer_addresses
 from freehold.workflows.prove.results import frozen_answers
@@ -96,43 +94,12 @@ def license_findings(
             yield one, ok(LICENSE, said)
 
 
-def teacher_sentence(known: Sequence[Candidate], teacher: str, use: UseProfile) -> str | None:
-    """Whether these may learn answers of this teacher; None where none of them does."""
-    told: dict[str, list[str]] = {}
-    for one in known:
-        kind = METHOD_KINDS[one.method]
-        if kind.trains or kind.shows_answers:
-            lineage = taught_by(one.model, teacher, shown=kind.shows_answers)
-            ruling = rule_for_model(one.model, use, lineage=lineage)
-            outcome = ruling.outcome.replace("_", " ")
-            if ruling.outcome in BARRED or ruling.outcome == "unclear":
-                outcome += f" ({_where(ruling)})"
-            told.setdefault(outcome, []).append(one.short_name)
-    if not told:
-        return None
-    said = "; ".join(f"{outcome} for {' and '.join(names)}" for outcome, names in told.items())
-    more = (
-        "" if set(told) <= {"allowed"} else ": freehold migrate --dry-run says why and what would decide it"
-    )
-    return f"answers of {teacher} would be learned, which is {said}{more}"
-
-
 def deciding(ruling: Ruling) -> str:
     """What the outcome rests on."""
     first = next((one for one in ruling.reasons if one.outcome is not None), None)
     if first is None:
         return "; ".join(ruling.details.get("violation_texts", ruling.violations))
-    return f"{first.text} ({_where(ruling)})"
-
-
-def _where(ruling: Ruling) -> str:
-    """The text and clause that decide."""
-    first = next((one for one in ruling.reasons if one.outcome is not None), None)
-    if first is None:
-        return "as described"
-    license = licenses().get(first.license_id)
-    name = "licence unknown" if license is None else license.name
-    return ", ".join(filter(None, (name, first.section)))
+    return f"{first.text} ({where_it_stands(ruling)})"
 
 
 def way_out(ruling: Ruling) -> str:
@@ -268,16 +235,13 @@ def look_first(
     more: list[Finding] = list(suit_findings(known, facts))
     machine = probe_machine(project.state)
     more += candidate_findings(project, dataset, known, machine)
-    minutes = search_minutes(config.selection, machine)
-    if len(known) > 1 and minutes is not None:
-        said = f"making and measuring candidates ends after {minutes:g} minutes, with the best so far"
-        more.append(ok("time", f"{said} ([selection] within_minutes)"))
+    more += cost_findings(project, dataset, known, machine, freezes=freezes)
     for one in writers:
         more += template_findings(one.model, project.settings)
     held_out = list(building.samples(dataset, "held_out"))
     if task.scorer != "label" and any(METHOD_KINDS[one.method].closed_set_only for one in known):
         more += _untaught_findings(facts, held_out)
-    if engine_of(config).ignores_tools_unsaid:
+    if config.engine.ignores_tools_unsaid:
         for one in known:
             if not METHOD_KINDS[one.method].trains and fetches(one, config):
                 more += tool_findings(one.model, project.settings, held_out)

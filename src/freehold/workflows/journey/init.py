@@ -26,7 +26,6 @@ from freehold.types.config_file import parse
 from freehold.types.record import Record
 from freehold.workflows.choose.traffic import logged, price_requests
 from freehold.workflows.data.curate import held_out_share, validation_share
-from freehold.workflows.journey.before import teacher_sentence
 from freehold.workflows.journey.drafting import (
     WANTED,
     DraftedMargin,
@@ -45,8 +44,8 @@ from freehold.workflows.journey.drafting import (
     spoken,
     tokens_in,
 )
-from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.proposals import QuestionLanguages, as_toml, picked_for, proposed, task_kind
+from freehold.workflows.license.rule import learning_sentence
 from freehold.workflows.project import CONFIG_NAME, now
 
 LOOKED_AT = 20_000
@@ -273,7 +272,7 @@ def _open(request: DraftRequest, told: _Told, incumbent: str | None, config: Pro
     if request.files and not told.instructed and request.data.system is None:
         left.append("[data] system: the records carry no instruction; add the one your application sends")
     if incumbent is not None and told.said and len(told.gold) < told.records and config.candidates:
-        sentence = teacher_sentence(candidates(config), incumbent, config.use)
+        sentence = learning_sentence(config.named, config, incumbent, config.use)
         left += [] if sentence is None else [f"[use]: {sentence}"]
     left.append("[use]: who you are decides what a licence allows; freehold license init asks")
     left.append("[task] margin: the largest drop you accept; decide it before you look")

@@ -28,7 +28,7 @@ from freehold.workflows.choose.needs import language_of
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.log_tasks import LEAST_TO_TRAIN
-from freehold.workflows.journey.methods import METHODS, Candidate, candidate_of, candidates, engine_of
+from freehold.workflows.journey.methods import METHODS, Candidate, candidate_of, candidates
 from freehold.workflows.journey.suits import TaskFacts, missing_extra
 from freehold.workflows.license.rule import BARRED, rule_for_model
 from freehold.workflows.project import Project
@@ -100,7 +100,7 @@ def known_candidates(project: Project, dataset: Dataset) -> KnownCandidates:
     Raises `UsageError` where none can be proposed, or nothing is installed that makes one.
     """
     config = project.config
-    if config.candidates is not None or engine_of(config).brings_weights:
+    if config.candidates is not None or config.engine.brings_weights:
         return KnownCandidates(candidates(config))
     rungs = ladder(facts_of(project, TaskFacts(config, dataset)))
     here = [one for one in rungs if one.lacks is None]

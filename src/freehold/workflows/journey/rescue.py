@@ -6,18 +6,16 @@ held-out samples are frozen while it still answers. What that costs is known bef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 import anyio
-import msgspec
 
 from freehold import files
-from freehold.costs.prices import asking_cost
-from freehold.datasets import building, importing, messages
+from freehold.costs.decision import usd_text
+from freehold.datasets import importing, messages
 from freehold.datasets.importing.records import Imported
 from freehold.datasets.sampling import Recipe
 from freehold.errors import InputError, UsageError
@@ -27,11 +25,10 @@ from freehold.progress import Progress
 from freehold.store import open_store
 from freehold.types.choosing import Needs
 from freehold.types.config import DataConfig
-from freehold.types.dataset import Dataset, Sample
+from freehold.types.dataset import Dataset
 from freehold.types.evaluated import Freeze
 from freehold.types.finding import Preflight
 from freehold.types.record import Record
-from freehold.types.trace import Usage
 from freehold.workflows.incumbent.retirements import Account, FineTune
 from freehold.workflows.journey.before import look_first
 from freehold.workflows.journey.drafting import (
@@ -55,25 +52,14 @@ from freehold.workflows.journey.proposals import (
     proposed,
     task_kind,
 )
+from freehold.workflows.journey.step_costs import REQUEST_TOKENS, Asking, estimate, to_ask
 from freehold.workflows.journey.steps import prepare
 from freehold.workflows.project import CONFIG_NAME, Project, agree, now, open_project, reach_of
 from freehold.workflows.prove.freeze import freeze
-from freehold.workflows.prove.results import frozen_answers
 
 OPENAI = "https://api.openai.com/v1"
 SAMPLES = 400
 """Held-out samples at most: enough to show a drop of three points, few enough to ask for pennies."""
-REQUEST_TOKENS = 8
-"""What a chat request adds around its messages."""
-
-
-class Asking(Record, frozen=True, kw_only=True):
-    """What freezing will ask for, at most. `cost_usd` is None where the model's price is not known here."""
-
-    requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: Decimal | None
 
 
 class RescueRequest(NamedTuple):
@@ -117,25 +103,6 @@ def _look(path: Path) -> _Seen:
     return _Seen(answers, sizes, languages)
 
 
-def dollars(amount: Decimal) -> str:
-    """For people: cents, and more digits below one."""
-    return f"${amount:.2f}" if amount >= Decimal("0.01") else f"${amount:.2g}"
-
-
-def estimate(model: str, prompts: Sequence[int], completions: Sequence[int]) -> Asking:
-    # One by one: a prompt as long as all of them together would be priced as a long one.
-    usages = [
-        Usage(prompt_tokens=prompt, completion_tokens=completion)
-        for prompt, completion in zip(prompts, completions, strict=True)
-    ]
-    return Asking(
-        requests=len(prompts),
-        prompt_tokens=sum(prompts),
-        completion_tokens=sum(completions),
-        cost_usd=asking_cost(model, usages, at=now()),
-    )
-
-
 def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     """Held-out samples the budget pays for. Raises `UsageError` when the price is not known or pays for none."""
     if request.budget_usd is None or request.api_key_env is None:
@@ -155,7 +122,7 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     count = int(request.budget_usd * Decimal("0.9") / price) if price else SAMPLES
     if count < 1:
         raise UsageError(
-            f"one answer costs about {dollars(price)}, the budget is {dollars(request.budget_usd)}",
+            f"one answer costs about {usd_text(price)}, the budget is {usd_text(request.budget_usd)}",
             hint="raise --budget-usd",
         )
     return min(SAMPLES, count)
@@ -352,7 +319,7 @@ def _described(
         ):
             fewer = int(dataset.split("held_out").samples * request.budget_usd / asking.cost_usd)
             raise UsageError(
-                f"freezing costs about {dollars(asking.cost_usd)}, the budget is {dollars(request.budget_usd)}",
+                f"freezing costs about {usd_text(asking.cost_usd)}, the budget is {usd_text(request.budget_usd)}",
                 hint=f"set held_out_limit = {max(1, fewer)} in [data] of {path}",
             )
     with open_store(project.store_url) as store:
@@ -370,21 +337,6 @@ def _described(
         preflight=found,
         why_not_asked=why_not,
     )
-
-
-def to_ask(project: Project, dataset: Dataset, model: str, repeats: int = 1) -> Asking:
-    """What the held-out samples that have too few frozen answers will take."""
-    frozen = frozen_answers(project, dataset)
-    prompts, completions = [], []
-    for sample in building.samples(dataset, "held_out"):
-        for _ in range(repeats - len(frozen.get(sample.id, ()))):
-            prompts.append(_prompt_tokens(sample))
-            completions.append(tokens_in(len(sample.target or "")))
-    return estimate(model, prompts, completions)
-
-
-def _prompt_tokens(sample: Sample) -> int:
-    return tokens_in(prompt_size(msgspec.to_builtins(sample.messages), sample.tools)) + REQUEST_TOKENS
 
 
 def freeze_answers(

@@ -17,7 +17,7 @@ from freehold.types.encoder import WORDS_MODEL
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.workflows.journey.measuring import SELECTION_SPLIT
-from freehold.workflows.journey.methods import METHODS, Candidate, engine_of
+from freehold.workflows.journey.methods import METHODS, Candidate
 
 CANDIDATES = "candidates"
 _MODULES: dict[MethodName, tuple[str, str]] = {
@@ -104,7 +104,7 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool
         )
     if (unsuited := _unsuited_model(candidate)) is not None:
         return unsuited
-    engine = engine_of(facts.config)
+    engine = facts.config.engine
     if kind.trains and not kind.closed_set_only and engine.brings_weights:
         return Unsuited(f"{engine.title} serves what it has, so nothing can be trained for it", _UNTRAINED)
     if (kind.trains or method == "examples") and not facts.training_samples:

@@ -26,6 +26,7 @@ from freehold.licensing.identify import Identified, identify
 from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
 from freehold.types.audit import Change
+from freehold.types.config import CandidateConfig, ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.endpoint import ServePlan
@@ -39,6 +40,7 @@ from freehold.types.license import (
     RulingOutcome,
     duty_id,
 )
+from freehold.types.method import METHOD_KINDS, short_name
 from freehold.types.use import UseProfile
 from freehold.workflows.project import Project
 
@@ -64,6 +66,57 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
     else:
         _check_cycle(lineage)
     return rule(Situation(use, lineage, resolve(lineage, use)), version=__version__)
+
+
+def rule_asked(lineage: Lineage, config: ProjectConfig, use: UseProfile) -> Ruling:
+    """The ruling that a person asks for: of a model that stands for itself also whether it may learn the answers of the
+    project's incumbent, and of a service whether the project's candidates may learn its answers."""
+    ruling = rule_for_model(lineage.model, use, lineage=lineage)
+    if len(lineage.edges) > 1:
+        return ruling
+    if any(licenses()[one].scope == "service" for one in ruling.licenses if one in licenses()):
+        learning = learning_sentence(config.named, config, lineage.model, use)
+    elif config.incumbent is not None:
+        student = CandidateConfig(model=lineage.model, method=config.train.method)
+        learning = learning_sentence((student,), config, config.incumbent.model, use)
+    else:
+        learning = None
+    return msgspec.structs.replace(ruling, learning=learning)
+
+
+def learning_sentence(
+    students: Iterable[CandidateConfig], config: ProjectConfig, teacher: str, use: UseProfile
+) -> str | None:
+    """Whether these may learn answers of this teacher, and what would decide it; None where none of them learns."""
+    names: dict[str, list[str]] = {}
+    ways_out: dict[str, None] = {}
+    for one in students:
+        kind = METHOD_KINDS[config.method_of(one)]
+        if not (kind.trains or kind.shows_answers):
+            continue
+        ruling = rule_for_model(
+            one.model, use, lineage=taught_by(one.model, teacher, shown=kind.shows_answers)
+        )
+        outcome = ruling.outcome.replace("_", " ")
+        if ruling.outcome in BARRED or ruling.outcome == "unclear":
+            outcome += f" ({where_it_stands(ruling)})"
+            ways_out |= dict.fromkeys(ruling.would_change)
+        names.setdefault(outcome, []).append(short_name(one.model, one.name))
+    if not names:
+        return None
+    said = "; ".join(f"{outcome} for {' and '.join(these)}" for outcome, these in names.items())
+    decided = f". What would decide it: {'; or '.join(ways_out)}" if ways_out else ""
+    return f"answers of {teacher} would be learned, which is {said}{decided}"
+
+
+def where_it_stands(ruling: Ruling) -> str:
+    """The text and clause that decide."""
+    first = next((one for one in ruling.reasons if one.outcome is not None), None)
+    if first is None:
+        return "as described"
+    license = licenses().get(first.license_id)
+    name = "licence unknown" if license is None else license.name.partition(" (")[0]
+    return ", ".join(filter(None, (name, first.section)))
 
 
 def similar_models(model_id: str) -> tuple[str, ...]:

@@ -168,6 +168,7 @@ def journey_state(facts: ProjectFacts) -> JourneyState:
         retires=None if facts.ending is None else facts.ending.shutdown,
         days_left=facts.days_left,
         rented=facts.rented,
+        learning=facts.learning,
         evidence=facts.evidence,
         warnings=_warnings(facts),
         incidents=facts.incidents,

@@ -15,6 +15,7 @@ from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.telemetry import meters
 from freehold.store import Store, open_store
 from freehold.store.tables import from_micros
+from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
@@ -28,6 +29,7 @@ from freehold.types.rollout import Check, Rollout, RouteAlarm
 from freehold.types.training import Adapter, WholeModel
 from freehold.types.verdict import MAX_AGE_DAYS, SEVERITY, EvidenceAge, Verdict
 from freehold.workflows.choose.traffic import price_traffic
+from freehold.workflows.license.rule import learning_sentence
 from freehold.workflows.project import Project, current_folder, open_project
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
@@ -41,7 +43,7 @@ BUSY_MS = 1000
 """How long a store that another process writes is waited for: who asks where they are does not want to wait."""
 
 QUICKLY_PRICED = 500
-"""Traces whose price is known in a fraction of a second."""
+"""Traces that are read and priced in a fraction of a second; of more, this many are."""
 
 MADE: tuple[type[StoredRecord], ...] = (Adapter, WholeModel, EncoderModel)
 """What training leaves."""
@@ -68,7 +70,10 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
     try:
         with open_store(project.reading_url, busy_timeout_ms=BUSY_MS) as store:
             facts = project_facts(project, store, at=at)
-        return journey_state(msgspec.structs.replace(facts, rented=_rented(project, facts)))
+        with suppress(FreeholdError):  # no price, no incumbent, or too few days to say what a month is
+            rented = price_traffic(project, most=QUICKLY_PRICED).sentence
+            facts = msgspec.structs.replace(facts, rented=rented)
+        return journey_state(facts)
     except FreeholdError as error:
         name = project.config.app.name
         return journey_state(
@@ -81,14 +86,6 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
                 incidents=_incidents(project, ()),
             )
         )
-
-
-def _rented(project: Project, facts: ProjectFacts) -> str | None:
-    """What `freehold cost` says of the rented model, where that is quickly known."""
-    if facts.traces <= QUICKLY_PRICED:
-        with suppress(FreeholdError):
-            return price_traffic(project).sentence
-    return None
 
 
 def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFacts:
@@ -112,6 +109,7 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
         incumbent=name,
         can_ask_incumbent=incumbent is not None and incumbent.base_url is not None,
         ending=ending,
+        learning=_learning(config, name, dataset),
         traces=store.traces_state()[0],
         traces_until=_last_recorded(store),
         dataset_id=None if dataset is None else dataset.id,
@@ -132,6 +130,13 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
         incidents=_incidents(project, store.records(RouteAlarm)),
     )
     return facts if rollout is None else _with_watch(project, store, rollout.route, facts)
+
+
+def _learning(config: ProjectConfig, incumbent: str | None, dataset: Dataset | None) -> str | None:
+    """Of a dataset that has right answers everywhere nothing of the incumbent is learned."""
+    if incumbent is None or (dataset is not None and not dataset.targets_from.get("incumbent", 0)):
+        return None
+    return learning_sentence(config.named, config, incumbent, config.use)
 
 
 def _frozen(store: Store, dataset: Dataset) -> Freeze | None:

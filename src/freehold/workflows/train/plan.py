@@ -12,7 +12,7 @@ from freehold.store import open_store
 from freehold.training import artefacts, formatting, preview, schedule
 from freehold.training import base as bases
 from freehold.training.schedule import check, check_count, check_rank, weight_count
-from freehold.types.config import FinetuneConfig
+from freehold.types.config import FinetuneConfig, Method
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.training import (
     Adapter,
@@ -31,10 +31,10 @@ FORWARDS = 3.0
 """A training step computes about three times what reading the same tokens does: forward, and twice that back."""
 
 
-class _Time(NamedTuple):
+class TrainingTime(NamedTuple):
     """Seconds of training, and what they are told from."""
 
-    seconds: float | None
+    seconds: float
     basis: str
 
 
@@ -98,7 +98,12 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
     )
     tokens = round(mean * usable * steps / schedule.steps_per_epoch(usable, config.batch_size))
     at_once = max(1, min(config.batch_size, usable, int(PACK_TOKENS // mean)))
-    time = _measured_time(project, inputs, config, tokens, fit.machine)
+    base = inputs.base.model_id
+    time = training_time(project, base, config.method, tokens, fit.machine)
+    unknown = (
+        f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
+        f"freehold bench-model {base}, or [train] max_minutes, which shortens the schedule to fit"
+    )
     notes = list(_notes(config, train, fit.fits, time))
     if calls == "tagged":
         notes.append(formatting.TAGGED_NOTE)
@@ -114,8 +119,8 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
         parts_per_step=-(-min(config.batch_size, usable) // at_once),
         train_tokens=tokens,
         fit=fit,
-        seconds=time.seconds,
-        seconds_basis=time.basis,
+        seconds=None if time is None else time.seconds,
+        seconds_basis=unknown if time is None else time.basis,
         done=training.finished_adapter(job) is not None,
         resumes=(Path(job.run_dir) / artefacts.FILE).exists(),
         notes=tuple(notes),
@@ -142,37 +147,36 @@ def _tokenize(project: Project, inputs: TrainingInputs, config: FinetuneConfig) 
     return _TokenizedSplit(job, tokenizer, measured, calls)
 
 
-def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _Time) -> list[str]:
+def _notes(
+    config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: TrainingTime | None
+) -> list[str]:
     notes = []
     if train.looked_at < train.samples:
         notes.append(f"lengths are of {train.looked_at:,} of {train.samples:,} samples")
     if not fits:
         notes.append("a run that runs out of memory goes on with half as much at once, down to one sample")
-    if config.max_minutes is not None and time.seconds is not None and time.seconds > 60 * config.max_minutes:
+    if config.max_minutes is not None and time is not None and time.seconds > 60 * config.max_minutes:
         notes.append(f"the schedule will be shortened to end in {config.max_minutes:g} minutes (max_minutes)")
     return notes
 
 
-def _measured_time(
-    project: Project, inputs: TrainingInputs, config: FinetuneConfig, tokens: int, machine: str
-) -> _Time:
-    """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
-    with open_store(project.store_url) as store:
+def training_time(
+    project: Project, base: str, method: Method, tokens: int, machine: str
+) -> TrainingTime | None:
+    """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed;
+    None where nothing was measured with this base."""
+    with open_store(project.reading_url) as store:
         results = [*store.records(WholeModel), *store.records(Adapter)]
         speeds = store.records(MeasuredSpeed)
     runs = [one for one in reversed(results) if one.train_seconds > 0 and one.train_tokens > 0]
     for one in runs:
-        if one.base_model == inputs.base.model_id and one.config.method == config.method:
+        if one.base_model == base and one.config.method == method:
             speed = one.train_tokens / one.train_seconds
-            return _Time(tokens / speed, f"{speed:,.0f} tokens/s of the run that made {one.name}")
+            return TrainingTime(tokens / speed, f"{speed:,.0f} tokens/s of the run that made {one.name}")
     for measured in reversed(speeds):
-        if measured.model == inputs.base.model_id and measured.machine == machine:
+        if measured.model == base and measured.machine == machine:
             reads = measured.speed.prefill_tokens_per_second[0]
-            return _Time(
+            return TrainingTime(
                 tokens * FORWARDS / reads, f"a third of the {reads:,.0f} tokens/s it was measured to read"
             )
-    return _Time(
-        None,
-        f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
-        f"freehold bench-model {inputs.base.model_id}, or [train] max_minutes, which shortens the schedule to fit",
-    )
+    return None

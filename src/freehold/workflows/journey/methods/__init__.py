@@ -6,7 +6,7 @@ A new one is a file here, a line in `METHODS`, and a row in `freehold.types.meth
 from __future__ import annotations
 
 from freehold.errors import UsageError
-from freehold.types.config import DEFAULT_MODEL, CandidateConfig, MethodSettings, ProjectConfig
+from freehold.types.config import CandidateConfig, MethodSettings, ProjectConfig
 from freehold.types.method import MethodName
 from freehold.workflows.journey.methods.as_is import AsIs, OwnPrompt
 from freehold.workflows.journey.methods.encoder import TrainedEncoder
@@ -17,7 +17,6 @@ from freehold.workflows.journey.methods.method import (
     Made,
     Method,
     NotMadeError,
-    engine_of,
     fetches,
 )
 from freehold.workflows.journey.methods.training import TrainedAdapter, TrainedWhole
@@ -38,18 +37,15 @@ METHODS: dict[MethodName, Method] = {
 
 def candidates(config: ProjectConfig) -> tuple[Candidate, ...]:
     """The candidates that a project names, each with its method; the default model where it names none."""
-    named = config.candidates or (CandidateConfig(model=DEFAULT_MODEL),)
-    return tuple(candidate_of(config, one) for one in named)
+    return tuple(candidate_of(config, one) for one in config.named)
 
 
 def candidate_of(config: ProjectConfig, said: CandidateConfig) -> Candidate:
     """The candidate that a ``[[candidates]]`` table means."""
-    elsewhere = said.endpoint is not None or engine_of(config).brings_weights
-    method = said.method or ("as_is" if elsewhere else config.train.method)
     own = {name: getattr(said, name) for name in MethodSettings.__struct_fields__}
     return Candidate(
         model=said.model,
-        method=method,
+        method=config.method_of(said),
         endpoint=said.endpoint,
         name=said.name,
         settings=MethodSettings(**own),
@@ -73,7 +69,6 @@ __all__ = [
     "NotMadeError",
     "candidate_of",
     "candidates",
-    "engine_of",
     "fetches",
     "method_named",
 ]

@@ -21,12 +21,12 @@ from freehold.types.config import Method as TrainMethod
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import ServePlan
-from freehold.types.engine import ENGINE_KINDS, EngineKind
+from freehold.types.engine import EngineKind
 from freehold.types.evaluation import Task
 from freehold.types.gates import ParityReport
 from freehold.types.license import Lineage
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import METHOD_KINDS, MethodName, candidate_label
+from freehold.types.method import METHOD_KINDS, MethodName, candidate_label, short_name
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 from freehold.types.training import TrainingResult
@@ -79,8 +79,7 @@ class Candidate(Record, frozen=True, kw_only=True):
     @property
     def short_name(self) -> str:
         """The model without its publisher, with what tells it from others of that model."""
-        model = self.model.rsplit("/", 1)[-1]
-        return model if self.name is None else f"{model} ({self.name})"
+        return short_name(self.model, self.name)
 
     def training(self, config: ProjectConfig) -> FinetuneConfig:
         """The options it is trained with."""
@@ -116,7 +115,7 @@ class Bench:
     @property
     def engine(self) -> EngineKind:
         """What serves candidates that run here."""
-        return engine_of(self.project.config)
+        return self.project.config.engine
 
     def request(self, candidate: Candidate) -> ServeRequest:
         """How a candidate is served: behind its endpoint, else by what ``[serve]`` says."""
@@ -127,15 +126,9 @@ class Bench:
         return behind(request, endpoint_of(config, candidate.endpoint))
 
 
-def engine_of(config: ProjectConfig) -> EngineKind:
-    """What serves a project's candidates: llama.cpp unless it names another engine."""
-    engine = config.serve.engine
-    return ENGINE_KINDS["llamacpp" if engine == "auto" else engine]
-
-
 def fetches(candidate: Candidate, config: ProjectConfig) -> bool:
     """Whether a candidate's weights are fetched and served here; otherwise an engine is asked for it by name."""
-    return candidate.endpoint is None and not names_its_models(candidate.model, engine_of(config).name)
+    return candidate.endpoint is None and not names_its_models(candidate.model, config.engine.name)
 
 
 def lineage_behind(candidate: Candidate, dataset: Dataset) -> Lineage | None:

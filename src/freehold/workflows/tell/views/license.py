@@ -21,7 +21,7 @@ from freehold.workflows.license.rule import (
     explain,
     lineage_of,
     lineage_of_model,
-    rule_for_model,
+    rule_asked,
 )
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery, catalog_model
@@ -99,7 +99,7 @@ def license(project: Project, store: Store, query: LicenseQuery, *, at: datetime
 def _detail(project: Project, store: Store, model: str, tried: CandidateReport | None) -> LicenseDetail:
     lineage = _lineage(store, model, tried)
     stored = tried.ruling if tried is not None else None
-    ruling = stored or rule_for_model(model, project.config.use, lineage=lineage)
+    ruling = stored or rule_asked(lineage, project.config, project.config.use)
     marks = done_duties(store, ruling.model, ruling.obligations)
     files = comply_texts(ruling, lineage, marks)
     return LicenseDetail(
