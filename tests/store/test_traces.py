@@ -171,6 +171,15 @@ def test_traces_are_read_on_from_a_place_and_from_the_end(store):
     assert list(store.get_traces(["c", "nobody", "a", "c"])) == ["a", "c"]
 
 
+def test_some_traces_stand_for_all_of_them(store):
+    store.add_traces(trace(number) for number in range(600))
+    whole, some = store.spread_traces(600), store.spread_traces(100)
+    assert len(whole.traces) == whole.of == some.of == 600
+    assert 30 <= len(some.traces) <= 200
+    assert whole.days == some.days == pytest.approx(599 / 86_400)
+    assert max(one.at for one in some.traces) - min(one.at for one in some.traces) > timedelta(seconds=300)
+
+
 def test_a_zero_byte_in_a_name_keeps_no_trace_out(store):
     """PostgreSQL takes none in a text: one request with it kept everything behind it out."""
     odd = trace(
