@@ -2,12 +2,12 @@
 
 import contextlib
 import json
-import socket
 
 import numpy
 import pytest
 from aiohttp import web
 
+from freehold.gateway.serve import free_port
 from freehold.settings import load
 
 
@@ -17,9 +17,9 @@ def anyio_backend():
 
 
 @contextlib.asynccontextmanager
-async def serving(answer):
+async def serving(answer, **options):
     """The address of a server on loopback that answers every request by `answer`."""
-    app = web.Application()
+    app = web.Application(**options)
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
@@ -32,9 +32,7 @@ async def serving(answer):
 
 @pytest.fixture
 def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture(scope="session")

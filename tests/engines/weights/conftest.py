@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import socket
 import struct
 import zipfile
 from pathlib import Path
@@ -82,10 +81,3 @@ def tiny_safetensors():
 def make_wheel(index):
     """``make_wheel(name, version, files)`` puts a wheel into the index."""
     return lambda name, version, files: _make_wheel(index, name, version, files)
-
-
-@pytest.fixture
-def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
