@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from freehold.gateway.serve import free_port
+from freehold.progress import Silent
 from freehold.settings import load
 
 
@@ -28,6 +29,19 @@ async def serving(answer, **options):
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+class Told(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self):
+        self.steps, self.updates = [], []
+
+    def step(self, name, *, note=""):
+        self.steps.append(name)
+
+    def update(self, done, total, *, unit="", note=""):
+        self.updates.append((done, total))
 
 
 @pytest.fixture

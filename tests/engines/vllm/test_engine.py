@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from tests.engines.vllm.plans import arguments, mounted, with_options
+from tests.engines.vllm.conftest import arguments, mounted, with_options
 
 from freehold import engines
 from freehold.engines.vllm import engine
