@@ -1,9 +1,14 @@
 """The command line as a person meets it: what comes out, what is said, how it ends."""
 
+import fcntl
 import json
+import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from typing import NamedTuple
 
 import pytest
@@ -57,6 +62,33 @@ def freehold(monkeypatch, capsys, tmp_path):
         return Ran(code, *capsys.readouterr())
 
     return run
+
+
+def on_a_terminal(*words, folder, typed="", **environment):
+    """What a command shows on a terminal of 80 columns, steering included; `typed` answers what it asks."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    known = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    told = {**known, "TERM": "xterm-256color", **environment}
+    command = [sys.executable, "-m", "freehold", *words]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=told, cwd=folder
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += (part := os.read(ours, 65536))
+            except OSError:  # the terminal's other end is closed
+                break
+            if not part:
+                break
+            if typed and b"once?" in shown:
+                os.write(ours, typed.encode())
+                typed = ""
+        process.wait(60)
+    os.close(ours)
+    return shown.decode()
 
 
 @pytest.fixture

@@ -18,19 +18,6 @@ def test_what_does_not_fit_is_exit_code_1_with_ways_out(freehold):
     assert "\n  → " in ran.out
 
 
-def test_mistakes(refused):
-    refused("fit", "org/gone", message="neither in the catalog nor here", hint="catalog sync org/gone")
-    refused(
-        "fit",
-        "google/gemma-3-270m",
-        "--train",
-        "lora",
-        "--engine",
-        "vllm",
-        message="--engine is of serving",
-    )
-
-
 FORCED = {
     "messages": [
         {"role": "user", "content": "Where is my order?"},
@@ -79,17 +66,6 @@ def test_the_shortlist_is_short_and_each_row_has_its_reason(freehold):
     everything = freehold("assess", "--machine", "L4", "--task", "text", "--all").out
     assert len([line for line in everything.splitlines() if line[:3].strip().isdigit()]) > 20
     assert "memory: needs" in everything
-
-
-def test_mistakes_assess(refused):
-    refused(
-        "assess",
-        "--machine",
-        "Qfoo",
-        message="accelerator Qfoo is not in the catalog",
-        hint="--machine FILE.toml",
-    )
-    refused("assess", "--write", "1", message="freehold.toml: no such file", hint="freehold init")
 
 
 GEMMA = "google/gemma-3-270m"

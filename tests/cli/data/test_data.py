@@ -32,11 +32,6 @@ def test_a_check_keeps_nothing(freehold, traffic):
     assert "freehold dataset build makes one" in freehold("dataset", "show").err
 
 
-def test_mistakes(refused, freehold, project):
-    refused("dataset", "build", message="no complete traces in the store", hint="freehold import FILE")
-    refused("dataset", "show", message="no dataset yet", hint="freehold dataset build")
-
-
 @pytest.fixture
 def traces(project):
     (project / ".freehold").mkdir()
@@ -150,10 +145,6 @@ def test_check_tells_people_and_monitors(freehold, store):
     assert found["damaged"] == [
         {"table": "trace_blocks", "key": "1 (16 traces)", "reason": "it is cut short"}
     ]
-
-
-def test_check_of_a_project_without_a_store(refused, project):
-    refused("store", "check", message="there is no store at", hint="freehold import")
 
 
 def _backed_up(freehold):

@@ -121,7 +121,3 @@ def test_tasks_of_a_file_are_shown(freehold, mixed):
 def test_captured_traces_are_looked_at(freehold, traffic):
     (task,) = freehold("tasks", "--json").json["tasks"]
     assert task["requests"] == 80
-
-
-def test_mistakes(refused, project):
-    refused("tasks", message="no traces to find tasks in")
