@@ -1,11 +1,11 @@
 """Imports, datasets, the store and deletions, as a person types them."""
 
 import io
-import json
 import sqlite3
 import stat
 
 import pytest
+from tests.cli.conftest import write_lines
 from tests.store.examples import trace
 from tests.store.test_care import fill
 
@@ -105,7 +105,7 @@ def test_what_would_be_left_out_is_said(freehold, traffic):
 @pytest.mark.parametrize("words", [["import"], ["import", "--dry-run"], ["init"]])
 def test_a_misspelt_field_is_not_read_as_absent(refused, tmp_path, words):
     rows = [{"question": f"message {n}", "gold": "a", "incumbent": "b"} for n in range(30)]
-    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_lines(tmp_path / "t.jsonl", rows)
     refused(
         *words,
         "t.jsonl",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.mixed_log import as_record, mixed_log
+from tests.cli.conftest import pair, write_lines
 from tests.workflows.journey.test_migrate import project as rehearsed
 
 from freehold.progress import Silent
@@ -20,16 +21,8 @@ from freehold.workflows.shift import background
 
 @pytest.fixture
 def log(tmp_path):
-    rows = [
-        {
-            "request": {"model": "gpt-4o", "messages": [{"role": "user", "content": f"message {number}"}]},
-            "response": {
-                "choices": [{"message": {"role": "assistant", "content": "yes" if number % 2 else "no"}}]
-            },
-        }
-        for number in range(80)
-    ]
-    (tmp_path / "traffic.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    rows = [pair(f"message {number}", "yes" if number % 2 else "no") for number in range(80)]
+    write_lines(tmp_path / "traffic.jsonl", rows)
 
 
 def test_a_project_is_written_from_a_log(freehold, log, tmp_path):
@@ -45,7 +38,7 @@ def test_a_project_that_is_there_is_not_written_over(refused, freehold, log):
 
 def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_path):
     log = mixed_log(6, requests=200, tasks=4)
-    (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(as_record(one)) + "\n" for one in log))
+    write_lines(tmp_path / "mixed.jsonl", map(as_record, log))
     (best, *_) = freehold("tasks", "mixed.jsonl", "--json").json["tasks"]
     one = freehold("init", "mixed.jsonl", "--task", best["name"], "--dir", "one", "--json").json
     assert (one["task"], one["requests"]) == (best["name"], best["requests"])
