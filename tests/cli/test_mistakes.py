@@ -30,7 +30,6 @@ import pytest
         ("evaluate --a x", "say what to compare", "--a FILE --b FILE"),
         ("evaluate --endpoint http://127.0.0.1:1", "--endpoint needs --model", "lists them"),
         ("evaluate --endpoint http://127.0.0.1:1 --model m", "no dataset yet", "freehold dataset build"),
-        ("evaluate --a no.jsonl --b no.jsonl", "no.jsonl: cannot be read", None),
         ("evaluate --endpoint http://u --model m --option x", "expected KEY=VALUE", None),
         ("serve org/gone", "weights of org/gone are not here", "FREEHOLD_OFFLINE"),
         ("serve echo --adapter x", "adapter 'x' is not NAME=PATH", "--adapter support="),
@@ -45,6 +44,13 @@ def test_a_mistake_is_one_line(refused, project, monkeypatch, words, message, hi
     refused(*shlex.split(words), message=message, hint=hint)
 
 
-@pytest.mark.parametrize("words", ["assess --write 1", "init --all"])
-def test_a_folder_without_a_project_is_told(refused, words):
-    refused(*words.split(), message="freehold.toml: no such file", hint="freehold init")
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ("assess --write 1", "freehold.toml: no such file", "freehold init"),
+        ("init --all", "freehold.toml: no such file", "freehold init"),
+        ("evaluate --a no.jsonl --b no.jsonl", "no.jsonl: cannot be read", None),
+    ],
+)
+def test_so_is_one_in_a_folder_without_a_project(refused, words, message, hint):
+    refused(*words.split(), message=message, hint=hint)
