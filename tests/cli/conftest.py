@@ -1,9 +1,14 @@
 """The command line as a person meets it: what comes out, what is said, how it ends."""
 
+import fcntl
 import json
+import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from typing import NamedTuple
 
 import pytest
@@ -59,6 +64,46 @@ def freehold(monkeypatch, capsys, tmp_path):
     return run
 
 
+def pair(said, answer, *, model="gpt-4o", **more):
+    """A request and its answer, as a log has them."""
+    return {
+        "request": {"model": model, "messages": [{"role": "user", "content": said}]},
+        "response": {"choices": [{"message": {"role": "assistant", "content": answer}}]},
+        **more,
+    }
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def on_a_terminal(*words, folder, typed="", **environment):
+    """What a command shows on a terminal of 80 columns, steering included; `typed` answers what it asks."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    known = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    told = {**known, "TERM": "xterm-256color", **environment}
+    command = [sys.executable, "-m", "freehold", *words]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=told, cwd=folder
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += (part := os.read(ours, 65536))
+            except OSError:  # the terminal's other end is closed
+                break
+            if not part:
+                break
+            if typed and b"once?" in shown:
+                os.write(ours, typed.encode())
+                typed = ""
+        process.wait(60)
+    os.close(ours)
+    return shown.decode()
+
+
 @pytest.fixture
 def refused(freehold):
     """Run ``freehold …``, which ends with an error of one line that says `message`, and a hint that says `hint`."""
@@ -91,18 +136,11 @@ def project(freehold, tmp_path):
 @pytest.fixture
 def traffic(freehold, project):
     """A project whose store has 80 imported requests, half of them with a right answer."""
-    with (project / "traffic.jsonl").open("w") as file:
-        for number in range(80):
-            pair = {
-                "request": {
-                    "model": "gpt-4o",
-                    "messages": [{"role": "user", "content": f"message {number}"}],
-                },
-                "response": {"choices": [{"message": {"role": "assistant", "content": "yes"}}]},
-                "gold": "yes" if number % 2 else None,
-                "conversation_id": f"c{number // 2}",
-            }
-            file.write(json.dumps(pair) + "\n")
+    rows = [
+        pair(f"message {n}", "yes", gold="yes" if n % 2 else None, conversation_id=f"c{n // 2}")
+        for n in range(80)
+    ]
+    write_lines(project / "traffic.jsonl", rows)
     assert freehold("import", "traffic.jsonl").code == 0
     return project
 

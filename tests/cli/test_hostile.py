@@ -1,8 +1,7 @@
 """Commands that show strangers' words, over a store that is full of bytes that steer a terminal."""
 
-import json
-
 import pytest
+from tests.cli.conftest import pair, write_lines
 
 from freehold.store import open_store
 from freehold.types.route import Route, Target
@@ -18,23 +17,18 @@ HOSTILE = (
 
 @pytest.fixture
 def store(freehold, project):
-    with (project / f"traffic-{'x'}.jsonl").open("w") as file:
-        for number in range(60):
-            pair = {
-                "request": {
-                    "model": f"gpt-4o{HOSTILE}",
-                    "messages": [
-                        {
-                            "role": f"user{HOSTILE}" if number == 0 else "user",
-                            "content": f"{number} {HOSTILE}",
-                        },
-                    ],
-                },
-                "response": {"choices": [{"message": {"role": "assistant", "content": HOSTILE}}]},
-                "gold": HOSTILE,
-                "conversation_id": f"c{number}{HOSTILE}",
-            }
-            file.write(json.dumps(pair) + "\n")
+    rows = [
+        pair(
+            f"{n} {HOSTILE}",
+            HOSTILE,
+            model=f"gpt-4o{HOSTILE}",
+            gold=HOSTILE,
+            conversation_id=f"c{n}{HOSTILE}",
+        )
+        for n in range(60)
+    ]
+    rows[0]["request"]["messages"][0]["role"] = f"user{HOSTILE}"
+    write_lines(project / "traffic-x.jsonl", rows)
     assert freehold("import", "traffic-x.jsonl").code == 0
     assert freehold("dataset", "build").code == 0
     with open_store(open_project(project).store_url) as opened:

@@ -5,25 +5,17 @@ import sqlite3
 import subprocess
 import sys
 
-import click
 import pytest
 from click.testing import CliRunner
+from tests.documents import schemas
 
-from freehold.cli.main import COMMANDS, EXIT_DAMAGED, cli
+from freehold.cli.main import EXIT_DAMAGED, cli
 from freehold.gateway.serve import free_port
 
 pytestmark = pytest.mark.process
 
 
-def every_command():
-    """The words of each command and subcommand."""
-    for name in COMMANDS:
-        yield (name,)
-        command = cli.get_command(click.Context(cli), name)
-        yield from ((name, part) for part in getattr(command, "commands", ()))
-
-
-@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
+@pytest.mark.parametrize("words", [words for words, _ in schemas().commands()], ids=" ".join)
 def test_every_command_has_help_with_an_example_in_80_columns(words):
     result = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80)
     assert result.exit_code == 0, result.output

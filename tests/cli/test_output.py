@@ -1,17 +1,11 @@
 """No command has another way to the terminal than the one that makes strangers' words visible."""
 
 import ast
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import on_a_terminal
 
 import freehold.cli
 from freehold.cli.output import cells, echo
@@ -102,30 +96,6 @@ def test_no_command_prints_a_line_wider_than_the_terminal(freehold, traffic, mon
             assert cells(line) <= 80 or len(line.split()) == 1, f"{command}: {line}"
             printed += 1
     assert printed > 500
-
-
-def on_a_terminal(*words, folder, **environment):
-    """What a command writes to a terminal of 80 columns, steering included."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    known = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
-    told = {**known, "TERM": "xterm-256color", **environment}
-    command = [sys.executable, "-m", "freehold", *words]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=told, cwd=folder
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += (part := os.read(ours, 65536))
-            except OSError:  # the terminal's other end is closed
-                break
-            if not part:
-                break
-        process.wait(60)
-    os.close(ours)
-    return shown.decode()
 
 
 def test_no_color_leaves_no_style_on_a_terminal(traffic):

@@ -10,14 +10,13 @@ import sys
 import typing
 from concurrent.futures import ThreadPoolExecutor
 
-import click
 import msgspec
 import pytest
+from tests.cli.test_documents import COMMANDS
 from tests.conftest import STRANGERS
 
 from freehold.agents.mcp.calling import AgentLimits, AgentServer, AskedCall
 from freehold.agents.mcp.tools import TOOLS
-from freehold.cli.main import COMMANDS, cli
 from freehold.engines.llamacpp.server import LlamaOptions
 from freehold.engines.ollama import OllamaOptions
 from freehold.engines.remote import RemoteOptions
@@ -96,14 +95,6 @@ def stranger(freehold, traffic, monkeypatch):
     return touched
 
 
-def leaves(words, command):
-    if isinstance(command, click.Group) and command.commands:
-        for name, inner in command.commands.items():
-            yield from leaves(f"{words} {name}", inner)
-    if not isinstance(command, click.Group) or command.invoke_without_command:
-        yield words, command
-
-
 def agreed():
     """The user agrees to all that the file here says."""
     found = open_project(looks=True)
@@ -146,21 +137,16 @@ THIS_MACHINE = {"127.0.0.1:11434", "127.0.0.1:8420"}
 
 
 def test_no_command_does_what_a_stranger_says_and_all_but_those_that_look_say_so(freehold, stranger, traffic):
-    context = click.Context(cli)
-    gated, found = set(), set()
-    for name in COMMANDS:
-        for words, command in leaves(name, cli.get_command(context, name)):
-            found.add(words)
-            if words in APART:
-                continue
-            (traffic / "freehold.toml").write_text(HOSTILE)
-            ran = freehold(*next(iter(examples(words, command)), words.split()))
-            assert not set(stranger) - THIS_MACHINE, words
-            assert not (traffic / "ran").exists(), words
-            if "is not trusted" in ran.err + ran.out:
-                gated.add(words)
-                assert ran.code == 2
-    assert found - gated == LOOKS | set(APART)
+    gated = set()
+    for words in COMMANDS.keys() - APART:
+        (traffic / "freehold.toml").write_text(HOSTILE)
+        ran = freehold(*next(iter(examples(words, COMMANDS[words])), words.split()))
+        assert not set(stranger) - THIS_MACHINE, words
+        assert not (traffic / "ran").exists(), words
+        if "is not trusted" in ran.err + ran.out:
+            gated.add(words)
+            assert ran.code == 2
+    assert COMMANDS.keys() - gated == LOOKS | set(APART)
 
 
 def test_the_traps_of_that_test_close(freehold, stranger, traffic):

@@ -1,8 +1,11 @@
 """A project with traffic and a rollout that mirrors, and its console on a free port."""
 
 import asyncio
+import http.client
 import random
 import threading
+import time
+import urllib.parse
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -38,6 +41,15 @@ def trace(number, at, **changes):
         "total_ms": 100.0 + number,
     }
     return Trace(**given | changes)
+
+
+def until(page, script, *, arg=None, timeout_s=30.0):
+    """Ask the page until it says yes. `wait_for_function` of Playwright evaluates within the page when it asks again,
+    which the console's content policy forbids."""
+    deadline = time.monotonic() + timeout_s
+    while not page.evaluate(script, arg):
+        assert time.monotonic() < deadline, f"not so within {timeout_s} s: {script}"
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture
@@ -127,3 +139,29 @@ def served(project):
     """The address of a running console, and its token."""
     with serving_console(project) as address:
         yield address
+
+
+class Caller:
+    """A browser in a few lines: token, origin and host as one wants them."""
+
+    def __init__(self, served):
+        url, self.token = served
+        self.host = urllib.parse.urlsplit(url).netloc
+
+    def __call__(self, method, path, *, token=True, origin=True, host=None, body=None):
+        connection = http.client.HTTPConnection(self.host, timeout=20)
+        headers = {"Host": host or self.host}
+        if token:
+            headers["Authorization"] = f"Bearer {self.token if token is True else token}"
+        if origin:
+            headers["Origin"] = f"http://{self.host}"
+        connection.request(method, path, body=body, headers=headers)
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        return reply, text
+
+
+@pytest.fixture
+def call(served):
+    return Caller(served)

@@ -6,39 +6,11 @@ import urllib.parse
 from datetime import UTC, datetime
 
 import pytest
+from tests.console.conftest import ROUTE, SECRET
 
 from freehold.store import audit, open_store
 from freehold.types.route import Limits
 from freehold.workflows.shift import keys, routes
-
-ROUTE = "support <b>intents</b>"
-SECRET = "words of a customer"
-
-
-class Caller:
-    """A browser in a few lines: token, origin and host as one wants them."""
-
-    def __init__(self, served):
-        url, self.token = served
-        self.host = urllib.parse.urlsplit(url).netloc
-
-    def __call__(self, method, path, *, token=True, origin=True, host=None, body=None):
-        connection = http.client.HTTPConnection(self.host, timeout=20)
-        headers = {"Host": host or self.host}
-        if token:
-            headers["Authorization"] = f"Bearer {self.token if token is True else token}"
-        if origin:
-            headers["Origin"] = f"http://{self.host}"
-        connection.request(method, path, body=body, headers=headers)
-        reply = connection.getresponse()
-        text = reply.read().decode()
-        connection.close()
-        return reply, text
-
-
-@pytest.fixture
-def call(served):
-    return Caller(served)
 
 
 def state(call, path="/api/screens/rollout"):
@@ -143,8 +115,19 @@ def test_a_login_comes_from_the_page_itself(call, project):
     assert call("POST", "/api/login", token=False, origin=False, body=body)[0].status == 403
 
 
-def test_another_host_name_is_refused(call):
-    assert call("GET", "/api/screens/rollout", host="evil.example")[0].status == 421
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{}", 200),
+        ("localhost:{}", 200),
+        ("127.0.0.1:1", 421),
+        ("localhost", 421),
+        ("evil.example", 421),
+    ],
+)
+def test_it_answers_under_its_own_names_only(call, host, status):
+    named = host.format(call.host.rpartition(":")[2])
+    assert call("GET", "/api/screens/rollout", host=named)[0].status == status
 
 
 def test_state_tells_traffic_and_never_content(call):

@@ -1,11 +1,9 @@
 """Every screen of the table is a view that looks, a record that its script can draw, and a script with a test."""
 
 import contextlib
-import http.client
 import json
 import re
 import threading
-import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.console.conftest import ROUTE, serving_console
+from tests.console.conftest import ROUTE, Caller, serving_console
 
 from freehold.console.guard import Visitor
 from freehold.console.screens import ACTIONS, SCREENS, query_of
@@ -77,15 +75,8 @@ def test_a_number_that_none_can_be_is_refused_or_finds_nothing(project, name, od
 
 def pressed(served, action, body):
     """The status of a button that is pressed, and what the answer says."""
-    url, token = served
-    host = urllib.parse.urlsplit(url).netloc
-    connection = http.client.HTTPConnection(host, timeout=20)
-    headers = {"Host": host, "Origin": url, "Authorization": f"Bearer {token}"}
-    connection.request("POST", f"/api/actions/{action}", body=json.dumps(body), headers=headers)
-    reply = connection.getresponse()
-    said = json.loads(reply.read())
-    connection.close()
-    return reply.status, said
+    reply, said = Caller(served)("POST", f"/api/actions/{action}", body=json.dumps(body))
+    return reply.status, json.loads(said)
 
 
 def buttons_of(visitor):

@@ -14,10 +14,8 @@ from freehold.datasets import near
 from freehold.datasets.building import make_samples
 from freehold.datasets.messages import normalized_question
 from freehold.datasets.sampling import Recipe
-from freehold.datasets.sampling import Recipe as Recipe_of_near
 from freehold.datasets.sessions import linked_samples
 from freehold.types.dataset import SPLITS
-from freehold.types.trace import Trace
 
 trace = partial(answered, answer=None)
 LONG = "where is my parcel number {} with the blue shoes that I ordered for my {} on Tuesday"
@@ -131,8 +129,6 @@ def test_every_trace_is_in_a_split_or_counted(rows):
 
 
 def test_personal_data_never_moves_a_sample_to_another_split():
-    import msgspec
-
     traces = [trace(n, f"question {n} of somebody") for n in range(60)]
     plain = make_samples(traces, Recipe())
 
@@ -191,39 +187,36 @@ def test_everything_that_repeats_what_is_held_out_is_found_in_a_large_crowd(monk
     assert {(0, n) for n in range(1, 39)} | {(n, 39) for n in range(1, 39)} <= found
 
 
-def trace_of_near(name, said, answer, *, group=None, hour=0, **changes):
-    roles = ["user", "assistant"] * len(said)
-    return Trace(
-        id=name,
+def turns(name, said, answer, *, group=None, hour=0):
+    """The trace of a conversation in which user and assistant take turns."""
+    messages = [
+        {"role": role, "content": text}
+        for role, text in zip(["user", "assistant"] * len(said), said, strict=False)
+    ]
+    return msgspec.structs.replace(
+        answered(name, group=group, answer=answer),
         at=datetime(2026, 1, 1, hour, tzinfo=UTC),
-        source="test",
-        model="m",
-        request={"messages": [{"role": r, "content": s} for r, s in zip(roles, said, strict=False)]},
-        response=None
-        if answer is None
-        else {"choices": [{"message": {"role": "assistant", "content": answer}}]},
-        conversation_id=group,
-        **changes,
+        request={"messages": messages},
     )
 
 
 def linked(*traces, **recipe):
     dropped = Counter()
-    return list(linked_samples(traces, Recipe_of_near(**recipe), dropped)), dropped
+    return list(linked_samples(traces, Recipe(**recipe), dropped)), dropped
 
 
 def test_an_id_names_the_session_and_takes_in_what_has_none():
-    found, _ = linked(trace_of_near("1", ["a"], "b", group="mine"), trace_of_near("2", ["a", "b", "c"], "d"))
+    found, _ = linked(turns("1", ["a"], "b", group="mine"), turns("2", ["a", "b", "c"], "d"))
     assert [one.sample.group for one in found] == ["mine", "mine"]
 
 
 def test_a_conversation_is_in_the_period_it_began_in():
     found, _ = linked(
-        trace_of_near("1", ["a", "b", "c"], "d", hour=2),
-        trace_of_near("2", ["a"], "b", hour=1),
-        trace_of_near("3", ["x"], "y", hour=2),
-        trace_of_near("4", ["p"], "q", hour=3, group="named"),
-        trace_of_near("5", ["r"], "s", hour=4, group="named"),
+        turns("1", ["a", "b", "c"], "d", hour=2),
+        turns("2", ["a"], "b", hour=1),
+        turns("3", ["x"], "y", hour=2),
+        turns("4", ["p"], "q", hour=3, group="named"),
+        turns("5", ["r"], "s", hour=4, group="named"),
         group_by="hour",
     )
     assert [one.sample.group[-2:] for one in found] == ["01", "01", "02", "03", "03"]

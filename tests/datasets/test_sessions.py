@@ -204,8 +204,14 @@ def is_later(call):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_groups_without_ids_are_those_with_ids(seed):
-    log = agent_log(seed)
-    linked = list(linked_samples(traces(log), CURATED, Counter()))
+    """And no turn is dropped for how it is spelled: those that call tools have no content here."""
+    log, dropped = agent_log(seed), Counter()
+    assert sum(map(is_later, log)) >= 150, "a log of conversations"
+    assert not any(
+        "content" in m for c in log for m in c.record["request"]["messages"] if m.get("tool_calls")
+    )
+    linked = list(linked_samples(traces(log), CURATED, dropped))
+    assert len(linked) == len(log) and not dropped
     by_session, by_group = defaultdict(set), defaultdict(set)
     for one, call in zip(linked, log, strict=True):
         group = one.sample.group or question_id(one.sample.messages)
@@ -214,18 +220,6 @@ def test_groups_without_ids_are_those_with_ids(seed):
     same = sum(len(groups) == 1 and len(by_group[next(iter(groups))]) == 1 for groups in by_session.values())
     assert len(by_session) == 200
     assert same >= 0.99 * len(by_session)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_no_turn_is_dropped_for_how_it_is_spelled(seed):
-    log = agent_log(seed)
-    assert sum(map(is_later, log)) >= 150, "a log of conversations"
-    assert not any(
-        "content" in m for c in log for m in c.record["request"]["messages"] if m.get("tool_calls")
-    )
-    dropped = Counter()
-    assert len(list(linked_samples(traces(log), CURATED, dropped))) == len(log)
-    assert not dropped
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -2,12 +2,13 @@
 
 import contextlib
 import json
-import socket
 
 import numpy
 import pytest
 from aiohttp import web
 
+from freehold.gateway.serve import free_port
+from freehold.progress import Silent
 from freehold.settings import load
 
 
@@ -17,9 +18,9 @@ def anyio_backend():
 
 
 @contextlib.asynccontextmanager
-async def serving(answer):
+async def serving(answer, **options):
     """The address of a server on loopback that answers every request by `answer`."""
-    app = web.Application()
+    app = web.Application(**options)
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
@@ -30,11 +31,22 @@ async def serving(answer):
         await runner.cleanup()
 
 
+class Told(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self):
+        self.steps, self.updates = [], []
+
+    def step(self, name, *, note=""):
+        self.steps.append(name)
+
+    def update(self, done, total, *, unit="", note=""):
+        self.updates.append((done, total))
+
+
 @pytest.fixture
 def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture(scope="session")

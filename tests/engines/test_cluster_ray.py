@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import time
 
 import aiohttp
@@ -21,6 +20,7 @@ from ray.serve.exceptions import RayServeException
 from freehold.engines import cluster as cluster_ray
 from freehold.engines.cluster import REPLICA_HEADER
 from freehold.errors import EngineError
+from freehold.gateway.serve import free_port
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.serving import ClusterPlan
@@ -36,11 +36,6 @@ pytestmark = [
 
 SMALL = 200 << 20
 ASK = {"messages": [{"role": "user", "content": "Where is my order?"}], "max_tokens": 4}
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +63,6 @@ def started(node):
             if number == 2:
                 raise
     return None
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

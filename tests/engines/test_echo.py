@@ -4,25 +4,21 @@ import base64
 import json
 import struct
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from freehold import engines
-from freehold.engines import keys
 from freehold.engines.echo_answers import (
     EchoOptions,
     EchoRule,
-    embedding,
     instance,
     read_answers,
     reply_to,
     tokens,
 )
 from freehold.engines.echo_server import EchoApp
-from freehold.errors import InputError, PortInUseError, UsageError
-from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.errors import InputError
+from freehold.types.endpoint import ServePlan
 
 
 def ask(text, options=None, answers=None, **body):
@@ -67,11 +63,6 @@ def test_schemas_are_met():
     assert ask(kept, response_format=wanted).text == kept
 
 
-def test_embeddings_are_unit_vectors_of_the_text():
-    assert embedding("a") == embedding("a") != embedding("b")
-    assert sum(value * value for value in embedding("a")) == pytest.approx(1)
-
-
 @pytest.fixture
 async def client_for(anyio_backend):
     clients = []
@@ -90,44 +81,6 @@ async def client_for(anyio_backend):
 
 def chat(text, **more):
     return {"model": "m", "messages": [{"role": "user", "content": text}], **more}
-
-
-async def events(reply):
-    lines = (await reply.text()).split("\n\n")
-    assert lines[-2:] == ["data: [DONE]", ""]
-    return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
-
-
-@pytest.mark.anyio
-async def test_a_stream_adds_up_to_the_plain_answer(client_for):
-    client = await client_for(rules=(EchoRule(contains="order", answer="On its way, today."),))
-    plain = await (await client.post("/v1/chat/completions", json=chat("my order"))).json()
-    streamed = await events(
-        await client.post(
-            "/v1/chat/completions",
-            json=chat("my order", stream=True, stream_options={"include_usage": True}),
-        )
-    )
-    text = "".join(one["choices"][0]["delta"].get("content") or "" for one in streamed if one["choices"])
-    assert text == plain["choices"][0]["message"]["content"] == "On its way, today."
-    assert streamed[-1]["usage"] == plain["usage"]
-    assert plain["usage"]["total_tokens"] == sum(
-        plain["usage"][part] for part in ("prompt_tokens", "completion_tokens")
-    )
-
-
-@pytest.mark.anyio
-async def test_a_tool_is_called_where_the_request_demands_one(client_for):
-    client = await client_for()
-    tool = {
-        "name": "find",
-        "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
-    }
-    body = chat("x", tools=[{"type": "function", "function": tool}], tool_choice="required")
-    found = await (await client.post("/v1/chat/completions", json=body)).json()
-    (call,) = found["choices"][0]["message"]["tool_calls"]
-    assert call["function"] == {"name": "find", "arguments": '{"n":0}'}
-    assert found["choices"][0]["finish_reason"] == "tool_calls"
 
 
 @pytest.mark.anyio
@@ -174,36 +127,6 @@ async def test_a_conversation_is_counted_as_it_is_charged(client_for):
     counted = await (await client.post("/tokenize", json=chat("one two three"))).json()
     charged = await (await client.post("/v1/chat/completions", json=chat("one two three"))).json()
     assert counted == {"count": charged["usage"]["prompt_tokens"], "max_model_len": 32}
-
-
-def plan(**options):
-    return ServePlan(engine="echo", model="m", context_tokens=64, options=options)
-
-
-@pytest.mark.anyio
-async def test_in_process_it_answers_until_it_is_stopped(tmp_path, anyio_backend):
-    mount = AdapterMount(name="m:shop", path="x", adapter_id="a1")
-    served = ServePlan(
-        engine="echo", model="m", context_tokens=64, adapters=(mount,), options={"in_process": True}
-    )
-    session = engines.start(served, log_dir=tmp_path, name="near")
-    async with session as endpoint, aiohttp.ClientSession() as http:
-        async with http.get(f"{endpoint.base_url}/v1/models", headers=keys.headers(endpoint)) as reply:
-            assert [one["id"] for one in (await reply.json())["data"]] == ["m", "m:shop"]
-        assert endpoint.served("m:shop").adapter_id == "a1"
-        running = session.running
-        assert running.health().state == "ready"
-    assert running.health().state == "stopped"
-
-
-@pytest.mark.anyio
-async def test_plans_that_cannot_hold_are_refused(unused_port, tmp_path, anyio_backend):
-    with pytest.raises(UsageError, match=r"failure_rate is 1\.5"):
-        engines.check(plan(failure_rate=1.5))
-    taken = ServePlan(engine="echo", model="m", port=unused_port, options={"in_process": True})
-    async with engines.start(taken, log_dir=tmp_path, name="near"):
-        with pytest.raises(PortInUseError):
-            engines.check(taken)
 
 
 def test_answer_files_say_which_line_is_wrong(tmp_path):

@@ -96,10 +96,6 @@ async def test_a_plan_is_checked_before_its_engine_starts(settings, tmp_path):
         await engines.start(plan, log_dir=tmp_path, name="mine", settings=settings).start()
 
 
-def test_options_become_a_record():
-    assert read_options({"delay_ms": 5}, EchoOptions, "echo") == EchoOptions(delay_ms=5)
-
-
 @pytest.mark.parametrize("options", [{"delay_mss": 5}, {"delay_ms": "soon"}])
 def test_a_wrong_name_or_type_names_engine_and_option(options):
     with pytest.raises(UsageError, match=r"engine echo: .*delay_ms"):

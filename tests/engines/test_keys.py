@@ -28,11 +28,6 @@ PATHS = (
 )
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.mark.process
 def test_a_run_draws_its_own_key_once_and_takes_over_none():
     code = (

@@ -5,6 +5,7 @@ import os
 import anthropic
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 
 from freehold import engines
 from freehold.errors import EngineError, UsageError
@@ -14,10 +15,7 @@ from freehold.gateway.serve import started
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.route import ApiKey
 
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -25,26 +23,20 @@ async def somebody(anyio_backend):
     """An endpoint that wants the key ``right`` and lists one model."""
 
     async def models(request):
+        assert request.path == "/v1/models"
         given = request.headers.get("Authorization"), request.headers.get("x-api-key")
         if given not in (("Bearer right", None), (None, "right")):
             return web.json_response({"error": "who are you"}, status=401)
         return web.json_response({"data": [{"id": "gpt-big"}]})
 
-    app = web.Application()
-    app.router.add_get("/v1/models", models)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with serving(models) as url:
+        yield url
 
 
 def plan(url, model="gpt-big", **options):
     return ServePlan(engine="remote", model=model, options={"base_url": url, **options})
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("api", ["openai", "anthropic"])
 async def test_the_key_goes_where_the_api_wants_it(somebody, tmp_path, monkeypatch, api):
     monkeypatch.setenv("SOMEBODYS_KEY", "right")
@@ -54,31 +46,24 @@ async def test_the_key_goes_where_the_api_wants_it(somebody, tmp_path, monkeypat
         assert "right" not in repr(endpoint), "keys are never stored"
 
 
-@pytest.mark.anyio
-async def test_a_wrong_key_names_the_variable(somebody, tmp_path, monkeypatch):
-    monkeypatch.setenv("SOMEBODYS_KEY", "wrong")
-    with pytest.raises(EngineError, match="answered 401") as caught:
-        await engines.start(plan(somebody, api_key_env="SOMEBODYS_KEY"), log_dir=tmp_path, name="far").start()
-    assert "SOMEBODYS_KEY" in caught.value.hint
+@pytest.mark.parametrize(
+    ("key", "model", "url", "says", "hint"),
+    [
+        ("wrong", "gpt-big", None, "answered 401", "SOMEBODYS_KEY"),
+        ("right", "gpt-bigg", None, "has no model gpt-bigg", "gpt-big"),
+        ("right", "gpt-big", "http://127.0.0.1:9", "cannot be reached", ""),
+    ],
+)
+async def test_what_does_not_answer_as_it_must_is_no_endpoint(
+    somebody, tmp_path, monkeypatch, key, model, url, says, hint
+):
+    monkeypatch.setenv("SOMEBODYS_KEY", key)
+    asked = plan(url or somebody, model, api_key_env="SOMEBODYS_KEY")
+    with pytest.raises(EngineError, match=says) as caught:
+        await engines.start(asked, log_dir=tmp_path, name="far").start()
+    assert hint in caught.value.hint
 
 
-@pytest.mark.anyio
-async def test_a_misspelt_model_names_the_nearest(somebody, tmp_path, monkeypatch):
-    monkeypatch.setenv("SOMEBODYS_KEY", "right")
-    with pytest.raises(EngineError, match="has no model gpt-bigg") as caught:
-        await engines.start(
-            plan(somebody, "gpt-bigg", api_key_env="SOMEBODYS_KEY"), log_dir=tmp_path, name="far"
-        ).start()
-    assert "gpt-big" in caught.value.hint
-
-
-@pytest.mark.anyio
-async def test_nobody_there(tmp_path):
-    with pytest.raises(EngineError, match="cannot be reached"):
-        await engines.start(plan("http://127.0.0.1:9"), log_dir=tmp_path, name="far").start()
-
-
-@pytest.mark.anyio
 async def test_mistakes_are_told_before_the_start(monkeypatch):
     with pytest.raises(UsageError, match="expected http"):
         engines.check(plan("localhost:8000"))
@@ -100,25 +85,16 @@ ASK = [{"role": "user", "content": "Where is my order?"}]
 
 
 @pytest.fixture
-async def far(tmp_path, unused_tcp_port, anyio_backend):
+async def far(tmp_path, unused_port, anyio_backend):
     """The address of an endpoint that wants the key ``right``."""
     plan = ServePlan(engine="echo", model="claude-local", context_tokens=64)
     async with engines.start(plan, log_dir=tmp_path, name="behind") as endpoint:
         keys = (ApiKey(name="me", hash=hash_of("right")),)
         config = GatewayConfig(
-            endpoints=(endpoint,), port=unused_tcp_port, api_keys=keys, default_model="claude-local"
+            endpoints=(endpoint,), port=unused_port, api_keys=keys, default_model="claude-local"
         )
         with started(config) as running:
             yield running.base_url
-
-
-@pytest.fixture
-def unused_tcp_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def anthropic_plan(url):
@@ -127,7 +103,6 @@ def anthropic_plan(url):
 
 
 @pytest.mark.process
-@pytest.mark.anyio
 async def test_it_keeps_the_contract_in_anthropics_words(far, tmp_path, monkeypatch):
     monkeypatch.setenv("FAR_KEY", "right")
     async with engines.start(anthropic_plan(far), log_dir=tmp_path, name="far") as endpoint:
@@ -150,12 +125,3 @@ async def test_it_keeps_the_contract_in_anthropics_words(far, tmp_path, monkeypa
             long = [{"role": "user", "content": "one two three " * 200}]
             with pytest.raises(anthropic.BadRequestError, match="context"):
                 await client.messages.create(model="claude-local", max_tokens=20, messages=long)
-
-
-@pytest.mark.process
-@pytest.mark.anyio
-async def test_a_wrong_key_and_a_model_it_has_not(far, tmp_path, monkeypatch):
-    monkeypatch.setenv("FAR_KEY", "wrong")
-    with pytest.raises(EngineError, match="answered 401") as caught:
-        await engines.start(anthropic_plan(far), log_dir=tmp_path, name="far").start()
-    assert "FAR_KEY" in caught.value.hint

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 import textwrap
 
 import aiohttp
 import psutil
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import web
+from tests.engines.conftest import serving
 from tests.gateway.loopback import eventually
 
 from freehold.engines import supervisor
@@ -33,11 +33,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 @pytest.fixture
@@ -201,17 +196,6 @@ def test_reasons(code, lines, killed, says):
     assert supervisor.is_out_of_memory(reason) == ("out of memory" in says)
 
 
-@pytest.mark.process
-def test_a_child_that_really_runs_out_of_memory(tmp_path):
-    log = tmp_path / "log"
-    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); bytes(1 << 30)"
-    with log.open("wb") as out:
-        done = subprocess.run([sys.executable, "-c", code], stderr=out, check=False)
-    assert supervisor.is_out_of_memory(
-        supervisor.why_ended(done.returncode, supervisor.last_lines(log), memory_kill=False)
-    )
-
-
 def test_only_what_was_said_since_counts(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"out of memory\n")
@@ -252,30 +236,19 @@ def test_anything_else_would_be_open_to_others(host):
     assert "freehold up --host" in caught.value.hint
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(("host", "status"), [(None, 200), ("localhost:1", 200), ("evil.example", 421)])
-def test_a_foreign_name_is_refused(host, status):
+async def test_a_foreign_name_is_refused(host, status):
     async def hello(_: web.Request) -> web.Response:
         return web.json_response({})
 
-    async def main():
-        app = web.Application(middlewares=[own_hosts_only])
-        app.router.add_get("/", hello)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        headers = {"Host": host} if host else {}
-        try:
-            async with (
-                ClientSession() as http,
-                http.get(f"http://127.0.0.1:{port}/", headers=headers) as reply,
-            ):
-                return reply.status
-        finally:
-            await runner.cleanup()
-
-    assert asyncio.run(main()) == status
+    headers = {"Host": host} if host else {}
+    async with (
+        serving(hello, middlewares=[own_hosts_only]) as url,
+        aiohttp.ClientSession() as http,
+        http.get(url, headers=headers) as reply,
+    ):
+        assert reply.status == status
 
 
 @pytest.fixture
@@ -289,13 +262,8 @@ async def server(anyio_backend):
         status, text = answers.get(request.path, (404, "not here"))
         return web.Response(status=status, text=text)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield answers, f"http://127.0.0.1:{runner.addresses[0][1]}", bodies
-    await runner.cleanup()
+    async with serving(answer) as url:
+        yield answers, url, bodies
 
 
 @pytest.mark.anyio

@@ -2,9 +2,9 @@
 
 import contextlib
 
-import aiohttp.test_utils
 import aiohttp.web
 import pytest
+from tests.engines.conftest import serving
 
 from freehold import engines
 from freehold.engines.traffic import drive, from_bodies, knee, quantiles, rates, refusal, synthetic
@@ -20,16 +20,10 @@ def echo(**options):
 
 
 @contextlib.asynccontextmanager
-async def serving(reply):
-    """A server that answers every chat with `reply`."""
-    app = aiohttp.web.Application()
-    app.router.add_post("/v1/chat/completions", reply)
-    server = aiohttp.test_utils.TestServer(app)
-    await server.start_server()
-    try:
-        yield Endpoint(name="e", engine="remote", base_url=str(server.make_url("")).rstrip("/"))
-    finally:
-        await server.close()
+async def answering(reply):
+    """An endpoint that answers every chat with `reply`."""
+    async with serving(reply) as url:
+        yield Endpoint(name="e", engine="remote", base_url=url)
 
 
 def level(streams, rate):
@@ -85,7 +79,7 @@ async def test_an_error_within_a_stream_is_one():
         await stream.write(b'data: {"error": {"message": "the cache is full"}}\n\n')
         return stream
 
-    async with serving(reply) as endpoint:
+    async with answering(reply) as endpoint:
         workload = synthetic(prompt_tokens=4, completion_tokens=2)
         assert await refusal(endpoint, "m", workload) == "error in the stream: the cache is full"
 
@@ -103,7 +97,7 @@ async def test_a_refusal_is_told_in_the_endpoints_words(body, said):
     async def reply(request):
         return aiohttp.web.Response(status=429, body=body)
 
-    async with serving(reply) as endpoint:
+    async with answering(reply) as endpoint:
         workload = synthetic(prompt_tokens=4, completion_tokens=2)
         assert await refusal(endpoint, "m", workload) == said
 
@@ -113,7 +107,7 @@ async def test_what_is_no_stream_of_answers_is_cut_off(line):
     async def reply(request):
         return aiohttp.web.Response(body=line)
 
-    async with serving(reply) as endpoint:
+    async with answering(reply) as endpoint:
         (level,) = await drive(
             endpoint, "m", synthetic(prompt_tokens=4, completion_tokens=2), [1], seconds=0.1
         )

@@ -2,6 +2,7 @@
 
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 
 from freehold.engines.transcript import transcript
 from freehold.errors import UpstreamError
@@ -18,40 +19,28 @@ def answer(**changes):
     return {"choices": [choice], "usage": {"prompt_tokens": 3}, **changes}
 
 
-@pytest.fixture
-async def ask(anyio_backend):
-    """``ask(engine, replies, **capabilities)``: the transcript, and what was asked by path."""
-    runners = []
+async def ask(engine, replies, **capabilities):
+    """The transcript, and what was asked by path."""
+    asked = {}
 
-    async def run(engine, replies, **capabilities):
-        asked = {}
+    async def reply(request):
+        asked[request.path] = await request.json()
+        found = replies.get(request.path)
+        return web.json_response(found) if found is not None else web.Response(status=500, text="broken")
 
-        async def reply(request):
-            asked[request.path] = await request.json()
-            found = replies.get(request.path)
-            return web.json_response(found) if found is not None else web.Response(status=500, text="broken")
-
-        app = web.Application()
-        app.router.add_post("/{path:.*}", reply)
-        runners.append(web.AppRunner(app, shutdown_timeout=0.5))
-        await runners[-1].setup()
-        await web.TCPSite(runners[-1], "127.0.0.1", 0).start()
+    async with serving(reply) as url:
         endpoint = Endpoint(
             name="e",
             engine=engine,
-            base_url=f"http://127.0.0.1:{runners[-1].addresses[0][1]}",
+            base_url=url,
             models=(ServedModel(name="m", upstream_name="there", extra_body={"lora": 1}),),
             capabilities=Capabilities(**capabilities),
             context_tokens=512,
         )
         return await transcript(endpoint, "m", MESSAGES, max_tokens=5), asked
 
-    yield run
-    for runner in runners:
-        await runner.cleanup()
 
-
-async def test_llama_cpp_tells_ids_by_its_template_and_tokenizer(ask):
+async def test_llama_cpp_tells_ids_by_its_template_and_tokenizer():
     replies = {
         "/v1/chat/completions": answer(choice={"logprobs": {"content": ENTRIES}}),
         "/apply-template": {"prompt": "<user>Hi"},
@@ -65,7 +54,7 @@ async def test_llama_cpp_tells_ids_by_its_template_and_tokenizer(ask):
     assert asked["/tokenize"] == {"content": "<user>Hi", "add_special": True, "parse_special": True}
 
 
-async def test_vllm_tells_ids_in_its_answer(ask):
+async def test_vllm_tells_ids_in_its_answer():
     entries = [{"token": "ok", "logprob": -0.5}]
     told = answer(choice={"logprobs": {"content": entries}, "token_ids": [7]}, prompt_token_ids=[1, 2, 3])
     found, asked = await ask("vllm", {"/v1/chat/completions": told}, logprobs=True)
@@ -73,12 +62,12 @@ async def test_vllm_tells_ids_in_its_answer(ask):
     assert asked["/v1/chat/completions"]["return_token_ids"] is True
 
 
-async def test_an_engine_that_promises_nothing_tells_text_alone(ask):
+async def test_an_engine_that_promises_nothing_tells_text_alone():
     found, asked = await ask("remote", {"/v1/chat/completions": answer()})
     assert (found.prompt_ids, found.answer_ids, found.logprobs, found.text) == (None, None, None, "ok!")
     assert "logprobs" not in asked["/v1/chat/completions"]
 
 
-async def test_an_error_names_the_address_and_what_was_said(ask):
+async def test_an_error_names_the_address_and_what_was_said():
     with pytest.raises(UpstreamError, match=r"/v1/chat/completions answered 500: broken"):
         await ask("remote", {})

@@ -1,7 +1,6 @@
 """Predicted memory against what llama.cpp reports when it loads tiny models of several architectures."""
 
-import importlib.util
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,6 @@ pytestmark = pytest.mark.process
 
 pytest.importorskip("xllamacpp", reason="needs the extra 'local'")
 pytest.importorskip("gguf", reason="needs the extra 'local'")
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -31,9 +20,9 @@ def load(name):
         ("jamba", "Q4_0", 1024, 2, "f16"),
     ],
 )
-def test_load_report_is_met(tmp_path, name, quantization, context, concurrency, kv):
-    tiny = load("tiny_models")
-    fit = load("fit")
+def test_load_report_is_met(monkeypatch, tmp_path, name, quantization, context, concurrency, kv):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    fit, tiny = import_module("fit"), import_module("tiny_models")
     path = tmp_path / f"{name}.gguf"
     tiny.write(tiny.SHAPES[name], quantization, path)
     row = fit.compare(name, path, context, concurrency, kv)

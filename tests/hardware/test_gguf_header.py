@@ -56,14 +56,6 @@ def test_reads_what_the_library_wrote(small):
     assert shape.tied_embeddings
 
 
-@pytest.mark.parametrize("layers", [0, 10**6, 2**31 - 1])
-def test_absurd_numbers_of_layers_are_refused_at_once(small, layers):
-    header = read_header(small)
-    header.metadata["llama.block_count"] = layers
-    with pytest.raises(InputError, match="block_count"):
-        shape_from_gguf(header)
-
-
 def test_every_cut_is_noticed_and_none_is_a_traceback(small, tmp_path):
     whole = small.read_bytes()
     for size in (0, 3, 10, 23, 24, 100, 500, 20_000, 60_000, len(whole) - 33, len(whole) // 2):
@@ -73,59 +65,33 @@ def test_every_cut_is_noticed_and_none_is_a_traceback(small, tmp_path):
             read_header(cut)
 
 
+def front(rest=b"", *, version=3, tensors=0, keys=0):
+    """A file that claims this many tensors and keys, and what stands behind that."""
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, keys) + rest + b"\0" * 80
+
+
+def a_key(kind, rest):
+    return struct.pack("<Q1sI", 1, b"k", kind) + rest
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         (b"GGML" + b"\0" * 60, "does not begin with"),
-        (b"GGUF" + struct.pack("<IQQ", 9, 0, 0), "version 9"),
+        (front(version=9), "version 9"),
         (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "big-endian"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 2**63, 0), "claims"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**64 - 1), "claims"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**62) + b"x" * 40, "inside its header"),
+        (front(tensors=2**63), "claims"),
+        (front(keys=2**64 - 1), "claims"),
+        (front(struct.pack("<Q", 2**62) + b"x" * 40, keys=1), "inside its header"),
+        (front(a_key(9, struct.pack("<IQ", 8, 2**60)), keys=1), "array"),
+        (front(a_key(9, struct.pack("<IQ", 9, 1) * 6), keys=1), "nests"),
         (
-            b"GGUF"
-            + struct.pack("<IQQ", 3, 0, 1)
-            + struct.pack("<Q1sIIQ", 1, b"k", 9, 8, 2**60)
-            + b"\0" * 40,
-            "array",
-        ),
-        (
-            b"GGUF"
-            + struct.pack("<IQQ", 3, 0, 1)
-            + struct.pack("<Q1sI", 1, b"k", 9)
-            + struct.pack("<IQ", 9, 1) * 6
-            + b"\0" * 40,
-            "nests",
-        ),
-        (
-            b"GGUF"
-            + struct.pack("<IQQ", 3, 0, 1)
-            + struct.pack("<Q1sI", 1, b"k", 9)
-            + struct.pack("<IQ", 9, 150_000)
-            + struct.pack("<IQ", 4, 0) * 150_000,
+            front(a_key(9, struct.pack("<IQ", 9, 150_000) + struct.pack("<IQ", 4, 0) * 150_000), keys=1),
             "arrays",
         ),
-        (
-            b"GGUF"
-            + struct.pack("<IQQ", 3, 1, 0)
-            + struct.pack("<Q1sIqqIQ", 1, b"t", 2, -5, 4, 0, 0)
-            + b"\0" * 40,
-            "dimensions",
-        ),
-        (
-            b"GGUF"
-            + struct.pack("<IQQ", 3, 1, 0)
-            + struct.pack("<Q1sIQIQ", 1, b"t", 1, 4, 777, 0)
-            + b"\0" * 40,
-            "type 777",
-        ),
-        (
-            b"GGUF"
-            + struct.pack("<IQQ", 3, 2, 0)
-            + struct.pack("<Q1sIQIQ", 1, b"t", 1, 4, 0, 0) * 2
-            + b"\0" * 80,
-            "2 tensors with 1 names",
-        ),
+        (front(struct.pack("<Q1sIqqIQ", 1, b"t", 2, -5, 4, 0, 0), tensors=1), "dimensions"),
+        (front(struct.pack("<Q1sIQIQ", 1, b"t", 1, 4, 777, 0), tensors=1), "type 777"),
+        (front(struct.pack("<Q1sIQIQ", 1, b"t", 1, 4, 0, 0) * 2, tensors=2), "2 tensors with 1 names"),
     ],
 )
 def test_hostile_headers_are_refused(tmp_path, body, says):
@@ -232,6 +198,7 @@ def test_experts_are_where_the_tensors_are():
         ({"embedding_length": None}, "llama.embedding_length is missing"),
         ({"block_count": 0}, "llama.block_count is 0"),
         ({"block_count": 10**9}, "leaves 1,000,000,000 layers"),
+        ({"block_count": 2**31 - 1}, "block_count"),
         ({"context_length": 1 << 50}, "llama.context_length is"),
         ({"attention__head_count": [8, 8]}, "is 'a list of 2'"),
     ],

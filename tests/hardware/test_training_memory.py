@@ -1,10 +1,8 @@
 """Memory of training, counted against autograd's saved tensors and against published GPU peaks."""
 
-import csv
-import os
-from pathlib import Path
-
 import pytest
+from tests.hardware import small_shapes
+from tests.hardware.facts import facts
 
 from freehold.catalog import models
 from freehold.hardware.training_memory import (
@@ -16,17 +14,12 @@ from freehold.hardware.training_memory import (
     training_parts,
 )
 from freehold.types.config import FinetuneConfig
-from freehold.types.model import Shape
 
-SHARED = Path(os.environ.get("FREEHOLD_TEST_SHARED", Path(__file__).parents[3] / "shared"))
 SIZES = {"hidden": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 160, "vocabulary": 1000}
 
 
-def shape(layers: int) -> Shape:
-    return Shape(
-        architecture="llama", layers=layers, context_tokens=4096, tied_embeddings=True,
-        attention=("full",) * layers, **SIZES,
-    )  # fmt: skip
+def shape(layers):
+    return small_shapes.shape(layers=layers, attention=("full",) * layers, **SIZES)
 
 
 def whole(targets="all-linear", **changes) -> TrainingLoad:
@@ -92,13 +85,11 @@ def test_activations_of_a_layer_are_those_autograd_keeps(method, targets):
     assert measured / load.packed_tokens == counted
 
 
-@pytest.mark.skipif(not (SHARED / "facts").is_dir(), reason="no shared facts here")
 def test_published_gpu_peaks_of_llama_3_2_3b_are_met():
     """PEFT's method comparison: batches of 4 samples of at most 768 tokens, bf16, no checkpointing. Its peaks
     are those of the allocator's reserve, and its longest batch is not published: 768 tokens are the limit."""
     model = models.get("meta-llama/Llama-3.2-3B-Instruct")
-    text = (SHARED / "facts" / "peft_gsm8k_llama32_3b.csv").read_text(encoding="utf-8")
-    rows = {row["experiment"]: row for row in csv.DictReader(text.splitlines())}
+    rows = {row["experiment"]: row for row in facts("peft_gsm8k_llama32_3b.csv")}
     cases = {
         "lora--llama-3.2-3B-rank32": {"r": 32, "target_modules": ("q_proj", "v_proj")},
         "lora--llama-3.2-3B-rank64": {"r": 64, "target_modules": ("q_proj", "v_proj")},

@@ -7,11 +7,18 @@ import sys
 import anyio
 import pytest
 
+from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.opening import SERVED_VERSIONS, answer
-
-pytestmark = pytest.mark.process
+from freehold.agents.mcp.tools import TOOLS
 
 pytest.importorskip("mcp")
+from mcp.shared.memory import create_client_server_memory_streams
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+
+from freehold.agents.mcp.server import build
+
+pytestmark = pytest.mark.process
 
 
 def initialize(version="2025-11-25", **changes):
@@ -30,14 +37,6 @@ def line(message):
 
 @pytest.mark.parametrize("version", [*SERVED_VERSIONS, "1999-01-01", "2999-01-01"])
 def test_it_is_the_librarys_own_answer(version, tmp_path):
-    from mcp.shared.memory import create_client_server_memory_streams
-    from mcp.shared.message import SessionMessage
-    from mcp_types import jsonrpc_message_adapter
-
-    from freehold.agents.mcp.calling import AgentLimits, AgentServer
-    from freehold.agents.mcp.server import build
-    from freehold.agents.mcp.tools import TOOLS
-
     async def ask():
         server = build(AgentServer(tmp_path, TOOLS, AgentLimits()))
         async with (

@@ -1,14 +1,10 @@
 """`freehold mcp` as a person meets it; what it serves is in tests/agents/mcp."""
 
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import time
 
 import pytest
+from tests.cli.conftest import on_a_terminal
 
 from freehold.agents.mcp.confirming import Confirmations, call_id
 
@@ -48,35 +44,9 @@ def test_a_program_cannot_confirm(refused, project, freehold):
     assert freehold("mcp", "confirm", "--json").items[0]["code"] is None, "not even its hash"
 
 
-def on_a_terminal(project, typed):
-    """Run `freehold mcp confirm` on a terminal of its own, type, and return what it showed."""
-    parent, child = pty.openpty()
-    command = [sys.executable, "-m", "freehold", "mcp", "confirm"]
-    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, cwd=project) as process:
-        os.close(child)
-        shown, sent, until = "", False, time.monotonic() + 100
-        while time.monotonic() < until:
-            if select.select([parent], [], [], 0.2)[0]:
-                try:
-                    piece = os.read(parent, 4096).decode()
-                except OSError:  # the terminal is closed when the command ends
-                    break
-                if not piece:
-                    break
-                shown += piece
-            if "once?" in shown and not sent:
-                os.write(parent, typed.encode())
-                sent = True
-            if process.poll() is not None and not select.select([parent], [], [], 0)[0]:
-                break
-        process.wait(30)
-    os.close(parent)
-    return shown
-
-
 def test_on_a_terminal_the_user_sees_what_is_asked_and_gets_a_code_that_counts(project):
     desk, _ = asked(project)
-    shown = on_a_terminal(project, "y\n")
+    shown = on_a_terminal("mcp", "confirm", folder=project, typed="y\n", NO_COLOR="1")
     assert "migrate" in shown and "run the whole journey of support here" in shown
     (code,) = re.findall(r"code: \S*?([2-9A-Z]{4}-[2-9A-Z]{4})", shown)
     desk.redeem(CALL, code)
@@ -84,5 +54,5 @@ def test_on_a_terminal_the_user_sees_what_is_asked_and_gets_a_code_that_counts(p
 
 def test_no_is_the_default_and_takes_the_request_away(project):
     desk, _ = asked(project)
-    assert "refused" in on_a_terminal(project, "\n")
+    assert "refused" in on_a_terminal("mcp", "confirm", folder=project, typed="\n", NO_COLOR="1")
     assert desk.waiting() == []

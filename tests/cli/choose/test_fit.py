@@ -1,10 +1,10 @@
 """Which models there are for a machine, whether they fit, and what is known of them."""
 
-import json
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
+from tests.cli.conftest import pair, write_lines
 
 from freehold.catalog import models, synced
 from freehold.catalog.synced import SyncedModel
@@ -16,19 +16,6 @@ def test_what_does_not_fit_is_exit_code_1_with_ways_out(freehold):
     assert ran.code == 1
     assert "\ndoes not fit\n" in ran.out
     assert "\n  → " in ran.out
-
-
-def test_mistakes(refused):
-    refused("fit", "org/gone", message="neither in the catalog nor here", hint="catalog sync org/gone")
-    refused(
-        "fit",
-        "google/gemma-3-270m",
-        "--train",
-        "lora",
-        "--engine",
-        "vllm",
-        message="--engine is of serving",
-    )
 
 
 FORCED = {
@@ -44,7 +31,7 @@ FORCED = {
 def test_a_model_that_cannot_write_the_calls_this_project_demands_is_told(freehold, project):
     without = freehold("fit", "deepseek-ai/DeepSeek-R1", "--json").json
     requests = [FORCED, {**FORCED, "tool_choice": "auto"}]
-    (project / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in requests))
+    write_lines(project / "log.jsonl", requests)
     assert freehold("import", "log.jsonl").code == 0
     ran = freehold("fit", "deepseek-ai/DeepSeek-R1", "--json").json
     assert not [one for one in without["reasons"] if "demand a tool call" in one]
@@ -79,17 +66,6 @@ def test_the_shortlist_is_short_and_each_row_has_its_reason(freehold):
     everything = freehold("assess", "--machine", "L4", "--task", "text", "--all").out
     assert len([line for line in everything.splitlines() if line[:3].strip().isdigit()]) > 20
     assert "memory: needs" in everything
-
-
-def test_mistakes_assess(refused):
-    refused(
-        "assess",
-        "--machine",
-        "Qfoo",
-        message="accelerator Qfoo is not in the catalog",
-        hint="--machine FILE.toml",
-    )
-    refused("assess", "--write", "1", message="freehold.toml: no such file", hint="freehold init")
 
 
 GEMMA = "google/gemma-3-270m"
@@ -132,23 +108,11 @@ def test_fit_assess_and_cost_take_one_engine_and_quantization_and_name_them(
     freehold, tmp_path, model, machine
 ):
     pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
-    start, rows = datetime(2026, 11, 1, tzinfo=UTC), []
-    for number in range(48):
-        usage = {"prompt_tokens": 800, "completion_tokens": 120}
-        rows.append(
-            {
-                "timestamp": (start + timedelta(hours=number)).isoformat(),
-                "request": {
-                    "model": "gpt-4o",
-                    "messages": [{"role": "user", "content": f"message {number}"}],
-                },
-                "response": {
-                    "choices": [{"message": {"role": "assistant", "content": "yes"}}],
-                    "usage": usage,
-                },
-            }
-        )
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    rows = [pair(f"message {n}", "yes", timestamp=str(start + timedelta(hours=n))) for n in range(48)]
+    for row in rows:
+        row["response"]["usage"] = {"prompt_tokens": 800, "completion_tokens": 120}
+    write_lines(tmp_path / "log.jsonl", rows)
     (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\n')
     freehold("import", "log.jsonl")
     assessed = freehold("assess", model, "--machine", machine, "--json").json

@@ -109,22 +109,23 @@ def test_the_projects_incumbent_is_looked_up_without_a_name(freehold, project):
     assert found
 
 
-def test_a_shutdown_that_is_near_fails_a_build(freehold):
-    assert freehold("retirements", "gpt-4o", "--as-of", "2026-01-01", "--fail-within", "90").code == 0
-    assert freehold("retirements", "gpt-4o", "--as-of", "2027-01-10", "--fail-within", "90").code == 1
-
-
-@pytest.mark.parametrize("model", ["text-davinci-003", "claude-2.1", "grok-beta", "groq/llama3-70b-8192"])
-def test_a_model_that_is_gone_fails_a_build(freehold, model):
-    assert freehold("retirements", model, "--as-of", "2026-11-27", "--fail-within", "0").code == 1
-    assert freehold("retirements", model, "--as-of", "2026-11-27").code == 0
-
-
-def test_a_hosts_end_fails_only_who_uses_the_host(freehold):
-    asked = ["--as-of", "2026-11-27", "--fail-within", "30"]
-    assert freehold("retirements", "claude-opus-4-5", *asked).code == 0
-    assert freehold("retirements", "azure/claude-opus-4-5", *asked).code == 1
-    assert freehold("retirements", "claude-opus-4-5", "--platform", "azure", *asked).code == 1
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("gpt-4o --as-of 2026-01-01 --fail-within 90", 0),
+        ("gpt-4o --as-of 2027-01-10 --fail-within 90", 1),
+        *(
+            (f"{model} --as-of 2026-11-27{within}", bool(within))
+            for model in ("text-davinci-003", "claude-2.1", "grok-beta", "groq/llama3-70b-8192")
+            for within in ("", " --fail-within 0")
+        ),
+        ("claude-opus-4-5 --as-of 2026-11-27 --fail-within 30", 0),
+        ("azure/claude-opus-4-5 --as-of 2026-11-27 --fail-within 30", 1),
+        ("claude-opus-4-5 --platform azure --as-of 2026-11-27 --fail-within 30", 1),
+    ],
+)
+def test_what_is_gone_or_near_its_end_where_it_is_used_fails_a_build(freehold, words, code):
+    assert freehold("retirements", *words.split()).code == code
 
 
 def test_a_model_without_a_day_says_what_is_known(freehold):

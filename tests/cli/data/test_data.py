@@ -1,11 +1,11 @@
 """Imports, datasets, the store and deletions, as a person types them."""
 
 import io
-import json
 import sqlite3
 import stat
 
 import pytest
+from tests.cli.conftest import write_lines
 from tests.store.examples import trace
 from tests.store.test_care import fill
 
@@ -30,11 +30,6 @@ def test_the_card_says_what_is_in_it(freehold, dataset):
 def test_a_check_keeps_nothing(freehold, traffic):
     assert freehold("dataset", "check", "--json").json["dataset_id"] == ""
     assert "freehold dataset build makes one" in freehold("dataset", "show").err
-
-
-def test_mistakes(refused, freehold, project):
-    refused("dataset", "build", message="no complete traces in the store", hint="freehold import FILE")
-    refused("dataset", "show", message="no dataset yet", hint="freehold dataset build")
 
 
 @pytest.fixture
@@ -110,7 +105,7 @@ def test_what_would_be_left_out_is_said(freehold, traffic):
 @pytest.mark.parametrize("words", [["import"], ["import", "--dry-run"], ["init"]])
 def test_a_misspelt_field_is_not_read_as_absent(refused, tmp_path, words):
     rows = [{"question": f"message {n}", "gold": "a", "incumbent": "b"} for n in range(30)]
-    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_lines(tmp_path / "t.jsonl", rows)
     refused(
         *words,
         "t.jsonl",
@@ -150,10 +145,6 @@ def test_check_tells_people_and_monitors(freehold, store):
     assert found["damaged"] == [
         {"table": "trace_blocks", "key": "1 (16 traces)", "reason": "it is cut short"}
     ]
-
-
-def test_check_of_a_project_without_a_store(refused, project):
-    refused("store", "check", message="there is no store at", hint="freehold import")
 
 
 def _backed_up(freehold):

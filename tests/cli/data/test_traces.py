@@ -4,6 +4,7 @@ import json
 
 import pytest
 from benchmarks.mixed_log import as_record, mixed_log
+from tests.cli.conftest import pair, write_lines
 
 
 def test_the_latest_are_listed(freehold, traffic):
@@ -54,13 +55,10 @@ def log(freehold, project, tmp_path):
     for number, (user, said) in enumerate(
         [("ada", "refund for order 88"), ("ada", "where is it"), ("bob", "refund please")]
     ):
-        asked = {"model": "m", "user": user, "messages": [{"role": "user", "content": said}]}
-        answer = {
-            "id": f"chatcmpl-{number}",
-            "choices": [{"message": {"role": "assistant", "content": "done"}}],
-        }
-        rows.append(json.dumps({"request": asked, "response": answer}))
-    (tmp_path / "log.jsonl").write_text("\n".join(rows))
+        rows.append(pair(said, "done", model="m"))
+        rows[-1]["request"]["user"] = user
+        rows[-1]["response"]["id"] = f"chatcmpl-{number}"
+    write_lines(tmp_path / "log.jsonl", rows)
     freehold("import", tmp_path / "log.jsonl")
 
 
@@ -108,7 +106,7 @@ def test_what_was_forgotten_is_not_found(freehold, log):
 @pytest.fixture
 def mixed(tmp_path):
     file = tmp_path / "log.jsonl"
-    file.write_text("".join(json.dumps(as_record(one)) + "\n" for one in mixed_log(6, requests=300, tasks=5)))
+    write_lines(file, map(as_record, mixed_log(6, requests=300, tasks=5)))
     return file
 
 
@@ -121,7 +119,3 @@ def test_tasks_of_a_file_are_shown(freehold, mixed):
 def test_captured_traces_are_looked_at(freehold, traffic):
     (task,) = freehold("tasks", "--json").json["tasks"]
     assert task["requests"] == 80
-
-
-def test_mistakes(refused, project):
-    refused("tasks", message="no traces to find tasks in")

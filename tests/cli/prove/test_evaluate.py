@@ -42,25 +42,6 @@ def test_the_exit_code_says_the_verdict(freehold, files, n, right, code, word):
     assert out.startswith(f"{word}  b against a")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message", "hint"),
-    [
-        ((), "say what to compare", "--endpoint URL"),
-        (("--a", "x"), "say what to compare", "--a FILE --b FILE"),
-        (("--endpoint", "http://127.0.0.1:1"), "--endpoint needs --model", "lists them"),
-        (("--endpoint", "http://127.0.0.1:1", "--model", "m"), "no dataset yet", "freehold dataset build"),
-        (("--a", "no.jsonl", "--b", "no.jsonl"), "no.jsonl: cannot be read", ""),
-        (("--endpoint", "http://u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),
-    ],
-)
-def test_mistakes_get_an_error_a_hint_and_code_2(freehold, arguments, message, hint):
-    status, _, err = freehold("evaluate", *arguments)
-    assert status == 2
-    assert message in err
-    assert hint in err
-    assert "Traceback" not in err
-
-
 def test_files_count_their_looks_too(freehold, files):
     first = json.loads(freehold("evaluate", *files(200, 200), "--json").out)["comparison"]
     assert (first["look"]["number"], first["look"]["items"], first["verdict"]) == (1, 200, "promote")

@@ -137,22 +137,18 @@ def test_a_scope_that_no_request_could_meet_is_refused(refused, freehold, projec
 @pytest.mark.parametrize(
     "command",
     [
-        ("rollout", "status"),
-        ("rollout", "advance"),
-        ("rollout", "promote"),
-        ("rollout", "pause"),
-        ("rollout", "rollback"),
-        ("watch",),
-        ("watch", "--history"),
-        ("traces", "list"),
-        ("traces", "export", "x.jsonl"),
+        *(("rollout", step, "--route") for step in ("status", "advance", "promote", "pause", "rollback")),
+        ("watch", "--route"),
+        ("watch", "--history", "--route"),
+        ("traces", "list", "--route"),
+        ("traces", "export", "x.jsonl", "--route"),
+        ("routes", "remove"),
     ],
 )
 def test_every_command_that_takes_a_route_names_the_one_that_was_meant(refused, freehold, project, command):
     freehold("routes", "set", "support", "--model", "m", "--incumbent", "local")
-    refused(*command, "--route", "suport", message="suport", hint="did you mean support?")
+    refused(*command, "suport", message="suport", hint="did you mean support?")
     assert not (project / "x.jsonl").exists()
-    refused("routes", "remove", "suport", message="suport", hint="did you mean support?")
 
 
 def test_a_model_that_no_trace_was_asked_of_is_refused(refused, freehold, project):
@@ -217,12 +213,6 @@ def test_pausing_and_going_back_are_told(freehold, begun):
         == "route support: rolled back (complaints)\n"
     )
     assert freehold("rollout", "status").code == 1
-
-
-def test_mistakes_of_rollout(refused, project):
-    refused("rollout", "status", message="the route support has no rollout", hint="freehold rollout start")
-    refused("rollout", "start", message="candidate", hint="--candidate")
-    refused("rollout", "rollback", "--route", "other", message="other")
 
 
 def test_a_step_forward_is_refused_with_what_is_missing(refused, begun):

@@ -130,18 +130,3 @@ def test_weights_are_listed_shown_and_forgotten(freehold, weights, tmp_path):
     assert "its files stay at" in freehold("weights", "rm", name).err
     assert (tmp_path / "mine.gguf").exists()
     assert freehold("weights", "list").err == "no weights here yet; freehold pull MODEL gets some\n"
-
-
-def test_mistakes(refused, project, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
-    refused("serve", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE")
-    refused(
-        "serve", "echo", "--adapter", "x", message="adapter 'x' is not NAME=PATH", hint="--adapter support="
-    )
-    refused("serve", "echo", "--host", "10.0.0.1", message="asks for no key", hint="--without-keys")
-    refused("serve", "echo", "--host", "10.0.0.1", "--without-keys", message="10.0.0.1")
-
-
-@pytest.mark.parametrize("words", [("status", "--json"), ("down",), ("down", "--json")])
-def test_a_project_without_a_cluster(refused, project, words):
-    refused("cluster", *words, message="the project names no cluster", hint='[cluster] address = "auto"')

@@ -14,7 +14,6 @@ from freehold.workflows.project import open_project
 
 def test_mistakes(refused, freehold, traffic, monkeypatch):
     monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
-    refused("train", message="no dataset", hint="freehold dataset build")
     freehold("dataset", "build")
     refused(
         "train",

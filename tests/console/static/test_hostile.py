@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from tests.console.conftest import serving_console, trace
-from tests.console.waiting import until
+from tests.console.conftest import serving_console, trace, until
 from tests.workflows.data.building import project_of
 from tests.workflows.data.building import trace as logged
 from tests.workflows.tell.views import evidence

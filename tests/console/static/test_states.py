@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 
 import pytest
-from tests.console.conftest import serving_console, trace
+from tests.console.conftest import serving_console, trace, until
 from tests.console.states import STATES, mirroring
-from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 

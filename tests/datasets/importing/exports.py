@@ -32,8 +32,7 @@ COMPLETION = {
 
 
 def read(tmp_path, *records, name="a.jsonl", **data):
-    path = tmp_path / name
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    path = write(tmp_path / name, *records)
     return importing.sniff(path).importer.name, list(importing.read(path, DataConfig(**data)))
 
 
@@ -71,3 +70,21 @@ def spans(*attribute_sets, **more):
         for n, one in enumerate(attribute_sets)
     ]  # fmt: skip
     return {"resourceSpans": [{"scopeSpans": [{"spans": made}]}]}
+
+
+CHAT = {"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]}
+
+
+PAIR = {
+    "id": "a",
+    "request": {"model": "m", "messages": [{"role": "user", "content": "hello"}]},
+    "response": {"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]},
+    "gold": {"intent": "greeting"},
+    "conversation_id": 7,
+    "metadata": {"language": "en"},
+}
+
+
+def write(path, *records):
+    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records))
+    return path

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.datasets.importing import exports
-from tests.datasets.importing.exports import ASKED, TOOL, answer, one
-from tests.datasets.importing.lines import CHAT, PAIR, write
+from tests.datasets.importing.exports import ASKED, CALL, CHAT, PAIR, TOOL, answer, one, write
 from tests.rows.written import CHATS, asked
 
 from freehold.datasets import importing
@@ -123,9 +122,6 @@ def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
     assert isinstance(bad, RejectedRecord)
     assert bad.line == 2
     assert reason in bad.reason
-
-
-CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
 
 
 @pytest.mark.parametrize(

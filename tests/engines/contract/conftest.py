@@ -27,32 +27,23 @@ ROWS = [
 ]
 
 
+REAL = {"llamacpp": ("smollm2", "loud_adapter"), "vllm": ("smollm2_safetensors", "loud_peft_adapter")}
+"""The fixtures of real weights, and of an adapter for them."""
+
+
 def make_plan(kind, request, tmp_path_factory):
     """A plan for each row: a model, and an adapter where the engine takes one."""
-    if kind == "llamacpp":
-        weights = request.getfixturevalue("smollm2")
+    if kind in REAL:
+        weights, adapter = (request.getfixturevalue(name) for name in REAL[kind])
         return ServePlan(
-            engine="llamacpp",
+            engine=kind,
             model="base",
             weights_path=weights.path,
             weights_sha256=weights.sha256,
-            adapters=(AdapterMount(name="base:tuned", path=str(request.getfixturevalue("loud_adapter"))),),
+            adapters=(AdapterMount(name="base:tuned", path=str(adapter)),),
             context_tokens=CONTEXT_TOKENS,
             parallel=2,
-        )
-    if kind == "vllm":
-        weights = request.getfixturevalue("smollm2_safetensors")
-        return ServePlan(
-            engine="vllm",
-            model="base",
-            weights_path=weights.path,
-            weights_sha256=weights.sha256,
-            adapters=(
-                AdapterMount(name="base:tuned", path=str(request.getfixturevalue("loud_peft_adapter"))),
-            ),
-            context_tokens=CONTEXT_TOKENS,
-            parallel=2,
-            options={"tool_parser": "hermes"},
+            options={"tool_parser": "hermes"} if kind == "vllm" else {},
         )
     if kind == "encoder":
         folder = tmp_path_factory.mktemp("encoder")
@@ -108,11 +99,8 @@ async def running(kind, plan, log_dir):
     """The engine of a row, started; ``remote`` is a connection to an echo that somebody else runs."""
     if kind == "ollama":
         async with fake_ollama() as (_, url):
-            options = {"base_url": url, "model": "smollm2:135m"}
-            session = engines.start(
-                msgspec.structs.replace(plan, options=options), log_dir=log_dir, name=kind
-            )
-            async with session as endpoint:
+            named = msgspec.structs.replace(plan, options={"base_url": url, "model": "smollm2:135m"})
+            async with (session := engines.start(named, log_dir=log_dir, name=kind)) as endpoint:
                 yield session, endpoint
         return
     session = engines.start(plan, log_dir=log_dir, name=kind)

@@ -40,7 +40,6 @@ async def test_a_plan_that_can_hold_is_taken(plan):
         ({"weights_path": None}, EngineError, "no folder is named"),
         ({"weights_path": "/nowhere"}, InputError, "not a trained encoder"),
         ({"adapters": (AdapterMount(name="m:a", path="/a"),)}, EngineError, "takes no adapters"),
-        ({"host": "0.0.0.0"}, UsageError, "past the gateway"),
         ({"context_tokens": 0}, UsageError, "at least 1"),
         ({"options": {"batch": 0}}, UsageError, "option batch is 0"),
         ({"options": {"queue_texts": -3}}, UsageError, "queue_texts is -3"),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.engines.llamacpp.headers import gguf, with_adapter
+from tests.engines.llamacpp.conftest import gguf, with_adapter
 
 from freehold import engines
 from freehold.engines.llamacpp import adapters

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.engines.llamacpp.headers import gguf, with_adapter
+from tests.engines.llamacpp.conftest import gguf, with_adapter
 
 from freehold import engines
 from freehold.errors import EngineError, InputError, WeightsError

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.engines.conftest import Told
 
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, HashMismatchError
-from freehold.progress import Silent
 
 pytestmark = pytest.mark.process
 
@@ -57,17 +57,6 @@ def tools(tmp_path, monkeypatch):
             tar.addfile(info, io.BytesIO(data))
     monkeypatch.setattr(native, "SHA256", native.sha256_of(archive))
     return folder
-
-
-class Told(Silent):
-    def __init__(self):
-        self.steps, self.updates = [], []
-
-    def step(self, name, *, note=""):
-        self.steps.append(name)
-
-    def update(self, done, total, *, unit="", note=""):
-        self.updates.append((done, total))
 
 
 def test_a_build_leaves_a_program_and_its_record(tools, tmp_path):

@@ -1,4 +1,6 @@
 import pytest
+from msgspec.structs import replace
+from tests.engines.conftest import Told
 
 from freehold.engines.weights.store import WeightsStore, sha256_of
 from freehold.errors import EngineError
@@ -37,14 +39,6 @@ def test_the_least_rounded_that_was_not_made_here_is_the_source(found, best):
     assert (source and source.quantization) == best
 
 
-class Told(Silent):
-    def __init__(self):
-        self.updates = []
-
-    def update(self, done, total, *, unit="", note=""):
-        self.updates.append((done, total, unit))
-
-
 def program(tmp_path, script):
     path = tmp_path / "llama-quantize"
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -60,7 +54,7 @@ def test_the_program_is_told_everything_and_tells_how_far_it_is(tmp_path):
     assert target.read_text().split() == [
         "--allow-requantize", str(tmp_path / "in.gguf"), str(target), "Q4_0", "3",
     ]  # fmt: skip
-    assert told.updates == [(1, 2, "tensors"), (2, 2, "tensors")]
+    assert told.updates == [(1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("script", ['echo half > "$3"; echo "bad type"; exit 4', 'echo "bad type"'])
@@ -72,41 +66,30 @@ def test_a_failure_leaves_no_file_and_says_why(tmp_path, script):
 
 
 def test_missing_quantizations_are_written_by_the_build(tmp_path):
-    program = tmp_path / "llama-quantize"
-    program.write_text(
-        "#!/bin/sh\n"
+    made_by = program(
+        tmp_path,
         'printf half > "$3"\n'
         'echo "[   1/   2] tensor"; echo "[   2/   2] tensor"\n'
         '[ "$4" != Q2_K ] || { echo "cannot do it"; exit 1; }\n'
-        'printf "GGUF$4 anew" > "$3"\n'
+        'printf "GGUF$4 anew" > "$3"',
     )
-    program.chmod(0o755)
-    told = []
-
-    class Told(Silent):
-        def update(self, done, total, *, unit="", note=""):
-            told.append((done, total, unit))
-
     store = WeightsStore(tmp_path / "home")
     for name, origin in (("Q4_1", "file:x"), ("Q8_0", "made:Q8_0 from x")):
         path = store.folder(MODEL) / f"{name}.gguf"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"GGUF" + name.encode())
-        weights = Weights(
-            model_id=MODEL, format="gguf", quantization=name, bytes=8, sha256=sha256_of(path), source=origin,
-            path=str(path),
-        )  # fmt: skip
-        store.record(weights, owned=True)
+        known = replace(weights(name, 8, origin), model_id=MODEL, sha256=sha256_of(path), path=str(path))
+        store.record(known, owned=True)
     source = requantize.best_source([one.weights for one in store.list()])
     assert source.quantization == "Q4_1", "what was made here is no source"
-    made = requantize.requantize(program, source, "Q5_K_M", store, Told())
-    assert told == [(1.0, 2.0, "tensors"), (2.0, 2.0, "tensors")]
+    made = requantize.requantize(made_by, source, "Q5_K_M", store, told := Told())
+    assert told.updates == [(1, 2), (2, 2)]
     assert made.source == f"made:Q5_K_M from {source.sha256}"
     assert store.find(MODEL, "Q5_K_M").weights == made
     assert store.find(MODEL).weights.quantization == "Q4_1", "what was pulled is meant by the bare name"
-    assert requantize.requantize(program, source, "Q5_K_M", store, Silent()) == made
+    assert requantize.requantize(made_by, source, "Q5_K_M", store, Silent()) == made
     with pytest.raises(Exception, match="cannot do it"):
-        requantize.requantize(program, source, "Q2_K", store, Silent())
+        requantize.requantize(made_by, source, "Q2_K", store, Silent())
 
     class Interrupted(Silent):
         def update(self, done, total, *, unit="", note=""):
@@ -114,5 +97,5 @@ def test_missing_quantizations_are_written_by_the_build(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        requantize.requantize(program, source, "Q8_0", store, Interrupted())
+        requantize.requantize(made_by, source, "Q8_0", store, Interrupted())
     assert not list((store.root / ".partial").iterdir())

@@ -3,6 +3,7 @@
 import struct
 
 import pytest
+from tests.engines.ollama.fake import fake_ollama
 
 from freehold import engines
 from freehold.engines.ollama import OllamaOptions
@@ -10,6 +11,12 @@ from freehold.errors import EngineError, InputError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ollama(anyio_backend):
+    async with fake_ollama() as found:
+        yield found
 
 
 def plan(url, **fields):

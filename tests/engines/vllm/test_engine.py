@@ -1,10 +1,11 @@
 """What vLLM's engine refuses before it starts."""
 
 import json
+import socket
 
 import msgspec
 import pytest
-from tests.engines.vllm.plans import arguments, mounted, with_options
+from tests.engines.vllm.conftest import arguments, mounted, with_options
 
 from freehold import engines
 from freehold.engines.vllm import engine
@@ -53,8 +54,6 @@ def test_context_template_and_numbers(plan, tmp_path):
 
 
 def test_a_port_in_use(plan):
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

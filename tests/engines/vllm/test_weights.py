@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from tests.engines.vllm.plans import mounted
+from tests.engines.vllm.conftest import mounted
 
 from freehold import engines
 from freehold.engines.vllm.weights import (

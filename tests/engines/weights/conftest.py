@@ -1,12 +1,8 @@
 """Tiny weights made on the spot, and wheels that carry them."""
 
-import base64
-import hashlib
 import json
-import socket
 import struct
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -29,27 +25,21 @@ def _tiny_safetensors() -> bytes:
     return struct.pack("<Q", len(header)) + header + b"\0" * 4
 
 
-def _make_wheel(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
-    """A wheel pip accepts, carrying `files`."""
-    stem = name.replace("-", "_")
-    info = f"{stem}-{version}.dist-info"
-    members = {f"{stem}/{file}": data for file, data in files.items()}
-    members[f"{info}/METADATA"] = (
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        "Requires-Dist: a-dependency-that-must-not-be-fetched\n"
-    ).encode()
-    members[f"{info}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
-    lines = []
-    for file, data in members.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        lines.append(f"{file},sha256={digest},{len(data)}")
-    members[f"{info}/RECORD"] = "\n".join([*lines, f"{info}/RECORD,,"]).encode()
-    path = folder / f"{stem}-{version}-py3-none-any.whl"
+def write_wheel(folder, name, version, members, requires=()):
+    """A wheel pip accepts, with `members` by their place in it."""
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    head += "".join(f"Requires-Dist: {line}\n" for line in requires)
+    members = {
+        **members,
+        f"{info}/METADATA": f"{head}\nRequires-Dist: not-this: a line of the description\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    path = folder / f"{info.removesuffix('.dist-info')}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for file, data in members.items():
-            archive.writestr(file, data)
+        for place, data in members.items():
+            archive.writestr(place, data)
+        archive.writestr(f"{info}/RECORD", "".join(f"{place},,\n" for place in [*members, f"{info}/RECORD"]))
     return path
 
 
@@ -81,11 +71,10 @@ def tiny_safetensors():
 @pytest.fixture
 def make_wheel(index):
     """``make_wheel(name, version, files)`` puts a wheel into the index."""
-    return lambda name, version, files: _make_wheel(index, name, version, files)
 
+    def make(name, version, files):
+        package = name.replace("-", "_")
+        members = {f"{package}/{file}": data for file, data in files.items()}
+        return write_wheel(index, name, version, members, ["a-dependency-that-must-not-be-fetched"])
 
-@pytest.fixture
-def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return make

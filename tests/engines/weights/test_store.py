@@ -7,11 +7,11 @@ import struct
 from pathlib import Path
 
 import pytest
+from tests.engines.conftest import Told
 
 from freehold.engines.weights import store
 from freehold.engines.weights.store import users
 from freehold.errors import HashMismatchError, InputError, WeightsError
-from freehold.progress import Silent
 from freehold.workflows.weights.pull import ensure_weights, list_weights
 
 
@@ -31,20 +31,12 @@ def test_large_files_in_place_are_hashed_once(tmp_path, settings, tiny_gguf, mon
 
 def test_hashing_a_large_file_shows_how_far_it_is(tmp_path, settings, tiny_gguf, monkeypatch):
     monkeypatch.setattr(store, "ALWAYS_HASH_BYTES", 100)
-    told = []
-
-    class Told(Silent):
-        def step(self, name, *, note=""):
-            told.append(name)
-
-        def update(self, done, total, *, unit="", note=""):
-            told.append((done, total))
-
+    told = Told()
     path = tmp_path / "large.gguf"
     path.write_bytes(tiny_gguf())
     size = path.stat().st_size
-    ensure_weights(str(path), settings, progress=Told())
-    assert told == ["hash large.gguf", (size, size)]
+    ensure_weights(str(path), settings, progress=told)
+    assert (told.steps, told.updates) == (["hash large.gguf"], [(size, size)])
 
 
 def test_a_record_that_another_process_removes_meanwhile_is_none(tmp_path, settings, tiny_gguf, monkeypatch):

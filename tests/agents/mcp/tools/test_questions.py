@@ -10,6 +10,8 @@ import pytest
 
 from freehold.agents.mcp.tools import TOOLS
 from freehold.agents.mcp.tools.asking import READ, Kind
+from freehold.errors import FreeholdError
+from freehold.progress import Silent
 
 pytestmark = pytest.mark.process
 
@@ -107,9 +109,6 @@ def test_each_tool_that_reads_is_tried():
 @pytest.mark.parametrize(("name", "arguments"), READING, ids=str)
 def test_what_says_that_it_reads_changes_no_file(folder, agent, name, arguments):
     """Whatever comes out, also an error: on a project without a store nothing is left behind."""
-    from freehold.errors import FreeholdError
-    from freehold.progress import Silent
-
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     with contextlib.suppress(FreeholdError):
         agent.run(agent.understand(name, arguments), Silent())

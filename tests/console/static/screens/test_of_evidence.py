@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from tests.console.conftest import serving_console
-from tests.console.waiting import until
+from tests.console.conftest import serving_console, until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 

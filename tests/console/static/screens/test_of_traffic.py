@@ -1,8 +1,7 @@
 """The screens of a project with a rollout that mirrors, in a real browser: what they show and do."""
 
 import pytest
-from tests.console.conftest import ROUTE, trace
-from tests.console.waiting import until
+from tests.console.conftest import ROUTE, trace, until
 
 from freehold.store import audit, open_store
 from freehold.types.rollout import Rollout
