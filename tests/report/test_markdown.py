@@ -21,7 +21,7 @@ from freehold.types.report import Measured
 def test_it_says_what_the_first_screen_says():
     text = render_markdown(full())
     assert text.startswith("# helpdesk: Not proven yet\n")
-    assert "4\\.1" not in text and "4.1 points below rented" in text.replace("\\", "")
+    assert "4\\.1" not in text and "4.1 points lower than rented" in text.replace("\\", "")
     for wanted in ("What next", "freehold import FILE --held-out", "What would change it", "14 January 2027"):
         assert wanted in text.replace("\\", ""), wanted
     assert "| What does it cost? | **Less than renting**" in text

@@ -1,4 +1,4 @@
-"""`freehold cost`: leave or stay, as far as money goes."""
+"""`freehold cost`: leave or stay, on cost alone."""
 
 from __future__ import annotations
 

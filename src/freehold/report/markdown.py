@@ -227,7 +227,7 @@ def comparison_figures(result: PairedResult) -> Iterator[tuple[str, str]]:
         if any(failures):
             yield "wrong form", f"incumbent {failures[0]:,}, candidate {failures[1]:,}"
         if result.look is not None:
-            yield "look at these items", result.look.text
+            yield "evaluation of these items", result.look.text
     yield "method", result.method
     p = result.p_exact if result.p_exact is not None else result.p_noninferiority
     if p is not None:

@@ -131,7 +131,7 @@ def test_assess_has_a_money_column_and_a_sentence(priced_project, monkeypatch):
     result = CliRunner().invoke(cli, [*arguments, "--json"])
     record = json.loads(result.stdout)
     assert record["advice"] == "stay"  # a few hundred requests a month never pay a machine
-    assert record["money"].startswith("Stay on the API")
+    assert record["money"].startswith("On cost alone, stay on the API")
     rent = rental_price("L4 24GB").usd_per_hour
     low, high = (float(end) for end in record["rows"][0]["usd_per_month"])
     assert (low, high) == pytest.approx((float(rent.low) * 730.5, float(rent.high) * 730.5))

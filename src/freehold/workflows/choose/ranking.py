@@ -81,7 +81,7 @@ def measured_of(
         one = alone if mixture is None or mixture.comparison is None else mixture.comparison
         if one.candidate_mean is None:
             continue
-        rest = "" if mixture is None else f" with {mixture.upper or mixture.incumbent} for the rest"
+        rest = "" if mixture is None else f" with {mixture.upper or mixture.incumbent} as fallback"
         points = "" if one.difference is None else f" ({100 * one.difference:+.1f} points)"
         against = "" if one.incumbent_mean is None else f" against {one.incumbent_mean:.3f}"
         outcome = one.verdict if verdict is None else verdict.outcome
