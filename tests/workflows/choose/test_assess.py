@@ -146,7 +146,7 @@ def test_assess_has_a_money_column_and_a_sentence(priced_project, monkeypatch):
 
 def test_assess_says_what_is_missing_for_money(priced_project):
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
-    assert "not decidable by cost: no incumbent is named" in result.stdout
+    assert "Cost does not decide yet whether to leave: no incumbent is named" in result.stdout
     (priced_project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "no traffic to price" in result.stdout

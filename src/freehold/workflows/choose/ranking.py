@@ -53,8 +53,8 @@ ENCODERS_FIRST = 2
 """Encoders that stand before what writes; the others follow it."""
 
 RANKED_BY = (
-    "what was measured here, then size and age (a year counts as twice the size), up to the size that the task needs: "
-    "a prior, not a measurement"
+    "results measured here, then size and release date (a year newer counts as twice the size), up to the size that "
+    "the task needs: a guess until you measure"
 )
 
 
