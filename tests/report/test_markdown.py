@@ -13,6 +13,7 @@ from freehold.report.first_screen import baseline
 from freehold.report.markdown import comparison_markdown
 from freehold.report.model_card import CardFacts, EncoderCardFacts, encoder_card, model_card
 from freehold.report.page import records_of
+from freehold.report.words import points
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, StageResult
 from freehold.types.evaluation import SliceResult
 from freehold.types.report import Measured
@@ -51,7 +52,7 @@ def test_a_verdict_says_what_was_decided_and_on_what():
     text = comparison_markdown(made)
     assert text.startswith("### ? Hold: not proven yet\n")
     assert f"`{made.candidate}` against `{made.incumbent}`" in text
-    assert f"| {made.difference:+.4f} (" in text and f"margin {made.margin:g}" in text
+    assert f"| {points(made.difference)} points (" in text and f"margin {100 * made.margin:g} points" in text
     assert "| would settle it | about 1,234 held-out items |" in text
     assert "| unscored | 3 candidate |" in text
 
