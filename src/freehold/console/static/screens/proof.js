@@ -8,7 +8,7 @@ import { command, empty, filters, from, link, note, panel, pill, table, tiles } 
 import { itemList, keysOf } from "../pieces/items.js";
 
 const MARKS = { promote: "good", hold: "warn", reject: "bad" };
-const KINDS = { proof: "held out", mixture: "held out, mixture", selection: "selection split" };
+const KINDS = { proof: "held out", mixture: "held out, with fallback", selection: "selection split" };
 const pointsShort = (value) => points(value).replace(" points", "");
 
 function chooser(record, view) {
@@ -83,7 +83,7 @@ function mixture({ mixture: one, sentence }) {
   const { points: shown, rest, whole, signal } = one.curves[0], k = one.comparison;
   const curve = { name: "mixture", points: shown.map((p) => [p.share, p.difference]), band: shown.map((p) => [p.share, p.low, p.high]) };
   const lot = { name: "same share, at random", points: [[0, rest], [1, whole]] };
-  return panel(`Mixture: ${one.label ?? one.candidate}, by ${signal}`, { "data-key": `mixture-${one.id}` },
+  return panel(`${one.label ?? one.candidate} with the incumbent as fallback, by ${signal}`, { "data-key": `mixture-${one.id}` },
     el("p", {}, k ? pill(k.verdict, MARKS[k.verdict]) : null, " ", from(one.id, sentence)),
     lines({ label: `Difference to the incumbent over the share answered here. ${sentence}`, series: [curve, lot],
       marks: [{ y: -one.margin, words: `worst you accept ${pointsShort(-one.margin)}` }], xWords: percent, yWords: pointsShort, zero: true }),
