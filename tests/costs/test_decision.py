@@ -41,7 +41,7 @@ def test_the_sentence_of_a_case_computed_by_hand():
     assert leave.break_even_requests_per_month == Range(low=D("365250"), high=D("547875"))
     stay = said(100_000)
     assert stay.sentence == (
-        "Stay on the API as far as money goes: gpt costs $200 a month for this traffic, holding m on box costs $730 "
+        "On cost alone, stay on the API: gpt costs $200 a month for this traffic, holding m on box costs $730 "
         "to $1,096. "
         "Holding pays from about 365,250 requests a month; you have 100,000."
     )

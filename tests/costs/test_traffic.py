@@ -26,7 +26,7 @@ def test_traffic_from_a_log():
 def test_a_burst_does_not_say_how_much_a_month_is():
     start = datetime(2026, 11, 1, tzinfo=UTC)
     log = [request(start + timedelta(seconds=second)) for second in range(60)]
-    with pytest.raises(UsageError, match="do not say"):
+    with pytest.raises(UsageError, match="do not tell your monthly traffic"):
         traffic.from_requests(log)
     found = traffic.from_requests(log, requests_per_month=D(5000))
     assert found.requests_per_month == 5000

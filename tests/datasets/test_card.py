@@ -147,8 +147,8 @@ def test_a_split_is_counted():
             split(kept_for_evaluation=40),
             "40 of 100 held-out samples are of files kept for evaluation",
         ),
-        (split(), split(labels={"yes": 50, "late": 50}), "1 labels are held out but never taught: late"),
-        (split(labels={"yes": 96, "no": 4}), split(), "1 labels have fewer than 5 training samples: no"),
+        (split(), split(labels={"yes": 50, "late": 50}), "1 label is held out but never taught: late"),
+        (split(labels={"yes": 96, "no": 4}), split(), "1 label has fewer than 5 training samples: no"),
         (
             split(labels={"a": 80, "b": 10, "c": 10}),
             split(labels={"a": 100}),

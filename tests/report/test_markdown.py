@@ -13,6 +13,7 @@ from freehold.report.first_screen import baseline
 from freehold.report.markdown import comparison_markdown
 from freehold.report.model_card import CardFacts, EncoderCardFacts, encoder_card, model_card
 from freehold.report.page import records_of
+from freehold.report.words import points
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, StageResult
 from freehold.types.evaluation import SliceResult
 from freehold.types.report import Measured
@@ -21,7 +22,7 @@ from freehold.types.report import Measured
 def test_it_says_what_the_first_screen_says():
     text = render_markdown(full())
     assert text.startswith("# helpdesk: Not proven yet\n")
-    assert "4\\.1" not in text and "4.1 points below rented" in text.replace("\\", "")
+    assert "4\\.1" not in text and "4.1 points lower than rented" in text.replace("\\", "")
     for wanted in ("What next", "freehold import FILE --held-out", "What would change it", "14 January 2027"):
         assert wanted in text.replace("\\", ""), wanted
     assert "| What does it cost? | **Less than renting**" in text
@@ -51,7 +52,7 @@ def test_a_verdict_says_what_was_decided_and_on_what():
     text = comparison_markdown(made)
     assert text.startswith("### ? Hold: not proven yet\n")
     assert f"`{made.candidate}` against `{made.incumbent}`" in text
-    assert f"| {made.difference:+.4f} (" in text and f"margin {made.margin:g}" in text
+    assert f"| {points(made.difference)} points (" in text and f"margin {100 * made.margin:g} points" in text
     assert "| would settle it | about 1,234 held-out items |" in text
     assert "| unscored | 3 candidate |" in text
 

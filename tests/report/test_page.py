@@ -169,11 +169,11 @@ def lead(**comparison):
 
 def test_one_sentence_has_outcome_difference_ends_margin_and_n():
     assert one_sentence(full(), candidate()) == (
-        "Hold: SmolLM2-135M-Instruct is 4.1 points below rented-1 (95% interval −7.5 to −0.8); you accept a drop of 3; "
-        "246 held-out samples."
+        "Hold: SmolLM2-135M-Instruct scores 4.1 points lower than rented-1 (95% interval −7.5 to −0.8); you accept a "
+        "drop of 3; 246 held-out samples."
     )
     equal = one_sentence(full(), lead(difference=0.0004, ci_low=-0.01, ci_high=0.01))
-    assert "is level with rented-1" in equal
+    assert "scores as high as rented-1" in equal
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_one_sentence_has_outcome_difference_ends_margin_and_n():
         ({}, "About 1,154 more held-out samples would settle it."),
         (
             {"needed_n": None, "ci_low": -0.01, "reasons": ("slice_harm",)},
-            "What holds it is not the difference: a declared slice is harmed.",
+            "The difference does not stand in the way of a promotion, but this does: a declared slice is harmed.",
         ),
         ({"needed_n": None}, "A candidate that is 4.5 points better on such samples would be promoted."),
         (
@@ -191,7 +191,7 @@ def test_one_sentence_has_outcome_difference_ends_margin_and_n():
         ),
         (
             {"verdict": "promote", "ci_low": 0.01, "difference": 0.02},
-            "No margin, however small: it is shown to be better.",
+            "Not a smaller margin: it is better than the incumbent even with a margin of zero.",
         ),
     ],
 )
@@ -202,7 +202,7 @@ def test_what_would_change_it_is_computed_from_its_figures(changed, sentence):
 def test_it_holds_until_something_ends():
     assert validity(full()) == "14 January 2027: rented-1 is shut down."
     assert "no longer holds: quality: x" in validity(full(standing=standing(invalid=("quality: x",))))
-    assert "freehold report writes it again" in validity(full(standing=None))
+    assert "freehold report checks it" in validity(full(standing=None))
     assert "No end is known" in validity(full(standing=standing(valid_until=None)))
     assert isinstance(standing().valid_until, date)
 
@@ -235,7 +235,7 @@ def test_what_holds_a_candidate_whose_interval_is_within_the_margin_is_said():
     held = sample.comparison(verdict="hold", reasons=("repeated_look",), ci_low=-0.01, margin=0.02)
     candidate = sample.candidate(comparison=held)
     text = words.sentence(sample.report(candidate), candidate)
-    assert "within the 2 points you accept, but proves nothing: these items were looked at before" in text
+    assert "within the 2 points you accept, but proves nothing: these items were evaluated before" in text
     assert "ruled out" not in text
 
 

@@ -133,7 +133,7 @@ class ProjectQuestions:
         usd_per_hour: Amount | tuple[Amount, Amount] | None = None,
         incumbent_price: tuple[Amount, Amount] | None = None,
     ) -> Cost:
-        """Leave or stay, as far as money goes?
+        """Leave or stay, on cost alone?
 
         Tokens are those of one request; what is not stated comes from the project and its traces. `usd_per_hour` is
         what the machine costs (or the lowest and the highest), `incumbent_price` dollars per million prompt and

@@ -135,8 +135,8 @@ def _needs(found: Assessment) -> list[str]:
             f"{needs.completion_tokens:,} ({needs.completion_tokens_p95:,}){peak}"
         )
         lines.append(
-            f"{needs.duplicate_share:.0%} of requests asked before, {needs.cacheable_prefix_share:.0%} of the prompts "
-            "repeats an earlier beginning"
+            f"{needs.duplicate_share:.0%} of requests were asked before, {needs.cacheable_prefix_share:.0%} of the "
+            "prompt text could be cached"
         )
     return [*lines, *needs.how]
 

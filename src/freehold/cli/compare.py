@@ -58,8 +58,10 @@ def compare(
 
     rule = DecisionRule(margin=margin, lo=bounds[0], hi=bounds[1])
     result = compare_file(pairs, rule, slices=slices, context=ScoreContext(looks=looks))
-    write_markdown(markdown, comparison_markdown(result))
-    return Reply(as_document(result), lambda _: comparison_view(result), EXIT_CODES[result.verdict])
+    shares = bounds == (0.0, 1.0)
+    write_markdown(markdown, comparison_markdown(result, shares=shares))
+    view = partial(comparison_view, result, shares=shares)
+    return Reply(as_document(result), lambda _: view(), EXIT_CODES[result.verdict])
 
 
 def as_document(result: PairedResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`freehold cost`: leave or stay, as far as money goes."""
+"""`freehold cost`: leave or stay, on cost alone."""
 
 from __future__ import annotations
 
@@ -117,6 +117,6 @@ def _requests(meet: Range, found: Cost) -> str:
     if not meet.low.is_finite():
         return "never: this machine serves too few requests for its price"
     if not meet.high.is_finite():
-        return f"from {meet.low:,.0f} requests a month at best, never at worst"
+        return f"from {meet.low:,.0f} requests a month in the best case, never in the worst"
     ends = dict.fromkeys(f"{end:,.0f}" for end in (meet.low, meet.high))
     return f"{' to '.join(ends)} requests a month"

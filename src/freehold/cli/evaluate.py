@@ -151,28 +151,28 @@ def _parsed(options: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def comparison_view(comparison: PairedResult) -> Iterator[Block]:
-    """A comparison: the outcome first, then the numbers it rests on."""
-    from freehold.report.markdown import comparison_figures
+def comparison_view(comparison: PairedResult, *, shares: bool = True) -> Iterator[Block]:
+    """A comparison: the outcome first, then the numbers it rests on. `shares` as in `comparison_figures`."""
+    from freehold.report.markdown import comparison_figures, signed
 
     outcome = click.style(comparison.verdict.upper(), fg=VERDICT_COLOURS[comparison.verdict], bold=True)
     names = ""
     if isinstance(comparison, Comparison):
         names = f"  {comparison.candidate} against {comparison.incumbent}, task {comparison.task}"
     yield outcome + names
-    yield from (f"  {code}: {REASONS.get(code, code)}" for code in comparison.reasons)
+    yield from (f"  {REASONS.get(code, code)}" for code in comparison.reasons)
     yield ""
-    yield from comparison_figures(comparison)
+    yield from comparison_figures(comparison, shares=shares)
     if (picture := interval_picture(comparison)) is not None:
         yield f"\n  {picture[0]}\n  {click.style(picture[1], dim=True)}"
     if comparison.slices:
         yield "\n  slices, worst first"
         for part in comparison.slices:
             mark = click.style("harmed", fg="red") if part.harmed else (part.note or "")
-            yield (
-                f"    {part.name:<36.36} n {part.n:>6,}  {_signed(part.difference)}  "
-                f"{_interval(part.ci_low, part.ci_high)}  {mark}".rstrip()
-            )
+            known = part.ci_low is not None and part.ci_high is not None
+            ends = f"{signed(part.ci_low, shares)} to {signed(part.ci_high, shares)}" if known else "–"
+            difference = "–" if part.difference is None else signed(part.difference, shares)
+            yield f"    {part.name:<36.36} n {part.n:>6,}  {difference:>6}  {ends}  {mark}".rstrip()
     if comparison.notes:
         yield ""
     yield from (f"  · {note}" for note in comparison.notes)
@@ -254,14 +254,6 @@ def _items(items: Sequence[Disagreement], differing: str) -> Iterator[Block]:
         if item.incumbent_answer and item.candidate_answer:
             for text in _diff(item.incumbent_answer, item.candidate_answer):
                 yield f"     {text}"
-
-
-def _signed(value: float | None) -> str:
-    return "     –" if value is None else f"{value:+.4f}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "[–]" if low is None or high is None else f"[{low:+.4f}, {high:+.4f}]"
 
 
 def _score(value: float | None) -> str:

@@ -227,9 +227,7 @@ def _breakable(text: str, indent: int) -> str:
 def _details(notice: RetirementNotice) -> list[str]:
     found = [f"fine-tunes {notice.fine_tunes}"] if notice.fine_tunes else []
     if not notice.counts:
-        found.append(
-            f"only on {notice.platform}; the id alone means its maker's own API, which --fail-within judges"
-        )
+        found.append(f"the date on {notice.platform}; --fail-within checks the maker's own API")
     stale = "  STALE: read it again before relying on it" if notice.stale else ""
     as_of = f", as of {notice.as_of}" if notice.as_of is not None and notice.as_of != notice.checked else ""
     return [*found, f"{notice.source}{as_of}, read {notice.checked}{stale}"]

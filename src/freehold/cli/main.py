@@ -55,7 +55,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "fit": Entry("fit:fit", "Say whether a model fits on a machine, and what the most is"),
         "quants": Entry("fit:quants", "Which quantization of a model to take here, and why"),
         "bench-model": Entry("fit:bench_model", "Measure how fast a model is on this machine"),
-        "cost": Entry("cost:cost", "Leave or stay, as far as money goes"),
+        "cost": Entry("cost:cost", "Leave or stay, on cost alone"),
         "catalog": Entry("catalog:catalog", "The models freehold knows, and what is new on a hub"),
     },
     "Train": {

@@ -97,11 +97,11 @@ def sentence(
     fallback: Range | None = None,
 ) -> str:
     """The advice in one or two sentences, with the cheapest hosted copy of the same model where there is one. `bill` is
-    that of the model that would be stayed with, `fallback` what holding costs with it for the rest."""
+    that of the model that would be stayed with, `fallback` what holding costs with it as fallback."""
     paid, held = money(bill.usd_per_month), money(hosted.usd_per_month)
     held = f"holding {named(hosted)} costs {held}"
     if fallback is not None:
-        held += f", with {bill.model} for the rest {money(fallback)}"
+        held += f", with {bill.model} as fallback {money(fallback)}"
     both = f"{bill.model} costs {paid} a month for this traffic, {held}"
     other = _copy(bill, hosted, copy)
     if found == "leave":
@@ -117,7 +117,7 @@ def sentence(
             if bill.usd_per_request.high <= 0
             else " This machine never catches up: it serves too few requests for its price."
         )
-        return f"Stay on the API as far as money goes: {both}.{tail}{other}"
+        return f"On cost alone, stay on the API: {both}.{tail}{other}"
     return f"Not decidable by cost: {both}; the ranges overlap. Measure the speed or fix the machine's price.{other}"
 
 

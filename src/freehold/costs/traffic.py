@@ -105,7 +105,7 @@ def rate(count: int, days: float, requests_per_month: Decimal | None = None) -> 
         return requests_per_month, f"tokens from {count:,} traces, rate as stated"
     if days < LEAST_DAYS:
         raise UsageError(
-            f"{count:,} traces within {days * 24:.1f} hours do not say how much a month is",
+            f"{count:,} traces within {days * 24:.1f} hours do not tell your monthly traffic",
             hint="state it: --requests-per-month N",
         )
     return Decimal(count) / Decimal(str(days)) * DAYS_PER_MONTH, f"{count:,} traces over {days:.1f} days"

@@ -126,10 +126,12 @@ def warnings(splits: Mapping[SplitName, SplitProfile], conflicts: int) -> Iterat
     if train.labels and held_out.labels:
         unseen = [label for label in held_out.labels if label not in train.labels]
         if unseen and len(train.labels) < SHOWN_LABELS:
-            yield f"{len(unseen):,} labels are held out but never taught: {_few(unseen)}"
+            labels = "1 label is" if len(unseen) == 1 else f"{len(unseen):,} labels are"
+            yield f"{labels} held out but never taught: {_few(unseen)}"
         rare = [label for label, count in train.labels.items() if count < FEW_OF_A_LABEL]
         if rare:
-            yield f"{len(rare):,} labels have fewer than {FEW_OF_A_LABEL} training samples: {_few(rare)}"
+            labels = "1 label has" if len(rare) == 1 else f"{len(rare):,} labels have"
+            yield f"{labels} fewer than {FEW_OF_A_LABEL} training samples: {_few(rare)}"
         most, count = next(iter(train.labels.items()))
         if (
             train.different_answers > 1

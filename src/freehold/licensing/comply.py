@@ -253,8 +253,8 @@ def _headline(ruling: Ruling) -> str:
     said = OUTCOMES[ruling.outcome]
     count = len(ruling.assumptions)
     if count and ruling.outcome in ("allowed", "allowed_with_obligations"):
-        what = "what is assumed" if count == 1 else f"the {count} things that are assumed"
-        said += f" This holds only if {what} below hold{'s' if count == 1 else ''}."
+        what = "the assumption below is" if count == 1 else f"all {count} assumptions below are"
+        said += f" Valid if {what} true."
     return said
 
 

@@ -92,7 +92,7 @@ class Duties:
             passive=clause.passive,
         )
         unsettled = layer.relation == "data" and clause.key == "share_alike"
-        text = f"{clause.text}; whether that reaches a model trained on the data is not settled"
+        text = f"{clause.text}; it is an open question whether that reaches a model trained on the data"
         yield reason(
             self, layer, clause, text if unsettled else clause.text, "unclear" if unsettled else None
         )

@@ -13,7 +13,7 @@ from freehold.types.license import Limit, Metric
 from freehold.types.use import UseProfile
 
 METRIC_NAMES: dict[Metric, str] = {
-    "mau_group": "monthly active users of licensee and affiliates",
+    "mau_group": "monthly active users of you and your affiliates",
     "mau_licensee": "monthly active users of the licensee",
     "mau_product": "monthly active users of the product",
     "annual_revenue": "annual revenue in US dollars",
@@ -21,7 +21,7 @@ METRIC_NAMES: dict[Metric, str] = {
     "monthly_revenue": "consolidated monthly revenue in US dollars",
     "employer_monthly_revenue": "monthly revenue of the employer in US dollars",
     "annual_recurring_revenue": "annual recurring revenue in US dollars",
-    "dau": "daily active users of licensee and affiliates",
+    "dau": "daily active users of you and your affiliates",
 }
 
 

@@ -180,10 +180,10 @@ class Regions:
         hit = next((place for place in places if inside(place, clause.excluded)), None)
         if hit is not None:
             if clause.multimodal_only and _made_text_only(situation):
-                text = f"{clause.text}; {hit} is among them, but what is used is no longer multimodal"
+                text = f"{clause.text}; {hit} is one of the places, but what is used is no longer multimodal"
                 yield reason(self, layer, clause, text, "unclear")
                 return
-            yield reason(self, layer, clause, f"{clause.text}; {hit} is among them", clause.otherwise)
+            yield reason(self, layer, clause, f"{clause.text}; {hit} is one of the places", clause.otherwise)
             return
         names = ", ".join(clause.excluded)
         if clause.whom == "licensee_seat" and use.seat is None:
@@ -281,7 +281,7 @@ class BusinessGates:
 def _kind_assumed(layer: LicenseLayer, clause: BusinessClause, kinds: list[str]) -> str:
     names = ", ".join(word.replace("_", " ") for word in clause.gated)
     said = "as stated" if kinds else "not stated"
-    return f"{layer.license.name}: the business is none of {names} ({said})"
+    return f"{layer.license.name}: your business is not one of {names} ({said})"
 
 
 class Domains:
@@ -301,9 +301,7 @@ class Domains:
                 )
                 if fields:
                     names = ", ".join(tag.replace("_", " ") for tag in fields)
-                    yield Assumption(
-                        f"{layer.license.name}: the field of use is none of {names} (not stated)"
-                    )
+                    yield Assumption(f"{layer.license.name}: you do not use it for {names} (not stated)")
                 continue
             for clause in layer.license.clauses:
                 if not isinstance(clause, DomainClause):

@@ -191,12 +191,12 @@ class OutputTraining:
         )
 
 
-_NOT_SETTLED = "whether it reaches answers that are only shown as examples is not settled"
+_NOT_SETTLED = "it is an open question whether that reaches answers that are only shown as examples"
 
 _STUDENTS = {
     "classifier": "a classifier",
     "assistant": "a general or competing assistant",
-    "unknown": "a model whose purpose is not known to be outside the bar",
+    "unknown": "a model of which you have not said whether it competes with the teacher's maker",
 }
 
 

@@ -108,15 +108,16 @@ def one_sentence(report: Report, candidate: CandidateReport) -> str:
     k = candidate.proof
     if k is None or k.difference is None or k.ci_low is None or k.ci_high is None:
         return words.sentence(report, candidate)
-    what = f"{words.short(candidate)} with {report.incumbent or 'the incumbent'} for the rest"
-    if not candidate.is_mixture:
-        what = words.short(candidate)
-    gap = f"{abs(100 * k.difference):.1f} points {'below' if k.difference < 0 else 'above'}"
+    incumbent = report.incumbent or "the incumbent"
+    what, whose = words.short(candidate), incumbent
+    if candidate.is_mixture:
+        what, whose = f"{what}, with {incumbent} as fallback,", f"{incumbent} alone"
+    gap = f"{abs(100 * k.difference):.1f} points {'lower' if k.difference < 0 else 'higher'} than"
     if round(abs(100 * k.difference), 1) == 0:
-        gap = "level with"
+        gap = "as high as"
     samples = f"{k.n:,} held-out sample{'' if k.n == 1 else 's'}"
     return (
-        f"{words.OUTCOMES[words.outcome(candidate)]}: {what} is {gap} {report.incumbent or 'the incumbent'} "
+        f"{words.OUTCOMES[words.outcome(candidate)]}: {what} scores {gap} {whose} "
         f"({100 * k.level:.3g}% interval {words.points(k.ci_low)} to {words.points(k.ci_high)}); you accept "
         f"a drop of {100 * k.margin:g}; {samples}."
     )
@@ -162,7 +163,7 @@ def _fits(lead: CandidateReport | None) -> Tile:
     if lead is not None and lead.endpoint is not None:
         return Tile(question, "Runs elsewhere", f"behind the endpoint {lead.endpoint}", "soft", ())
     if lead is None or lead.fit is None:
-        return Tile(question, "not known", "memory was not looked at", "soft", (), "freehold fit")
+        return Tile(question, "not known", "memory was not checked", "soft", (), "freehold fit")
     fit = lead.fit
     detail = f"{words.gib(fit.total_bytes)} of {words.gib(fit.available_bytes)} on {fit.machine}"
     return Tile(question, "Yes" if fit.fits else "No", detail, "promote" if fit.fits else "reject", (fit.id,))
@@ -183,7 +184,7 @@ def _money(report: Report, lead: CandidateReport | None) -> Tile:
             detail += f", {named.model} in its place {money(named.usd_per_month)}"
         detail += f", held {money(cost.self_host.usd_per_month)}"
         if cost.with_fallback is not None:
-            detail += f", held with it for the rest {money(cost.with_fallback)}"
+            detail += f", held with it as fallback {money(cost.with_fallback)}"
         return Tile(question, answer, detail, tone, (cost.id,))
     today = "" if standing is None or standing.rented is None else f". {standing.rented}"
     mixture = None if lead is None else lead.mixture
@@ -220,7 +221,7 @@ def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
                 OtherWay(
                     sentence=f"A margin of {100 * worst:.1f} points or less would have made it a hold."
                     if worst
-                    else "No margin, however small: it is shown to be better.",
+                    else "Not a smaller margin: it is better than the incumbent even with a margin of zero.",
                     command="freehold report --evaluations",
                 )
             )
@@ -235,7 +236,7 @@ def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
             held = "; ".join(REASONS.get(code, code) for code in k.reasons)
             found.append(
                 OtherWay(
-                    sentence=f"What holds it is not the difference: {held}.",
+                    sentence=f"The difference does not stand in the way of a promotion, but this does: {held}.",
                     command="freehold report --evaluations",
                 )
             )
@@ -265,7 +266,7 @@ def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
     if promoted:
         found.append(
             OtherWay(
-                sentence="Another dataset, task, adapter, prompt or engine: what was proven is this one.",
+                sentence="Another dataset, task, adapter, prompt or engine: the proof covers only this combination.",
                 command="freehold status",
             )
         )
@@ -276,7 +277,7 @@ def validity(report: Report) -> str:
     """How long it holds, in a sentence."""
     standing = report.standing
     if standing is None:
-        return "How long this holds was not looked at: freehold report writes it again."
+        return "How long this holds was not checked: freehold report checks it."
     if standing.invalid:
         return f"It no longer holds: {'; '.join(standing.invalid)}."
     if standing.valid_until is None:
@@ -297,11 +298,14 @@ def calibration(candidate: CandidateReport) -> str:
     if mixture is not None and mixture.curve is not None:
         best = mixture.curve
         return (
-            f"by its {best.signal.replace('_', ' ')}: a good answer is surer than another with a probability of "
-            f"{words.percent(best.auroc)}, on {best.n:,} samples"
+            f"a good answer gets a higher confidence ({best.signal.replace('_', ' ')}) than another one in "
+            f"{words.percent(best.auroc)} of pairs, on {best.n:,} samples"
         )
     if encoder is not None and encoder.calibration_error is not None:
-        return f"calibration error {words.percent(encoder.calibration_error)} on {encoder.validation_asked:,} samples"
+        return (
+            f"its confidence differs from the share of right answers by {words.percent(encoder.calibration_error)} on "
+            f"average, on {encoder.validation_asked:,} samples"
+        )
     return "not measured: no mixture was planned ([defer])"
 
 

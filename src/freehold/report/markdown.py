@@ -176,9 +176,9 @@ MOST_NOTES = 10
 """Of each, this many are shown: a forge takes comments of 65,536 characters."""
 
 
-def comparison_markdown(result: PairedResult) -> str:
+def comparison_markdown(result: PairedResult, *, shares: bool = True) -> str:
     """A verdict and what it rests on, in Markdown (CommonMark with tables), the heading at level 3. No word of any
-    sample is in it."""
+    sample is in it. `shares` as in `comparison_figures`."""
     lines = [
         f"### {words.MARKS[result.verdict]} {words.OUTCOMES[result.verdict]}: {_lower_headline(result)}",
         "",
@@ -190,10 +190,10 @@ def comparison_markdown(result: PairedResult) -> str:
     lines += ["", "| | |", "|---|---|"]
     lines += [
         f"| {name} | {quiet(text) if _MARKUP.search(text) else text} |"
-        for name, text in comparison_figures(result)
+        for name, text in comparison_figures(result, shares=shares)
     ]
     if result.slices:
-        lines += _comparison_slices(result)
+        lines += _comparison_slices(result, shares)
     if result.notes:
         lines += ["", *(f"- {quiet(note)}" for note in result.notes[:MOST_NOTES])]
         lines += _left_out(len(result.notes) - MOST_NOTES, "notes")
@@ -205,17 +205,30 @@ def _lower_headline(result: PairedResult) -> str:
     return headline[:1].lower() + headline[1:]
 
 
-def comparison_figures(result: PairedResult) -> Iterator[tuple[str, str]]:
-    """What was measured, a name and a text for each: on a terminal and in Markdown alike."""
+def signed(value: float | None, shares: bool) -> str:
+    """A difference in points where scores are shares, else on their own scale."""
+    return words.points(value) if shares or value is None else f"{value:+.4f}".replace("-", "−")
+
+
+def comparison_figures(result: PairedResult, *, shares: bool = True) -> Iterator[tuple[str, str]]:
+    """What was measured, a name and a text for each: on a terminal and in Markdown alike. `shares`: scores are from 0
+    to 1, so differences are told in points."""
+    margin = f"{100 * result.margin:g} points" if shares else f"{result.margin:g}"
     if result.difference is None:
-        yield "difference", f"{words.ABSENT}; margin {result.margin:g}"
+        yield "difference", f"{words.ABSENT}; margin {margin}"
     else:
         interval = ""
         if result.ci_low is not None and result.ci_high is not None:
-            interval = f" ({100 * result.level:.4g}% interval {result.ci_low:+.4f} to {result.ci_high:+.4f})"
-        yield "candidate − incumbent", f"{result.difference:+.4f}{interval}; margin {result.margin:g}"
+            low, high = signed(result.ci_low, shares), signed(result.ci_high, shares)
+            interval = f" ({100 * result.level:.4g}% interval {low} to {high})"
+        difference = f"{signed(result.difference, shares)}{' points' if shares else ''}"
+        yield "candidate − incumbent", f"{difference}{interval}; margin {margin}"
     if result.incumbent_mean is not None and result.candidate_mean is not None:
-        yield "incumbent, candidate", f"{result.incumbent_mean:.4f}, {result.candidate_mean:.4f}"
+        means = (result.incumbent_mean, result.candidate_mean)
+        yield (
+            "incumbent, candidate",
+            ", ".join(words.percent(one) if shares else f"{one:.4f}" for one in means),
+        )
     groups = f" in {result.n_groups:,} groups" if result.n_groups is not None else ""
     yield "pairs", f"{result.n:,} of {result.n_items:,} items{groups}"
     if result.a_only is not None and result.b_only is not None:
@@ -227,26 +240,28 @@ def comparison_figures(result: PairedResult) -> Iterator[tuple[str, str]]:
         if any(failures):
             yield "wrong form", f"incumbent {failures[0]:,}, candidate {failures[1]:,}"
         if result.look is not None:
-            yield "look at these items", result.look.text
+            yield "evaluation of these items", result.look.text
     yield "method", result.method
     p = result.p_exact if result.p_exact is not None else result.p_noninferiority
     if p is not None:
         kind = "exact" if result.p_exact is not None else "score"
         yield "non-inferiority", f"p = {p:.4g} ({kind}), alpha {result.alpha:g} one-sided"
     if result.smallest_detectable is not None:
-        yield "this n could see", f"a margin of {result.smallest_detectable:.3f} with 80% power"
+        least = result.smallest_detectable
+        seen = f"{100 * least:.1f} points" if shares else f"{least:.3f}"
+        yield "this n could see", f"a margin of {seen} with 80% power"
     if result.verdict == "hold" and result.needed_n is not None:
         yield "would settle it", f"about {result.needed_n:,} held-out items"
 
 
-def _comparison_slices(result: PairedResult) -> list[str]:
+def _comparison_slices(result: PairedResult, shares: bool) -> list[str]:
     lines = ["", "| slice, worst first | n | difference | interval | |", "|---|--:|--:|--:|---|"]
     for one in result.slices[:MOST_SLICES]:
-        difference = words.ABSENT if one.difference is None else f"{one.difference:+.4f}"
+        difference = signed(one.difference, shares)
         interval = (
             words.ABSENT
             if one.ci_low is None or one.ci_high is None
-            else f"{one.ci_low:+.3f} to {one.ci_high:+.3f}"
+            else f"{signed(one.ci_low, shares)} to {signed(one.ci_high, shares)}"
         )
         word = "**harmed**" if one.harmed else quiet(one.note or "")
         lines.append(f"| {quoted(one.name)} | {one.n:,} | {difference} | {interval} | {word} |")

@@ -249,7 +249,7 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
 def _said(mixture: Mixture, curve: MixtureCurve) -> str:
     """The picture in words."""
     told = "; ".join(
-        f"{percent(p.share)} here: {points(p.difference)} points, {points(p.low)} to {points(p.high)}, by lot "
+        f"{percent(p.share)} here: {points(p.difference)} points, {points(p.low)} to {points(p.high)}, at random "
         f"{points(curve.by_lot(p.share))}"
         for p in (curve.points[place] for place in sorted(_spread(len(curve.points), 6)))
     )

@@ -297,24 +297,26 @@ def _quantile(tried: TriedCandidate, rule: SelectionRule) -> float:
 def _reason(tried: TriedCandidate, chance: float, rule: SelectionRule) -> str:
     if tried.stopped is not None:
         return tried.stopped
-    said = f"a chance of {chance:.0%} that the {rule.held_out:,} held-out items promote it"
-    return said if chance >= rule.least_chance else f"{said}, below {rule.least_chance:.0%}"
+    some = f"a chance of {chance:.0%}" if chance >= LEAST_SHOWN else "almost no chance"
+    said = f"{some} of a promotion by the {rule.held_out:,} held-out items"
+    return said if chance >= rule.least_chance else f"{said} (it needs {rule.least_chance:.0%})"
 
 
 def _choice_reason(chosen: SelectionRow, rows: Sequence[SelectionRow], rule: SelectionRule) -> str:
     together = [row for row in rows if row.part]
     if len(together) > 1:
         said = ", ".join(f"{row.name} {row.part:.0%}" for row in together)
-        return f"{len(together)} of {len(rows)} candidates share the look, by how probable their promotion is: {said}"
+        return f"{len(together)} of {len(rows)} candidates share the test, by how probable their promotion is: {said}"
     least = f"{rule.least_chance:.0%}"
     if not chosen.passes:
         best = "" if chosen.chance is None else f" ({chosen.chance:.0%})"
-        none = f"none of {len(rows)} candidates has a chance of {least} to be promoted"
-        return f"{none}; {chosen.name} has the best{best}"
-    only = "is the only candidate, and" if len(rows) == 1 else f"alone of {len(rows)} candidates"
-    return f"{chosen.name} {only} has a chance of {least} or more to be promoted"
+        return f"no candidate reached a chance of promotion of {least}; {chosen.name} came closest{best}"
+    only = "the only candidate, and" if len(rows) == 1 else f"the only one of {len(rows)} candidates that"
+    return f"{chosen.name} is {only} has a chance of promotion of {least} or more"
 
 
+LEAST_SHOWN = 0.005
+"""A smaller chance would be shown as 0 %."""
 TOLD_APART = 0.9
 """Probability with which a candidate as good as the incumbent comes out above one that is worse by the margin, and
 that one below: 90 % each way. It is about as many as the proof needs; half as many cost 5 points of the moves that

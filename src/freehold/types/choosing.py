@@ -238,7 +238,7 @@ class Assessment(Record, frozen=True, kw_only=True):
     ranked_by: str
     limits: ModelLimits = ModelLimits()
     advice: Advice | None = None
-    """Leave or stay as far as money goes, for the first of the shortlist; None when it cannot be said."""
+    """Leave or stay on cost alone, for the first of the shortlist; None when it cannot be said."""
     money: str = ""
     """The sentence to it, or why there is none."""
     usd_per_month_now: Decimal | None = None

@@ -162,19 +162,23 @@ class KnownLooks(Record, frozen=True, kw_only=True):
     def notes(self) -> Iterator[str]:
         """What a person who reads the result must know of it."""
         if self.elsewhere:
-            looks = "1 earlier look" if self.elsewhere == 1 else f"{self.elsewhere:,} earlier looks"
+            looks = (
+                "1 earlier evaluation" if self.elsewhere == 1 else f"{self.elsewhere:,} earlier evaluations"
+            )
             error = f" (± {100 * self.error:.0f} points)" if self.error else ""
             yield (
-                f"This machine knows of {looks} at about {self.share:.0%}{error} of these items, in other folders or "
+                f"This machine knows of {looks} of about {self.share:.0%}{error} of these items, in other folders or "
                 f"in a store that is gone, the first on {self.first_at:%Y-%m-%d}. What they spent is not counted here."
             )
         if self.relabelled:
             looks = (
-                "1 earlier look was" if self.relabelled == 1 else f"{self.relabelled:,} earlier looks were"
+                "1 earlier evaluation was"
+                if self.relabelled == 1
+                else f"{self.relabelled:,} earlier evaluations were"
             )
-            yield f"{looks} at the same questions with other right answers, and not counted as looks at these items."
+            yield f"{looks} of the same questions with other right answers: not counted as evaluations of these items."
         if self.trouble is not None:
-            yield f"Whether these items were looked at in other folders is not known for certain: {self.trouble}."
+            yield f"Whether these items were evaluated in other folders is not known for certain: {self.trouble}."
 
 
 class LookCount(Record, frozen=True, kw_only=True):
@@ -211,7 +215,7 @@ class LookCount(Record, frozen=True, kw_only=True):
         text = f"{self.number} of {self.planned} planned"
         if self.known is None or not self.known.looks:
             return text
-        return f"{text}; looks this machine knows of: {self.known.looks:,}, up to {self.known.head}"
+        return f"{text}; evaluations this machine knows of: {self.known.looks:,}, up to {self.known.head}"
 
 
 class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal, get_args
 
 from freehold.types.config import Keepable, Skill
@@ -112,8 +113,8 @@ class ParityReport(StoredRecord, frozen=True, kw_only=True):
         """What the verdict is told."""
         if self.probability_distance is not None and self.passed:
             text = (
-                f"served as trained: {self.token_agreement:.1%} of {self.tokens} values in {self.prompts} answers "
-                f"agree, probabilities within {self.probability_distance:.4f}"
+                f"the served model gave the same {self.prompts_equal} of {self.prompts} answers as the trained one; "
+                f"probabilities differ by at most {math.ceil(round(1e4 * self.probability_distance, 6)) / 1e4:.4f}"
             )
             return CheckResult(kind="parity", ok=True, text=text, record_id=self.id)
         text = (

@@ -205,7 +205,7 @@ def test_what_cannot_end_well_is_not_begun(freehold, rehearsal_of_migrate):
     rehearsal_of_migrate(margin=0.01, rows=60)
     dry = freehold("migrate", "--dry-run")
     assert dry.code == 2
-    assert "  ok    scorer         label finds the right answer right\n" in dry.out
+    assert "  ok    scorer         label gives the right answers full marks\n" in dry.out
     assert "  fail  margin         with n = 31 you can prove 11.4 points at best" in dry.out
     assert "→ hold out 384 items at least" in dry.out
     assert dry.out.endswith("it would not begin; nothing was asked, trained or paid for\n")

@@ -86,6 +86,14 @@ def test_ranges_are_declared(pairs):
     out = json.loads(result.stdout)
     assert (out["verdict"], out["reasons"]) == ("promote", ["superior"])
     assert out["difference"] == 0.5
+    told = compare(pairs(lines), "--range", "1", "5", margin="0.2").stdout
+    assert "+0.5000 (95% interval" in told and "margin 0.2\n" in told, "points are for shares"
+
+
+def test_a_person_reads_points_and_no_code(pairs):
+    told = compare(pairs([{"id": str(i), "a": 1, "b": int(i > 2)} for i in range(200)]), margin="0.05").stdout
+    assert "−1.5 points (95% interval" in told and "margin 5 points" in told
+    assert "100.0%, 98.5%" in told and "noninferior" not in told and "0.015" not in told
 
 
 def test_pairs_are_piped_in(pairs):

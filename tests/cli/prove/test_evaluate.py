@@ -53,8 +53,8 @@ def test_files_count_their_looks_too(freehold, files):
     status, out, _ = freehold("evaluate", *files(200, 200))
     assert status == 0, "the first once more is the first look"
     _, out, _ = freehold("evaluate", *files(200, 198))
-    assert "Look 3 of items first looked at on" in " ".join(out.split())
-    assert "200 of 200 items shared" in " ".join(out.split())
+    assert "Evaluation 3 of these items, the first on" in " ".join(out.split())
+    assert "200 of 200 items are shared" in " ".join(out.split())
 
 
 def test_evaluations_by_hand_stand_side_by_side(freehold, files):
@@ -145,8 +145,8 @@ def test_hasty_labels_are_kept_only_when_you_say_so(tmp_path, monkeypatch, capsy
     assert "6 labels in 0 s: too fast to have read two answers each" in capsys.readouterr().out
 
 
-TOLD = "This machine knows of {} at about 100% of these items, in other folders or in a store that is gone"
-RELABELLED = "at the same questions with other right answers, and not counted as looks at these items."
+TOLD = "This machine knows of {} of about 100% of these items, in other folders or in a store that is gone"
+RELABELLED = "of the same questions with other right answers: not counted as evaluations of these items."
 
 
 @pytest.fixture
@@ -182,10 +182,10 @@ def test_a_fresh_folder_and_a_deleted_store_say_what_was_looked_at_before(evalua
         1,
         12,
     )
-    assert second["notes"][0].startswith(TOLD.format("1 earlier look"))
+    assert second["notes"][0].startswith(TOLD.format("1 earlier evaluation"))
     assert evaluate("copy", right=199)["look"]["known"]["elsewhere"] == 1, "its own are counted"
     shutil.rmtree(tmp_path / "shop" / ".freehold")
-    assert evaluate("shop")["notes"][0].startswith(TOLD.format("3 earlier looks"))
+    assert evaluate("shop")["notes"][0].startswith(TOLD.format("3 earlier evaluations"))
     shutil.copytree(tmp_path / "copy", tmp_path / "moved")
     moved = evaluate("moved", right=199)["look"]
     assert (moved["number"], moved["known"]["elsewhere"]) == (3, 2), "what was copied with it is counted"
@@ -201,7 +201,7 @@ def test_a_ledger_that_cannot_be_written_stops_no_look(evaluate, tmp_path):
     made = evaluate("shop")
     assert (made["verdict"], made["look"]["known"]["looks"]) == ("promote", 0)
     (note,) = [one for one in made["notes"] if "other folders" in one]
-    assert note.startswith("Whether these items were looked at in other folders is not known for certain: ")
+    assert note.startswith("Whether these items were evaluated in other folders is not known for certain: ")
 
 
 def look(id, items, *, day=1):

@@ -165,7 +165,7 @@ def test_what_bars_training_leaves_showing_unsettled_and_names_the_way_out():
     ruling = ask(base("Qwen/Qwen3-8B"), shown("gpt-4o-2024-08-06"), **asked)
     assert (trained.outcome, ruling.outcome) == ("not_allowed", "unclear")
     (reason,) = [one for one in ruling.reasons if one.outcome == "unclear"]
-    assert reason.code == "L105" and "is not settled" in reason.text
+    assert reason.code == "L105" and "an open question" in reason.text
     assert ruling.would_change == (
         "examples that people answered",
         "a letter from OpenAI on 3.3(e)",
@@ -210,7 +210,7 @@ def test_a_gate_on_revenue_that_is_not_stated_is_an_assumption(business):
     ruling = ask(base("moonshotai/Kimi-K3"), mode="hosted_service", commercial=True, business=business)
     assert "not above 20,000,000 annual revenue of the whole group" in assumed(ruling)
     assert not any("; below the line" in reason.text for reason in ruling.reasons)
-    assert ("the business is none of model as a service" in assumed(ruling)) == (business is None)
+    assert ("your business is not one of model as a service" in assumed(ruling)) == (business is None)
 
 
 def test_users_of_today_say_nothing_of_a_frozen_month():
@@ -223,7 +223,7 @@ def test_users_of_today_say_nothing_of_a_frozen_month():
 
 
 def test_a_field_of_use_that_is_not_stated_is_an_assumption():
-    assert "the field of use is none of" in assumed(ask(base("deepseek-ai/DeepSeek-V3"), mode="internal"))
+    assert "you do not use it for" in assumed(ask(base("deepseek-ai/DeepSeek-V3"), mode="internal"))
     assert "field of use" not in assumed(ask(base("deepseek-ai/DeepSeek-R1"), mode="internal"))
 
 

@@ -131,7 +131,7 @@ def test_assess_has_a_money_column_and_a_sentence(priced_project, monkeypatch):
     result = CliRunner().invoke(cli, [*arguments, "--json"])
     record = json.loads(result.stdout)
     assert record["advice"] == "stay"  # a few hundred requests a month never pay a machine
-    assert record["money"].startswith("Stay on the API")
+    assert record["money"].startswith("On cost alone, stay on the API")
     rent = rental_price("L4 24GB").usd_per_hour
     low, high = (float(end) for end in record["rows"][0]["usd_per_month"])
     assert (low, high) == pytest.approx((float(rent.low) * 730.5, float(rent.high) * 730.5))
@@ -146,7 +146,7 @@ def test_assess_has_a_money_column_and_a_sentence(priced_project, monkeypatch):
 
 def test_assess_says_what_is_missing_for_money(priced_project):
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
-    assert "not decidable by cost: no incumbent is named" in result.stdout
+    assert "Cost does not decide yet whether to leave: no incumbent is named" in result.stdout
     (priced_project.root / "freehold.toml").write_text('[app]\nname = "x"\n[incumbent]\nmodel = "gpt-5.4"\n')
     result = CliRunner().invoke(cli, ["assess", "Qwen/Qwen3-8B", "--machine", "L4"])
     assert "no traffic to price" in result.stdout

@@ -225,7 +225,7 @@ def test_where_no_model_is_named_that_of_the_report_is_meant_else_the_first_that
     machine = float(alone["usd_per_machine_month"]["low"])
     meet = machine / ((1 - rest) * float(paid["usd_per_request"]["low"]))
     assert float(found["break_even_requests_per_month"]["low"]) == pytest.approx(meet)
-    assert ", with gpt-5.4 for the rest $" in found["sentence"]
+    assert ", with gpt-5.4 as fallback $" in found["sentence"]
     assert json.loads(run(writer, *asked).stdout)["with_fallback"] is None
 
 

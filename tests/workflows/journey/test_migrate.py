@@ -108,7 +108,7 @@ def test_five_edits_of_the_prompt_neither_multiply_the_items_nor_begin_the_looks
     last, migration = seen[-1]
     assert last.look.shared == last.look.items == first.look.items
     assert last.look.first_evaluation == seen[1][0].look.first_evaluation
-    said = "Look 6 of items first looked at on"
+    said = "Evaluation 6 of these items, the first on"
     assert said in migration.report.candidates[0].verdict.reasons[0].text
     assert said in " ".join(Path(migration.written.html).read_text().split())
 

@@ -79,7 +79,8 @@ def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path):
     assert [one.method for one in known] == ["encoder", "encoder", "lora"] and len(notes) == 3
     assert notes[2].startswith(f"Proposed, since none is named: {MODEL} · lora (")
     assert (
-        "first of freehold assess, cannot be had: no hub; the first that can stand in its place" in notes[2]
+        "top pick of freehold assess, cannot be had: no hub; the first that can stand in its place"
+        in notes[2]
     )
 
 

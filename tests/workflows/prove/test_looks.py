@@ -42,14 +42,14 @@ def test_a_prompt_edited_between_evaluations_is_a_further_look(store, tmp_path):
     """The dataset is another one, the questions are the same: the second was counted as a first look."""
     first = run(tmp_path / "a", [asked(i) for i in range(200)], lambda i, model: "yes", looks=Looks(store))
     assert look_of(first) == (1, 0, True) and first.comparison.verdict == "promote"
-    assert first.comparison.notes[-1].startswith("First look at these 200 items")
+    assert first.comparison.notes[-1].startswith("First evaluation of these 200 items")
     edited = [asked(i, system="Answer", space="\n  ") for i in range(150, 350)]
     second = run(tmp_path / "b", edited, lambda i, model: "yes", looks=Looks(store))
     assert second.dataset_id != first.dataset_id
     assert look_of(second) == (2, 50, False)
     assert (second.comparison.verdict, second.comparison.reasons) == ("hold", ("repeated_look",))
     note = second.comparison.notes[0]
-    assert f"by evaluation {first.id[:12]}; 50 of 200 items shared" in note and "--planned-looks" in note
+    assert f"({first.id[:12]}); 50 of 200 items are shared" in note and "--planned-looks" in note
     assert not any("would settle it" in one for one in second.comparison.notes)
 
 
@@ -97,7 +97,7 @@ def test_items_taken_out_of_the_log_after_a_look_count_as_lost(store, tmp_path):
     second = run(tmp_path / "b", rest, lambda i, model: "yes", looks=Looks(store, LookPlan(2)))
     assert (second.comparison.look.gone, look_of(second)) == (14, (2, 286, True))
     assert second.comparison.reasons == ("gone_items_could_hide_harm",)
-    assert "14 items of those looks are not among these, and count as lost." in second.comparison.notes[0]
+    assert "14 items of those are missing here, and count as lost." in second.comparison.notes[0]
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [(14, "hold"), (1, "promote")])
@@ -123,7 +123,7 @@ def test_items_forgotten_since_are_told_apart_and_hold_what_they_could_change(st
     )
     look = second.comparison.look
     assert (look.gone, look.removed, second.comparison.verdict) == (0, lost, verdict)
-    assert f"{lost} items of those looks were forgotten or too old to keep" in second.comparison.notes[0]
+    assert f"{lost} items of those were forgotten or too old to keep" in second.comparison.notes[0]
     if verdict == "hold":
         assert second.comparison.reasons == ("removed_items_could_hide_harm",)
         assert second.comparison.lower_worst is None

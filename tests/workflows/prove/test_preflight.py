@@ -170,7 +170,7 @@ def code(tmp_path, monkeypatch):
 
 @pytest.mark.process
 def test_a_scorer_that_finds_the_right_answer_right_is_ready(code):
-    assert find_of_scorer("label").text == "label finds the right answer right"
+    assert find_of_scorer("label").text == "label gives the right answers full marks"
     assert find_of_scorer("code", code(GOOD)).outcome == "ok"
 
 

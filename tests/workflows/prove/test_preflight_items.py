@@ -158,7 +158,7 @@ def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
     with open_store("sqlite://") as fresh:
         told, found = look_findings(fresh, made, TASK, samples)
     assert (told.check, told.outcome, found.outcome) == ("looks elsewhere", "warn", "ok")
-    assert told.text.startswith("This machine knows of 1 earlier look at about 100% of these items")
+    assert told.text.startswith("This machine knows of 1 earlier evaluation of about 100% of these items")
 
 
 def test_answers_that_were_scored_before_the_incumbents_are_not_spent(tmp_path):

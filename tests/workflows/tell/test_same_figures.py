@@ -95,7 +95,7 @@ def test_every_surface_has_the_figures_of_what_was_promoted(told):
     assert percents(line) == [round(score, 1)] and f"| {words.points(proof.difference)} |" in line
     large = re.findall(r'<div class="score"><span>(.*?)</span><b>(.*?)</b>', page)
     assert large[1][1] == f"{score:.1f}%", large
-    assert f"{abs(difference):.1f} points {'below' if difference < 0 else 'above'}" in page
+    assert f"{abs(difference):.1f} points {'lower' if difference < 0 else 'higher'} than" in page
 
     # The console, assess and Python.
     with open_store(project.store_url) as store:
@@ -109,7 +109,7 @@ def test_every_surface_has_the_figures_of_what_was_promoted(told):
     shown = {one.kind: one.middle for one in screens["proof"].intervals if one.verdict == proof.verdict}
     assert shown["mixture" if lead.is_mixture else "proof"] == proof.difference
     (row,) = assess(project, machine_spec="l4", models=(MODEL,)).rows
-    rest = f" with {lead.mixture.incumbent} for the rest" if lead.is_mixture else ""
+    rest = f" with {lead.mixture.incumbent} as fallback" if lead.is_mixture else ""
     assert row.measured_score == proof.candidate_mean
     word = {"promote": "promoted", "hold": "not promoted"}[outcome]
     assert row.measured.startswith(f"measured here: {word}{rest}, {proof.candidate_mean:.3f} against")
@@ -144,8 +144,8 @@ def test_a_month_costs_the_same_wherever_it_is_told(told):
     for one in (cost.bill.usd_per_month, cost.replacement.usd_per_month, cost.self_host.usd_per_month):
         assert money(one) in tile.detail and money(one) in cost.sentence
     if cost.with_fallback is not None:
-        assert tile.detail.endswith(f"held with it for the rest {money(cost.with_fallback)}")
-        assert f"for the rest {money(cost.with_fallback)}" in cost.sentence
+        assert tile.detail.endswith(f"held with it as fallback {money(cost.with_fallback)}")
+        assert f"as fallback {money(cost.with_fallback)}" in cost.sentence
 
 
 def test_the_next_step_is_the_same_wherever_it_is_told(told):
@@ -174,4 +174,4 @@ def test_dollars_are_those_of_all_requests(told):
         rows = SCREENS["cost"].view(project, store, SCREENS["cost"].query(), at=evidence.AT).candidates
     (row,) = [one for one in rows if one.label.startswith(lead.label)]
     assert row.cost.usd_per_1000 == wanted
-    assert ("for the rest" in row.label) == lead.is_mixture
+    assert ("as fallback" in row.label) == lead.is_mixture

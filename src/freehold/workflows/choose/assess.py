@@ -83,7 +83,7 @@ def with_costs(
         price = priced_machine(machine, LOOKED_UP).price
     except FreeholdError as error:
         missing = (
-            f"Leave or stay is not decidable by cost: {error.message}; freehold cost takes stated figures"
+            f"Cost does not decide yet whether to leave: {error.message}; freehold cost takes stated figures"
         )
         return rows, CostAdvice(None, f"{known} {missing}".strip())
     costed, first = [], None
@@ -104,7 +104,7 @@ def with_costs(
     paid = bill.usd_per_month.low
     if first is None:
         return costed, CostAdvice(
-            None, "leave or stay is not decidable by cost: no model is left whose speed is known", paid
+            None, "cost does not decide whether to leave: no model is left whose speed is known", paid
         )
     return costed, CostAdvice(first.advice, first.sentence, paid)
 

@@ -53,8 +53,8 @@ ENCODERS_FIRST = 2
 """Encoders that stand before what writes; the others follow it."""
 
 RANKED_BY = (
-    "what was measured here, then size and age (a year counts as twice the size), up to the size that the task needs: "
-    "a prior, not a measurement"
+    "results measured here, then size and release date (a year newer counts as twice the size), up to the size that "
+    "the task needs: a guess until you measure"
 )
 
 
@@ -81,7 +81,7 @@ def measured_of(
         one = alone if mixture is None or mixture.comparison is None else mixture.comparison
         if one.candidate_mean is None:
             continue
-        rest = "" if mixture is None else f" with {mixture.upper or mixture.incumbent} for the rest"
+        rest = "" if mixture is None else f" with {mixture.upper or mixture.incumbent} as fallback"
         points = "" if one.difference is None else f" ({100 * one.difference:+.1f} points)"
         against = "" if one.incumbent_mean is None else f" against {one.incumbent_mean:.3f}"
         outcome = one.verdict if verdict is None else verdict.outcome

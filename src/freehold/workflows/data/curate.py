@@ -171,7 +171,7 @@ def _terms(project: Project, dataset: Dataset) -> Iterator[str]:
     """Whose answers are learned from, and what the catalog says about their terms."""
     gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
     if gold:
-        yield f"{gold:,} training targets are right answers you brought; you must know who owns those"
+        yield f"{gold:,} training targets are right answers you brought; check that you own them"
     if not learned:
         return
     whose = dataset.incumbent_model or "an unnamed model"

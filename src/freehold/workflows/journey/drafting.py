@@ -91,7 +91,9 @@ def guess_scorer(answers: Sequence[str]) -> Guess:
             f"the answers are {len(kinds)} short texts again and again",
         )
     return Guess(
-        "exact", {}, 'the answers are free text: exact is strict, consider scorer = "judge" or "semantic"'
+        "exact",
+        {},
+        'the answers are free text: choose scorer = "judge" or "semantic" ("exact" fails almost every answer)',
     )
 
 
@@ -296,7 +298,7 @@ def drafted_margin(records: int, *, share: float) -> DraftedMargin:
         return DraftedMargin(WANTED, usual)
     least = _records(planner.zero_loss_n(WANTED), share)
     good = _records(planner.items_needed(WANTED), share)
-    takes = f"Two points (0.02) take about {least:,} records, {good:,} for a good chance"
+    takes = f"Two points (0.02) take about {least:,} records, {good:,} for a good chance of a promotion"
     margin = next((one for one in _WIDER if _provable(one, items)), None)
     if margin is None:
         few = f"Of {records:,} records about {items:,} are held out"
@@ -305,7 +307,8 @@ def drafted_margin(records: int, *, share: float) -> DraftedMargin:
             WANTED,
             usual,
             (
-                f"{few}, which prove no margin up to {100 * _WIDER[-1]:g} points: {least_of_all:,} records at least.",
+                f"{few}: too few to prove anything. {least_of_all:,} records would allow a margin of "
+                f"{100 * _WIDER[-1]:g} points.",
                 f"{takes}.",
             ),
         )

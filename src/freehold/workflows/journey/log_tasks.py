@@ -414,7 +414,7 @@ class FoundTasks(NamedTuple):
         if self.days is None:
             why = "the log does not say when requests were made"
         elif self.days < LEAST_DAYS:
-            why = f"the log spans {self.days * 24:.1f} hours, which do not say how much a month is"
+            why = f"the log spans {self.days * 24:.1f} hours, too little to tell your monthly traffic"
         months = None if self.days is None or why else self.days / float(DAYS_PER_MONTH)
         return LogTasks(
             sources=sources,

@@ -174,7 +174,7 @@ def _why(writes: PickedModel | None) -> str:
         return "a small model that a package brings"
     if writes.instead is not None:
         return f"{writes.instead}; the first that can stand in its place: {writes.why}"
-    return f"first of freehold assess: {writes.why}"
+    return f"top pick of freehold assess: {writes.why}"
 
 
 def _rung(model: str, method: MethodName, why: str) -> Rung:
@@ -275,7 +275,9 @@ def picked(project: Project, stated: Needs | None = None) -> PickedModel | None:
             why_not = why_not_here(row.model, project.settings)
             if why_not is None:
                 return PickedModel(row.model, row.why, first)
-            first = first or f"weights of {row.model}, first of freehold assess, cannot be had: {why_not}"
+            first = (
+                first or f"weights of {row.model}, the top pick of freehold assess, cannot be had: {why_not}"
+            )
     return None
 
 

@@ -305,7 +305,7 @@ def _described(
     shutdown = tune.shutdown if tune is not None and tune.shutdown else row.shutdown if row else None
     asking, why_not = None, None
     if incumbent is None or incumbent.base_url is None:
-        why_not = "no API was named, so the fine-tune is not asked and there is nothing to compare with"
+        why_not = "no API was named, so the fine-tune cannot be asked and there is no verdict on leaving it"
     elif tune is not None and not tune.answers:
         why_not = f"{model} does not answer any more"
     else:

@@ -92,11 +92,11 @@ def _parameters(candidate: Candidate) -> float:
 
 
 RULE = (
-    "Candidates are tried until one suffices: had the {held_out:,} held-out samples come out like its selection "
-    "result, the verdict would be promote with a probability of at least {chance:.0%}. Those that were measured are "
-    "looked at on the held-out samples together, once. The error that is allowed is divided among them by the cube of "
-    "that probability; one with less than three tenths of the best has none of it. Of those that are promoted the one "
-    "that answers most requests alone is taken, of equals the cheapest."
+    "Candidates are tried until one has a chance of promotion of at least {chance:.0%}, should the {held_out:,} "
+    "held-out samples come out like its selection result. Those that were measured are evaluated on the held-out "
+    "samples together, once. They share the error that is allowed by the cube of their chance; one with less than "
+    "three tenths of the best chance gets none of it. Of those that are promoted, the one that answers most requests "
+    "alone is taken; of equals, the cheapest."
 )
 SMALL_PARAMETERS = 1.5e9
 """Of a model that writes: where answers are labels, none up to that size came above a tuned encoder. Banking77

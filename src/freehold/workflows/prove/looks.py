@@ -145,33 +145,34 @@ def look_note(look: LookCount) -> str:
     """What was looked at, how often, and what that leaves of the promise."""
     if look.informs:
         return (
-            f"The look at these {look.items:,} items tests mixtures by rising share, and the candidate alone after "
-            "them. One of them was not promoted, so the candidate alone is told for comparison and cannot be."
+            f"These {look.items:,} items test mixtures of the candidate and the incumbent by rising share, and the "
+            "candidate alone last. One mixture was not promoted, so the candidate alone cannot be: its figure is for "
+            "information."
         )
     if look.number == 1:
         share = f", one of {look.planned} planned" if look.planned > 1 else ""
-        promise = f"a wrong promote has a probability of at most {look.alpha / look.part:.2%}"
+        promise = f"a wrong promotion has a probability of at most {look.alpha / look.part:.2%}"
         if look.part < 1:
             promise += f" over the candidates that share it, {look.alpha:.2%} for this one"
-        return f"First look at these {look.items:,} items{share}: {promise}."
+        return f"First evaluation of these {look.items:,} items{share}: {promise}."
     when = f" on {look.first_at:%Y-%m-%d}" if look.first_at is not None else ""
     text = (
-        f"Look {look.number} of items first looked at{when} by evaluation {(look.first_evaluation or '')[:_SHOWN_ID]}; "
-        f"{look.shared:,} of {look.items:,} items shared with earlier looks."
+        f"Evaluation {look.number} of these items, the first{when} ({(look.first_evaluation or '')[:_SHOWN_ID]}); "
+        f"{look.shared:,} of {look.items:,} items are shared with earlier evaluations."
     )
     if look.gone:
-        text += f" {look.gone:,} items of those looks are not among these, and count as lost."
+        text += f" {look.gone:,} items of those are missing here, and count as lost."
     if look.removed:
         text += (
-            f" {look.removed:,} items of those looks were forgotten or too old to keep: they do not count as lost, but "
-            "a promote must hold if they did."
+            f" {look.removed:,} items of those were forgotten or too old to keep: they do not count as lost, but a "
+            "promotion must hold even if they did."
         )
     if look.may_promote:
         return f"{text} {look.planned} were planned; this one has {look.alpha / look.part:.4f} of alpha."
     return (
-        f"{text} Those before were allowed an error of {look.alpha_spent:.2%} in all, so this one cannot promote. "
-        "Hold out samples that no evaluation has looked at (a new file in held_out_files), and plan the looks before "
-        "the first one: [task] looks, or --planned-looks."
+        f"{text} The earlier ones were allowed an error of {look.alpha_spent:.2%} in all, so this one cannot promote. "
+        "Hold out samples that no evaluation has used (a new file in held_out_files), and plan the number of "
+        "evaluations before the first one: [task] looks, or --planned-looks."
     )
 
 

@@ -1,7 +1,7 @@
 """A look before anything is spent: can this end in a verdict at all, and in which. Seconds, in one record.
 
-Do the endpoints answer that will be asked (their list of models is read, which costs nothing)? Does the scorer find
-the right answer right? Do questions and answers fit the limits, and is everything taught that is asked? Can the
+Do the endpoints answer that will be asked (their list of models is read, which costs nothing)? Does the scorer give
+the right answers full marks? Do questions and answers fit the limits, and is everything taught that is asked? Can the
 items promote at all (`reach`), and were they looked at before (`looks`)?
 """
 
@@ -203,7 +203,7 @@ def _judged(task: Task, tried: Sequence[_Tried]) -> Iterator[Finding]:
     if not tried:
         yield ok(SCORER, f"{task.scorer} loads")
     elif not bad:
-        yield ok(SCORER, f"{task.scorer} finds the right answer right")
+        yield ok(SCORER, f"{task.scorer} gives the right answers full marks")
     else:
         first = bad[0]
         said = "is not scored" if first.score.value is None else f"scores {first.score.value:g}"

@@ -106,7 +106,7 @@ def _step(name: JourneyStepName, facts: ProjectFacts, state: JourneyStepState) -
     if name == "decide":
         if verdict is None:
             return _made(name, "The verdict", state, "none yet", "freehold report")
-        word = f"promote, with {verdict.fallback} for the rest" if verdict.fallback else verdict.outcome
+        word = f"promote, with {verdict.fallback} as fallback" if verdict.fallback else verdict.outcome
         return _made(
             name, "The verdict", state, word, "freehold report --open", at=verdict.at, record_id=verdict.id
         )
@@ -312,18 +312,18 @@ def _promoted_by_verdict(facts: ProjectFacts) -> NextAction:
         command="freehold license comply --out licence",
     )
     others = (IN_DETAIL, duties) if verdict.conditions else (IN_DETAIL,)
-    what = f"{verdict.candidate} for what it is sure of" if verdict.fallback else verdict.candidate
+    passed = f"{verdict.candidate} passed" + (" for what it is sure of" if verdict.fallback else "")
     if not facts.gateway_runs:
         return NextAction(
-            sentence="Start the gateway, which traffic will go through",
+            sentence="Start the gateway your traffic will use",
             command="freehold up --capture patterns",
-            why=f"the verdict promotes {what}; a rollout is tested on captured traffic",
+            why=f"{passed}, and a rollout needs recorded traffic",
             others=(OtherWay(sentence="Then begin", command="freehold rollout start"), *others),
         )
     return NextAction(
         sentence="Begin the rollout: mirror requests to the candidate, which clients do not see",
         command="freehold rollout start",
-        why=f"the verdict promotes {what}",
+        why=passed,
         others=(
             OtherWay(sentence="Rehearse a rollback", command="freehold rollout rehearse"),
             *others,
@@ -453,8 +453,8 @@ def _sentence(facts: ProjectFacts, stage: JourneyStage) -> str:
     if verdict is not None:
         return {
             "promote": f"{verdict.candidate} may be promoted.",
-            "promote_in_part": f"{verdict.candidate} may answer what it is sure of, {verdict.fallback} the rest.",
-            "hold": f"That {verdict.candidate} is good enough is not proven.",
+            "promote_in_part": f"{verdict.candidate} may answer what it is sure of, and {verdict.fallback} the rest.",
+            "hold": f"It is not proven that {verdict.candidate} is good enough.",
             "reject": f"{verdict.candidate} is rejected: stay on the incumbent.",
         }[stage]
     return {

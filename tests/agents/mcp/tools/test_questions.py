@@ -26,7 +26,7 @@ ANSWERED_BY = {
     "May I use this model for this, and what must I do?": {"check_license"},
     "Which models may I use, can I run, and do what I need?": {"assess_models"},
     "Does it fit this machine, in which quantization, how fast?": {"check_fit"},
-    "Leave or stay, as far as money goes?": {"estimate_cost"},
+    "Leave or stay, on cost alone?": {"estimate_cost"},
     "Can a small one learn my task?": {"check_migration", "migrate", "run_step"},
     "Serve it, as fast as this machine can": {"gateway"},
     "Is what is served what was trained?": {"run_step"},

@@ -96,7 +96,7 @@ def test_the_page_shows_the_curve_and_the_sentence(migrated):
     page = Path(migration.written.html).read_text()
     mixture = migration.report.candidates[0].mixture
     assert "Safe to move in part" in page and mixture.sentence in page and "random split" in page
-    assert mixture.comparison.look.text in page and "looks this machine knows of: " in page
+    assert mixture.comparison.look.text in page and "evaluations this machine knows of: " in page
 
 
 def test_the_same_again_is_kept_and_adds_no_look(migrated):

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { count, ms } from "./format.js";
 import { filters, fold, link, panel, pill } from "./parts.js";
 
-const SHOWS = [["worse", "got worse"], ["better", "got better"], ["different", "other words"], ["unscored", "not scored"], ["all", "all"]];
+const SHOWS = [["worse", "got worse"], ["better", "got better"], ["different", "different answers"], ["unscored", "not scored"], ["all", "all"]];
 let onlyChanges = true;
 
 /** A text as it is kept, with the length of all of it where it was cut. */

@@ -20,9 +20,9 @@ function spans(rows) {
 function weighed(found) {
   const { bill, replacement, self_host: held, traffic, with_fallback: both } = found;
   const rows = [{ name: `${bill.model}, as today`, range: bill.usd_per_month, class: "incumbent" }, replacement ? { name: `${replacement.model}, in its place`, range: replacement.usd_per_month, class: "incumbent" } : null,
-    { name: `${held.model}, held`, range: held.usd_per_month, class: "candidate" }, both ? { name: `with ${(replacement ?? bill).model} for the rest`, range: both, class: "candidate" } : null].filter(Boolean);
+    { name: `${held.model}, held`, range: held.usd_per_month, class: "candidate" }, both ? { name: `held, with ${(replacement ?? bill).model} as fallback`, range: both, class: "candidate" } : null].filter(Boolean);
   const [words, mark] = ADVICE[found.advice];
-  return [tiles([{ label: "As far as money goes", value: words, mark }, { label: "The bill today", value: range(bill.usd_per_month), note: found.ending ? `a month, until ${found.ending.shutdown}` : "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
+  return [tiles([{ label: "On cost alone", value: words, mark }, { label: "The bill today", value: range(bill.usd_per_month), note: found.ending ? `a month, until ${found.ending.shutdown}` : "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
     { label: "They meet at", value: meets(found.break_even_requests_per_month.low), note: `to ${meets(found.break_even_requests_per_month.high)} requests a month; now ${count(Math.round(traffic.requests_per_month))}` }]),
   el("p", { class: "lead" }, found.sentence),
   panel("A month", { "data-key": "month" }, spans(rows), el("p", { class: "small soft" }, "Dark: the low end of what is plausible; light: the high end."), el("ul", {}, found.reasons.map((text) => el("li", {}, text)))),

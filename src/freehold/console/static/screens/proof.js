@@ -8,7 +8,7 @@ import { command, empty, filters, from, link, note, panel, pill, table, tiles } 
 import { itemList, keysOf } from "../pieces/items.js";
 
 const MARKS = { promote: "good", hold: "warn", reject: "bad" };
-const KINDS = { proof: "held out", mixture: "held out, mixture", selection: "selection split" };
+const KINDS = { proof: "held out", mixture: "held out, with fallback", selection: "selection split" };
 const pointsShort = (value) => points(value).replace(" points", "");
 
 function chooser(record, view) {
@@ -26,7 +26,7 @@ function verdict(detail, mixtures) {
   const proven = mixtures.map((one) => one.mixture).find((one) => one.id === detail.verdict?.mixture_id && one.comparison), m = proven?.comparison;
   return tiles([
     { label: "Verdict", value: outcome ?? "not compared", record, mark: MARKS[outcome],
-      note: proven ? `with deferral: ${detail.candidate} for ${percent(proven.share)} of requests, ${detail.incumbent} for the rest` : `${detail.candidate} against ${detail.incumbent}` },
+      note: proven ? `with deferral: ${detail.candidate} for ${percent(proven.share)} of requests, ${detail.incumbent} as fallback` : `${detail.candidate} against ${detail.incumbent}` },
     proven ? { label: "Difference, with deferral", value: points(m.difference), record: proven.id, note: `interval ${pointsShort(m.ci_low)} to ${points(m.ci_high)}` }
       : k && { label: "Difference", value: points(k.difference), record: k.id, note: interval },
     { label: "Margin", value: points(-detail.margin), record: detail.evaluation_id, note: "the largest drop that is accepted" },
@@ -82,15 +82,15 @@ function shareForQuality(one) {
 function mixture({ mixture: one, sentence }) {
   const { points: shown, rest, whole, signal } = one.curves[0], k = one.comparison;
   const curve = { name: "mixture", points: shown.map((p) => [p.share, p.difference]), band: shown.map((p) => [p.share, p.low, p.high]) };
-  const lot = { name: "as large a share, drawn by lot", points: [[0, rest], [1, whole]] };
-  return panel(`Mixture: ${one.label ?? one.candidate}, by ${signal}`, { "data-key": `mixture-${one.id}` },
+  const lot = { name: "same share, at random", points: [[0, rest], [1, whole]] };
+  return panel(`${one.label ?? one.candidate} with the incumbent as fallback, by ${signal}`, { "data-key": `mixture-${one.id}` },
     el("p", {}, k ? pill(k.verdict, MARKS[k.verdict]) : null, " ", from(one.id, sentence)),
     lines({ label: `Difference to the incumbent over the share answered here. ${sentence}`, series: [curve, lot],
       marks: [{ y: -one.margin, words: `worst you accept ${pointsShort(-one.margin)}` }], xWords: percent, yWords: pointsShort, zero: true }),
     shareForQuality(one),
     k ? el("p", { class: "small soft" }, `${k.verdict === "promote" ? "Proven" : "Measured"} on held-out items at a share of ${percent(one.share)}: ${points(k.difference)}, ${pointsShort(k.ci_low)} to ${points(k.ci_high)}.`) : null,
     figures(`mixture-${one.id}`, [{ head: "share here", number: true, cell: (p) => percent(p.share) }, { head: "difference", number: true, cell: (p) => points(p.difference) },
-      { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "by lot", number: true, cell: (p) => points(rest + p.share * (whole - rest)) }], shown));
+      { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "at random", number: true, cell: (p) => points(rest + p.share * (whole - rest)) }], shown));
 }
 
 function slices(detail, view) {

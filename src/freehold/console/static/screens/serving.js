@@ -16,7 +16,7 @@ function state(line) {
 }
 
 function gateway(record) {
-  if (!record.load && !record.gateway_url) return note("warn", "No gateway of this project runs in the background here. ", command("freehold up --capture patterns"));
+  if (!record.load && !record.gateway_url) return note("warn", "The gateway is off. ", command("freehold up --capture patterns"));
   const load = record.load, restarts = Object.values(load?.restarts ?? {}).reduce((sum, n) => sum + n, 0);
   return [tiles([{ label: "gateway", value: record.gateway_url ?? "runs", note: record.log ? `log: ${record.log}` : null, mark: "good" },
     load ? { label: "being answered now", value: count(load.in_flight), note: `${(load.held_bytes / 2 ** 20).toFixed(1)} MiB held` } : null,

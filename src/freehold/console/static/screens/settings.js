@@ -33,7 +33,7 @@ export function draw(record, view) {
   const none = asked ? "Nothing has these words in its name or its meaning." : null;
   return [filters([{ name: "find", label: "Words in a name or its meaning", kind: "search", placeholder: "port, price, retention" }], view),
     record.unread ? note("bad", `freehold.toml cannot be read as it is now, so its values are not shown: ${record.unread}`) : null,
-    record.file ? panel("What this project sets", { "data-key": "set" }, el("p", { class: "soft" }, "In ", el("code", {}, record.file), ". A gateway that runs looks at it."),
+    record.file ? panel("What this project sets", { "data-key": "set" }, el("p", { class: "soft" }, "In ", el("code", {}, record.file), ". A running gateway picks up changes."),
       set.length || asked ? lines(set, "Values of freehold.toml", none) : null)
       : empty("No freehold.toml", "All values are defaults. A file says which application moves, and from which model.", "freehold init LOG"),
     panel("This machine", { "data-key": "machine" }, el("p", { class: "soft" }, "Variables of the environment that this console was started with."), lines(record.machine, "Variables of the environment", none)),

@@ -119,7 +119,7 @@ def _candidates(report: Report | None) -> tuple[CandidateCost, ...]:
         return ()
     return tuple(
         CandidateCost(
-            label=f"{one.label}, with {report.incumbent} for the rest" if one.is_mixture else one.label,
+            label=f"{one.label}, with {report.incumbent} as fallback" if one.is_mixture else one.label,
             cost=one.cost,
             report_id=report.id,
         )
