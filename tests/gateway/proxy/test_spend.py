@@ -85,11 +85,14 @@ def test_what_is_not_in_the_body_passes_no_cap(upstream, tmp_path, asked, leaves
             with contextlib.suppress(OSError):
                 return ask(running, asked, **({"timeout": 1.5} if leaves else {}))
 
-        with concurrent.futures.ThreadPoolExecutor(20) as pool:
-            list(pool.map(one, range(20)))
-        eventually(lambda: len(upstream.seen) >= 1 and booked(tmp_path) >= each * len(upstream.seen))
-        with concurrent.futures.ThreadPoolExecutor(20) as pool:
-            list(pool.map(one, range(20)))
+        def twenty():
+            with concurrent.futures.ThreadPoolExecutor(20) as pool:
+                list(pool.map(one, range(20)))
+            return upstream.seen
+
+        eventually(twenty)  # until the request before is booked, all are refused
+        eventually(lambda: booked(tmp_path) >= each * len(upstream.seen))
+        twenty()
         assert each * len(upstream.seen) < 100 + each
         assert booked(tmp_path) >= each * len(upstream.seen)
 
