@@ -315,6 +315,8 @@ class EncoderModel(TrainedModel, frozen=True, kw_only=True):
     manifest: EncoderManifest
     stage: EncoderStage
     train_samples: int
+    relearned: bool = False
+    """Whether heads learned the validation samples too, once all was decided by those that had not."""
     validation_right: int
     validation_asked: int
     calibration_error: float | None

@@ -59,7 +59,7 @@ class EncoderReference(Record, frozen=True, kw_only=True):
     """What a trained encoder answers to one sample where it is trained, in PyTorch.
 
     `tokens` of the message were read; `probability` is that of the whole answer; `right` is the trainer's judgement of
-    an answer to what was not taught (None: it was).
+    an answer to a validation sample (None: of another).
     """
 
     sample: Sample

@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 from tests.training.encoder.conftest import json_samples, label_samples, sample, write_dataset
 
+from freehold.encoders.answers import answer
+from freehold.encoders.folder import read_manifest
+from freehold.encoders.runner import load_runner
 from freehold.errors import UsageError
 from freehold.training import encoder
 from freehold.training.encoder import output
+from freehold.training.encoder.job import JUDGED
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
 from freehold.workflows.weights.pull import NO_WEIGHTS
 
 
-def made(tmp_path, base, train, validation, **config):
-    events = []
+def job_of(tmp_path, base, train, validation, **config):
     dataset = write_dataset(tmp_path / "data", train, validation)
-    job = encoder.make(
+    return encoder.make(
         config=EncoderConfig(**config),
         threads=1,
         dataset=dataset,
@@ -27,6 +30,11 @@ def made(tmp_path, base, train, validation, **config):
         out_dir=tmp_path / "out",
         name="shop",
     )
+
+
+def made(tmp_path, base, train, validation, **config):
+    events = []
+    job = job_of(tmp_path, base, train, validation, **config)
     assert run_job(job, events.append, lambda: False)
     return encoder.finished(job), events
 
@@ -140,6 +148,29 @@ def test_words_alone_are_a_student_as_any_other(tmp_path):
     assert model.validation_right >= 43 and model.calibration_error < 0.2
     assert any(event.message.startswith("words: ") for event in events if event.kind == "eval")
     assert sum(one.right for one in output.read_answers(model)[:45]) == model.validation_right
+
+
+@pytest.mark.process
+@pytest.mark.timeout(600)
+def test_what_chose_is_learned_in_the_end_and_answered_by_what_had_not(tmp_path):
+    lost = [sample(300 + n, f"hello lamp {n}", "order_cancel") for n in range(10)]
+    held = [*label_samples(35, 200), *lost]
+    model, _ = made(tmp_path, NO_WEIGHTS, label_samples(90), held)
+    assert (
+        model.relearned and encoder.finished(job_of(tmp_path, NO_WEIGHTS, label_samples(90), held)) == model
+    )
+    served, judged = Path(model.path), Path(model.path) / JUDGED
+
+    def given(folder):
+        manifest, runner = read_manifest(folder), load_runner(folder, threads=1)
+        texts = [one.messages[-1].content for one in held]
+        read = zip(runner.run([[text] for text in texts]), texts, strict=True)
+        return [answer(manifest, *one).text for one in read]
+
+    assert given(served)[35:] == ["order_cancel"] * 10 != given(judged)[35:]
+    right = [one == sample.target for one, sample in zip(given(judged), held, strict=True)]
+    assert sum(right) == model.validation_right < sum(map(bool, given(served)))
+    assert (served / "words.json").samefile(judged / "words.json")
 
 
 @pytest.mark.process

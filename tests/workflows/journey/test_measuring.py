@@ -20,6 +20,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import ItemLook, LatencySummary
 from freehold.types.evaluation import EvalResult, Score
 from freehold.types.machine import Accelerator, Machine
+from freehold.workflows.journey import measuring
 from freehold.workflows.journey.measuring import (
     SELECTION_SPLIT,
     hour_price,
@@ -30,7 +31,7 @@ from freehold.workflows.journey.measuring import (
     tried,
 )
 from freehold.workflows.journey.methods import METHODS, candidates
-from freehold.workflows.journey.methods.method import Candidate
+from freehold.workflows.journey.methods.method import Candidate, Made
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
 
@@ -179,6 +180,14 @@ def test_a_first_part_is_asked_once(opened, tmp_path):
     assert (len(first.differences), len(whole.differences)) == (20, 40)
     assert whole.differences[:20] == first.differences
     assert whole.latency.wall_seconds is None, "the first 20 were kept"
+
+
+def test_what_learned_the_split_is_not_asked(opened):
+    with bench(opened) as ready:
+        (candidate,) = candidates(opened.config)
+        judged = METHODS[candidate.method].make(candidate, ready).plan
+        made = Made(plan=ServePlan(engine="encoder", model="learned", weights_path="gone"), judged=judged)
+        assert len(measuring.measured(ready, candidate, made, items=20).differences) == 20
 
 
 def test_without_answers_of_the_incumbent_it_is_compared_with_what_is_right(opened, tmp_path):

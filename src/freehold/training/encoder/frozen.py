@@ -15,7 +15,7 @@ from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import TaughtForm, Value, label_text
 from freehold.training.encoder.base import Floats, TorchBase
-from freehold.training.encoder.heads import Flags, Parts, Places
+from freehold.training.encoder.heads import Flags, Parts, Places, Reals
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
 from freehold.types.encoder import EarlyEnd, EncoderStage, FieldHead, PseudoLabels, StageResult
@@ -64,8 +64,12 @@ class Fitted(NamedTuple):
 
     heads: tuple[LinearHead, ...]
     hits: Flags
-    sure: heads.Reals | None = None
+    sure: Reals | None = None
     """How probable each of those answers is; None where none was left out."""
+    made: FieldHeads | None = None
+    """How the heads were fitted, where it can be done again in seconds."""
+    mixes: tuple[tuple[float, float] | None, ...] = ()
+    """Of each field's head, the share and scale of words."""
 
     @property
     def calibration_error(self) -> float | None:
@@ -93,11 +97,41 @@ def left_out(form: TaughtForm, train: int, values: Sequence[tuple[Value, ...]]) 
 
 class FieldHeads(NamedTuple):
     """Heads by field, None of one that is copied where words alone are read; and what such heads made of samples that
-    they did not learn. `words` are those that they read."""
+    they did not learn. `words` are those that they read; the rest is what they were fitted by."""
 
     heads: tuple[LinearHead | None, ...]
     logits: tuple[Floats, ...]
     words: Words | None = None
+    every: Features | None = None
+    names: Sequence[Floats] = ()
+    strengths: tuple[float, ...] = ()
+
+    def of_everything(self, form: TaughtForm) -> FieldHeads:
+        """The same that learned what was left out, too."""
+        assert self.every is not None
+        everything = np.arange(len(self.every.examples), dtype=np.intp)
+        with heads.one_thread():
+            made = tuple(
+                _fit_field(form, at, self.every, everything, strength, self.names[at])
+                for at, strength in enumerate(self.strengths)
+            )
+        return self._replace(heads=made)
+
+
+def of_everything(form: TaughtForm, fitted: Fitted, words: FieldHeads | None) -> Fitted:
+    """Heads that learned the samples they were judged on as well, with what was decided there; `words` have."""
+    assert fitted.made is not None
+    again = fitted.made.of_everything(form) if fitted.made.words is None else words
+    assert again is not None
+    found = []
+    for at, (judged, mix) in enumerate(zip(fitted.heads, fitted.mixes, strict=True)):
+        head, by_words = again.heads[at], None if words is None else words.heads[at]
+        assert head is not None
+        if mix is not None:
+            assert by_words is not None
+            head = _mixed(head, by_words, *mix)
+        found.append(head._replace(field=judged.field))
+    return fitted._replace(heads=tuple(found))
 
 
 def fit(
@@ -135,7 +169,7 @@ def _fitted(
     form: TaughtForm, every: Features, parts: Parts, names: Sequence[Floats], strength: float | None
 ) -> FieldHeads:
     everything = np.arange(len(every.examples), dtype=np.intp)
-    made, logits = [], []
+    made, logits, strengths = [], [], []
     with heads.one_thread():
         for at in range(len(form.fields)):
             tried = _chosen(form, at, every, parts, names[at], strength)
@@ -143,7 +177,8 @@ def _fitted(
             head = tried.head if len(parts) == 1 else None
             made.append(head or _fit_field(form, at, every, everything, tried.strength, names[at]))
             logits.append(tried.logits)
-    return FieldHeads(tuple(made), tuple(logits))
+            strengths.append(tried.strength)
+    return FieldHeads(tuple(made), tuple(logits), None, every, names, tuple(strengths))
 
 
 def held_of(every: Features, parts: Parts) -> Features:
@@ -221,14 +256,16 @@ def settled(made: FieldHeads, held: Features, words: FieldHeads | None = None) -
     """Heads with temperature and threshold by what heads of their kind, that did not see them, made of the samples
     `held`, and how those do there; together with `words` where the two beat either."""
     found = [head for head in made.heads if head is not None]
+    again = None if made.every is None else made
     if not len(held.examples):
-        return Fitted(tuple(found), np.zeros(0, dtype=np.bool_))
+        return Fitted(tuple(found), np.zeros(0, dtype=np.bool_), None, again, (None,) * len(found))
     right = np.ones(len(held.examples), dtype=np.bool_)
     sure = np.ones(len(held.examples), dtype=np.float64)
-    warm = []
+    warm: list[LinearHead] = []
+    mixes: list[tuple[float, float] | None] = []
     for at, (head, plain) in enumerate(zip(found, made.logits, strict=True)):
         warm_head, ok, confidence = _warm(head, plain, held, at)
-        by_words = None if words is None else words.heads[at]
+        by_words, mix = None if words is None else words.heads[at], None
         if words is not None and by_words is not None and by_words.words is not None:
             other = words.logits[at]
             scale = float(plain.std() / max(float(other.std()), 1e-9))
@@ -237,13 +274,15 @@ def settled(made: FieldHeads, held: Features, words: FieldHeads | None = None) -
                       (1 - share) * plain + share * scale * other, held, at)
                 for share in SHARES
             ]  # fmt: skip
-            best = max(mixed, key=lambda one: int(one[1].sum()))
-            if beats(best[1], ok):
-                warm_head, ok, confidence = best
+            best = max(range(len(SHARES)), key=lambda one: int(mixed[one][1].sum()))
+            if beats(mixed[best][1], ok):
+                warm_head, ok, confidence = mixed[best]
+                mix = SHARES[best], scale
         warm.append(warm_head)
+        mixes.append(mix)
         right &= ok
         sure = np.minimum(sure, confidence)
-    return Fitted(tuple(warm), right, sure)
+    return Fitted(tuple(warm), right, sure, again, tuple(mixes))
 
 
 def by_words(words: FieldHeads, held: Features) -> Fitted | None:
@@ -277,7 +316,7 @@ def words_first(words: Fitted | None, after: Fitted) -> tuple[Fitted, WordsFirst
     by_words = words.sure >= least
     right = np.where(by_words, words.hits, after.hits)
     sure = np.where(by_words, words.sure, after.sure)
-    return Fitted(after.heads, right, sure), WordsFirst(least, float(by_words.mean()), words.heads)
+    return after._replace(hits=right, sure=sure), WordsFirst(least, float(by_words.mean()), words.heads)
 
 
 def _mixed(head: LinearHead, words: LinearHead, share: float, scale: float) -> LinearHead:
@@ -290,7 +329,7 @@ def _mixed(head: LinearHead, words: LinearHead, share: float, scale: float) -> L
     )
 
 
-def _warm(head: LinearHead, logits: Floats, held: Features, at: int) -> tuple[LinearHead, Flags, heads.Reals]:
+def _warm(head: LinearHead, logits: Floats, held: Features, at: int) -> tuple[LinearHead, Flags, Reals]:
     """The head with temperature and threshold, which samples it has right, and how sure it is of each."""
     warm = _warmed(head, logits, held, at)
     right, sure = _answers(warm.field, logits, held, at)
@@ -370,7 +409,7 @@ def _by_text(logits: Floats, features: Features) -> list[Floats]:
     return np.split(logits, np.cumsum([len(one) for one in features.tokens])[:-1])
 
 
-def _answers(field: FieldHead, logits: Floats, held: Features, at: int) -> tuple[Flags, heads.Reals]:
+def _answers(field: FieldHead, logits: Floats, held: Features, at: int) -> tuple[Flags, Reals]:
     """Whether each sample's value is right, and the probability of the one that is given."""
     values, texts = held.values(at), held.examples.texts
     if field.kind in ("one", "several"):

@@ -23,11 +23,13 @@ CHECKPOINTS = "checkpoints"
 UNLABELLED = "unlabelled.json"
 ANSWERS = "run/answers.jsonl"
 """In the encoder's folder: what the trainer's model answers to some samples, a line each, so that one can be erased."""
+JUDGED = "run/judged"
+"""In the encoder's folder: the same with heads that did not learn the validation samples, to answer those."""
 DOUBTED = "doubted.json"
 """Ids of the training samples whose answers, the incumbent's, were not learned."""
 
 # Part of every job's id: raise it when the same job would train differently.
-FORMAT = 3
+FORMAT = 4
 
 
 def runtime_of(weights: Weights) -> EncoderRuntime:
@@ -145,7 +147,12 @@ def finished(job: EncoderJob) -> EncoderModel | None:
         (Path(made.path) / name).is_file() and sha256_of(Path(made.path) / name) == digest
         for name, digest in made.files.items()
     )
-    return made if whole and (Path(made.path) / ANSWERS).is_file() else None
+    return made if whole and all((Path(made.path) / name).exists() for name in left_besides(made)) else None
+
+
+def left_besides(made: EncoderModel) -> tuple[str, ...]:
+    """What is in an encoder's folder besides its own files."""
+    return (ANSWERS, JUDGED) if made.relearned else (ANSWERS,)
 
 
 def stands(made: EncoderModel, limits: EncoderLimits) -> bool:

@@ -7,10 +7,11 @@ import contextlib
 import importlib.metadata
 import itertools
 import logging
+import os
 import platform
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,17 @@ import msgspec
 
 from freehold import __version__, files
 from freehold.encoders.answers import answer
-from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS, LinearHead, names_of
+from freehold.encoders.folder import (
+    EXTERNAL_DATA,
+    HEADS,
+    MANIFEST,
+    MODEL,
+    PACKED,
+    TOKENIZER,
+    WORDS,
+    LinearHead,
+    names_of,
+)
 from freehold.encoders.runner import EncoderRunner, load_runner
 from freehold.errors import TrainingError, WeightsError
 from freehold.files import writing
@@ -27,7 +38,7 @@ from freehold.training.artefacts import sha256_of, write_durable
 from freehold.training.encoder.answers import TaughtForm, targets_of
 from freehold.training.encoder.base import TorchBase, TorchReader, pooled
 from freehold.training.encoder.frozen import Scene, TrainedStage, WordsFirst
-from freehold.training.encoder.job import ANSWERS, RECORD, TUNED
+from freehold.training.encoder.job import ANSWERS, JUDGED, RECORD, TUNED
 from freehold.training.encoder.prepared import TaughtData
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import EarlyEnd, EncoderManifest, EncoderModel, StageResult
@@ -52,17 +63,17 @@ def write(
     manifest: EncoderManifest,
     first: WordsFirst | None,
     *,
+    judged: tuple[LinearHead, ...] | None,
     stages: tuple[StageResult, ...],
     ended: EarlyEnd | None,
     seconds: float,
 ) -> EncoderModel:
     """Write the folder of what was trained, with words that answer `first`: `encoder.json`, what the trainer's model
-    answers, and the record last; returns the record.
+    answers, and the record last; returns the record. `judged` are the heads that did not learn the validation samples,
+    where others are served: theirs is a folder of its own.
 
     Raises `TrainingError` where weights are not finite, `StorageError` where files can't be written.
     """
-    from safetensors.numpy import save
-
     job, fitted = scene.job, trained.fitted
     folder = Path(job.folder)
     if not all(np.isfinite(one).all() for head in fitted.heads for one in head.tensors.values()):
@@ -79,13 +90,8 @@ def write(
             export(scene.base, folder, tokens=copies)
             if trained.stage != "frozen":
                 _write_tuned(Path(job.run_dir) / TUNED, scene.base)
-        heads = _served(fitted.heads, first)
-        tensors = {
-            f"{at}.{name}": np.ascontiguousarray(one, dtype=np.float32)
-            for at, head in enumerate(heads)
-            for name, one in head.tensors.items()
-        }
-        write_durable(folder / HEADS, save(tensors))
+        heads = served(fitted.heads, first)
+        write_durable(folder / HEADS, _packed(heads))
         words = scene.words.words if scene.words is not None and manifest.words else None
         if words is not None:
             write_durable(folder / WORDS, words.as_json())
@@ -99,6 +105,8 @@ def write(
         found = _answered(scene.prepared, manifest, runner)
         write_durable(folder / ANSWERS, msgspec.json.Encoder().encode_lines(found))
         hashes = {name: sha256_of(folder / name) for name in (*names_of(manifest), MANIFEST)}
+        if judged is not None:
+            _write_judged(folder, [*hashes, EXTERNAL_DATA], judged)
     record = EncoderModel(
         id=content_id([*(hashes[name] for name in sorted(hashes)), job.id]),
         name=job.name,
@@ -110,6 +118,7 @@ def write(
         stage=trained.stage,
         seed=job.config.seed,
         train_samples=len(scene.train),
+        relearned=judged is not None,
         train_seconds=seconds,
         validation_right=fitted.right,
         validation_asked=fitted.asked,
@@ -125,6 +134,32 @@ def write(
     )
     write_durable(folder / RECORD, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     return record
+
+
+def _packed(heads: Sequence[LinearHead]) -> bytes:
+    from safetensors.numpy import save
+
+    return save(
+        {
+            f"{at}.{name}": np.ascontiguousarray(one, dtype=np.float32)
+            for at, head in enumerate(heads)
+            for name, one in head.tensors.items()
+        }
+    )
+
+
+def _write_judged(folder: Path, names: Sequence[str], heads: Sequence[LinearHead]) -> None:
+    """The same encoder with other heads, in a folder of its own; its other files are linked where that can be done."""
+    judged = folder / JUDGED
+    shutil.rmtree(judged, ignore_errors=True)
+    judged.mkdir(parents=True)
+    for name in names:
+        if name != HEADS and (folder / name).is_file():
+            try:
+                os.link(folder / name, judged / name)
+            except OSError:
+                shutil.copyfile(folder / name, judged / name)
+    write_durable(judged / HEADS, _packed(heads))
 
 
 def export(base: TorchBase, folder: Path, *, tokens: bool) -> None:
@@ -176,7 +211,7 @@ def _rename_inner(graph: Any) -> None:
                 value.name = f"inner_{value.name}"
 
 
-def _served(trained: tuple[LinearHead, ...], first: WordsFirst | None) -> tuple[LinearHead, ...]:
+def served(trained: tuple[LinearHead, ...], first: WordsFirst | None) -> tuple[LinearHead, ...]:
     """The heads as they are served."""
     if first is None:
         return trained

@@ -105,11 +105,18 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             else:
                 scene.base.model.load_state_dict(kept)
     best, first = _words_first(scene, best)
+    manifest = _manifest(scene, best, first)
+    judged = None
+    if best.fitted.made is not None and len(scene.parts) == 1:
+        if len(scene.validation) >= frozen.FEWEST_VALIDATION:
+            judged = output.served(best.fitted.heads, first)
+        best, first = _of_everything(scene, best, first)
     record = output.write(
         scene,
         best,
-        _manifest(scene, best, first),
+        manifest,
         first,
+        judged=judged,
         stages=tuple(results),
         ended=ended,
         seconds=time.monotonic() - began,
@@ -367,6 +374,21 @@ def _words_first(scene: Scene, best: TrainedStage) -> tuple[TrainedStage, frozen
             f"reads the others: {fitted.right:,} of {fitted.asked:,} right in all"
         )
         scene.emit(TrainingEvent(kind="eval", message=message))
+    return best._replace(fitted=fitted), first
+
+
+def _of_everything(
+    scene: Scene, best: TrainedStage, first: frozen.WordsFirst | None
+) -> tuple[TrainedStage, frozen.WordsFirst | None]:
+    """The same after heads over what is not tuned any more have learned what was left out, too."""
+    words = None
+    if scene.words is not None and (best.stage == "words" or first is not None or any(best.fitted.mixes)):
+        words = scene.words.of_everything(scene.form)
+    fitted = frozen.of_everything(scene.form, best.fitted, words)
+    if first is not None and words is not None:
+        alone = zip(words.heads, first.heads, strict=True)
+        again = tuple(head._replace(field=judged.field) for head, judged in alone if head is not None)
+        first = first._replace(heads=again)
     return best._replace(fitted=fitted), first
 
 

@@ -157,14 +157,14 @@ def measured(bench: Bench, candidate: Candidate, made: Made, *, items: int) -> S
     return bench.steps.run(
         f"select-{items}:{candidate.key}",
         f"{candidate.short_name}: measure it on {items:,} selection samples",
-        [made.plan.identity, bench.dataset.id, bench.task, items, frozen, __version__],
+        [(made.judged or made.plan).identity, bench.dataset.id, bench.task, items, frozen, __version__],
         SelectionScores,
         lambda: anyio.run(partial(_ask, bench, made, items, frozen)),
     )
 
 
 async def _ask(bench: Bench, made: Made, items: int, frozen: dict[str, tuple[str, ...]]) -> SelectionScores:
-    plan = made.plan
+    plan = made.judged or made.plan
     async with start(plan, log_dir=bench.project.state / "engines", name="select") as endpoint:
         return await score_on_selection(
             EvaluationPlan(dataset=bench.dataset, task=bench.task, split=SELECTION_SPLIT, frozen=frozen),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from tests.workflows.journey.rehearsal import bench, candidate_of, quick_trainin
 
 from freehold.errors import TrainingError, UsageError
 from freehold.training.encoder.answers import form_of
-from freehold.training.encoder.job import ANSWERS
+from freehold.training.encoder.job import ANSWERS, JUDGED
 from freehold.training.encoder.output import values
 from freehold.types.config import MethodSettings
 from freehold.types.dataset import Message, Sample
@@ -78,6 +79,22 @@ def test_an_encoder_is_trained_and_served_by_its_engine(opened, asked):
     assert made.fit.fits
     assert again.encoder == made.encoder
     assert len(asked["train"]) == 1, "what is done is not done again"
+
+
+def test_what_learned_the_selection_split_does_not_answer_it(opened, asked, monkeypatch):
+    def train(**given):
+        encoder = plain(**given)
+        folder = Path(encoder.path)
+        shutil.copytree(folder, folder / JUDGED, ignore=shutil.ignore_patterns("run"))
+        (folder / JUDGED / "heads.safetensors").write_bytes(b"others")
+        return msgspec.structs.replace(encoder, relearned=True)
+
+    plain = method.train_encoder
+    monkeypatch.setattr(method, "train_encoder", train)
+    with bench(opened) as ready:
+        made = METHODS["encoder"].make(candidate(opened), ready)
+    assert made.judged.weights_path == str(Path(made.plan.weights_path) / JUDGED)
+    assert made.judged.identity != made.plan.identity and made.judged.model == made.plan.model
 
 
 def test_the_stage_a_candidate_names_is_trained(opened, asked):

@@ -11,7 +11,7 @@ from freehold import __version__
 from freehold.errors import TrainingError, UnknownModelError, UsageError, WeightsError
 from freehold.evals.scorers import scorer_of
 from freehold.training.encoder import output, stands
-from freehold.training.encoder.job import ANSWERS, FORMAT
+from freehold.training.encoder.job import FORMAT, JUDGED, left_besides
 from freehold.training.encoder.prepared import prepare
 from freehold.types.encoder import WORDS_MODEL, EncoderConfig, EncoderLimits, EncoderModel, texts_of
 from freehold.types.evaluation import Task
@@ -52,12 +52,15 @@ class TrainedEncoder:
                 error.message if error.hint is None else f"{error.message} ({error.hint})"
             ) from None
         config = bench.project.config
-        plan = plan_encoder(
-            Path(encoder.path),
-            f"{candidate.model}:{config.app.name}",
-            bench.project.settings,
-            context_tokens=config.serve.context_tokens,
-            parallel=config.serve.parallel,
+        plan, *judged = (
+            plan_encoder(
+                Path(encoder.path) / folder,
+                f"{candidate.model}:{config.app.name}",
+                bench.project.settings,
+                context_tokens=config.serve.context_tokens,
+                parallel=config.serve.parallel,
+            )
+            for folder in (("", JUDGED) if encoder.relearned else ("",))
         )
         fit = plan.memory
         if fit is not None and not fit.fits:
@@ -73,7 +76,14 @@ class TrainedEncoder:
         )
         if not parity.passed:
             bench.progress.say(parity.check_result().text)
-        return Made(plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity)
+        return Made(
+            plan=plan,
+            judged=judged[0] if judged else None,
+            weights=weights,
+            fit=fit,
+            encoder=encoder,
+            parity=parity,
+        )
 
 
 def same_count(task: Task, answers: Sequence[EncoderReference]) -> None:
@@ -124,7 +134,7 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights) -> EncoderModel
         ),
         still_there=lambda made: (
             (bench.minutes is None or stands(made, limits))
-            and all((Path(made.path) / file).exists() for file in (*made.files, ANSWERS))
+            and all((Path(made.path) / file).exists() for file in (*made.files, *left_besides(made)))
         ),
     )
     bench.store.put(made, made_from=made.made_from)

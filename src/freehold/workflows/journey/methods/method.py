@@ -164,6 +164,8 @@ class Made(Record, frozen=True, kw_only=True):
     """What a method made of a candidate: the plan that serves it, and the records it rests on."""
 
     plan: ServePlan
+    judged: ServePlan | None = None
+    """What answers the selection split in its place, where it learned that, too: the same before it did."""
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
