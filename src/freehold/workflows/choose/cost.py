@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from freehold.catalog import models as model_catalog
 from freehold.costs import decision, prices
 from freehold.costs.decision import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.costs.prices import TokenPrice
-from freehold.errors import UsageError
+from freehold.errors import MissingExtraError, UsageError
 from freehold.hardware.memory import Engine
 from freehold.hardware.speed import estimate
 from freehold.settings import Settings
@@ -383,5 +384,7 @@ def _hosted(name: str, traffic: Traffic) -> tuple[tuple[str, Decimal], ...]:
         completion_tokens=int(traffic.completion_tokens - traffic.reasoning_tokens),
         cached_prompt_tokens=int(traffic.cached_prompt_tokens),
     )
-    found = prices.hosted_prices((model.id, *model.aliases), usage)
-    return tuple((who, price * traffic.requests_per_month) for who, price in found)
+    with suppress(MissingExtraError):  # what hosts ask is in the price list alone
+        found = prices.hosted_prices((model.id, *model.aliases), usage)
+        return tuple((who, price * traffic.requests_per_month) for who, price in found)
+    return ()
