@@ -47,7 +47,7 @@ def test_a_model_that_is_asked_as_it_is_needs_no_template_and_teaches_no_labels(
     assert found.seconds < 10
 
 
-def test_each_step_is_told_with_what_it_costs_or_that_this_is_not_known(tmp_path):
+def test_each_step_is_told_with_what_it_costs_as_a_range_where_it_is_estimated(tmp_path):
     opened = project(tmp_path)
     path = opened.config_path
     text = path.read_text().partition("[[candidates]]")[0]
@@ -61,6 +61,15 @@ endpoint = "house"
 [[candidates]]
 model = "Qwen/Qwen3-1.7B"
 method = "lora"
+[[candidates]]
+model = "Qwen/Qwen3-1.7B"
+method = "examples"
+[[candidates]]
+model = "sentence-transformers/all-MiniLM-L6-v2"
+method = "encoder"
+[[candidates]]
+model = "unknown/encoder"
+method = "encoder"
 [[endpoints]]
 name = "house"
 base_url = "http://127.0.0.1:9/v1"
@@ -78,10 +87,16 @@ usd_per_hour = 2
         "([selection] within_minutes)",
         "words · encoder: learned and measured in seconds",
     ]
-    rented, here, hour = told[3:]
+    rented, here, shown, encoder, unknown, hour = told[3:]
     requests, usd = re.fullmatch(r"big · as_is at house: (\d+) requests, about \$(.+)", rented).groups()
     assert int(requests) > 200 and 0.015 < float(usd) / int(requests) < 0.05, "some 20 tokens each, at $1,000"
-    assert "not known: freehold bench-model Qwen/Qwen3-1.7B" in here
+    span = r"about ([\d,.]+) (s|minutes) to ([\d,.]+) (s|minutes) \(\$.+ to \$.+\)"
+    assert re.fullmatch(rf"Qwen/Qwen3-1.7B · lora: training {span}; answering [\d,]+ items {span}", here)
+    assert re.fullmatch(rf"Qwen/Qwen3-1.7B · examples: answering [\d,]+ items {span}", shown)
+    assert re.search(
+        r"its heads about \d+ s to .+; where they do not suffice, tuning it .+ \(docs/benchmarks.md", encoder
+    )
+    assert unknown.endswith("not known before its texts are read: the catalog has no unknown/encoder")
     assert hour == "this machine counts $2 an hour ([selection] usd_per_hour)"
 
 
