@@ -142,7 +142,7 @@ class EvaluationLine(StoredRecord, frozen=True, kw_only=True):
     margin: float
     verdict: VerdictOutcome | None
     look: int | None
-    """Which look at these items it was."""
+    """Which evaluation of these items it was."""
 
     @classmethod
     def of(cls, made: Evaluation, at: datetime | None) -> EvaluationLine:

@@ -232,7 +232,7 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...] = ()
     version: str = ""
     look: LookCount | None = None
-    """Which look at these items this is; None where looks are not counted."""
+    """Which evaluation of these items this is; None where looks are not counted."""
     period: tuple[date, date] | None = None
     """The first and last day on which the items were asked, as far as it is known."""
 

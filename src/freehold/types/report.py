@@ -106,7 +106,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
         return RequestCost(
             usd_per_1000=usd,
             basis="unknown" if usd is None or alone is None else alone.basis,
-            why="what the rest costs was not looked at" if cost is None else "; ".join(cost.why),
+            why="what the rest costs was not measured" if cost is None else "; ".join(cost.why),
         )
 
 

@@ -42,7 +42,14 @@ def outcomes(found):
 
 def test_a_model_that_is_asked_as_it_is_needs_no_template_and_teaches_no_labels(tmp_path):
     found = look(project(tmp_path))
-    said = {"candidates": "ok", "licence": "ok", "cost": "ok", "scorer": "ok", "margin": "ok", "looks": "ok"}
+    said = {
+        "candidates": "ok",
+        "licence": "ok",
+        "cost": "ok",
+        "scorer": "ok",
+        "margin": "ok",
+        "evaluations": "ok",
+    }
     assert outcomes(found) == said
     assert found.seconds < 10
 
@@ -113,7 +120,7 @@ def test_a_base_that_is_trained_is_looked_at_with_its_lengths_and_labels(tmp_pat
         "lengths",
         "labels",
         "margin",
-        "looks",
+        "evaluations",
     }
     assert set(found) == said
     assert found["margin"] == "fail", "20 items"
@@ -180,8 +187,8 @@ def test_the_same_journey_again_is_known_by_its_report(tmp_path, margin, same):
     dataset = prepare(again, progress=Silent())
     with open_store(again.store_url) as store:
         assert reported(store, again, dataset, candidates(again.config)) == same
-        assert outcomes(look_first(again, dataset, store, candidates(again.config)))["looks"] == "warn"
-        assert "looks" not in outcomes(
+        assert outcomes(look_first(again, dataset, store, candidates(again.config)))["evaluations"] == "warn"
+        assert "evaluations" not in outcomes(
             look_first(again, dataset, store, candidates(again.config), looks=False)
         )
 

@@ -194,13 +194,13 @@ def _preferred(outcome: CandidateOutcome) -> tuple[bool, float, float]:
 
 def _how_it_ended(report: CandidateReport) -> str:
     if report.verdict is None or report.verdict.outcome != "promote":
-        return "had the largest part of it, and is told first: none is promoted"
+        return "had the largest part of it, and stands first: none is promoted"
     return "is taken: of those promoted it answers most, and of equals costs least"
 
 
 def _why_not(report: CandidateReport, taken: CandidateReport) -> str:
     if report.verdict is None or report.verdict.outcome != "promote":
-        return "it was looked at as well, and is not promoted"
+        return "it was evaluated as well, and is not promoted"
     return f"it is promoted as well; {taken.label} answers more, or as much and costs less"
 
 

@@ -254,7 +254,7 @@ def _alarm(check: Check) -> str | None:
     if check.exit_code != 1:
         return None
     drift = [one.name for one in check.drift if one.alarm]
-    what = "the mixture did not keep its promise"
+    what = "the candidate with its fallback did not keep its promise"
     if check.alarm:
         what = "the candidate got worse"
     elif drift:
