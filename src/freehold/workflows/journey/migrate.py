@@ -26,6 +26,7 @@ from freehold.store import open_store
 from freehold.types.choosing import CandidateChoice
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import ServedModel, ServePlan
+from freehold.types.evaluation import VerdictOutcome
 from freehold.types.finding import Preflight
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
@@ -55,6 +56,21 @@ class Migration(Record, frozen=True, kw_only=True):
     written: WrittenReport
     plan: ServePlan | None
     best: CandidateReport | None
+
+    @property
+    def verdict(self) -> VerdictOutcome | None:
+        """The best candidate's; None where none was judged."""
+        return None if self.best is None or self.best.verdict is None else self.best.verdict.outcome
+
+    @property
+    def promoted(self) -> bool:
+        """Whether a candidate passed."""
+        return self.verdict == "promote"
+
+    def summary(self) -> str:
+        """Which candidate, what came out, and where the page is."""
+        who = "no candidate" if self.best is None else self.best.label
+        return f"{who}: {self.verdict or 'no verdict'}; {self.written.html}"
 
     @property
     def exit_code(self) -> int:
