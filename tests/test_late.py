@@ -1,9 +1,11 @@
 """What the base install answers without the libraries of its extras."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ LIBRARIES = (
 )  # fmt: skip
 RUN = """
 import sys
-sys.modules |= dict.fromkeys({libraries!r})
+sys.modules |= dict.fromkeys({foreign!r})
 from freehold.cli.main import main
 for words in {commands!r}:
     sys.argv = ["freehold", *words]
@@ -39,9 +41,33 @@ MONEY = ("--usd-per-hour=1",)
 PRICED = "[incumbent]\nprice = { prompt = 1, completion = 2 }"
 
 
+def normalized(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def of_the_base_install():
+    """The distributions that an install without extras has."""
+    seen, wanted = set(), ["freehold"]
+    while wanted:
+        name = normalized(wanted.pop())
+        if name not in seen:
+            seen.add(name)
+            asked = [one for one in metadata.requires(name) or () if "extra ==" not in one]
+            named = [re.match(r"[\w.-]+", one)[0] for one in asked]
+            wanted += [one for one in named if any(metadata.distributions(name=one))]
+    return seen
+
+
+def foreign():
+    """The modules that are installed here and not with the base install."""
+    base = of_the_base_install()
+    packages = metadata.packages_distributions()
+    return [module for module, names in packages.items() if not base & set(map(normalized, names))]
+
+
 def run(folder, program, *commands):
     return subprocess.run(
-        [sys.executable, "-c", program.format(libraries=LIBRARIES, commands=commands)],
+        [sys.executable, "-c", program.format(libraries=LIBRARIES, foreign=foreign(), commands=commands)],
         cwd=folder,
         env={**os.environ, "FREEHOLD_OFFLINE": "1"},
         stdin=subprocess.DEVNULL,

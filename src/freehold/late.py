@@ -23,6 +23,7 @@ __all__ = [
     "sparse",
     "special",
     "web",
+    "yarl",
     "zstandard",
 ]
 
@@ -60,11 +61,13 @@ if TYPE_CHECKING:
     import aiohttp
     import jsonschema
     import numpy as np
+    import yarl
     import zstandard
     from aiohttp import web
     from scipy import linalg, optimize, sparse, special
 else:
     aiohttp = _Late("aiohttp", "prove", "asking a model")
+    yarl = _Late("yarl", "prove", "asking a model")
     web = _Late("aiohttp.web", "gateway", "serving")
     np = _Late("numpy", "prove", _COMPUTING)
     jsonschema = _Late("jsonschema", "prove", _COMPUTING)

@@ -52,7 +52,7 @@ def test_the_whole_journey(folder):
     assert project.dataset().id == migration.report.dataset.id
     assert isinstance(project.build_dataset(), freehold.Dataset)
     assert [line.candidate for line in project.evaluations()]
-    with pytest.raises(UsageError, match="mixture"):
+    with pytest.raises(UsageError, match="no fallback was planned"):
         project.mixture()
 
 

@@ -113,6 +113,8 @@ def test_values_and_a_file_of_the_same_pairs_give_the_same_verdict(tmp_path):
     [
         ([(1, 1, 1)], {}, "two for each item"),
         ([1, 0], {}, "two for each item"),
+        ([1, 0], {"candidate": [1]}, "2 scores of the incumbent, 1 of the candidate"),
+        ([("1", "0")], {}, "'1' is text"),
         ([(1, 2)], {}, "outside"),
         ([(1, 1)], {"slices": ["language"]}, "sliced by values"),
         ([(1, 1)], {"clusters": ["a", "b"]}, "clusters"),
@@ -124,3 +126,50 @@ def test_values_and_a_file_of_the_same_pairs_give_the_same_verdict(tmp_path):
 def test_mistakes_are_told(pairs, more, message):
     with pytest.raises(UsageError, match=message):
         freehold.compare(pairs, **{"margin": 0.05, **more})
+
+
+ITEMS = 200
+RIGHT = ["a" if n % 3 else "b" for n in range(ITEMS)]
+OLD = ["x" if n % 10 == 0 else right for n, right in enumerate(RIGHT)]
+NEW = ["y" if n % 25 == 1 else right for n, right in enumerate(RIGHT)]
+
+
+def named(values):
+    return {f"q{n}": value for n, value in enumerate(values)}
+
+
+class Column(list):
+    """What an array or a column of a frame gives."""
+
+    def tolist(self):
+        return list(self)
+
+
+@pytest.mark.parametrize("shape", [list, iter, Column, named])
+def test_answers_in_memory_are_evaluated_as_those_in_files(shape):
+    found = freehold.evaluate(shape(OLD), shape(NEW), gold=shape(RIGHT), margin=0.06)
+    assert (found.verdict, found.promoted, found.comparison.n) == ("promote", True, ITEMS)
+    assert str(found) == found.summary()
+    assert repr(found).startswith(
+        "Evaluation(candidate against incumbent: promote: 90.0 → 96.0, +6.0 points ["
+    )
+
+
+def test_missing_answers_count_as_lost_and_missing_right_ones_are_refused():
+    gaps = [None, float("nan"), *NEW[2:]]
+    found = freehold.evaluate(OLD, gaps, gold=RIGHT, margin=0.06)
+    assert found.comparison.unscored["candidate_only"] == 2
+    with pytest.raises(UsageError, match=r"2 of 200 right answers are missing, the first of item 0"):
+        freehold.evaluate(OLD, NEW, gold=gaps[:2] + RIGHT[2:])
+    with pytest.raises(UsageError, match="different lengths: incumbent 200, candidate 199, gold 200"):
+        freehold.evaluate(OLD, NEW[1:], gold=RIGHT)
+
+
+def test_two_columns_of_scores_are_compared_as_their_pairs():
+    old, new = zip(*PAIRS, strict=True)
+    found = freehold.compare(Column(old), new, margin=0.05)
+    assert found == freehold.compare(PAIRS, margin=0.05) and found.promoted
+    assert str(found).startswith("promote: ") and "\n" not in repr(found)
+    assert str(freehold.license("Qwen/Qwen3-8B")) == "Qwen/Qwen3-8B: allowed, 0 duties"
+    with pytest.raises(UsageError, match=r"margin is '0.02'"):
+        freehold.power("0.02")

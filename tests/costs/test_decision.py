@@ -43,7 +43,7 @@ def test_the_sentence_of_a_case_computed_by_hand():
     assert stay.sentence == (
         "On cost alone, stay on the API: gpt costs $200 a month for this traffic, holding m on box costs $730 "
         "to $1,096. "
-        "Holding pays from about 365,250 requests a month; you have 100,000."
+        "Holding pays from about 370,000 requests a month; you have 100,000."
     )
     assert said(500_000).advice == "undecided"
     assert said(3_944_700, "0.0005").self_host.machines == (2, 2)

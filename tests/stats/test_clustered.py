@@ -229,7 +229,7 @@ def test_each_kind_of_data_has_its_method():
     binary = counted(both=50, wins=5, losses=5)
     assert run(binary).method == "Tango score interval with exact guard"
     assert run(counted(both=2100)).method == "Tango score interval"
-    assert run(binary, clusters=users).method == "cluster-robust t and Tango at effective n"
+    assert run(binary, clusters=users).method == "t interval over clusters, widened to Tango's"
     assert run(pairs).method == "t and studentised bootstrap"
     assert run(pairs, clusters=users).method == "cluster-robust t and bootstrap over clusters"
     assert run([(None, None)]).method == "none"

@@ -8,16 +8,20 @@ import ctypes
 import functools
 import os
 import sys
+import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
+
+import msgspec
 
 from freehold.errors import UsageError
-from freehold.progress import Progress, ProgressLines, Silent
+from freehold.progress import Progress, ProgressLines
 from freehold.visible import visible
 
 if TYPE_CHECKING:
@@ -110,16 +114,10 @@ def interrupt(thread: threading.Thread) -> None:
 
 
 def watched(progress: Progress | None) -> Progress:
-    """The caller's own, else the one that suits where this runs."""
+    """The caller's own, else a line a step to stderr."""
     if progress is not None:
         return progress
-    return ProgressLines(_to_stderr) if sys.stderr.isatty() or _is_notebook() else Silent()
-
-
-def _is_notebook() -> bool:
-    # IPython says it of itself. That ipykernel is imported says nothing: who starts kernels imports it, too.
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None
+    return ProgressLines(_to_stderr)
 
 
 def _to_stderr(text: str) -> None:
@@ -128,6 +126,8 @@ def _to_stderr(text: str) -> None:
 
 FilePath: TypeAlias = str | os.PathLike[str]
 """A file or folder."""
+Answers: TypeAlias = "FilePath | Mapping[Any, Any] | Iterable[Any]"
+"""Answers of one model: a file; ``{id: answer}``; or a list, an array, a column or a frame, in one order."""
 Amount: TypeAlias = int | float | str | Decimal
 """A number of dollars, tokens or requests; text and `Decimal` are kept exactly as written."""
 Use: TypeAlias = "UseProfile | Mapping[str, object] | None"
@@ -142,6 +142,62 @@ def use_of(use: Use, project: Project) -> UseProfile:
     if use is None:
         return project.config.use
     return use if isinstance(use, UseProfile) else with_values(UseProfile(), use)
+
+
+@contextmanager
+def answer_files(incumbent: Answers, candidate: Answers, gold: Answers | None) -> Iterator[list[Path | None]]:
+    """The files that hold these, written for as long as this lasts where they are in memory.
+
+    Raises `UsageError` for columns of different lengths, and for right answers that are missing.
+    """
+    given = {"incumbent": incumbent, "candidate": candidate, "gold": gold}
+    rows = {
+        name: _rows(values, "gold" if name == "gold" else "output")
+        for name, values in given.items()
+        if values is not None and not isinstance(values, str | os.PathLike)
+    }
+    counts = {name: len(found) for name, found in rows.items() if not isinstance(given[name], Mapping)}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        raise UsageError(f"columns of different lengths: {said}", hint="name the items: {id: answer}")
+    lacking = [str(row.get("id")) for row in rows.get("gold", ()) if row.get("gold") is None]
+    if lacking:
+        raise UsageError(
+            f"{len(lacking):,} of {len(rows['gold']):,} right answers are missing, the first of item {lacking[0]}",
+            hint="leave these items out of all columns; missing answers of a model may stay, and count as lost",
+        )
+    with tempfile.TemporaryDirectory(prefix="freehold-") as folder:
+        made: list[Path | None] = []
+        for name, values in given.items():
+            if name in rows:
+                path = Path(folder, f"{name}.jsonl")
+                path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows[name]))
+                made.append(path)
+            else:
+                made.append(None if values is None else Path(os.fspath(cast("FilePath", values))))
+        yield made
+
+
+def _rows(values: Any, field: str) -> list[dict[str, Any]]:
+    if hasattr(values, "columns") and hasattr(values, "to_dict"):  # a frame
+        values = values.to_dict("records")
+    elif hasattr(values, "tolist"):  # a column or an array
+        values = values.tolist()
+    pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
+    return [
+        {
+            "id": str(key),
+            **({k: _value(v) for k, v in one.items()} if isinstance(one, Mapping) else {field: _value(one)}),
+        }
+        for key, one in pairs
+    ]
+
+
+def _value(value: Any) -> Any:
+    """None for what stands for a missing one in arrays and frames; numbers as text, as answers are."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return None
+    return str(value) if isinstance(value, int | float) else value
 
 
 def paths(files: tuple[FilePath, ...]) -> tuple[Path, ...]:

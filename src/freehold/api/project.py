@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freehold.api.calling import FilePath, blocking, finished, paths, watched
+from freehold.api.calling import Answers, FilePath, answer_files, blocking, finished, paths, watched
 from freehold.api.choosing import ProjectQuestions
 from freehold.errors import UsageError
 from freehold.progress import Progress
@@ -270,17 +270,18 @@ class FreeholdProject(ProjectQuestions):
     @blocking
     def evaluate_files(
         self,
-        incumbent: FilePath,
-        candidate: FilePath,
+        incumbent: Answers,
+        candidate: Answers,
         *,
-        gold: FilePath | None = None,
+        gold: Answers | None = None,
         scorer: str | None = None,
         options: Mapping[str, Any] | None = None,
         margin: float | None = None,
         planned_looks: int = 1,
         progress: Progress | None = None,
     ) -> Evaluation:
-        """Is the candidate good enough, on your items? From two files of answers (JSON lines, or another tool's).
+        """Is the candidate good enough, on your items? From two files of answers (JSON lines, or another tool's), or
+        from answers in memory: ``{id: answer}``, lists, arrays, columns, frames of rows.
 
         `gold` holds right answers where the files have none. What is not said comes from the project's `[task]`;
         without one the scores that stand in the files count. The look at these items is counted in the project's
@@ -288,12 +289,17 @@ class FreeholdProject(ProjectQuestions):
         """
         from freehold.workflows.prove.outputs import OutputFiles, evaluate_files, files_task
 
+        if scorer is None and self._opened.config_path is None and gold is not None:
+            scorer = "exact"
         task = files_task(self._opened, scorer=scorer, options=dict(options or {}), margin=margin)
-        outputs = OutputFiles(str(incumbent), str(candidate), None if gold is None else Path(gold))
         shown = watched(progress)
-        return finished(
-            lambda: evaluate_files(self._opened, outputs, task, planned_looks=planned_looks, progress=shown)
-        )
+        with answer_files(incumbent, candidate, gold) as (old, new, right):
+            outputs = OutputFiles(str(old), str(new), right)
+            return finished(
+                lambda: evaluate_files(
+                    self._opened, outputs, task, planned_looks=planned_looks, progress=shown
+                )
+            )
 
     @blocking
     def parity(self, *, model: str | None = None, progress: Progress | None = None) -> ParityReport:

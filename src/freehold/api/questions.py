@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 from freehold.api.calling import FilePath, blocking, paths, watched
 from freehold.api.project import FreeholdProject, here
@@ -146,14 +146,28 @@ def power(
     """
     from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 
+    if isinstance(cast("object", margin), str):
+        raise UsageError(
+            f"margin is {margin!r}, expected a number between 0 and 1", hint="0.02 is two points"
+        )
+
     assumed = PowerAssumptions(
         discordance=discordance, incumbent_rate=incumbent_rate, cluster_size=cluster_size, icc=icc
     )
     return plan(PowerTarget(margin, alpha, power), assumed, n=n)
 
 
+def _beside(incumbent: Iterable[Any], candidate: Iterable[Any]) -> Iterable[Pair]:
+    """Two columns as pairs; an array's or a frame's numbers as Python's own, a missing one as None."""
+    columns = [list(one.tolist() if hasattr(one, "tolist") else one) for one in (incumbent, candidate)]
+    if len(columns[0]) != len(columns[1]):
+        raise UsageError(f"{len(columns[0]):,} scores of the incumbent, {len(columns[1]):,} of the candidate")
+    return zip(*([None if one != one else one for one in column] for column in columns), strict=True)
+
+
 def compare(
-    pairs: FilePath | Iterable[Pair],
+    pairs: FilePath | Iterable[Pair] | Iterable[float],
+    candidate: Iterable[float] | None = None,
     *,
     margin: float,
     alpha: float = 0.025,
@@ -164,9 +178,10 @@ def compare(
 ) -> PairedResult:
     """Is the candidate good enough? A verdict from bare pairs of scores, with no model at all.
 
-    `pairs` are (incumbent, candidate) scores of the same items, or a file of JSON lines
-    ``{"id", "a", "b", "cluster"?}``. `clusters` names each item's independent unit (a conversation, a user). `slices`
-    are declared parts: names of the file's fields, or a value for each item by name. `looks` says how often these items
+    `pairs` are (incumbent, candidate) scores of the same items, the incumbent's alone with `candidate` next to them
+    (lists, arrays, columns), or a file of JSON lines ``{"id", "a", "b", "cluster"?}``. `clusters` names each item's
+    independent unit (a conversation, a user). `slices` are declared parts: names of the file's fields, or a value for
+    each item by name. `looks` says how often these items
     were compared, this time included. Raises `UsageError`, `InputError`.
     """
     from freehold.stats.compare import ScoreContext
@@ -183,12 +198,17 @@ def compare(
         return compare_file(Path(pairs), rule, slices=slices, context=context)
     if not isinstance(slices, Mapping) and slices:
         raise UsageError("values are sliced by values", hint='slices={"language": ["de", "en", …]}')
-    scores = list(pairs)
-    if any(not isinstance(one, tuple | list) or len(one) != 2 for one in scores):
+    scores: list[Any] = list(pairs if candidate is None else _beside(pairs, candidate))
+    if any(not isinstance(one, Sequence) or isinstance(one, str) or len(one) != 2 for one in scores):
         raise UsageError("pairs are (incumbent, candidate) scores, two for each item")
+    if text := next((one for pair in scores for one in pair if isinstance(one, str)), None):
+        raise UsageError(
+            f"{text!r} is text, and scores are numbers",
+            hint="of answers: freehold.evaluate(old, new, gold=…)",
+        )
     return compare_values(
-        [incumbent for incumbent, _ in scores],
-        [candidate for _, candidate in scores],
+        [old for old, _ in scores],
+        [new for _, new in scores],
         rule,
         clusters=clusters,
         slices=slices if isinstance(slices, Mapping) else None,

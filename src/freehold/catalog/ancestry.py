@@ -91,7 +91,7 @@ def _source(edge: LineageEdge, use: UseProfile, *, first: bool) -> Ancestor:
         return Ancestor(edge, (claimed,), None, False, f"published under the tag {claimed.id}")
     if third_party and edge.kind in ("fine_tune", "adapter"):
         return Ancestor(edge, (), None, False)
-    return Ancestor(edge, (), None, True, f"{edge.model} adds no terms of its own")
+    return Ancestor(edge, (), None, True, edge.note or "it adds no terms of its own")
 
 
 def _release(model: str, use: UseProfile) -> tuple[Release | None, str | None]:

@@ -192,6 +192,43 @@ def find(model_id: str) -> Model | None:
     return _by_name().get(model_id.lower())
 
 
+_COPYISTS = frozenset(
+    [
+        "unsloth",
+        "bartowski",
+        "thebloke",
+        "mlx-community",
+        "lmstudio-community",
+        "ggml-org",
+        "quantfactory",
+        "ollama",
+    ]
+)
+"""Who publish others' models in other forms, each under its own name."""
+_FORM = re.compile(
+    r"[-_.:](?:gguf|mlx|awq|gptq|unsloth|bnb|imatrix|dynamic|dwq|mxfp4|nvfp4|fp8|int[48]|b?f16|\d-?bit|i?q\d(?:_\w+)?)$"
+)
+
+
+def copied_from(model_id: str) -> Model | None:
+    """The model that a quantized or repacked copy is made from: the catalog lists the copy, or one of those who publish
+    copies under the model's own name has it, or Ollama's library. None where a name does not say it surely."""
+    name = model_id.lower().removeprefix("hf:").removeprefix("ollama:")
+    for model in all_models():
+        if name in (one.lower() for one in model.gguf):
+            return model
+    owner, _, bare = name.rpartition("/")
+    if owner not in _COPYISTS and (owner or ":" not in bare):
+        return None
+    while (cut := _FORM.sub("", bare)) != bare:
+        bare = cut
+    plain = re.sub(r"[^a-z0-9]", "", bare)
+    same = {re.sub(r"[^a-z0-9]", "", known): model for known, model in _by_name().items() if "/" not in known}
+    # Ollama's names leave out that a model was trained to follow instructions, as nearly all there are.
+    endings = ("", "it", "instruct", "chat") if owner else ("it", "instruct", "chat", "")
+    return next((same[plain + ending] for ending in endings if plain + ending in same), None)
+
+
 def published(model: Model, model_id: str) -> PublishedForm | None:
     """The release that `model_id` names: one with an id of its own, else the model's own; None when not known."""
     asked = model_id.lower()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from freehold.cli.operation import Reply, arg, opened, operation, opt
 from freehold.cli.options import low_high, number
-from freehold.cli.output import Block, echo
-from freehold.errors import UsageError
+from freehold.cli.output import Block
 from freehold.types.cost import Bill, Cost, Range, SelfHost, Traffic
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ def cost(
     usd_per_kwh: Decimal = opt("Price of power.", default="0.25", parse=number),
     quantization: str | None = opt("Quantization of MODEL, for example Q4_K_M.", "--quant"),
     project: Project = opened(looks=True),
-    as_json: bool,
 ) -> Reply:
     """Weigh the API's bill against holding MODEL: leave, stay, or not decidable, and why.
 
@@ -49,18 +47,14 @@ def cost(
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
           --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120
     """
-    from freehold.workflows.choose.cost import Hosting, MachinePrice, weigh
-    from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
+    from freehold.workflows.choose.cost import Hosting, MachinePrice
+    from freehold.workflows.choose.cost import cost as weighed
+    from freehold.workflows.choose.traffic import StatedTraffic
 
     price = MachinePrice(usd_per_hour, purchase_usd, watts, usd_per_kwh)
     stated = StatedTraffic(requests_per_month, prompt_tokens, completion_tokens)
-    priced = price_traffic(project, incumbent, stated)
-    try:
-        return Reply(weigh(project, priced, Hosting(model, quantization, machine, price)), _view)
-    except UsageError:
-        if not as_json:
-            echo(priced.sentence)
-        raise
+    hosting = Hosting(model, quantization, machine, price)
+    return Reply(weighed(project, hosting, incumbent=incumbent, stated=stated), _view)
 
 
 def _view(found: Cost) -> Iterator[Block]:
@@ -112,11 +106,13 @@ def _by_advice(found: Cost) -> list[tuple[str, str]]:
 
 
 def _requests(meet: Range, found: Cost) -> str:
+    from freehold.costs.decision import about
+
     if not meet.low.is_finite() and found.bill.usd_per_request.high <= 0:
         return "never: a request costs nothing there"
     if not meet.low.is_finite():
         return "never: this machine serves too few requests for its price"
     if not meet.high.is_finite():
-        return f"from {meet.low:,.0f} requests a month in the best case, never in the worst"
-    ends = dict.fromkeys(f"{end:,.0f}" for end in (meet.low, meet.high))
+        return f"from {about(meet.low)} requests a month in the best case, never in the worst"
+    ends = dict.fromkeys(about(end) for end in (meet.low, meet.high))
     return f"{' to '.join(ends)} requests a month"

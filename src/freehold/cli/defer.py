@@ -76,7 +76,7 @@ def mixture_view(mixture: Mixture) -> Iterator[Block]:
 
     outcome = mixture.outcome
     if outcome is None:
-        title = click.style("NO MIXTURE" if mixture.rule is None else "NOT LOOKED AT", bold=True)
+        title = click.style("NO FALLBACK PROVEN" if mixture.rule is None else "NOT EVALUATED", bold=True)
     else:
         word = "PROMOTE WITH DEFERRAL" if mixture.is_proven else outcome.upper()
         title = click.style(word, fg=VERDICT_COLOURS[outcome], bold=True)

@@ -77,7 +77,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "evaluate": Entry(
             "evaluate:evaluate", "Prove a candidate against the incumbent: promote, hold, reject"
         ),
-        "defer": Entry("defer:defer", "Own what is proven, rent the rest: a verdict on the mixture"),
+        "defer": Entry("defer:defer", "Own what is proven, rent the rest: a verdict on both together"),
         "compare": Entry("compare:compare", "A verdict from bare pairs of scores, with no model at all"),
         "label": Entry("label:label", "Say which of two answers is better, blind, to calibrate a judge"),
         "power": Entry("compare:power", "How many items are needed, or what a given number can show"),

@@ -105,7 +105,7 @@ BAR: Any = _Bar()
 CONFIG: Any = opt("freehold.toml to use (default: here or in a folder above).", "--config")
 """Where the project is, for a command that does not always open one."""
 YES: Any = opt("Do not ask.")
-ANYWAY: Any = opt("Begin also where what is looked at first says that it cannot end well.")
+ANYWAY: Any = opt("Begin also where the first checks say that it cannot end well.")
 MARKDOWN: Any = opt(
     "Write the result to this file as Markdown, too, without a word of any sample: for a pull request.",
     metavar="FILE",

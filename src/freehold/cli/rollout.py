@@ -250,7 +250,7 @@ def _status_view(seen: Status) -> Iterator[Block]:
     if seen.rule is not None:
         from freehold.workflows.shift.routes import format_rule
 
-        yield f"  mixture: {format_rule(seen.rule)}"
+        yield f"  fallback: {format_rule(seen.rule)}"
     for one in seen.troubles:
         yield f"TROUBLE since {one.since:%Y-%m-%d %H:%M} UTC on {one.gateway}: {one.why}"
     table = TableRows([("test", "users", "estimate", "e-value", "acts at", "")])

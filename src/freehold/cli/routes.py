@@ -125,7 +125,7 @@ def remove(
 
 
 def _state(route: Route) -> str:
-    mixture = "" if route.deferral is None else ", a mixture"
+    mixture = "" if route.deferral is None else ", with a fallback"
     if route.state == "canary":
         return f"canary {route.canary_share:.2%}{mixture}"
     if route.state == "shadow":

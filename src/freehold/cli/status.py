@@ -52,7 +52,9 @@ def state_view(state: JourneyState) -> Iterator[Block]:
     if state.rented is not None and state.rented not in state.warnings:
         yield hanging(state.rented, "money  ")
     if state.learning is not None:
-        yield hanging(state.learning, "terms  ")
+        said, more, _ = state.learning.partition(". What would decide it")
+        way = f": freehold license {state.incumbent}" if more else ""
+        yield hanging(said + way, "terms  ")
     for line in state.warnings:
         if not any(one.startswith(line) for one in state.incidents):
             yield hanging(line, "note   ")

@@ -46,12 +46,9 @@ def pull(
 
     settings = load()
     if quantization is None and (
-        form := other_form(model, find_machine(None, settings, measure=False), settings)
+        said := other_form(model, find_machine(None, settings, measure=False), settings)
     ):
-        bar.say(
-            f"freehold fit names {form} for this machine; what is fetched is what the maker publishes, for vLLM. "
-            f"freehold quants {model} lists GGUF files of it"
-        )
+        bar.say(said)
     weights = ensure_weights(model, settings, quantization=quantization, progress=bar, again=again)
     return Reply(weights, _pulled)
 

@@ -110,8 +110,8 @@ def sentence(
         if copy is not None and copy[1] < bill.usd_per_month.low:
             return f"Do not hold it: {both}.{other}"
         tail = (
-            f" Holding pays from about {_count(meet.low)} requests a month; you have "
-            f"{_count(traffic.requests_per_month)}."
+            f" Holding pays from about {about(meet.low)} requests a month; you have "
+            f"{traffic.requests_per_month:,.0f}."
             if meet.low.is_finite()
             else " A request costs nothing there, so holding never pays."
             if bill.usd_per_request.high <= 0
@@ -150,8 +150,9 @@ def usd_text(amount: Decimal) -> str:
     return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"
 
 
-def _count(value: Decimal) -> str:
-    return f"{value:,.0f}" if value.is_finite() else "no number of"
+def about(value: Decimal) -> str:
+    """An estimated number of requests, with the two digits that it deserves."""
+    return f"{float(f'{value:.2g}'):,.0f}"
 
 
 def decide(

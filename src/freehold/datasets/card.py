@@ -354,7 +354,7 @@ def _done(card: DataCard) -> Iterator[str]:
         )
     near = card.near_duplicates
     if near is None:
-        yield "near duplicates: not looked for"
+        yield "near duplicates: not searched for"
     else:
         across, within = sum(near.across.values()), sum(near.within.values())
         yield (

@@ -16,12 +16,11 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
-from yarl import URL
 
 from freehold.deferring.signals import AnswerSignals
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.scorer import ChatAnswer
-from freehold.late import aiohttp
+from freehold.late import aiohttp, yarl
 from freehold.signing.signer import OwnCredentials
 from freehold.types.endpoint import Endpoint
 from freehold.wire import openai, sse
@@ -198,7 +197,7 @@ class ChatClient:
         self.endpoint = endpoint
         self._url = joined(endpoint.base_url, "/v1/chat/completions")
         # Where it is signed it is sent as it is: with nothing in it quoted in another way.
-        self._address: str | URL = self._url if endpoint.credentials is None else URL(self._url, encoded=True)
+        self._address = self._url if endpoint.credentials is None else yarl.URL(self._url, encoded=True)
         self._concurrency = concurrency
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None

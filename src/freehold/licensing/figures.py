@@ -130,7 +130,7 @@ def _undated(use: UseProfile) -> Figure:
     parts = [part for part in (use.mau_licensee, use.mau_affiliate) if part is not None]
     if use.mau_affiliate is not None:
         return Figure(
-            sum(parts), None, "the users of licensee and affiliates are taken to be those of that month"
+            sum(parts), None, "the users of you and your affiliates are taken to be those of that month"
         )
     return Figure(None, None, today=_users_today(use))
 

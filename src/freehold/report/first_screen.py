@@ -306,7 +306,7 @@ def calibration(candidate: CandidateReport) -> str:
             f"its confidence differs from the share of right answers by {words.percent(encoder.calibration_error)} on "
             f"average, on {encoder.validation_asked:,} samples"
         )
-    return "not measured: no mixture was planned ([defer])"
+    return "not measured: no fallback was planned ([defer])"
 
 
 def baseline(candidate: CandidateReport) -> str | None:

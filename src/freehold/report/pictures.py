@@ -241,7 +241,7 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
         f"{level(-mixture.margin, 'margin', points(-mixture.margin))}{upright}{dot}"
         f'<text x="{x(1) - 6}" y="{y(-mixture.margin) - 5}" class="end">worst you accept</text>'
         f'<text x="{x(1)}" y="{_HEIGHT - 4}" class="end">share answered here · '
-        '<tspan style="fill:var(--accent)">mixture</tspan> · '
+        '<tspan style="fill:var(--accent)">with fallback</tspan> · '
         '<tspan style="fill:var(--p2)">random split</tspan></text></svg>'
     )
 
@@ -315,7 +315,7 @@ def _by_open_models(mixture: Mixture) -> str:
             "own was measured in its place ([defer] upper)"
         )
     if mixture.rule is None or mixture.comparison is None:
-        return f"not known: the mixture with {mixture.upper} was not looked at"
+        return f"not known: {mixture.upper} as fallback was not evaluated"
     if not mixture.is_proven:
         return f"none is proven: see the difference with {mixture.upper} above"
     kept = " but those declared always_incumbent" if mixture.rule.always_incumbent else ""

@@ -247,7 +247,7 @@ def clustered_continuous_limits(
         quantile, n = t_quantile(alpha, mean.df), mean.n / mean.mean_weighted_size
         limits = no_variance_limits(float(d[0]), n, lo=lo, hi=hi, quantile=quantile)
         parts["no_variance"] = limits
-        return MeanLimits(*limits, None, "no variance, score limit at effective n", parts), mean
+        return MeanLimits(*limits, None, "no variance, score limit over clusters", parts), mean
     parts["cluster_robust_t"] = (mean.lower, mean.upper)
     method = "cluster-robust t"
     p = float(special.stdtr(mean.df, -(mean.estimate + margin) / mean.se)) if mean.se > 0 else 1.0

@@ -119,7 +119,7 @@ def _clustered_binary(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
     limits = clustered_binary_limits(codes, d / reach, margin=rule.unit_margin, alpha=rule.alpha)
     clumps = clump_limits(codes, d / reach, limits, alpha=rule.alpha)
     return Inference(
-        method="cluster-robust t and Tango at effective n",
+        method="t interval over clusters, widened to Tango's",
         lower=min(limits.lower, clumps.lower) * reach,
         upper=max(limits.upper, clumps.upper) * reach,
         p_noninferiority=limits.p_noninferiority,

@@ -110,7 +110,9 @@ def tell(look: ItemLook, known: Iterable[ItemLook], *, keep_for: str | None = No
                 _append(place / _FILE, msgspec.json.encode(last))
             last = last or (lines[-1] if lines else None)
     except OSError as error:
-        return KnownLooks(trouble=f"the user's file of looks cannot be used ({error.strerror or error})")
+        return KnownLooks(
+            trouble=f"the user's file of evaluations cannot be used ({error.strerror or error})"
+        )
     looks, head = (0, "") if last is None else (last.number, last.hash()[:_HEAD])
     return msgspec.structs.replace(found, looks=looks, head=head, trouble=trouble)
 

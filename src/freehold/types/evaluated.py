@@ -113,6 +113,21 @@ class Evaluation(StoredRecord, frozen=True, kw_only=True):
     sandbox: str | None = None
     """What held the user's own scorer: ``bubblewrap``, or ``limits only`` and what was open then; None for others."""
 
+    @property
+    def verdict(self) -> VerdictOutcome | None:
+        """What the comparison says; None where there was none."""
+        return None if self.comparison is None else self.comparison.verdict
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the candidate passed."""
+        return self.verdict == "promote"
+
+    def summary(self) -> str:
+        """Who was compared with whom, and what came out."""
+        found = "not compared" if self.comparison is None else self.comparison.summary()
+        return f"{self.candidate} against {self.incumbent}: {found}"
+
 
 class EvaluationLine(StoredRecord, frozen=True, kw_only=True):
     """One evaluation in short; kept of two files, whose words are kept nowhere. Scores may be held against each other
@@ -142,7 +157,7 @@ class EvaluationLine(StoredRecord, frozen=True, kw_only=True):
     margin: float
     verdict: VerdictOutcome | None
     look: int | None
-    """Which look at these items it was."""
+    """Which evaluation of these items it was."""
 
     @classmethod
     def of(cls, made: Evaluation, at: datetime | None) -> EvaluationLine:

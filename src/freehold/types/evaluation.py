@@ -140,6 +140,24 @@ class PairedResult(Record, frozen=True, kw_only=True):
     all_difference: float | None = None
     """The mean difference over all of these."""
 
+    @property
+    def promoted(self) -> bool:
+        """Whether the candidate passed."""
+        return self.verdict == "promote"
+
+    def summary(self) -> str:
+        """The verdict and the figures it rests on, in points where scores are from 0 to 1."""
+        if self.difference is None or self.ci_low is None or self.ci_high is None:
+            return f"{self.verdict}: no difference can be computed, n = {self.n:,}"
+        unit = 100 if self.margin < 1 else 1
+        low, mean, high = (unit * one for one in (self.ci_low, self.difference, self.ci_high))
+        scores = (self.incumbent_mean, self.candidate_mean)
+        said = " → ".join(f"{unit * one:.1f}" for one in scores if one is not None)
+        return (
+            f"{self.verdict}: {said}, {mean:+.1f} {'points' if unit == 100 else ''} "
+            f"[{low:+.1f}, {high:+.1f}], margin {unit * self.margin:g}, n = {self.n:,}"
+        )
+
 
 class KnownLooks(Record, frozen=True, kw_only=True):
     """What a user's ledger of looks knows of one, whatever folder they were taken in.
@@ -232,9 +250,17 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...] = ()
     version: str = ""
     look: LookCount | None = None
-    """Which look at these items this is; None where looks are not counted."""
+    """Which evaluation of these items this is; None where looks are not counted."""
     period: tuple[date, date] | None = None
     """The first and last day on which the items were asked, as far as it is known."""
+
+    def summary(self) -> str:
+        """As of the figures alone, and whether these items were evaluated too often to promote."""
+        seen = self.look
+        spent = (
+            "" if seen is None or seen.may_promote else f"; evaluation {seen.number}, {seen.planned} planned"
+        )
+        return super().summary() + spent
 
     def promise(self, who: str) -> str:
         """What a promote says, and no more: of requests like these, on average, against the recorded answers, by a
@@ -293,3 +319,7 @@ class PowerPlan(Record, frozen=True, kw_only=True):
     sentence: str = ""
     """The usual row in words: 5 % discordance, where it was not said."""
     notes: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """The plan in a sentence."""
+        return self.sentence or f"with not one discordant pair, {self.zero_loss_n} items"

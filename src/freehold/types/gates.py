@@ -118,10 +118,10 @@ class ParityReport(StoredRecord, frozen=True, kw_only=True):
             )
             return CheckResult(kind="parity", ok=True, text=text, record_id=self.id)
         text = (
-            f"served as trained: {self.prompts_equal} of {self.prompts} prompts have equal token ids, "
-            f"{self.token_agreement:.1%} of {self.tokens} greedy tokens agree{self.undecided}"
+            f"the served model answers as the trained one: {self.prompts_equal} of {self.prompts} prompts have "
+            f"equal token ids, {self.token_agreement:.1%} of {self.tokens} greedy tokens agree{self.undecided}"
             if self.passed
-            else f"not served as trained: {'; '.join(self.reasons)}"
+            else f"the served model does not answer as the trained one: {'; '.join(self.reasons)}"
         )
         return CheckResult(kind="parity", ok=self.passed, text=text, record_id=self.id)
 

@@ -372,6 +372,11 @@ class Ruling(StoredRecord, frozen=True, kw_only=True):
     version: str = ""
     details: dict[str, Any] = {}
 
+    def summary(self) -> str:
+        """What came out, and how many duties there are."""
+        duties = f"{len(self.obligations)} {'duty' if len(self.obligations) == 1 else 'duties'}"
+        return f"{self.model}: {self.outcome.replace('_', ' ')}, {duties}"
+
 
 class DutyMark(StoredRecord, frozen=True, kw_only=True):
     """What was said last of one duty of a model: that it is done, or (`done` False) that it is not after all.

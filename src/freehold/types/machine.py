@@ -99,6 +99,11 @@ class Fit(StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...] = ()
     version: str = ""
 
+    def summary(self) -> str:
+        """Whether it fits, in what and where."""
+        fits = "fits" if self.fits else "does not fit"
+        return f"{self.model} as {self.quantization} on {self.machine} {fits}"
+
 
 class MeasuredSpeed(StoredRecord, frozen=True, kw_only=True):
     """A speed with what it was measured on. One per machine, engine and weights: `id` is made of these, so a new

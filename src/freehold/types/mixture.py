@@ -160,7 +160,7 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
         """What came out, for people."""
         comparison, share = self.comparison, self.share
         if comparison is None or share is None:
-            return f"No mixture: {self.refused or 'it was not looked at'}."
+            return f"No fallback was proven: {self.refused or 'none was evaluated'}."
         points = f"{100 * self.margin:g} point{'' if self.margin == 0.01 else 's'}"
         who = self.candidate.partition(":")[0].rpartition("/")[2]
         if self.is_proven:
@@ -173,9 +173,7 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
         if self.alone:
             return f"Every share was proven, all requests included: {who} needs no fallback."
         if comparison.verdict == "reject":
-            return f"The mixture is shown to be worse than the incumbent by more than {points}."
+            return f"With the fallback it is shown to be worse than the incumbent by more than {points}."
         if "slice_harm" in comparison.reasons:
-            return "The mixture harms a declared slice, so it is not promoted, however good its mean is."
-        return (
-            f"That the mixture stays within {points} of the incumbent was not proven on the held-out samples."
-        )
+            return "With the fallback a declared slice is harmed, so it is not promoted, however good its mean is."
+        return f"That it stays within {points} of the incumbent with the fallback was not proven held out."

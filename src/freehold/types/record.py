@@ -24,6 +24,14 @@ from freehold.errors import ConfigError, UsageError, did_you_mean
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen value. Unknown keys of stored or received records are tolerated."""
 
+    def __repr__(self) -> str:
+        summary = getattr(self, "summary", None)
+        return f"{type(self).__name__}({summary()})" if callable(summary) else super().__repr__()
+
+    def __str__(self) -> str:
+        summary = getattr(self, "summary", None)
+        return str(summary()) if callable(summary) else repr(self)
+
 
 class StoredRecord(Record, frozen=True, kw_only=True):
     """A record that the store keeps, one for each `kind` and `key`. Databases of released versions hold both."""

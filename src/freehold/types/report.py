@@ -9,7 +9,7 @@ from freehold.types.choosing import CandidateChoice, RequestCost, SelectionResul
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Disagreement, LatencySummary, Measured, Regressions, UntrainedBaseline
-from freehold.types.evaluation import Comparison, Task
+from freehold.types.evaluation import Comparison, Task, VerdictOutcome
 from freehold.types.gates import LeakReport, ParityReport, RetainedSkills
 from freehold.types.journey import Standing
 from freehold.types.license import Ruling
@@ -106,7 +106,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
         return RequestCost(
             usd_per_1000=usd,
             basis="unknown" if usd is None or alone is None else alone.basis,
-            why="what the rest costs was not looked at" if cost is None else "; ".join(cost.why),
+            why="what the rest costs was not measured" if cost is None else "; ".join(cost.why),
         )
 
 
@@ -145,6 +145,20 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     """How things stood when the page was written; no part of what was measured."""
     is_shared: bool = False
     """Whether customers' words, and what else is not for other eyes, were left out."""
+
+    @property
+    def verdict(self) -> VerdictOutcome | None:
+        """That of the candidate that the report is about; None where none was judged."""
+        return None if self.lead is None or self.lead.verdict is None else self.lead.verdict.outcome
+
+    @property
+    def promoted(self) -> bool:
+        """Whether it passed."""
+        return self.verdict == "promote"
+
+    def summary(self) -> str:
+        """Which candidate, and what came out."""
+        return f"{'no candidate' if self.lead is None else self.lead.label}: {self.verdict or 'no verdict'}"
 
     @property
     def chosen(self) -> CandidateReport | None:

@@ -1,5 +1,6 @@
 """The pre-commit hook and the CI action, by running their commands."""
 
+import json
 import os
 import re
 import shlex
@@ -24,6 +25,7 @@ def venv(tmp_path):
     program.parent.mkdir(parents=True)
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m freehold "$@"\n')
     program.chmod(0o755)
+    (program.parent / "python").symlink_to(sys.executable)
     return program.parents[1]
 
 
@@ -98,12 +100,22 @@ def test_the_action_passes_and_fails_as_the_scan_does(repository, venv):
     assert "src/app.py:1:19" in ran.stdout
 
 
+def test_the_action_scans_once_for_both_pages_and_people(repository, venv):
+    program = venv / "bin" / "freehold"
+    program.write_text(program.read_text().replace("exec ", "echo x >> ran\nexec "))
+    (repository / "src" / "app.py").write_text(GONE)
+    ran = step("Scan", venv, repository, sarif="found.sarif")
+    assert (ran.returncode, (repository / "ran").read_text()) == (1, "x\n")
+    assert "src/app.py:1: " in ran.stdout
+    assert json.loads((repository / "found.sarif").read_text())["runs"][0]["results"]
+
+
 def test_no_input_of_the_action_is_read_as_shell(repository, venv):
     ran = step("Scan", venv, repository, path="$(touch ran)", **{"fail-within": "1; touch ran"})
     assert ran.returncode == 2
     assert not (repository / "ran").exists()
     for one in STEPS.values():
-        assert "${{" not in one["run"]
+        assert "${{" not in one.get("run", "")
 
 
 def test_the_name_of_a_file_is_not_a_command_of_the_runner(repository, venv, monkeypatch):

@@ -112,8 +112,8 @@ def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, pro
     [
         (mixture(), "PROMOTE WITH DEFERRAL"),
         (mixture(losses=100), "REJECT"),
-        (refused(), "NO MIXTURE"),
-        (mixture(comparison=None, share=None, refused="spent"), "NOT LOOKED AT"),
+        (refused(), "NO FALLBACK PROVEN"),
+        (mixture(comparison=None, share=None, refused="spent"), "NOT EVALUATED"),
     ],
 )
 def test_the_outcome_is_said_first(capsys, made, said):

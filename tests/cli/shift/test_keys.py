@@ -187,7 +187,7 @@ def test_the_rule_of_a_mixture_is_shown(freehold, begun, project, monkeypatch):
         ruled = msgspec.structs.replace(route, deferral=RULE)
         store.save_route(ruled, who="test", at=datetime.now(UTC))
     shown = freehold("rollout", "status").out
-    assert "mixture: base:ft answers where its probability says at least 0.9" in shown
+    assert "fallback: base:ft answers where its probability says at least 0.9" in shown
     monkeypatch.setenv("COLUMNS", "80")
     assert max(map(len, freehold("rollout", "status").out.splitlines())) <= 80
     assert freehold("rollout", "status", "--json").json["rule"]["id"] == RULE.id

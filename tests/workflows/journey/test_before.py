@@ -42,12 +42,19 @@ def outcomes(found):
 
 def test_a_model_that_is_asked_as_it_is_needs_no_template_and_teaches_no_labels(tmp_path):
     found = look(project(tmp_path))
-    said = {"candidates": "ok", "licence": "ok", "cost": "ok", "scorer": "ok", "margin": "ok", "looks": "ok"}
+    said = {
+        "candidates": "ok",
+        "licence": "ok",
+        "cost": "ok",
+        "scorer": "ok",
+        "margin": "ok",
+        "evaluations": "ok",
+    }
     assert outcomes(found) == said
     assert found.seconds < 10
 
 
-def test_each_step_is_told_with_what_it_costs_or_that_this_is_not_known(tmp_path):
+def test_each_step_is_told_with_what_it_costs_as_a_range_where_it_is_estimated(tmp_path):
     opened = project(tmp_path)
     path = opened.config_path
     text = path.read_text().partition("[[candidates]]")[0]
@@ -61,6 +68,15 @@ endpoint = "house"
 [[candidates]]
 model = "Qwen/Qwen3-1.7B"
 method = "lora"
+[[candidates]]
+model = "Qwen/Qwen3-1.7B"
+method = "examples"
+[[candidates]]
+model = "sentence-transformers/all-MiniLM-L6-v2"
+method = "encoder"
+[[candidates]]
+model = "unknown/encoder"
+method = "encoder"
 [[endpoints]]
 name = "house"
 base_url = "http://127.0.0.1:9/v1"
@@ -78,10 +94,16 @@ usd_per_hour = 2
         "([selection] within_minutes)",
         "words · encoder: learned and measured in seconds",
     ]
-    rented, here, hour = told[3:]
+    rented, here, shown, encoder, unknown, hour = told[3:]
     requests, usd = re.fullmatch(r"big · as_is at house: (\d+) requests, about \$(.+)", rented).groups()
     assert int(requests) > 200 and 0.015 < float(usd) / int(requests) < 0.05, "some 20 tokens each, at $1,000"
-    assert "not known: freehold bench-model Qwen/Qwen3-1.7B" in here
+    span = r"about ([\d,.]+) (s|minutes) to ([\d,.]+) (s|minutes) \(\$.+ to \$.+\)"
+    assert re.fullmatch(rf"Qwen/Qwen3-1.7B · lora: training {span}; answering [\d,]+ items {span}", here)
+    assert re.fullmatch(rf"Qwen/Qwen3-1.7B · examples: answering [\d,]+ items {span}", shown)
+    assert re.search(
+        r"its heads about \d+ s to .+; where they do not suffice, tuning it .+ \(docs/benchmarks.md", encoder
+    )
+    assert unknown.endswith("not known before its texts are read: the catalog has no unknown/encoder")
     assert hour == "this machine counts $2 an hour ([selection] usd_per_hour)"
 
 
@@ -98,7 +120,7 @@ def test_a_base_that_is_trained_is_looked_at_with_its_lengths_and_labels(tmp_pat
         "lengths",
         "labels",
         "margin",
-        "looks",
+        "evaluations",
     }
     assert set(found) == said
     assert found["margin"] == "fail", "20 items"
@@ -165,8 +187,8 @@ def test_the_same_journey_again_is_known_by_its_report(tmp_path, margin, same):
     dataset = prepare(again, progress=Silent())
     with open_store(again.store_url) as store:
         assert reported(store, again, dataset, candidates(again.config)) == same
-        assert outcomes(look_first(again, dataset, store, candidates(again.config)))["looks"] == "warn"
-        assert "looks" not in outcomes(
+        assert outcomes(look_first(again, dataset, store, candidates(again.config)))["evaluations"] == "warn"
+        assert "evaluations" not in outcomes(
             look_first(again, dataset, store, candidates(again.config), looks=False)
         )
 

@@ -305,3 +305,29 @@ def test_weights_without_a_manifest_are_hashed(tmp_path):
     (tmp_path / "notes.txt").write_text("no weights")
     digest = hashlib.sha256(b"weights").hexdigest()
     assert file_hashes(tmp_path) == {"model.safetensors": digest}
+
+
+@pytest.mark.parametrize(
+    ("copy", "base"),
+    [
+        ("unsloth/Qwen3.5-4B-GGUF", "Qwen/Qwen3.5-4B"),
+        ("bartowski/gemma-2-9b-it-GGUF", "google/gemma-2-9b-it"),
+        ("mlx-community/Llama-3.2-3B-Instruct-4bit", "meta-llama/Llama-3.2-3B-Instruct"),
+        ("hf:unsloth/Qwen3-8B-unsloth-bnb-4bit", "Qwen/Qwen3-8B"),
+        ("llama3.1:8b", "meta-llama/Llama-3.1-8B-Instruct"),
+        ("ollama:gemma3:4b-it-q4_K_M", "google/gemma-3-4b-it"),
+    ],
+)
+def test_a_copy_in_another_form_stands_under_the_licence_of_its_base(copy, base):
+    ruling, own = (
+        rule_for_model(name, UseProfile(distributes_weights=True, commercial=True)) for name in (copy, base)
+    )
+    assert (ruling.outcome, ruling.licenses) == (own.outcome, own.licenses)
+    assert any(f"by its name a copy of {base}" in one for one in ruling.assumptions)
+
+
+@pytest.mark.parametrize(
+    "name", ["stranger/Qwen3-8B-GGUF", "bartowski/Qwen3-8B-abliterated-GGUF", "ft:gpt-4o:x"]
+)
+def test_a_name_that_only_resembles_a_copy_stays_unclear(name):
+    assert rule_for_model(name, UseProfile()).outcome == "unclear"

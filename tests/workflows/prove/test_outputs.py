@@ -168,7 +168,7 @@ def test_groups_and_planned_looks_count(outputs, tmp_path):
     (told,) = look(grouped, task()).doubted
     assert "n = 400 in 1 groups" in told.text
     assert not look(outputs(100), task()).failed
-    assert "alpha shared by 3 looks" in look(outputs(100), task(), planned_looks=3).doubted[0].text
+    assert "alpha shared by 3 evaluations" in look(outputs(100), task(), planned_looks=3).doubted[0].text
 
 
 @pytest.mark.process

@@ -71,7 +71,10 @@ def test_other_prompt_ids_are_the_template():
     found = report((served(prompt_ids=(1, 9, 6)), trained()))
     assert found.causes == ("template",)
     assert "token 1 (five trained, 9 served)" in found.reasons[0]
-    assert found.check_result().ok is False and "not served as trained" in found.check_result().text
+    assert (
+        found.check_result().ok is False
+        and "the served model does not answer as the trained one" in found.check_result().text
+    )
 
 
 @pytest.mark.parametrize(

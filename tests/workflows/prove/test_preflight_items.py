@@ -50,7 +50,7 @@ def test_where_the_incumbent_errs_a_better_candidate_may_still_be_promoted():
 def test_planned_looks_share_alpha_and_need_more_items():
     assert find(126, 0.03).outcome == "warn"
     found = find(126, 0.03, looks=3)
-    assert found.outcome == "fail" and "with alpha shared by 3 looks" in found.text
+    assert found.outcome == "fail" and "with alpha shared by 3 evaluations" in found.text
 
 
 def test_many_items_are_fine_and_the_chance_is_said():
@@ -143,7 +143,7 @@ def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
     made = make_dataset(tmp_path, samples, train=samples[:1])
     with open_store(f"sqlite:///{tmp_path / 's.sqlite'}") as store:
         (found,) = look_findings(store, made, TASK, samples)
-        assert (found.outcome, found.text) == ("ok", "look 1 at these items, 1 planned")
+        assert (found.outcome, found.text) == ("ok", "evaluation 1 of these items, 1 planned")
         Looks(store, LookPlan(2)).take(
             look_at(samples, evaluation_id="e1", dataset_id=made.id, names=("i", "c"), alpha=TASK.alpha)
         )
@@ -157,7 +157,7 @@ def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
         assert not list(look_findings(store, made, TASK, []))
     with open_store("sqlite://") as fresh:
         told, found = look_findings(fresh, made, TASK, samples)
-    assert (told.check, told.outcome, found.outcome) == ("looks elsewhere", "warn", "ok")
+    assert (told.check, told.outcome, found.outcome) == ("evaluations elsewhere", "warn", "ok")
     assert told.text.startswith("This machine knows of 1 earlier evaluation of about 100% of these items")
 
 
@@ -173,7 +173,10 @@ def test_answers_that_were_scored_before_the_incumbents_are_not_spent(tmp_path):
     with open_store(f"sqlite:///{tmp_path / 's.sqlite'}") as store:
         Looks(store).take(alone("e1", "a1"))
         (found,) = look_findings(store, made, TASK, samples)
-        assert found.outcome == "ok" and "other answers are a further look and cannot promote" in found.text
+        assert (
+            found.outcome == "ok"
+            and "other answers are a further evaluation and cannot promote" in found.text
+        )
         Looks(store).take(alone("e2", "a2"))
         (found,) = look_findings(store, made, TASK, samples)
         assert found.outcome == "warn"

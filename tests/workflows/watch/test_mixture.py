@@ -201,7 +201,7 @@ def test_without_an_incumbent_or_a_record_what_is_left_is_watched(mixed, store, 
     assert made.pairs == 0 and incumbent.seen == [] and made.mixture.tests == ()
     assert made.mixture.share == 0.5 and made.mixture.margin == 0.05
     assert any("cannot be asked" in note for note in made.notes)
-    assert any("record of the mixture is gone" in note for note in made.notes)
+    assert any("record of the fallback's proof is gone" in note for note in made.notes)
 
 
 def test_a_rule_that_was_replaced_meanwhile_is_left_alone(mixed, store):

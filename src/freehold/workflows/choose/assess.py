@@ -12,7 +12,7 @@ from freehold import __version__
 from freehold.catalog import models as catalog
 from freehold.costs import decision
 from freehold.costs.decision import self_host
-from freehold.errors import FreeholdError
+from freehold.errors import UsageError
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import Build
 from freehold.hardware.tensors import active_parameter_count, parameter_count
@@ -28,7 +28,13 @@ from freehold.types.model import Model
 from freehold.types.record import content_id
 from freehold.types.verdict import Verdict
 from freehold.visible import GIB, gib
-from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpeeds, priced_machine
+from freehold.workflows.choose.cost import (
+    ANSWER_SECONDS,
+    LOOKED_UP,
+    MachineSpeeds,
+    known_costs,
+    priced_machine,
+)
 from freehold.workflows.choose.needs import is_doubtful, needs_in, speed_reasons
 from freehold.workflows.choose.needs import seconds as seconds_of
 from freehold.workflows.choose.ranking import (
@@ -40,7 +46,6 @@ from freehold.workflows.choose.ranking import (
     ranked,
     thinks_first,
 )
-from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.learned import all_measured, narrowed
 from freehold.workflows.fit.machine import engine_build, find_machine
@@ -75,17 +80,17 @@ def with_costs(
     Nothing is guessed: without traffic, a price of the incumbent or a price of the machine the column stays empty
     and the sentence says which of them is missing.
     """
-    known = ""
+    known = known_costs(project)
+    paid = None if known.priced is None else known.priced.bill.usd_per_month.low
     try:
-        priced = price_traffic(project)
-        traffic, bill = priced.traffic, priced.bill
-        known = priced.sentence
         price = priced_machine(machine, LOOKED_UP).price
-    except FreeholdError as error:
-        missing = (
-            f"Cost does not decide yet whether to leave: {error.message}; freehold cost takes stated figures"
-        )
-        return rows, CostAdvice(None, f"{known} {missing}".strip())
+    except UsageError as error:
+        known = known._replace(missing=known.missing or error)
+    if known.priced is None or known.missing is not None:
+        missing = "" if known.missing is None else known.missing.message
+        said = f"Cost does not decide yet whether to leave: {missing}; freehold cost takes stated figures"
+        return rows, CostAdvice(None, f"{known.sentence or ''} {said}".strip(), paid)
+    traffic = known.priced.traffic
     costed, first = [], None
     for row in rows:
         if row.outcome == "excluded" or row.speed is None:
@@ -100,8 +105,7 @@ def with_costs(
         if first is None and row.outcome == "shortlisted":
             if row.quantization is not None:
                 found = msgspec.structs.replace(found, served_as=served_as(row.quantization, row.engine))
-            first = decision.decide(traffic, bill, found, after=priced.after)
-    paid = bill.usd_per_month.low
+            first = decision.decide(traffic, known.priced.bill, found, after=known.priced.after)
     if first is None:
         return costed, CostAdvice(
             None, "cost does not decide whether to leave: no model is left whose speed is known", paid

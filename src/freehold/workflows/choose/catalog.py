@@ -150,7 +150,7 @@ def _describe(found: hub.Repository, today: date) -> SyncedModel:
             "terms must be accepted before its config can be read" if found.gated else "no config.json"
         )
     if found.license is None:
-        notes.append("no licence stated: a ruling will say unclear")
+        notes.append("its page states no licence: freehold license says what is known of it")
     owner = found.repo.split("/")[0].lower()
     publisher = next(
         (row.name for row in vendors.publishers() if owner in {one.lower() for one in row.owners}), None

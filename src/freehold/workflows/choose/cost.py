@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -12,10 +13,11 @@ import msgspec
 from freehold import __version__
 from freehold.catalog import accelerators
 from freehold.catalog import models as model_catalog
+from freehold.catalog.retirements import ending_of
 from freehold.costs import decision, prices
 from freehold.costs.decision import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.costs.prices import TokenPrice
-from freehold.errors import UsageError
+from freehold.errors import FreeholdError, MissingExtraError, UsageError
 from freehold.hardware.memory import Engine
 from freehold.hardware.speed import estimate
 from freehold.settings import Settings
@@ -32,7 +34,7 @@ from freehold.workflows.fit.learned import measured
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.fit.placing import form_of, served_as, sized_in
 from freehold.workflows.fit.sizes import SizedModel
-from freehold.workflows.project import Project
+from freehold.workflows.project import Project, now
 
 ANSWER_SECONDS = 30.0
 """How long a whole answer may take where nothing is stated: assumed, and said with every result."""
@@ -122,6 +124,7 @@ class MachinePrice(NamedTuple):
 
 
 LOOKED_UP = MachinePrice()
+_FREE = TokenPrice(Decimal(0), Decimal(0))
 REST_OF_A_MACHINE = 1.5
 """What a machine draws for each watt of its accelerators: the rest of it and cooling, assumed."""
 
@@ -167,20 +170,84 @@ class _HostedModel(NamedTuple):
         )
 
 
-def cost(
+class KnownCosts(NamedTuple):
+    """What is known of leaving or staying by cost. Where `weighed` is None, `missing` says what it takes."""
+
+    sentence: str | None = None
+    """What the incumbent costs, when it ends and what its replacement costs, as far as each is known."""
+    priced: PricedTraffic | None = None
+    weighed: Cost | None = None
+    missing: FreeholdError | None = None
+
+    @property
+    def why_not(self) -> str:
+        """What is known, and then what is missing."""
+        missing = "" if self.missing is None else self.missing.message
+        return f"{self.sentence} Missing: {missing}" if self.sentence else missing
+
+
+def cost(project: Project, hosting: Hosting, **stated: Any) -> Cost:
+    """Weigh the incumbent's bill against holding a model.
+
+    Takes the parameters of `known_costs`. Raises `UsageError` for what is not known and may not be guessed: no traffic,
+    no price of the incumbent, no price or speed of the machine; and `MissingExtraError` without the price list. Their
+    message begins with what is known.
+    """
+    known = known_costs(project, hosting, **stated)
+    if known.weighed is None:
+        assert known.missing is not None
+        known.missing.message, known.missing.args = known.why_not, (known.why_not,)
+        raise known.missing
+    return known.weighed
+
+
+def known_costs(
     project: Project,
-    hosting: Hosting,
+    hosting: Hosting | None = None,
     *,
     incumbent: str | None = None,
     stated: StatedTraffic = NOTHING_STATED,
     flat: TokenPrice | None = None,
-) -> Cost:
-    """Weigh the incumbent's bill against holding a model.
+    most: int | None = None,
+) -> KnownCosts:
+    """The incumbent's bill, and what holding costs beside it; None: it is not weighed.
 
-    Traffic is taken from the project's traces unless it is stated. Raises `UsageError` for what is not known
-    and may not be guessed: no traffic, no price of the incumbent, no price or speed of the machine.
+    Traffic is taken from the project's traces unless it is stated, from about `most` of them.
     """
-    return weigh(project, price_traffic(project, incumbent, stated, flat), hosting)
+    try:
+        priced = price_traffic(project, incumbent, stated, flat, most=most)
+    except FreeholdError as error:
+        known = _without_bill(project, hosting, incumbent, stated, flat, most)
+        return KnownCosts(" ".join(known) or None, missing=error)
+    try:
+        weighed = None if hosting is None else weigh(project, priced, hosting)
+    except FreeholdError as error:
+        return KnownCosts(priced.sentence, priced, missing=error)
+    return KnownCosts(priced.sentence, priced, weighed)
+
+
+def _without_bill(
+    project: Project,
+    hosting: Hosting | None,
+    incumbent: str | None,
+    stated: StatedTraffic,
+    flat: TokenPrice | None,
+    most: int | None,
+) -> Iterator[str]:
+    """What is known where the month's traffic is not, or its price."""
+    configured = project.config.incumbent
+    name = incumbent or (None if configured is None else configured.model)
+    ending = None if name is None else ending_of(name)
+    if ending is not None:
+        yield f"{ending.text(now().date())}."
+    with suppress(FreeholdError):  # how many requests a month has is missing
+        few = price_traffic(project, name, StatedTraffic(Decimal(1000)), flat, most=most)
+        yield f"{name} costs {decision.money(few.bill.usd_per_month)} for 1,000 requests like these."
+    with suppress(FreeholdError):  # its price is missing
+        traffic = price_traffic(project, name, stated, _FREE, most=most).traffic
+        if hosting is not None:
+            held = _held(project, _meant(project, hosting), traffic).cost(traffic)
+            yield f"Holding {decision.named(held)} costs {decision.money(held.usd_per_month)} a month for this traffic."
 
 
 def weigh(project: Project, priced: PricedTraffic, hosting: Hosting) -> Cost:
@@ -383,5 +450,7 @@ def _hosted(name: str, traffic: Traffic) -> tuple[tuple[str, Decimal], ...]:
         completion_tokens=int(traffic.completion_tokens - traffic.reasoning_tokens),
         cached_prompt_tokens=int(traffic.cached_prompt_tokens),
     )
-    found = prices.hosted_prices((model.id, *model.aliases), usage)
-    return tuple((who, price * traffic.requests_per_month) for who, price in found)
+    with suppress(MissingExtraError):  # what hosts ask is in the price list alone
+        found = prices.hosted_prices((model.id, *model.aliases), usage)
+        return tuple((who, price * traffic.requests_per_month) for who, price in found)
+    return ()

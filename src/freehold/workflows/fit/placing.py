@@ -200,8 +200,8 @@ def form_of(
 
 
 def other_form(model_id: str, machine: Machine, settings: Settings) -> str | None:
-    """The form that `freehold fit` names, where `freehold pull` fetches another one: what a maker publishes as
-    safetensors, while this machine would be served a GGUF."""
+    """What to know where `freehold fit` names another form than `freehold pull` fetches: a maker publishes safetensors,
+    while this machine would be served a GGUF. Files under another name are named, and never fetched unasked."""
     known = catalog.find(model_id)
     if known is None or known.encoder or named_weights.find(model_id) is not None:
         return None
@@ -209,7 +209,11 @@ def other_form(model_id: str, machine: Machine, settings: Settings) -> str | Non
     here = WeightsStore(settings.home).find(known.id)
     if form.engine != "llamacpp" or form.quantization is None or (here and here.weights.format == "gguf"):
         return None
-    return served_as(form.quantization, form.engine)
+    named = f"freehold fit names {served_as(form.quantization, form.engine)} for this machine; what is fetched is what "
+    way = f"freehold quants {model_id} lists GGUF files of it"
+    if known.gguf:
+        way = f"a GGUF of it: freehold pull hf:{known.gguf[0]} --quant {form.quantization}"
+    return f"{named}the maker publishes, for vLLM; {way}"
 
 
 def place(model: Model, workload: Workload, machine: Machine, build: Build, settings: Settings) -> Placed:

@@ -31,6 +31,7 @@ from freehold.types.model import Weights
 from freehold.types.report import CandidateReport, Report
 from freehold.types.use import UseProfile
 from freehold.visible import gib
+from freehold.workflows.fit.machine import with_rates
 from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.methods.method import (
     Candidate,
@@ -233,7 +234,7 @@ def look_first(
         )
     facts = TaskFacts(config, dataset)
     more: list[Finding] = list(suit_findings(known, facts))
-    machine = probe_machine(project.state)
+    machine = with_rates(probe_machine(project.state, measure=True))
     more += candidate_findings(project, dataset, known, machine)
     more += cost_findings(project, dataset, known, machine, freezes=freezes)
     for one in writers:

@@ -275,7 +275,7 @@ def _open(request: DraftRequest, told: _Told, incumbent: str | None, config: Pro
         sentence = learning_sentence(config.named, config, incumbent, config.use)
         left += [] if sentence is None else [f"[use]: {sentence}"]
     left.append("[use]: who you are decides what a licence allows; freehold license init asks")
-    left.append("[task] margin: the largest drop you accept; decide it before you look")
+    left.append("[task] margin: the largest drop you accept; decide it before the first result")
     return left
 
 

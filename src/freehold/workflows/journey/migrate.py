@@ -26,6 +26,7 @@ from freehold.store import open_store
 from freehold.types.choosing import CandidateChoice
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import ServedModel, ServePlan
+from freehold.types.evaluation import VerdictOutcome
 from freehold.types.finding import Preflight
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
@@ -55,6 +56,21 @@ class Migration(Record, frozen=True, kw_only=True):
     written: WrittenReport
     plan: ServePlan | None
     best: CandidateReport | None
+
+    @property
+    def verdict(self) -> VerdictOutcome | None:
+        """The best candidate's; None where none was judged."""
+        return None if self.best is None or self.best.verdict is None else self.best.verdict.outcome
+
+    @property
+    def promoted(self) -> bool:
+        """Whether a candidate passed."""
+        return self.verdict == "promote"
+
+    def summary(self) -> str:
+        """Which candidate, what came out, and where the page is."""
+        who = "no candidate" if self.best is None else self.best.label
+        return f"{who}: {self.verdict or 'no verdict'}; {self.written.html}"
 
     @property
     def exit_code(self) -> int:
@@ -194,13 +210,13 @@ def _preferred(outcome: CandidateOutcome) -> tuple[bool, float, float]:
 
 def _how_it_ended(report: CandidateReport) -> str:
     if report.verdict is None or report.verdict.outcome != "promote":
-        return "had the largest part of it, and is told first: none is promoted"
+        return "had the largest part of it, and stands first: none is promoted"
     return "is taken: of those promoted it answers most, and of equals costs least"
 
 
 def _why_not(report: CandidateReport, taken: CandidateReport) -> str:
     if report.verdict is None or report.verdict.outcome != "promote":
-        return "it was looked at as well, and is not promoted"
+        return "it was evaluated as well, and is not promoted"
     return f"it is promoted as well; {taken.label} answers more, or as much and costs less"
 
 

@@ -254,7 +254,7 @@ class Mixer:
             still_there=_routers_are_there,
         )
         if planned.rule is None:
-            bench.progress.say(f"no mixture is planned: {planned.refused}")
+            bench.progress.say(f"no fallback is planned: {planned.refused}")
         return planned
 
     def look(

@@ -236,9 +236,9 @@ def refusals(found: Sequence[Found]) -> Iterator[str]:
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
 AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
 """Asks the upper model, and gives the score of each of its answers."""
-_MIXED = "The mixture: the candidate's answer where it is sure, the incumbent's recorded one elsewhere."
+_MIXED = "With fallback: the candidate's answer where it is sure, the incumbent's recorded one elsewhere."
 _MIXED_WITH_UPPER = (
-    "The mixture: the candidate's answer where it is sure, the upper model's elsewhere, both against the incumbent's "
+    "With fallback: the candidate's answer where it is sure, the upper model's elsewhere, both against the incumbent's "
     "recorded one."
 )
 _AGAIN = "freehold migrate --fresh measures it again"

@@ -84,7 +84,7 @@ def _unless_spent(bench: Bench, planned: Mixture, plan: LookPlan) -> Mixture:
     for one in found:
         if one.check == LOOKS and one.outcome != "ok":
             return msgspec.structs.replace(
-                planned, refused=f"it was planned and not looked at: {one.text}", way_out=one.fix
+                planned, refused=f"it was planned and not evaluated: {one.text}", way_out=one.fix
             )
     return planned
 
@@ -124,7 +124,7 @@ def kept_mixture(project: Project, candidate: str | None = None) -> Mixture:
     if kept and candidate is not None:
         known = sorted({one.candidate for one in kept})
         raise UsageError(
-            f"no mixture of {candidate} was planned",
+            f"no fallback of {candidate} was planned",
             hint=did_you_mean(candidate, known, f"planned: {', '.join(known)}"),
         )
-    raise UsageError("no mixture was planned yet", hint="freehold defer plan")
+    raise UsageError("no fallback was planned yet", hint="freehold defer plan")

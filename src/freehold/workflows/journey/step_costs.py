@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
 
 import msgspec
 
+from freehold.catalog import models
 from freehold.costs.decision import usd_text
 from freehold.costs.prices import flat_price, total_price
 from freehold.datasets import building
@@ -19,12 +21,14 @@ from freehold.types.dataset import Dataset, Sample
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, ok
-from freehold.types.machine import Machine
+from freehold.types.machine import Machine, Speed
 from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record
 from freehold.types.trace import Usage
 from freehold.workflows.journey.drafting import prompt_size, tokens_in
+from freehold.workflows.journey.examples import ROUNDS
 from freehold.workflows.journey.measuring import SELECTION_SPLIT, hour_price, is_pairwise
+from freehold.workflows.journey.methods.examples import NUMBERS, ORDERS
 from freehold.workflows.journey.methods.method import Candidate, endpoint_of, fetches
 from freehold.workflows.journey.methods.training import served_fit
 from freehold.workflows.journey.selection import search_minutes
@@ -32,13 +36,24 @@ from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight import scorer_addresses
 from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.train.plan import training_time
+from freehold.workflows.train.plan import FORWARDS, training_time
 
 REQUEST_TOKENS = 8
 """What a chat request adds around its messages."""
 _JUDGE_PROMPT, _JUDGE_ANSWER = 400, 100
 """Tokens of a judge's instructions, and of what it says."""
 _LOOKED_AT = 2000
+_MEASURED_SIZE = 6 * 384**2
+"""Layers times the square of their width of all-MiniLM-L6-v2, with which the following was measured."""
+_READ, _TUNED = (1700, 7000), (2200, 2900)
+"""Tokens a second that its heads are learned from, and that it is tuned on, on two cores, at least and at most:
+Banking77, SNIPS and the demo (docs/benchmarks.md)."""
+_STARTS = (5, 30)
+_PASSES = (2, 8)
+"""Over the training samples."""
+_FEW_LABELS_S = 170.0
+"""For tuning with five to ten samples a label (the same page: 162 and 165 s)."""
+_SOURCE = "by what two cores took (docs/benchmarks.md, Encoders)"
 _COST = "cost"
 
 
@@ -129,43 +144,87 @@ class _Steps:
         if one.model == WORDS_MODEL:
             return "learned and measured in seconds"
         if kind.closed_set_only:
-            return "not known before its texts are read"
-        if kind.shows_answers:
-            return "not known: how many examples are shown is chosen by measuring"
+            return self._encoder(one)
+        prompts, answers = [one for one, _ in self._sizes], [one for _, one in self._sizes]
         if not fetches(one, config):
             stated = None if one.endpoint is None else endpoint_of(config, one.endpoint).price
-            prompts, answers = [one for one, _ in self._sizes], [one for _, one in self._sizes]
             return _priced(one.model, self._with_choosing(estimate(one.model, prompts, answers, stated)))
-        steps = {f"answering {len(self._sizes) + self._choosing:,} items": self._answering(one)}
+        speed, steps = self._speed(one), {}
+        asked, shown = self._more * len(self._sizes), (0, 0)
         if kind.trains:
-            steps = {"training": self._training(one), **steps}
-        said = [
-            f"{what} about {self._took(seconds)}" for what, seconds in steps.items() if seconds is not None
-        ]
-        unknown = " and ".join(what for what, seconds in steps.items() if seconds is None)
-        if unknown:
-            said.append(f"{unknown} not known: freehold bench-model {one.model} measures its speed")
+            steps["training"] = self._training(one, speed)
+        if kind.shows_answers:
+            shown, tried = (min(NUMBERS), max(NUMBERS)), self._dataset.split("validation").samples
+            halved = len(ORDERS) * len(NUMBERS)
+            asked += sum(min(tried, most) * max(1, halved >> number) for number, most in enumerate(ROUNDS))
+        if speed is not None:
+            prompt, answer, example = _mean(prompts), _mean(answers), self._taught()
+            reads, writes = speed.prefill_tokens_per_second, speed.decode_tokens_per_second
+            low, high = (
+                asked * ((prompt + shown[end] * example) / reads[1 - end] + answer / writes[1 - end])
+                for end in (0, 1)
+            )
+        steps[f"answering {asked:,.0f} items"] = None if speed is None else (low, high)
+        known = {what: seconds for what, seconds in steps.items() if seconds is not None}
+        said = [f"{what} about {self._took(*seconds)}" for what, seconds in known.items()]
+        if unknown := [what for what in steps if what not in known]:
+            way = f"freehold bench-model {one.model} measures its speed"
+            said.append(f"{' and '.join(unknown)} not known: {way}")
         return "; ".join(said)
 
-    def _training(self, one: Candidate) -> float | None:
-        """Seconds, where its speed here is known."""
-        options, samples = one.training(self._project.config), self._dataset.split("train").samples
-        read = [sum(_sizes(each)) for each in islice(building.samples(self._dataset, "train"), _LOOKED_AT)]
-        tokens = round(sum(read) / max(1, len(read)) * samples * epochs_of(options, samples))
-        time = training_time(self._project, one.model, options.method, tokens, self._machine.name)
-        if time is None or options.max_minutes is None:
-            return None if time is None else time.seconds
-        return min(time.seconds, 60 * options.max_minutes)
+    def _encoder(self, one: Candidate) -> str:
+        """By what its size reads and learns, where that is known."""
+        known = models.find(one.model)
+        if known is None:
+            return f"not known before its texts are read: the catalog has no {one.model}"
+        work = known.shape.layers * known.shape.hidden**2 / _MEASURED_SIZE
+        read = (
+            sum(self._dataset.split(name).samples for name in ("train", "validation")) * self._asked() * work
+        )
+        taught = self._dataset.split("train").samples * self._asked() * work
+        heads = self._took(_STARTS[0] + read / _READ[1], _STARTS[1] + read / _READ[0])
+        if one.settings.stage == "frozen":
+            return f"about {heads}, {_SOURCE}"
+        few, many = _PASSES
+        tuned = self._took(few * taught / _TUNED[1], max(many * taught / _TUNED[0], _FEW_LABELS_S * work))
+        tuning = (
+            "tuning it"
+            if one.settings.stage in ("contrastive", "tuned")
+            else "where they do not suffice, tuning it"
+        )
+        return f"its heads about {heads}; {tuning} {tuned}, {_SOURCE}"
 
-    def _answering(self, one: Candidate) -> float | None:
-        """Seconds for one request after the other, at the slow end of its speed."""
-        serve, settings = self._project.config.serve, self._project.settings
+    def _taught(self) -> float:
+        """Tokens of a training sample, in the mean."""
+        return _mean(
+            sum(_sizes(each)) for each in islice(building.samples(self._dataset, "train"), _LOOKED_AT)
+        )
+
+    def _asked(self) -> float:
+        """Tokens that an encoder reads of one: what users wrote."""
+        return _mean(
+            tokens_in(sum(len(str(one.content or "")) for one in each.messages if one.role == "user"))
+            for each in islice(building.samples(self._dataset, "train"), _LOOKED_AT)
+        )
+
+    def _training(self, one: Candidate, speed: Speed | None) -> tuple[float, float] | None:
+        """Seconds: as they were measured here, else by what its speed is estimated to be."""
+        options, samples = one.training(self._project.config), self._dataset.split("train").samples
+        tokens = round(self._taught() * samples * epochs_of(options, samples))
+        time = training_time(self._project, one.model, options.method, tokens, self._machine.name)
+        most = math.inf if options.max_minutes is None else 60 * options.max_minutes
+        if time is not None:
+            return min(time.seconds, most), min(time.seconds, most)
+        if speed is None:
+            return None
+        slow, fast = (tokens * FORWARDS / reads for reads in speed.prefill_tokens_per_second)
+        return min(fast, most), min(slow, most)
+
+    def _speed(self, one: Candidate) -> Speed | None:
         with suppress(FreeholdError):  # too little is known of it before it is here
-            speed = served_fit(one.model, serve, self._machine, settings).speed
-            if speed is not None:
-                prompts, answers = (sum(one[part] for one in self._sizes) for part in (0, 1))
-                reads, writes = speed.prefill_tokens_per_second[0], speed.decode_tokens_per_second[0]
-                return self._more * (prompts / reads + answers / writes)
+            return served_fit(
+                one.model, self._project.config.serve, self._machine, self._project.settings
+            ).speed
         return None
 
     @property
@@ -183,10 +242,20 @@ class _Steps:
         prompts = [asked + 2 * answer + _JUDGE_PROMPT for asked, answer in sizes]
         return self._with_choosing(estimate(model, prompts, [_JUDGE_ANSWER] * len(sizes)))
 
-    def _took(self, seconds: float) -> str:
-        usd = Decimal(str(seconds)) / 3600 * self._hour.usd
-        time = f"{seconds / 60:,.0f} minutes" if seconds >= 90 else f"{max(1.0, seconds):,.0f} s"
-        return f"{time} ({usd_text(usd)})"
+    def _took(self, low: float, high: float | None = None) -> str:
+        """A time and its dollars, or a range of both."""
+        ends = sorted({low, low if high is None else high})
+        times = dict.fromkeys(
+            f"{float(f'{end / 60:.2g}'):,g} minutes" if end >= 90 else f"{max(1.0, end):,.0f} s"
+            for end in ends
+        )
+        paid = dict.fromkeys(usd_text(Decimal(str(end)) / 3600 * self._hour.usd) for end in ends)
+        return f"{' to '.join(times)} ({' to '.join(paid)})"
+
+
+def _mean(counts: Iterable[int]) -> float:
+    found = list(counts)
+    return sum(found) / max(1, len(found))
 
 
 def _priced(model: str, asking: Asking) -> str:

@@ -149,12 +149,22 @@ def taught_by(model: str, teacher: str, *, shown: bool = False, note: str | None
 
 def lineage_of_model(model_id: str, *, declared: str | None = None) -> Lineage:
     """A model that stands for itself, under a declared licence if there is one: an id or name the catalog knows,
-    or a LICENSE file whose text is a known one.
+    or a LICENSE file whose text is a known one. A quantized copy stands under the licence of what it was made from.
 
     Raises `UsageError` when the catalog knows no such licence or the text is another's or changed.
     """
     license_id = None if declared is None else _declared(declared)
-    return Lineage(model=model_id, edges=(_base(model_id, license_id),))
+    base = (
+        None
+        if declared is not None or model_id == WORDS_MODEL or releases_of(model_id)
+        else models.copied_from(model_id)
+    )
+    if base is None:
+        return Lineage(model=model_id, edges=(_base(model_id, license_id),))
+    note = f"by its name a copy of {base.id} in another form, with no terms of its own"
+    return Lineage(
+        model=model_id, edges=(_base(base.id), LineageEdge(kind="quantize", model=model_id, note=note))
+    )
 
 
 def _base(model: str, license_id: str | None = None) -> LineageEdge:

@@ -145,8 +145,8 @@ def look_note(look: LookCount) -> str:
     """What was looked at, how often, and what that leaves of the promise."""
     if look.informs:
         return (
-            f"These {look.items:,} items test mixtures of the candidate and the incumbent by rising share, and the "
-            "candidate alone last. One mixture was not promoted, so the candidate alone cannot be: its figure is for "
+            f"These {look.items:,} items test the candidate with the incumbent as fallback by rising share, and the "
+            "candidate alone last. One share was not promoted, so the candidate alone cannot be: its figure is for "
             "information."
         )
     if look.number == 1:
@@ -176,10 +176,13 @@ def look_note(look: LookCount) -> str:
     )
 
 
-LOOKS = "looks"
-LOOKS_ELSEWHERE = "looks elsewhere"
+LOOKS = "evaluations"
+LOOKS_ELSEWHERE = "evaluations elsewhere"
 """Told of looks that the store does not know: no reason against one more."""
-_FRESH = "hold out items that no evaluation has looked at (held_out_files); plan looks before the first ([task] looks)"
+_FRESH = (
+    "hold out items that no evaluation has used (held_out_files); state how many there will be before the first "
+    "([task] looks)"
+)
 
 
 def look_findings(
@@ -201,7 +204,7 @@ def look_findings(
         yield warn(LOOKS_ELSEWHERE, note, _FRESH)
     found = looks.count(known, look, allowed=task.alpha, plan=plan)
     if found.may_promote:
-        yield ok(LOOKS, f"look {found.number} at these items, {plan.planned} planned")
+        yield ok(LOOKS, f"evaluation {found.number} of these items, {plan.planned} planned")
         return
     for answers in dict.fromkeys(one.answers for one in known if one.alone and one.answers is not None):
         same = msgspec.structs.replace(look, answers=answers)
@@ -209,8 +212,8 @@ def look_findings(
         if first.may_promote:
             yield ok(
                 LOOKS,
-                f"look {first.number} at these items for the answers that were scored before the incumbent's were "
-                "there; other answers are a further look and cannot promote",
+                f"evaluation {first.number} of these items for the answers scored before the incumbent's were "
+                "there; other answers are a further evaluation and cannot promote",
             )
             return
     yield warn(

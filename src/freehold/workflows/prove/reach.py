@@ -62,7 +62,7 @@ def reach_findings(
             yield warn(CHECK, text, f"hold out {needed:,} items at least{_of_records(items, n, needed)}")
         return
     rule = DecisionRule(margin=margin, alpha=share)
-    shared = f" with alpha shared by {looks.planned} looks" if looks.planned > 1 else ""
+    shared = f" with alpha shared by {looks.planned} evaluations" if looks.planned > 1 else ""
     if _promoted(items, rule, _equal(items)):
         chance = planner.power_at(n, discordance=planner.PLANNED_DISCORDANCE, margin=margin, alpha=share)
         text = (

@@ -47,7 +47,7 @@ WAYS: dict[str, _Way] = {
     "license_unclear": _Way(
         "Settle what the licence leaves open", "freehold license {model}", (ANOTHER_MODEL, IN_DETAIL)
     ),
-    "license_not_ruled": _Way("Have the licence looked at", "freehold license {model}"),
+    "license_not_ruled": _Way("Have the licence ruled on", "freehold license {model}"),
     "does_not_fit": _Way(
         "Find a quantization that fits this machine", "freehold quants {model}", (ANOTHER_MODEL, IN_DETAIL)
     ),
@@ -88,7 +88,7 @@ WAYS: dict[str, _Way] = {
     "margin_not_below_incumbent": _Way(
         "State a smaller [task] margin, then prove again", "freehold migrate", (IN_DETAIL,)
     ),
-    "after_mixtures": _Way("See what was planned of the mixture", "freehold report"),
+    "after_mixtures": _Way("See what was planned with a fallback", "freehold report"),
     "parity_not_ok": _Way(
         "Compare what is served with what was trained on more samples", "freehold parity --samples 48"
     ),

@@ -411,7 +411,7 @@ def _watch(facts: ProjectFacts) -> NextAction:
         back = (better, *back)
     if facts.watch_alarm is not None:
         return NextAction(
-            sentence="Look into the alarm of the last check",
+            sentence="See what the last check alarmed about",
             command="freehold watch --history",
             why=facts.watch_alarm,
             others=(BACK,),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from freehold.types.report import Report
 from freehold.types.rollout import Check, Rollout, RouteAlarm
 from freehold.types.training import Adapter, WholeModel
 from freehold.types.verdict import MAX_AGE_DAYS, SEVERITY, EvidenceAge, Verdict
-from freehold.workflows.choose.traffic import price_traffic
+from freehold.workflows.choose.cost import known_costs
 from freehold.workflows.license.rule import learning_sentence
 from freehold.workflows.project import Project, current_folder, open_project
 from freehold.workflows.prove.evidence_basis import ages_of
@@ -70,9 +69,7 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
     try:
         with open_store(project.reading_url, busy_timeout_ms=BUSY_MS) as store:
             facts = project_facts(project, store, at=at)
-        with suppress(FreeholdError):  # no price, no incumbent, or too few days to say what a month is
-            rented = price_traffic(project, most=QUICKLY_PRICED).sentence
-            facts = msgspec.structs.replace(facts, rented=rented)
+        facts = msgspec.structs.replace(facts, rented=known_costs(project, most=QUICKLY_PRICED).sentence)
         return journey_state(facts)
     except FreeholdError as error:
         name = project.config.app.name
@@ -257,7 +254,7 @@ def _alarm(check: Check) -> str | None:
     if check.exit_code != 1:
         return None
     drift = [one.name for one in check.drift if one.alarm]
-    what = "the mixture did not keep its promise"
+    what = "the candidate with its fallback did not keep its promise"
     if check.alarm:
         what = "the candidate got worse"
     elif drift:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from freehold import files
-from freehold.errors import FreeholdError, UsageError
+from freehold.errors import UsageError
 from freehold.report import render, render_markdown, shareable
 from freehold.store import Store, open_store
 from freehold.types.evaluated import Evaluation, EvaluationLine, ItemLook
@@ -19,8 +19,7 @@ from freehold.types.journey import Standing
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
 from freehold.types.verdict import MAX_AGE_DAYS, EvidenceAge
-from freehold.workflows.choose.cost import Hosting, weigh
-from freehold.workflows.choose.traffic import price_traffic
+from freehold.workflows.choose.cost import Hosting, known_costs
 from freehold.workflows.license.rule import done_duties
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.evidence_basis import ages_of
@@ -96,19 +95,16 @@ def _money(project: Project, lead: CandidateReport | None) -> dict[str, Any]:
     the command that tells it."""
     if lead is None:
         return {"cost_why_not": "there is no candidate"}
-    rented = None
-    try:
-        priced = price_traffic(project)
-        rented = priced.sentence
-        if lead.endpoint is not None:
-            return {
-                "rented": rented,
-                "cost_why_not": f"the candidate runs behind the endpoint {lead.endpoint}",
-            }
-        weighed = weigh(project, priced, Hosting().of(lead))
-    except FreeholdError as error:
-        return {"rented": rented, "cost_why_not": error.message, "cost_command": _told_by(error.hint)}
-    return {"rented": rented, "cost": weighed}
+    known = known_costs(project, None if lead.endpoint else Hosting().of(lead))
+    if known.weighed is not None:
+        return {"rented": known.sentence, "cost": known.weighed}
+    if known.missing is None:
+        return {
+            "rented": known.sentence,
+            "cost_why_not": f"the candidate runs behind the endpoint {lead.endpoint}",
+        }
+    command = _told_by(known.missing.hint)
+    return {"rented": known.sentence, "cost_why_not": known.missing.message, "cost_command": command}
 
 
 def _told_by(hint: str | None) -> str:

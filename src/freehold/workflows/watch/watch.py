@@ -181,7 +181,7 @@ def _judged(
     )
     if proven is None:
         plan = plan._replace(
-            notes=(*plan.notes, "the record of the mixture is gone: its share is not watched")
+            notes=(*plan.notes, "the record of the fallback's proof is gone: its share is not watched")
         )
     return _Judged(plan, mixture.with_mixture(made, found), state.quality, after)
 

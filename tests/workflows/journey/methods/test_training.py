@@ -87,7 +87,7 @@ def test_parity_that_fails_is_told_and_does_not_stop_it(tmp_path, monkeypatch):
     quick_training(monkeypatch, passed=False)
     told = Told()
     assert not make(opened, progress=told).parity.passed
-    assert told.said[-1] == "not served as trained: the prompts differ"
+    assert told.said[-1] == "the served model does not answer as the trained one: the prompts differ"
 
 
 def test_an_option_the_engine_does_not_know_is_told_before_anything_is_fetched(tmp_path, monkeypatch):

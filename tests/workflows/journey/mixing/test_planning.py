@@ -252,7 +252,7 @@ def test_a_field_whose_name_begins_like_a_keys_is_a_field():
 
 def test_the_last_one_of_a_candidate_is_kept(tmp_path):
     opened = project(tmp_path)
-    with pytest.raises(UsageError, match="no mixture was planned yet"):
+    with pytest.raises(UsageError, match="no fallback was planned yet"):
         kept_mixture(opened)
     with open_store(opened.store_url) as store:
         store.put(mixture())

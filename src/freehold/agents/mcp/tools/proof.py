@@ -169,7 +169,7 @@ STEP = ToolKinds(
     ),
     mixture=(
         lambda call, asked: call.project.plan_mixture(candidate=asked.model, progress=call.progress), ("model",),
-        lambda call, asked: "plan a mixture and look once at the held-out samples",
+        lambda call, asked: "plan a fallback and evaluate the held-out samples once",
     ),
 )  # fmt: skip
 PROOF = (
@@ -210,7 +210,7 @@ PROOF = (
     Tool(
         "evaluate_served", "Prove a served candidate",
         "Asks a candidate that is served on this machine the held-out samples and compares it with "
-        "the incumbent's frozen answers. Every call is a look, and looks are counted. Asks the user "
+        "the incumbent's frozen answers. Every call is an evaluation, and evaluations are counted. Asks the user "
         "first.",
         EvaluateArguments, _evaluate, "acts",
         _ask_evaluate,

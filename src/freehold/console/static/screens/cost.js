@@ -7,7 +7,7 @@ import { address, command, filters, from, note, panel, pill, table, tiles } from
 const ADVICE = { leave: ["leave", "good"], stay: ["stay", "warn"], undecided: ["undecided", ""] };
 const range = (one) => (Number(one.low) === Number(one.high) ? usd(one.low) : `${usd(one.low)} to ${usd(one.high)}`);
 
-const meets = (requests) => (Number.isFinite(Number(requests)) ? count(Math.round(requests)) : "no number of");
+const meets = (requests) => (Number.isFinite(Number(requests)) ? count(Number(Number(requests).toPrecision(2))) : "no number of");
 
 /** Low and high ends of some amounts on one axis from nothing. */
 function spans(rows) {

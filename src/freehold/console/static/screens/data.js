@@ -38,7 +38,7 @@ function cleaned(card) {
   return panel("What was done to it", { "data-key": "cleaned" }, el("div", { class: "columns" },
     el("div", {}, el("h3", {}, "Personal data found and replaced"), replaced.length ? table([{ head: "kind", cell: ([kind]) => kind }, { head: "found", number: true, cell: ([, one]) => count(one.found) },
       { head: "different", number: true, cell: ([, one]) => count(one.different) }, { head: "in samples", number: true, cell: ([, one]) => count(one.samples) }], replaced) : el("p", { class: "soft" }, card.personal_data === "off" ? "Not looked for: [curate] personal_data is off." : `None was found (${card.personal_data}).`)),
-    el("div", {}, el("h3", {}, "Near repeats"), near === null ? el("p", { class: "soft" }, "Not looked for.") : table([{ head: "where", cell: ([where]) => where }, { head: "taken out", number: true, cell: ([, n]) => count(n) }],
+    el("div", {}, el("h3", {}, "Near repeats"), near === null ? el("p", { class: "soft" }, "Not searched for.") : table([{ head: "where", cell: ([where]) => where }, { head: "taken out", number: true, cell: ([, n]) => count(n) }],
       [...Object.entries(near.across), ...Object.entries(near.within), ["in held out, kept", near.in_held_out]])),
     el("div", {}, el("h3", {}, "Left out"), Object.keys(card.left_out).length ? table([{ head: "why", cell: ([why]) => why }, { head: "samples", number: true, cell: ([, n]) => count(n) }], Object.entries(card.left_out)) : el("p", { class: "soft" }, "Nothing."))),
   card.first_conflicts.length ? fold("conflicts", `Asked the same, answered differently: ${count(card.label_conflicts)}`, table([{ head: "asked", cell: (one) => one.question }, { head: "and", cell: (one) => one.other_question },

@@ -81,7 +81,7 @@ function shareForQuality(one) {
 
 function mixture({ mixture: one, sentence }) {
   const { points: shown, rest, whole, signal } = one.curves[0], k = one.comparison;
-  const curve = { name: "mixture", points: shown.map((p) => [p.share, p.difference]), band: shown.map((p) => [p.share, p.low, p.high]) };
+  const curve = { name: "with fallback", points: shown.map((p) => [p.share, p.difference]), band: shown.map((p) => [p.share, p.low, p.high]) };
   const lot = { name: "same share, at random", points: [[0, rest], [1, whole]] };
   return panel(`${one.label ?? one.candidate} with the incumbent as fallback, by ${signal}`, { "data-key": `mixture-${one.id}` },
     el("p", {}, k ? pill(k.verdict, MARKS[k.verdict]) : null, " ", from(one.id, sentence)),

@@ -437,7 +437,7 @@ def _missing_proof(route: Route | None, verdict: Verdict | None) -> tuple[Gate, 
     if verdict.mixture_id is not None and (rule is None or rule.mixture_id != verdict.mixture_id):
         return (
             "verdict",
-            "the verdict is on a mixture, and the route has another rule or none: freehold rollout start",
+            "the verdict is with a fallback, and the route has another rule or none: freehold rollout start",
         )
     if (code := required_parity(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
         return "parity", "the served model was not compared with the trained one: freehold migrate does it"

@@ -88,7 +88,7 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
     mixture = store.get(Mixture, verdict.mixture_id)
     if mixture is None or mixture.rule is None or not mixture.is_proven:
         raise UsageError(
-            f"the verdict {verdict.id[:12]} is on the mixture {verdict.mixture_id[:12]}, which is not in the store",
+            f"the verdict {verdict.id[:12]} is on the combination {verdict.mixture_id[:12]}, which is not in the store",
             hint=_AGAIN,
         )
     _refuse_other_candidate(store, route, mixture.rule)
@@ -96,7 +96,7 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
     dataset = store.latest(Dataset)
     if dataset is not None and dataset.id != mixture.dataset_id:
         raise UsageError(
-            f"the mixture {mixture.id[:12]} was proven on the dataset {mixture.dataset_id[:12]}, and the present "
+            f"the combination {mixture.id[:12]} was proven on the dataset {mixture.dataset_id[:12]}, and the present "
             f"one is {dataset.id[:12]}",
             hint=_AGAIN,
         )
@@ -123,25 +123,25 @@ def refuse_alarmed(store: Store, mixture: Mixture) -> None:
             and one.mixture.mixture_id == mixture.id
         ):
             raise UsageError(
-                f"the mixture {mixture.id[:12]} did not keep its promise: freehold watch took the traffic from it on "
-                f"{one.at:%Y-%m-%d}",
+                f"the combination {mixture.id[:12]} did not keep its promise: freehold watch took the traffic from it "
+                f"on {one.at:%Y-%m-%d}",
                 hint="prove a new one on newer traffic: freehold dataset build, freehold migrate",
             )
 
 
 def _refuse_other_candidate(store: Store, route: Route, rule: DeferralRule) -> None:
     if (problem := rule.problem) is not None:
-        raise UsageError(f"the rule of the mixture cannot be used: {problem}", hint=_AGAIN)
+        raise UsageError(f"the rule of the combination cannot be used: {problem}", hint=_AGAIN)
     tier, named = rule.candidate, None if route.candidate is None else route.candidate.model
     if named is not None and named != tier.model:
         raise UsageError(
-            f"the mixture was proven for {tier.model}, and the route's candidate is {named}",
+            f"the combination was proven for {tier.model}, and the route's candidate is {named}",
             hint=f"--candidate {tier.model}, or freehold defer plan for {named}",
         )
     served = served_id(store, tier.model)
     if served is not None and served != tier.identity:
         raise UsageError(
-            f"the mixture was proven for {tier.model} with the identity {(tier.identity or '')[:12]}, and what is "
+            f"the combination was proven for {tier.model} with the identity {(tier.identity or '')[:12]}, and what is "
             f"served under that name now is {served[:12]}",
             hint=_AGAIN,
         )

@@ -9,14 +9,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from freehold.errors import FreeholdError
+from freehold.errors import UsageError
 from freehold.store import Store
 from freehold.types.choosing import RequestCost
 from freehold.types.cost import Cost, Range
 from freehold.types.record import Record
 from freehold.types.report import Report
-from freehold.workflows.choose.cost import Hosting, MachinePrice, weigh
-from freehold.workflows.choose.traffic import price_traffic
+from freehold.workflows.choose.cost import Hosting, MachinePrice, known_costs
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery, catalog_model, machine_words
 
@@ -65,24 +64,21 @@ class CostScreen(Record, frozen=True, kw_only=True):
 
 def cost_screen(project: Project, store: Store, query: CostQuery, *, at: datetime) -> CostScreen:
     """What there is to see. What is not known is said, not guessed."""
-    weighed, rented = None, None
-    unknown: list[Unknown] = []
-    command = command_of(query)
     try:
-        hosting = _hosting(project, query)
-        priced = price_traffic(project)
-        rented = priced.sentence
-        weighed = weigh(project, priced, hosting)
-    except FreeholdError as error:
-        unknown.append(Unknown(what=error.message, hint=error.hint or "", command=command))
+        known = known_costs(project, _hosting(project, query))
+    except UsageError as unread:  # of words that name no machine
+        known = known_costs(project)._replace(missing=unread)
+    missing, command = known.missing, command_of(query)
     report = store.latest(Report)
     return CostScreen(
         app=project.config.app.name,
         at=at,
         incumbent=None if project.config.incumbent is None else project.config.incumbent.model,
-        weighed=weighed,
-        rented=rented,
-        unknown=tuple(unknown),
+        weighed=known.weighed,
+        rented=known.sentence,
+        unknown=()
+        if missing is None
+        else (Unknown(what=missing.message, hint=missing.hint or "", command=command),),
         candidates=_candidates(report),
         command=command,
     )

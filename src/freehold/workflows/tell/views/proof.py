@@ -104,7 +104,9 @@ def intervals(report: Report | None, evaluations: Sequence[Evaluation]) -> tuple
             rows += _proof(one.label, "proof", one.comparison, by_comparison.get(one.comparison.id))
         # Where the candidate was proven alone after its mixtures, that is what is compared: one row.
         if one.mixture is not None and one.mixture.comparison is not None and one.mixture.rule is not None:
-            rows += _proof(f"{one.label}, mixture", "mixture", one.mixture.comparison, None, one.mixture)
+            rows += _proof(
+                f"{one.label}, with fallback", "mixture", one.mixture.comparison, None, one.mixture
+            )
     for made in reversed(evaluations):
         if made.comparison is not None and made.comparison.id not in seen:
             seen.add(made.comparison.id)
