@@ -155,6 +155,9 @@ def cli() -> None:
     freehold demo                 the whole journey on a shipped example
     freehold migrate              the whole journey from your freehold.toml
     freehold COMMAND --help       one step, with examples
+
+    Each command of a project finds its freehold.toml here or in a folder above; --config FILE names another. --set
+    KEY=VALUE, also repeated, says a key of it for this run: --set task.margin=0.03.
     """
     if os.environ.get("FREEHOLD_LOG"):
         from freehold import logs

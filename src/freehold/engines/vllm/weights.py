@@ -51,7 +51,7 @@ def check_weights(plan: ServePlan, *, has_template: bool) -> CacheShape:
     if folder.is_file() and format_of(folder) == "gguf":
         raise EngineError(
             f"vLLM reads safetensors, and {folder} is GGUF",
-            hint=f"freehold serve {plan.model} --engine vllm converts it; or serve it with the llamacpp engine",
+            hint=f"freehold serve {plan.model} --set serve.engine=vllm converts it; or serve it by llamacpp",
         )
     if folder.is_file():
         raise EngineError(f"vLLM reads a folder, and {folder} is a file", hint=f"name {folder.parent}")
