@@ -37,8 +37,8 @@ def serve(
 ) -> None:
     """Serve models on one OpenAI-compatible address, each by its name, until Ctrl-C.
 
-    MODEL is what freehold pull takes, or echo for the shipped fake. Several are all loaded at the start, and refused
-    where their memory is not enough for all of them.
+    MODEL is what freehold models pull takes, or echo for the shipped fake. Several are all loaded at the start, and
+    refused where their memory is not enough for all of them.
 
     \b
     Example:

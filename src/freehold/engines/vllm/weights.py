@@ -46,7 +46,7 @@ def read_shape(folder: Path) -> CacheShape:
 def check_weights(plan: ServePlan, *, has_template: bool) -> CacheShape:
     """The model's shape, when the plan's folder can be served. Raises `EngineError` and `InputError`."""
     if plan.weights_path is None:
-        raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold pull {plan.model}")
+        raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold models pull {plan.model}")
     folder = Path(plan.weights_path)
     if folder.is_file() and format_of(folder) == "gguf":
         raise EngineError(
@@ -57,7 +57,7 @@ def check_weights(plan: ServePlan, *, has_template: bool) -> CacheShape:
         raise EngineError(f"vLLM reads a folder, and {folder} is a file", hint=f"name {folder.parent}")
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise EngineError(f"{folder} holds no safetensors", hint=f"freehold pull {plan.model} --again")
+        raise EngineError(f"{folder} holds no safetensors", hint=f"freehold models pull {plan.model} --again")
     for file in files:
         format_of(file)
     shape = read_shape(folder)

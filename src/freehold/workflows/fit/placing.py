@@ -200,7 +200,7 @@ def form_of(
 
 
 def other_form(model_id: str, machine: Machine, settings: Settings) -> str | None:
-    """The form that `freehold fit` names, where `freehold pull` fetches another one: what a maker publishes as
+    """The form that `freehold fit` names, where `freehold models pull` fetches another one: what a maker publishes as
     safetensors, while this machine would be served a GGUF."""
     known = catalog.find(model_id)
     if known is None or known.encoder or named_weights.find(model_id) is not None:
@@ -213,7 +213,7 @@ def other_form(model_id: str, machine: Machine, settings: Settings) -> str | Non
 
 
 def place(model: Model, workload: Workload, machine: Machine, build: Build, settings: Settings) -> Placed:
-    """The form of a model that lies here as GGUF, or that `freehold pull` fetches as one, else the best that the
+    """The form of a model that lies here as GGUF, or that `freehold models pull` fetches as one, else the best that the
     machine holds at this workload."""
     here = WeightsStore(settings.home).find(model.id)
     known = named_weights.find(model.id) if here is None else here.weights

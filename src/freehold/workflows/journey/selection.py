@@ -114,7 +114,7 @@ CHARACTERS_A_MINUTE = 600_000
 """That such an encoder reads: 15,000 messages of 40 in a minute, on two cores."""
 WAY_OUT = (
     "Mend that, or name a model that can be had here in [[candidates]]: freehold assess ranks them, and "
-    f"{DEFAULT_MODEL} is one freehold pull away"
+    f"{DEFAULT_MODEL} is one freehold models pull away"
 )
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
 """What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""

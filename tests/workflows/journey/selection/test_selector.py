@@ -302,7 +302,10 @@ def test_none_that_can_be_made_is_no_verdict(tmp_path):
     assert (migration.best, migration.plan, migration.exit_code) == (None, None, 1)
     assert all(one.stopped for one in migration.report.candidates)
     why = migration.report.choice.why
-    assert why.startswith("no candidate could be measured: ") and f"{SMALL} is one freehold pull away" in why
+    assert (
+        why.startswith("no candidate could be measured: ")
+        and f"{SMALL} is one freehold models pull away" in why
+    )
 
 
 def test_without_a_selection_split_the_first_that_can_be_made_is_proven_unmeasured(tmp_path):
