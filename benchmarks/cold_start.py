@@ -5,9 +5,9 @@
     python -m benchmarks.cold_start --models HuggingFaceTB/SmolLM2-135M-Instruct ./encoder --home FOLDER
 
 An image's root is what `buildah mount` or `podman image mount` names; that needs root on this machine. `--home` is the
-folder of weights, filled before (`freehold pull`): nothing is fetched at a start. Each repeat has a state folder of its
-own with one key in it, which the time does not count. Clock and processor time are told: that of all processes until
-the last answer.
+folder of weights, filled before (`freehold models pull`): nothing is fetched at a start. Each repeat has a state folder
+of its own with one key in it, which the time does not count. Clock and processor time are told: that of all processes
+until the last answer.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m benchmarks.methods.split_noise --traffic examples/helpdesk/traffic.jsonl --encoder FOLDER --draws 100
 
-`--encoder` is the folder of a frozen encoder that was trained on the shipped split (`freehold encoders`): its sentence
+`--encoder` is the folder of a frozen encoder that was trained on the shipped split: its sentence
 vectors read every message once. With each seed conversations are split by lot as the example does it (35 % held out, a
 quarter of the rest to select on), and heads for intent and urgency are fitted on the training part alone; order numbers
 are found by the folder's form. Nothing is stopped, calibrated or chosen on the selection part, so what it looks like is

@@ -31,7 +31,11 @@ import pytest
         ("evaluate --endpoint http://127.0.0.1:1", "--endpoint needs --model", "lists them"),
         ("evaluate --endpoint http://127.0.0.1:1 --model m", "no dataset yet", "freehold dataset build"),
         ("evaluate --endpoint http://u --model m --option x", "expected KEY=VALUE", None),
-        ("serve org/gone", "weights of org/gone are not here", "FREEHOLD_OFFLINE"),
+        (
+            "serve org/gone --set serve.engine=llamacpp",
+            "weights of org/gone are not here",
+            "FREEHOLD_OFFLINE",
+        ),
         ("serve echo --adapter x", "adapter 'x' is not NAME=PATH", "--adapter support="),
         ("serve echo --host 10.0.0.1", "asks for no key", "--without-keys"),
         ("serve echo --host 10.0.0.1 --without-keys", "10.0.0.1", None),

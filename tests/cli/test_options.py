@@ -15,12 +15,46 @@ from tests.documents import ROOT
 
 from freehold.cli.main import cli
 from freehold.cli.options import low_high, number
+from freehold.workflows.project import open_project
 
 
 def test_the_project_is_found_by_a_file_or_a_folder(freehold, project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     for named in (project, project / "freehold.toml"):
         assert freehold("keys", "list", "--config", named, "--json").items == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("task.margn=1", "--set: unknown key task.margn"),
+        ("task.margin=5", "--set: task.margin is 5.0, expected between 0 and 1"),
+        ("task.margin=much", "--set: task.margin: Expected `float`, got `str`"),
+        ("task.scorer=exakt", "--set: task.scorer: "),
+        ("train.r.x=1", "--set train.r.x=1: expected TABLE.KEY=VALUE"),
+        (
+            "incumbent.api_key_env=sk-secret-1234",
+            "--set: incumbent.api_key_env is not the name of an environment",
+        ),
+        ("endpoints.name=x", "--set endpoints.name=x: expected TABLE.KEY=VALUE"),
+        ("task", "--set task: expected TABLE.KEY=VALUE"),
+    ],
+)
+def test_a_key_on_the_command_line_is_read_as_the_file_is(freehold, project, change, said):
+    (project / "freehold.toml").write_text(
+        '[app]\nname = "a"\n[[endpoints]]\nname = "x"\nbase_url = "http://x/v1"\n[train]\nr = 8\n'
+    )
+    ran = freehold("keys", "list", "--set", change)
+    assert ran.code == 2 and f"error: {said}" in ran.err and "secret-1234" not in ran.err, ran
+
+
+def test_a_key_on_the_command_line_goes_before_the_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    changes = ("task.scorer=label", 'task.options.labels=["a b"]', "incumbent.model=gpt-4o")
+    assert open_project(changes=changes).config.incumbent.model == "gpt-4o"
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "a"\n[task]\nmargin = 0.1\noptions = { x = 1 }\n')
+    task = open_project(changes=changes).config.task
+    assert (task.scorer, task.margin, task.options) == ("label", 0.1, {"x": 1, "labels": ["a b"]})
 
 
 OF_VARIABLES = [
@@ -66,7 +100,7 @@ def test_what_cannot_be_an_address_is_refused_before_anything_is_asked(freehold,
     ("words", "said"),
     [
         (["quants", "m", "--quant", "Q8_0"], "--quant goes with --measure"),
-        (["watch", "--history", "--budget", "3"], "--budget does not go with --history"),
+        (["watch", "--history", "--once"], "--once does not go with --history"),
         (["report", "abc", "--evaluations"], "REPORT_ID does not go with --evaluations"),
         (["power", "--margin", "0.1", "--sd", "1", "--discordance", "0.2"], "--discordance does not go with --sd"),
         (["evaluate", "--a", "x", "--b", "y", "--fresh"], "--fresh does not go with --a"),

@@ -68,7 +68,7 @@ assess | assess --all | assess --machine 2x+H100+SXM --task tools --context 3276
 fit Qwen/Qwen3-8B --machine RTX+4090 | fit deepseek-ai/DeepSeek-V3 --machine 8x+H100+SXM --engine vllm
 fit Qwen/Qwen3-8C | quants Qwen/Qwen3-8B --machine L4 | cost Qwen/Qwen3-8B --machine H100+SXM
 cost Qwen/Qwen3-8B --machine nonsense | catalog list | catalog list Qwen/Qwen3-8B
-adapters list | encoders list | weights list | engines list | evaluate --endpoint http://127.0.0.1:1
+models list | engines list | evaluate --endpoint http://127.0.0.1:1
 compare --pairs pairs.jsonl --margin 0.02 | compare --pairs traffic.jsonl --margin 0.02 | report
 power --margin 0.02 --n 300 | routes list | keys add app | keys list | rollout status | audit
 doctor | settings | migrate --dry-run | train --method nonsense | down

@@ -19,17 +19,16 @@ from freehold.types.dataset import Dataset
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 RUN = {
-    "adapters list": 0, "assess": 0, "audit": 0, "catalog list": 0,
+    "assess": 0, "audit": 0, "catalog list": 0,
     "compare": 1, "cost Qwen": 0, "dataset build": 0, "dataset check": 0,
     "dataset show": 0, "defer plan": 1, "doctor": 1,
-    "encoders list": 0, "engines list": 0, "evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label": 0,
+    "engines list": 0, "evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label": 0,
     "fit google": 0, "fit Qwen": 0, "import traffic": 0, "keys add app-eu": 0, "keys limit": 0,
     "keys list": 0, "keys revoke app-eu": 0, "license google": 0, "license identify": 0,
-    "migrate --dry-run": 0, "power": 0, "report --json": 0,
+    "migrate --dry-run": 0, "models list": 0, "power": 0, "report --json": 0,
     "retirements --fail-within": 1, "routes list": 0, "routes set support --model": 0,
     "scan src/": 1, "scan app.py": 1, "status": 0, "store backup": 0, "store check": 0,
     "tasks traffic.jsonl": 0, "traces export": 0, "traces list --since": 0, "traces show": 0,
-    "weights list": 0,
 }  # fmt: skip
 """Beginnings of command lines that are run, in this order, and how they end: 0, or 1 where a finding or a
 verdict may be told by 1 or 3."""

@@ -53,7 +53,7 @@ def test_weights_that_are_missing_or_broken_are_said_so(tiny, tmp_path):
     gone = msgspec.structs.replace(tiny, path=str(tmp_path / "gone"))
     with pytest.raises(WeightsError, match="are not at") as caught:
         bases.load(gone, FinetuneConfig())
-    assert caught.value.hint == "freehold pull test/tiny"
+    assert caught.value.hint == "freehold models pull test/tiny"
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(WeightsError, match="cannot read safetensors weights of test/tiny"):
         bases.load(msgspec.structs.replace(tiny, path=str(tmp_path)), FinetuneConfig())

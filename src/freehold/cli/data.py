@@ -12,10 +12,8 @@ import click
 import msgspec
 
 from freehold.cli.operation import BAR, Reply, arg, group, opened, operation, opt
-from freehold.cli.options import stated
 from freehold.cli.output import Aside, Block, columns
 from freehold.datasets import importing
-from freehold.datasets.importing import FORMATS
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from freehold.workflows.data.imports import ImportResult, Preview
     from freehold.workflows.project import Project
 
-_FORMATS = f"Format: {', '.join(FORMATS)} (default: what [data] says, else told by content)."
 SOURCE = opt("Only traces whose source starts with this (import:FILE, gateway).", "--from")
 _SHOWN_TASKS = 12
 _MOST_SKELETON = 3
@@ -41,14 +38,6 @@ _SURE = 0.9
 def import_(
     files: tuple[Path, ...] = arg(required=True),
     *,
-    format: str | None = opt(
-        _FORMATS,
-        choices=FORMATS,
-        metavar="NAME",
-    ),
-    input: str | None = opt("Column of the question, for tables."),
-    label: str | None = opt("Column of the right answer, for tables."),
-    incumbent: str | None = opt("Column of the incumbent's answer, for tables."),
     held_out: bool = opt("Keep all of it for evaluation, none for training."),
     dry_run: bool = opt(
         "Show how records would be read, what a dataset would hold and what it would leave out; store nothing."
@@ -66,13 +55,14 @@ def import_(
     Examples:
       freehold import traffic.jsonl
       freehold import --dry-run langfuse-export.json
-      freehold import --held-out --input text --label category test.csv
+      freehold import --held-out --set data.input=text --set data.label=category test.csv
     """
     from freehold.workflows.data.imports import import_file, preview_file
 
-    described = stated({"format": format, "input": input, "label": label, "incumbent": incumbent})
-    data = msgspec.structs.replace(project.config.data, **described)
-    importing.check_fields(files, data, DataConfig(**described))
+    data = project.config.data
+    # What is said for this run stands in the files; the file's answers of the incumbent may be missing as yet.
+    named = data if project.changes else DataConfig(input=data.input, label=data.label)
+    importing.check_fields(files, data, named)
     if dry_run:
         previews = [preview_file(project, file, data=data, held_out=held_out) for file in files]
         return Reply(previews, _previews, which="preview")
@@ -89,7 +79,7 @@ def import_(
             raise InputError(
                 "no record could be used",
                 path=nothing[0],
-                hint="freehold import --dry-run FILE shows how it is read; --format and --input/--label change that",
+                hint="freehold import --dry-run FILE shows how it is read; [data] format, input and label change that",
             )
 
     return Reply(results, view, 2 if nothing else 0)

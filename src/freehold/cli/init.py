@@ -36,7 +36,9 @@ def init(
         "A file kept for the proof, never trained on (may be given several times)."
     ),
     incumbent: str | None = opt("The model you pay for today (default: the one the files name most often)."),
-    kind: str | None = opt("Format of the files.", "--format", choices=FORMATS, metavar="NAME"),
+    kind: str | None = opt(
+        f"Format of the files: {', '.join(FORMATS)}.", "--format", choices=FORMATS, metavar="NAME"
+    ),
     asked: str | None = opt("Column of the question, for tables.", "--input"),
     label: str | None = opt("Column of the right answer, for tables."),
     task: str | None = opt("Only the requests of this task, as freehold tasks names it.", metavar="NAME"),

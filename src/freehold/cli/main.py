@@ -60,13 +60,10 @@ PARTS: dict[str, dict[str, Entry]] = {
     },
     "Train": {
         "train": Entry("train:train", "Train an adapter on a dataset"),
-        "adapters": Entry("trained:adapters", "List, export and remove adapters"),
-        "encoders": Entry("trained:encoders", "List, export and remove trained encoders"),
     },
     "Serve": {
-        "pull": Entry("weights:pull", "Fetch the weights of a model and check their hash"),
-        "weights": Entry("weights:weights", "List and remove weights that are here"),
-        "engines": Entry("weights:engines", "List engines, and build llama.cpp for this CPU"),
+        "models": Entry("models:models", "Fetch weights; list, export and remove what is held here"),
+        "engines": Entry("engines:engines", "List engines, and build llama.cpp for this CPU"),
         "serve": Entry("serve:serve", "Serve a model and its adapters, each by its name"),
         "cluster": Entry("serve:cluster", "Serve one plan on several machines"),
         "load": Entry("serve:load", "How an endpoint does under load"),
@@ -155,6 +152,9 @@ def cli() -> None:
     freehold demo                 the whole journey on a shipped example
     freehold migrate              the whole journey from your freehold.toml
     freehold COMMAND --help       one step, with examples
+
+    Each command of a project finds its freehold.toml here or in a folder above; --config FILE names another. --set
+    KEY=VALUE, also repeated, says a key of it for this run: --set task.margin=0.03.
     """
     if os.environ.get("FREEHOLD_LOG"):
         from freehold import logs

@@ -34,7 +34,6 @@ def migrate(
     fresh: bool = opt("Run every step again, also those whose inputs have not changed."),
     serve: bool = opt("Leave the endpoint running at the end (default: yes).", default=True),
     dry_run: bool = opt("Build the dataset, say what stands in the way, and stop."),
-    all_candidates: bool = opt("Make and measure every candidate, each to its end."),
     anyway: bool = ANYWAY,
     project: Project = opened(must_exist=True),
     bar: Progress = BAR,
@@ -51,13 +50,11 @@ def migrate(
     Examples:
       freehold migrate
       freehold migrate --dry-run
+      freehold migrate --set selection.stop=all
       freehold migrate --config examples/banking77/freehold.toml --no-serve
     """
     from freehold.workflows.journey.migrate import rehearse
-    from freehold.workflows.journey.selection import trying_all
 
-    if all_candidates:
-        project = trying_all(project)
     if dry_run:
         prepared = rehearse(project, progress=bar)
         return Reply(prepared, _rehearsal_view, 2 if prepared.preflight.failed else 0, "rehearsal")

@@ -54,6 +54,7 @@ class Asked(NamedTuple):
     limits: dict[str, Any]
     path: dict[str, bool]
     is_required: bool = False
+    is_hidden: bool = False
 
 
 def opt(
@@ -102,8 +103,14 @@ def opened(*, must_exist: bool = False, looks: bool = False) -> Any:
 
 BAR: Any = _Bar()
 """The default of a parameter that is told of progress."""
-CONFIG: Any = opt("freehold.toml to use (default: here or in a folder above).", "--config")
-"""Where the project is, for a command that does not always open one."""
+CONFIG: Any = opt("freehold.toml to use (default: here or in a folder above).", "--config")._replace(
+    is_hidden=True
+)
+"""Where the project is, for a command that does not always open one. As `-v` it is in the help of `freehold`, once."""
+CHANGES: Any = opt("A key of freehold.toml, for this run.", "--set", metavar="KEY=VALUE")._replace(
+    is_hidden=True
+)
+"""Keys that the file does not say, or says otherwise, as ``task.margin=0.03``; all that open a project take it."""
 YES: Any = opt("Do not ask.")
 ANYWAY: Any = opt("Begin also where the first checks say that it cannot end well.")
 MARKDOWN: Any = opt(
@@ -264,7 +271,8 @@ def _caller(function: Callable[..., Reply | None]) -> Callable[..., None]:
                 if isinstance(default, _Opened):
                     from freehold.workflows.project import open_project
 
-                    given[name] = open_project(given.pop("config_path"), **default._asdict())
+                    config, changes = given.pop("config_path"), given.pop("changes")
+                    given[name] = open_project(config, changes=changes, **default._asdict())
                 elif isinstance(default, _Bar):
                     from freehold.cli.progress import progress
 
@@ -303,6 +311,7 @@ def _parameters(function: Callable[..., Any]) -> list[click.Parameter]:
         asked = one.default
         if isinstance(asked, _Opened):
             made.append(_parameter("config_path", Path | None, CONFIG, is_option=True))
+            made.append(_parameter("changes", tuple[str, ...], CHANGES, is_option=True))
         elif isinstance(asked, Asked):
             annotation = eval(str(one.annotation), {}, names)  # noqa: S307 - of this source
             made.append(_parameter(one.name, annotation, asked, is_option=one.kind is one.KEYWORD_ONLY))
@@ -337,6 +346,7 @@ def _parameter(name: str, annotation: Any, asked: Asked, *, is_option: bool) -> 
         required=is_required,
         show_default=kind is not bool and asked.default not in (None, "", ()),
         metavar=asked.metavar,
+        hidden=asked.is_hidden,
         callback=None if asked.check is None else _checking(asked.check),
         help=asked.help,
     )

@@ -9,11 +9,14 @@ from typing import Literal
 
 from freehold.catalog.synced import SyncedModel
 from freehold.catalog.weights import PublishedQuantization
+from freehold.engines.weights.store import StoredWeights
+from freehold.types.encoder import EncoderModel
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
 from freehold.types.license import RulingOutcome
 from freehold.types.model import Model
 from freehold.types.record import Record
+from freehold.types.training import TrainingResult
 from freehold.workflows.journey.migrate import Migration
 from freehold.workflows.project_store import HeldLock
 from freehold.workflows.shift.background import Background
@@ -53,6 +56,14 @@ class ShippedModel(Model, frozen=True, kw_only=True):
     """A model of the shipped catalog, with what is published about it."""
 
     quantizations: tuple[PublishedQuantization, ...]
+
+
+class HeldModels(Record, frozen=True, kw_only=True):
+    """What is held here: weights that were fetched, and what was trained."""
+
+    weights: tuple[StoredWeights, ...]
+    adapters: tuple[TrainingResult, ...]
+    encoders: tuple[EncoderModel, ...]
 
 
 class Complied(Record, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from freehold.cli.operation import ALLOWED_HOSTS, BAR, Reply, arg, group, opened, operation, opt, tell
 from freehold.cli.options import variable_name
 from freehold.cli.output import Aside, Block, TableRows
-from freehold.types.engine import ENGINE_KINDS
 from freehold.types.serving import TakenDown
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from freehold.workflows.project import Project
     from freehold.workflows.serve.hold import ServedAt
 
-ENGINES = ("auto", *(name for name, kind in ENGINE_KINDS.items() if not kind.is_rented))
 ADAPTERS = opt("Serve an adapter as MODEL:NAME.", "--adapter", metavar="NAME=PATH")
 
 
@@ -27,14 +25,6 @@ def serve(
     models: tuple[str, ...] = arg(metavar="MODEL…"),
     *,
     adapters: tuple[str, ...] = ADAPTERS,
-    engine: str | None = opt(
-        "What runs the model (default: [serve] engine, else auto).",
-        choices=ENGINES,
-    ),
-    context_tokens: int | None = opt(
-        "Tokens for each request (default: [serve] context_tokens, else 2048).", "--context", ge=1
-    ),
-    parallel: int | None = opt("Requests served at once (default: [serve] parallel, else 4).", ge=1),
     kv_type: str = opt("Type of the KV cache, for example q8_0.", default="f16"),
     quantization: str | None = opt("Quantization of the weights.", "--quant"),
     port: int | None = opt("Port (default: [serve] port, else FREEHOLD_PORT).", ge=1, le=65535),
@@ -47,13 +37,13 @@ def serve(
 ) -> None:
     """Serve models on one OpenAI-compatible address, each by its name, until Ctrl-C.
 
-    MODEL is what freehold pull takes, or echo for the shipped fake. Several are all loaded at the start, and refused
-    where their memory is not enough for all of them.
+    MODEL is what freehold models pull takes, or echo for the shipped fake. Several are all loaded at the start, and
+    refused where their memory is not enough for all of them.
 
     \b
     Example:
       freehold serve HuggingFaceTB/SmolLM2-135M-Instruct --adapter support=.freehold/adapters/support
-      freehold serve org/small org/large
+      freehold serve org/small org/large --set serve.parallel=8 --set serve.context_tokens=8192
       freehold serve echo --port 8500
     """
     import msgspec
@@ -64,15 +54,10 @@ def serve(
     project = project.also_under(hosts)
     work.check_open(project, host, without_keys=without_keys)
     work.check_address(project, host, port)  # before a pull that may take minutes
-    told = of_config(project.config.serve)
     request = msgspec.structs.replace(
-        told,
-        context_tokens=context_tokens or told.context_tokens,
-        parallel=parallel or told.parallel,
-        kv_type=kv_type,
-        quantization=quantization,
+        of_config(project.config.serve), kv_type=kv_type, quantization=quantization
     )
-    made = plans(project, models, request, adapters=adapters, engine=engine, progress=bar)
+    made = plans(project, models, request, adapters=adapters, progress=bar)
     ready = lambda running: tell(serving(running), as_json)  # noqa: E731
     work.serve(project, made, host=host, port=port, ready=ready, progress=bar)
 

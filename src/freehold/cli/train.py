@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.fit import fit_view
+from freehold.cli.models import adapter_view
 from freehold.cli.operation import BAR, Reply, opened, operation, opt
 from freehold.cli.output import Aside, Block, shows_colour
 from freehold.cli.output import console as make_console
-from freehold.cli.trained import adapter_view
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from freehold.cli.operation import ALLOWED_HOSTS, BAR, opened, operation, opt, tell
 from freehold.cli.options import caller, not_with, now, only_with, words_given
 from freehold.cli.output import echo
 from freehold.cli.serve import serving
-from freehold.errors import UsageError
 
 if TYPE_CHECKING:
     from freehold.progress import Progress
@@ -34,8 +32,6 @@ def up(
         choices=["off", "raw", "patterns", "pii"],
     ),
     workers: int | None = opt("Worker processes of the gateway (default: 1).", ge=1, le=64),
-    tls_cert: Path | None = opt("Certificate chain in PEM: serve over TLS (default: [serve] tls_cert)."),
-    tls_key: Path | None = opt("Its private key in PEM. A renewed pair is taken over in seconds."),
     without_keys: bool = opt(
         "Let everybody ask who reaches --host. Needed for an address beyond loopback while there is no key."
     ),
@@ -56,25 +52,19 @@ def up(
     Example:
       freehold up --port 8420
       freehold up --model google/gemma-3-270m --capture patterns
-      freehold up --host 0.0.0.0 --tls-cert fullchain.pem --tls-key key.pem
+      freehold up --host 0.0.0.0 --set serve.tls_cert=fullchain.pem --set serve.tls_key=key.pem
       freehold up --host 0.0.0.0 --allow-host models.example.com
       freehold up --no-engine --capture patterns
       freehold up --render systemd --workers 2 > freehold.service
     """
-    from freehold.gateway.config import TlsFiles
     from freehold.workflows.serve.plan import of_config, pull_and_plan
     from freehold.workflows.shift import up as workflow
 
-    if (tls_cert is None) != (tls_key is None):
-        raise UsageError("--tls-cert and --tls-key need each other")
-    tls = None
-    if tls_cert is not None and tls_key is not None:
-        tls = TlsFiles(certificate=str(tls_cert), key=str(tls_key))
     not_with("--no-engine", no_engine, "model")
     not_with("--render", target is not None, "as_json")
     only_with("--render", target is not None, "user")
     project = project.also_under(hosts)
-    listening = workflow.Listening(host=host, port=port, tls=tls, workers=workers, without_keys=without_keys)
+    listening = workflow.Listening(host=host, port=port, workers=workers, without_keys=without_keys)
     if target is not None:
         echo(_unit(project, listening, not no_engine, user), nl=False, whole=True)
         return

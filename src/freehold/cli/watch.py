@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn
 
 from freehold.cli.operation import Reply, opened, operation, opt, tell
-from freehold.cli.options import budget, not_with, now, stated
+from freehold.cli.options import not_with, now
 from freehold.cli.output import Aside, Block, TableRows, echo
 from freehold.cli.progress import progress
 
@@ -29,9 +28,6 @@ def watch(
     once: bool = opt("One check now, then end: for cron."),
     history: bool = opt("Show the checks so far, without a new one."),
     route_name: str | None = opt("Route to watch (default: the project's).", "--route"),
-    budget_usd: Decimal | None = opt(
-        "Most the check may cost (default: [watch] budget_usd).", "--budget", parse=budget, metavar="USD"
-    ),
     project: Project = opened(),
     as_json: bool,
 ) -> Reply:
@@ -44,18 +40,16 @@ def watch(
 
     \b
     Example:
-      freehold watch --once --budget 0.50
+      freehold watch --once --set watch.budget_usd=0.50
       freehold watch
       freehold watch --history
     """
-    import msgspec
-
     from freehold.workflows.project_store import opened_store
     from freehold.workflows.shift import routes
     from freehold.workflows.watch import watch as work
 
-    not_with("--history", history, "once", "budget_usd")
-    config = msgspec.structs.replace(project.config.watch, **stated({"budget_usd": budget_usd}))
+    not_with("--history", history, "once")
+    config = project.config.watch
     name = route_name or project.config.app.name
     with opened_store(project) as (store, _):
         if route_name is not None:

@@ -227,7 +227,7 @@ def _check_bases(plan: ServePlan, model: str, shown: dict[str, Any]) -> None:
             raise EngineError(
                 f"adapter {mount.name} was trained on weights with sha256 {mount.base_sha256}, "
                 f"Ollama's {model} has {found.group(1)}",
-                hint="freehold adapters export NAME --as ollama writes the right base and a Modelfile for it",
+                hint="freehold models export NAME --as ollama writes the right base and a Modelfile for it",
             )
 
 

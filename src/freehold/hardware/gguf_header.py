@@ -199,7 +199,7 @@ class _Reader:
             if end > self.size:
                 raise self._bad(
                     f"is cut short: tensor {tensor.name!r} ends at byte {end:,} of {self.size:,}",
-                    hint="fetch it again; freehold pull checks the hash",
+                    hint="fetch it again; freehold models pull checks the hash",
                 )
 
     def _value(self, kind: int, depth: int) -> Any:

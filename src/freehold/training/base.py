@@ -189,7 +189,7 @@ def _reading(weights: Weights) -> Iterator[tuple[str, dict[str, Any]]]:
     if weights.path is None or not Path(weights.path).exists():
         raise WeightsError(
             f"weights of {weights.model_id} are not at {weights.path or 'any known place'}",
-            hint=f"freehold pull {weights.model_id}",
+            hint=f"freehold models pull {weights.model_id}",
         )
     path = Path(weights.path)
     arguments: dict[str, Any] = {"local_files_only": True}

@@ -97,7 +97,7 @@ class SelectionConfig(Table, frozen=True, kw_only=True):
 
     stop: Literal["first", "all"] = "first"
     """`first` stops at the first candidate whose selection result suffices, cheapest expected first; `all` makes and
-    measures every one, each to its end (as does `freehold migrate --all-candidates`)."""
+    measures every one, each to its end."""
     within_minutes: Annotated[float, Meta(gt=0, description="minutes, above 0")] | None = None
     """Once that long was spent on making and measuring several candidates, and one is left that was not shown to be
     worse, no further one is begun. Training ends with it as well, at its best so far, and so does the reading of texts:
@@ -158,7 +158,7 @@ class DataConfig(Table, frozen=True, kw_only=True):
     held_out_files: tuple[str, ...] = ()
     """Files kept for evaluation whole."""
     format: str = "auto"
-    """Format of the files: `auto`, or a name that `freehold import --help` lists."""
+    """Format of the files: `auto`, or a name that `freehold init --help` lists."""
     input: str | None = None
     """Column of the question, for tables (default: `input`, `text`, `question` …)."""
     label: str | None = None
@@ -465,7 +465,7 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     """What runs the model; `auto` follows the table of serving speed, and is llama.cpp for what `migrate` trains."""
     context_tokens: Annotated[int, Meta(ge=16)] = 2048
     """Tokens for each request, question and answer together."""
-    parallel: int = 4
+    parallel: AtLeastOne = 4
     """Requests served at once."""
     port: int | None = None
     """Port of the endpoint (default: FREEHOLD_PORT)."""

@@ -7,7 +7,7 @@ import inspect
 import re
 import textwrap
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -27,8 +27,9 @@ def usable_name(text: str) -> str:
     return re.sub(r"[/\\\x00-\x1f\x7f]|^\.+", "-", text) or "app"
 
 
-def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
-    """Parse and check the text of a `freehold.toml`.
+def parse(text: str, *, path: str = "freehold.toml", changes: Sequence[str] = ()) -> ProjectConfig:
+    """Parse and check the text of a `freehold.toml`, with `changes` to it (``task.margin=0.03``): a value is TOML, or a
+    text without quotes.
 
     Raises `ConfigError` with the path of the offending key (``task.margn``) and, for an unknown key, the
     nearest known one.
@@ -39,6 +40,9 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     lines = partial(line_of, text)
     try:
         raw = tomllib.loads(text)
+        for change in changes:
+            _put(raw, change)
+            path, lines = "--set", partial(line_of, "")
         if isinstance(raw.get("use"), dict):
             check_use(raw["use"], f"{path}: use")
         check_written(raw, path, lines)
@@ -65,6 +69,27 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
     return config
+
+
+def _put(raw: dict[str, Any], change: str) -> None:
+    """Put ``table.key=value`` into parsed tables. Raises `ConfigError` for what is not written so, or leads into a
+    list of tables."""
+    import tomllib
+
+    key, equals, text = change.partition("=")
+    *tables, last = key.split(".")
+    inner: Any = raw
+    for name in tables:
+        inner = inner.setdefault(name, {}) if isinstance(inner, dict) else None
+    if not equals or not all([*tables, last]) or not isinstance(inner, dict):
+        raise ConfigError(
+            f"--set {change}: expected TABLE.KEY=VALUE",
+            hint="--set task.margin=0.03; a list of tables is given whole: --set 'candidates=[{model = \"…\"}]'",
+        )
+    try:
+        inner[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        inner[last] = text
 
 
 def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:

@@ -147,6 +147,8 @@ class Project:
     config: ProjectConfig
     settings: Settings
     config_path: Path | None
+    changes: tuple[str, ...] = ()
+    """What `config` was told otherwise than the file says it (``task.margin=0.03``), by this run's command line."""
 
     @property
     def state(self) -> Path:
@@ -200,13 +202,20 @@ class Project:
         return replace(self, config=msgspec.structs.replace(self.config, serve=serve))
 
 
-def open_project(config: Path | None = None, *, must_exist: bool = False, looks: bool = False) -> Project:
+def open_project(
+    config: Path | None = None,
+    *,
+    must_exist: bool = False,
+    looks: bool = False,
+    changes: tuple[str, ...] = (),
+) -> Project:
     """Open the project around `config` (default: `freehold.toml` here or in a folder above).
 
     Without a file a project with defaults is returned, named after the folder, unless `must_exist`. A file that was
     found, not named, must be the caller's own or root's. The search ends at the home folder, at the root of a
     repository, and where another file system begins. What the file has freehold run, read and call must have been
-    agreed to, unless the caller only `looks`: at the file, the store and processes of this machine.
+    agreed to, unless the caller only `looks`: at the file, the store and processes of this machine. The file is checked
+    as it is, then with the caller's own `changes`.
     Raises `ConfigError` for a file that is missing, unreadable or wrong, `UntrustedError` for one not agreed to.
     """
     settings = load_settings()
@@ -223,7 +232,7 @@ def open_project(config: Path | None = None, *, must_exist: bool = False, looks:
                 f"{path or CONFIG_NAME}: no such file",
                 hint="freehold init TRAFFIC writes one; or name it: --config FILE",
             )
-        return without_file(current_folder(), settings)
+        return without_file(current_folder(), settings, changes)
     if not path.is_file():  # a pipe would be waited for without end
         raise ConfigError(f"{path}: not a file")
     try:
@@ -233,13 +242,15 @@ def open_project(config: Path | None = None, *, must_exist: bool = False, looks:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
     read = with_addresses(parse(text, path=str(path)))
-    _check_scorer(read.task.scorer, path)
     if not looks:
         check_trusted(read, path, settings)
-    return Project(path.resolve().parent, read, settings, path)
+    if changes:
+        read = with_addresses(parse(text, changes=changes))
+    _check_scorer(read.task.scorer, "--set" if changes else str(path))
+    return Project(path.resolve().parent, read, settings, path, changes)
 
 
-def _check_scorer(name: str, path: Path) -> None:
+def _check_scorer(name: str, path: str) -> None:
     from freehold.evals.scorers import SCORERS, unknown
 
     if name not in SCORERS:
@@ -247,10 +258,14 @@ def _check_scorer(name: str, path: Path) -> None:
         raise ConfigError(f"{path}: task.scorer: {error.message}", hint=error.hint)
 
 
-def without_file(folder: Path, settings: Settings | None = None) -> Project:
-    """The project that a folder without a `freehold.toml` is: defaults, named after the folder."""
+def without_file(folder: Path, settings: Settings | None = None, changes: tuple[str, ...] = ()) -> Project:
+    """The project that a folder without a `freehold.toml` is: defaults, named after the folder, with `changes`."""
     config = ProjectConfig(app=AppConfig(name=usable_name(folder.name)))
-    return Project(folder, config, settings or load_settings(), None)
+    if changes:
+        name = msgspec.json.encode(config.app.name).decode()
+        config = with_addresses(parse("", changes=(f"app.name={name}", *changes)))
+        _check_scorer(config.task.scorer, "--set")
+    return Project(folder, config, settings or load_settings(), None, changes)
 
 
 def current_folder() -> Path:

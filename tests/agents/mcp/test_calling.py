@@ -250,7 +250,7 @@ def test_an_answer_speaks_of_tools_and_of_commands_only_where_there_is_none(agen
         "freehold fit PATH --quant Q4_K_M": "check_fit PATH quantization Q4_K_M",
         "wait for it, or stop it: kill 4711": "wait for it, or cancel it there",
         "freehold license init asks": "in a terminal: freehold license init asks",
-        "`freehold pull M` gets it": "in a terminal: `freehold pull M` gets it",
+        "`freehold models pull M` gets it": "in a terminal: `freehold models pull M` gets it",
         "freehold evaluate --endpoint URL --model M": "in a terminal: freehold evaluate --endpoint URL --model M",
         "freehold train --max-minutes 5": 'run_step(kind="train") max_minutes 5',
         "`freehold report --open`": '`read(kind="report")`',

@@ -91,7 +91,7 @@ def test_the_reason_is_kept_and_names_nobody(freehold, refused, traces):
 @pytest.mark.parametrize("content", ["", "{broken\n", "[1]\n"])
 def test_a_file_with_nothing_in_it_is_an_error(refused, project, content):
     (project / "bad.jsonl").write_text(content)
-    refused("import", "bad.jsonl", "--format", "pairs", message="bad.jsonl: no record could be used")
+    refused("import", "bad.jsonl", "--set", "data.format=pairs", message="bad.jsonl: no record could be used")
 
 
 def test_what_would_be_left_out_is_said(freehold, traffic):
@@ -109,8 +109,7 @@ def test_a_misspelt_field_is_not_read_as_absent(refused, tmp_path, words):
     refused(
         *words,
         "t.jsonl",
-        "--label",
-        "gould",
+        *(["--label", "gould"] if words == ["init"] else ["--set", "data.label=gould"]),
         message="no record has a field 'gould'",
         hint="did you mean gold?",
     )

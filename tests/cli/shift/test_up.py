@@ -111,22 +111,22 @@ def test_what_install_began_is_removed(freehold, refused, tmp_path):
 def weights(freehold, tmp_path):
     """A file that looks like a GGUF, registered where it lies."""
     (tmp_path / "mine.gguf").write_bytes(_tiny_gguf())
-    ran = freehold("pull", "file:mine.gguf", "--json")
+    ran = freehold("models", "pull", "file:mine.gguf", "--json")
     assert ran.code == 0, ran.err
     return ran.json
 
 
 def test_a_file_is_used_in_place(freehold, weights, tmp_path):
     assert weights["path"] == str(tmp_path / "mine.gguf")
-    assert freehold("pull", "file:mine.gguf").out.endswith(f"  sha256  {weights['sha256']}\n")
+    assert freehold("models", "pull", "file:mine.gguf").out.endswith(f"  sha256  {weights['sha256']}\n")
 
 
 def test_weights_are_listed_shown_and_forgotten(freehold, weights, tmp_path):
     name = weights["model_id"]
-    (listed,) = freehold("weights", "list", "--json").items
+    (listed,) = freehold("models", "list", "--json").fields["weights"]
     assert (listed["weights"]["model_id"], listed["owned"]) == (name, False)
-    assert "(in place)" in freehold("weights", "list").out
+    assert "(in place)" in freehold("models", "list").out
     assert listed["weights"] == {key: value for key, value in weights.items() if key != "schema"}
-    assert "its files stay at" in freehold("weights", "rm", name).err
+    assert "its files stay at" in freehold("models", "rm", name).err
     assert (tmp_path / "mine.gguf").exists()
-    assert freehold("weights", "list").err == "no weights here yet; freehold pull MODEL gets some\n"
+    assert "no weights here yet; freehold models pull MODEL gets some" in freehold("models", "list").err

@@ -49,32 +49,34 @@ def adapters(freehold, project):
 
 
 def test_adapters_are_listed_and_one_is_told_of(freehold, adapters):
-    assert [one["id"] for one in freehold("adapters", "list", "--json").items] == [one.id for one in adapters]
-    assert freehold("adapters", "list").out.splitlines()[1].endswith("loss 0.5000  10 steps")
-    shown = freehold("adapters", "list", "a" * 8).out
+    assert [one["id"] for one in freehold("models", "list", "--json").fields["adapters"]] == [
+        one.id for one in adapters
+    ]
+    assert freehold("models", "list").out.splitlines()[1].endswith("loss 0.5000  10 steps")
+    shown = freehold("models", "list", "a" * 8).out
     assert "r=16" in shown and "500 tokens/s" in shown and "█▁" in shown
-    (one,) = freehold("adapters", "list", "support-2", "--json").items
+    (one,) = freehold("models", "list", "support-2", "--json").fields["adapters"]
     assert one["base_model"] == "test/tiny"
-    assert "2 adapters are called support" in freehold("adapters", "list", "support").err
+    assert "2 adapters are called support" in freehold("models", "list", "support").err
 
 
 def test_one_is_removed_with_a_yes(freehold, adapters, project, monkeypatch):
     folder = project / ".freehold" / "adapters" / "support-1"
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
-    assert freehold("adapters", "rm", "a" * 8).code != 0 and folder.is_dir()
-    assert freehold("adapters", "rm", "a" * 8, "--yes").out.startswith("freed ") and not folder.exists()
-    told = freehold("adapters", "rm", "support", "--yes", "--json").fields
+    assert freehold("models", "rm", "a" * 8).code != 0 and folder.is_dir()
+    assert freehold("models", "rm", "a" * 8, "--yes").out.startswith("freed ") and not folder.exists()
+    told = freehold("models", "rm", "support", "--yes", "--json").fields
     assert told["name"] == "support" and told["freed_bytes"] > 0
 
 
 def test_encoders_alike(freehold, project):
-    assert "no encoders yet" in freehold("encoders", "list").err
+    assert "nothing trained yet" in freehold("models", "list").err
     encoder = owned_encoder(open_project())
-    line = freehold("encoders", "list").out
+    line = freehold("models", "list").out
     assert line == "abcdef012345  support  frozen  test/tiny  92.5% of 40 right  120 samples\n"
-    shown = freehold("encoders", "list", "support").out
+    shown = freehold("models", "list", "support").out
     assert "one of 4 labels" in shown and "calibration error 0.031" in shown and encoder.path in shown
-    made = freehold("encoders", "export", "support", "--out", "given").out
+    made = freehold("models", "export", "support", "--out", "given").out
     assert "given" in made and 'python student.pyz "your text"' in made
-    assert freehold("encoders", "rm", "support", "--yes").out.startswith("freed ")
-    assert freehold("encoders", "list", "--json").items == []
+    assert freehold("models", "rm", "support", "--yes").out.startswith("freed ")
+    assert freehold("models", "list", "--json").fields["encoders"] == []

@@ -25,7 +25,7 @@ def test_weights_of_the_wrong_kind(plan, tmp_path):
     gguf.write_bytes(b"GGUF" + bytes(60))
     with pytest.raises(EngineError, match="reads safetensors") as caught:
         engines.check(msgspec.structs.replace(plan, weights_path=str(gguf)))
-    assert "freehold serve base --engine vllm" in caught.value.hint
+    assert "freehold serve base --set serve.engine=vllm" in caught.value.hint
     with pytest.raises(EngineError, match="no weights are named"):
         engines.check(msgspec.structs.replace(plan, weights_path=None))
     (tmp_path / "weights" / "model.safetensors").write_bytes(b"\xff" * 30)

@@ -58,5 +58,5 @@ def test_measured_speeds_of_this_machine_are_read(settings):
     )
     by_name = {one.quantization: one for one in found.rows}
     assert by_name["Q4_1"].speed == speed
-    assert by_name["Q4_1"].known == ("freehold pull HuggingFaceTB/SmolLM2-135M-Instruct",)
+    assert by_name["Q4_1"].known == ("freehold models pull HuggingFaceTB/SmolLM2-135M-Instruct",)
     assert by_name["Q8_0"].speed is None  # this machine's bandwidth was not measured, so nothing is said

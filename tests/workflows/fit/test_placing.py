@@ -48,7 +48,12 @@ def settings(monkeypatch, tmp_path):
         ("A100 80GB", "Qwen/Qwen3-8B", "BF16", "vllm"),
         ("RTX 4090", "Qwen/Qwen3-8B", "Q8_0", "llamacpp"),
         ("Apple M4 Max 128GB", "Qwen/Qwen3-8B", "Q8_0", "llamacpp"),
-        ("RTX 4090", "HuggingFaceTB/SmolLM2-135M-Instruct", "Q4_1", "llamacpp"),  # what freehold pull fetches
+        (
+            "RTX 4090",
+            "HuggingFaceTB/SmolLM2-135M-Instruct",
+            "Q4_1",
+            "llamacpp",
+        ),  # what freehold models pull fetches
     ],
 )
 def test_a_model_is_judged_in_the_form_one_runs(settings, machine, model, form, engine):
@@ -59,7 +64,7 @@ def test_a_model_is_judged_in_the_form_one_runs(settings, machine, model, form, 
 @pytest.mark.parametrize(
     ("machine", "model", "way"),
     [
-        ("RTX 4090", "Qwen/Qwen3-8B", "freehold pull hf:Qwen/Qwen3-8B-GGUF --quant Q8_0"),
+        ("RTX 4090", "Qwen/Qwen3-8B", "freehold models pull hf:Qwen/Qwen3-8B-GGUF --quant Q8_0"),
         ("L4", "Qwen/Qwen3-8B", None),
         ("RTX 4090", "HuggingFaceTB/SmolLM2-135M-Instruct", None),
     ],

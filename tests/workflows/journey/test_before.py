@@ -137,7 +137,7 @@ def test_weights_that_cannot_be_had_are_said_with_what_can_stand_in_their_place(
         path.write_text(kept)
         (told,) = [one for one in look(open_project(path)).findings if one.check == "weights"]
         assert told.outcome == outcome and "org/far" in told.text and "FREEHOLD_OFFLINE forbids" in told.text
-        assert told.fix == f'model = "{MODEL}" can stand in its place (freehold pull {MODEL})'
+        assert told.fix == f'model = "{MODEL}" can stand in its place (freehold models pull {MODEL})'
 
 
 def test_a_remote_candidate_and_an_incumbent_that_will_be_paid_are_asked_for_their_models(tmp_path):

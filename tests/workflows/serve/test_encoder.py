@@ -44,7 +44,7 @@ def test_an_encoder_is_served_by_its_name(project):
 def test_a_folder_is_served_under_its_own_name(project):
     tiny_encoder(project.root / "given")
     for name in ("given", "./given", "file:given", str(project.root / "given")):
-        (made,) = plans(project, [name], engine="encoder")
+        (made,) = plans(project, [name])
         assert (made.engine, made.model) == ("encoder", "given")
 
 

@@ -34,11 +34,12 @@ def test_the_table_of_the_project_is_what_nobody_says_otherwise(tmp_path, monkey
     monkeypatch.setattr(plan, "pull_and_plan", lambda model, request, settings, **_: asked.append(request))
     project = open_project()
     plan.plans(project, ["org/m"])
-    plan.plans(project, ["org/m"], plan.ServeRequest(parallel=2, context_tokens=64), engine="llamacpp")
+    changed = open_project(changes=("serve.parallel=2", "serve.context_tokens=64"))
+    plan.plans(changed, ["org/m"])
     plan.plans(project, ["echo"])
     assert [(one.engine, one.parallel, one.context_tokens, one.options) for one in asked] == [
         ("vllm", 16, 512, {"compile": True}),
-        ("llamacpp", 2, 64, {}),  # options of another engine are left out
+        ("vllm", 2, 64, {"compile": True}),
         ("auto", 16, 512, {}),
     ]
 

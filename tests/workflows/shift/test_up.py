@@ -189,7 +189,7 @@ def test_ctrl_c_while_it_loads_ends_it(run, port, tmp_path):
 
 def test_several_models_behind_one_address(run, tmp_path, port):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
-    server = run("serve", "one", "two", "--engine", "echo", "--port", str(port), "--json")
+    server = run("serve", "one", "two", "--set", "serve.engine=echo", "--port", str(port), "--json")
     said = server.ready()
     assert said["models"] == ["one", "two"]
     with client(said["url"]) as http:

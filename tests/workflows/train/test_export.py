@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.trained import adapters as command
+from freehold.cli.models import models as command
 from freehold.errors import EngineError, StorageError, UsageError, WeightsError
 from freehold.progress import Silent
 from freehold.report.model_card import CardFacts, model_card
@@ -95,7 +95,7 @@ def test_a_merge_needs_the_very_base(ready, trained_on):
     trained_on(msgspec.structs.replace(weights, sha256="f" * 64))
     with pytest.raises(WeightsError, match="other weights of test/tiny") as caught:
         export(project, adapter, "merged", progress=Silent())
-    assert caught.value.hint.endswith("freehold pull test/tiny")
+    assert caught.value.hint.endswith("freehold models pull test/tiny")
 
 
 def test_what_is_not_ours_is_not_overwritten(ready, tmp_path):

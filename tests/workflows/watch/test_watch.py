@@ -18,7 +18,7 @@ from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.tools import TOOLS
 from freehold.api import traffic as traffic_api
 from freehold.cli.main import cli
-from freehold.errors import UsageError
+from freehold.errors import ConfigError, UsageError
 from freehold.evals.frozen import FrozenAnswers, write_frozen
 from freehold.progress import Silent
 from freehold.types.dataset import RecordedAsking
@@ -124,7 +124,7 @@ def test_the_command(project, store, incumbent):
     assert (
         "live" in run("--history").stdout and len(json.loads(run("--history", "--json").stdout)["items"]) == 2
     )
-    assert run("--once", "--budget", "much").exit_code == 2
+    assert isinstance(run("--once", "--set", "watch.budget_usd=much").exception, ConfigError)
     rollout.rollback_route(store, "support", who="ada", at=at)
     assert isinstance(run("--once").exception, UsageError)
     assert isinstance(run("--once", "--route", "nix").exception, UsageError)

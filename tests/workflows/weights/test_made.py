@@ -57,7 +57,7 @@ def test_safetensors_stay_as_they_are_and_weights_elsewhere_are_not_converted(gg
     assert workflow.to_safetensors(already, settings) is already
     with pytest.raises(UsageError, match="are not here") as caught:
         workflow.to_safetensors(msgspec.structs.replace(gguf, path=None), settings)
-    assert caught.value.hint == "freehold pull org/m"
+    assert caught.value.hint == "freehold models pull org/m"
     assert conversions == []
 
 

@@ -193,10 +193,9 @@ COMMANDS = {
 }  # fmt: skip
 """Commands that have a tool; a longer one comes before the group it is of."""
 FOR_PEOPLE = (
-    "adapters", "bench-model", "catalog", "cluster", "console", "dataset card", "dataset diff", "dataset export",
-    "defer", "demo", "encoders", "engines", "import-config", "keys", "label", "license comply", "license identify",
-    "license init", "load", "pull", "rollout", "routes", "serve", "settings", "skill", "store", "traces", "trust",
-    "weights",
+    "bench-model", "catalog", "cluster", "console", "dataset card", "dataset diff", "dataset export",
+    "defer", "demo", "engines", "import-config", "keys", "label", "license comply", "license identify",
+    "license init", "load", "models", "rollout", "routes", "serve", "settings", "skill", "store", "traces", "trust",
 )  # fmt: skip
 """Commands that have none."""
 OPTIONS = {"context": "context_tokens", "gold": "gold_file", "license": "declared", "quant": "quantization"}

@@ -136,7 +136,7 @@ def check_fields(paths: Iterable[Path], data: DataConfig, named: DataConfig | No
         raise InputError(
             f"no record has a field {left[0]!r}; fields are: {', '.join(known)}",
             path=", ".join(dict.fromkeys(str(source.part.path) for source in sources)),
-            hint=did_you_mean(left[0], known, "name them: --input, --label and --incumbent, or in [data]"),
+            hint=did_you_mean(left[0], known, "name them in [data]: input, label and incumbent"),
         )
 
 

@@ -257,7 +257,7 @@ def _choose(data: DataConfig, columns: Columns) -> _Fields:
     if columns.names and asked not in columns.names:
         raise InputError(
             f"no field for the question; {fields}",
-            hint="name them: --input and --label, or input and label in [data]"
+            hint="name them: input and label in [data]"
             + ("; if the first line is not a header, put one above it" if columns.fixed else ""),
         )
     guessed = data.label is None and data.incumbent is None

@@ -55,9 +55,7 @@ class EncoderEngine:
                 hint="serve adapters with the model they were trained on",
             )
         if plan.weights_path is None:
-            raise EngineError(
-                f"no folder is named for {plan.model}", hint="freehold serve FOLDER --engine encoder"
-            )
+            raise EngineError(f"no folder is named for {plan.model}", hint="freehold serve FOLDER")
         folder = Path(plan.weights_path)
         manifest = read_manifest(folder)
         late.require(FEATURE, EXTRA, *LIBRARIES[manifest.runs_on], "safetensors")

@@ -65,7 +65,9 @@ class LlamaEngine:
                 f"parallel is {plan.parallel} and context_tokens {plan.context_tokens}, expected at least 1"
             )
         if plan.weights_path is None:
-            raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold pull {plan.model}")
+            raise EngineError(
+                f"no weights are named for {plan.model}", hint=f"freehold models pull {plan.model}"
+            )
         path = Path(plan.weights_path)
         if path.is_dir() or format_of(path) != "gguf":
             raise EngineError(

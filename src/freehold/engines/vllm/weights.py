@@ -46,18 +46,18 @@ def read_shape(folder: Path) -> CacheShape:
 def check_weights(plan: ServePlan, *, has_template: bool) -> CacheShape:
     """The model's shape, when the plan's folder can be served. Raises `EngineError` and `InputError`."""
     if plan.weights_path is None:
-        raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold pull {plan.model}")
+        raise EngineError(f"no weights are named for {plan.model}", hint=f"freehold models pull {plan.model}")
     folder = Path(plan.weights_path)
     if folder.is_file() and format_of(folder) == "gguf":
         raise EngineError(
             f"vLLM reads safetensors, and {folder} is GGUF",
-            hint=f"freehold serve {plan.model} --engine vllm converts it; or serve it with the llamacpp engine",
+            hint=f"freehold serve {plan.model} --set serve.engine=vllm converts it; or serve it by llamacpp",
         )
     if folder.is_file():
         raise EngineError(f"vLLM reads a folder, and {folder} is a file", hint=f"name {folder.parent}")
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise EngineError(f"{folder} holds no safetensors", hint=f"freehold pull {plan.model} --again")
+        raise EngineError(f"{folder} holds no safetensors", hint=f"freehold models pull {plan.model} --again")
     for file in files:
         format_of(file)
     shape = read_shape(folder)

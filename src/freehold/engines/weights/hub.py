@@ -49,7 +49,7 @@ _PATIENCE_S = 3.0
 
 
 def _errors(repo: str) -> AbstractContextManager[None]:
-    return hub_errors(repo, WeightsError, way_out="or name a file: freehold pull file:PATH.gguf")
+    return hub_errors(repo, WeightsError, way_out="or name a file: freehold models pull file:PATH.gguf")
 
 
 def is_out_of_reach(error: WeightsError) -> bool:

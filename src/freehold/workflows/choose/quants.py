@@ -120,7 +120,7 @@ def _known(sized: SizedModel, settings: Settings) -> list[KnownWeights]:
             found.append(KnownWeights(weights.quantization, "here", weights.bytes, weights.path))
     for row in weights_catalog.rows():
         if row.model.lower() in names:
-            found.append(KnownWeights(row.quantization, f"freehold pull {row.model}", row.bytes))
+            found.append(KnownWeights(row.quantization, f"freehold models pull {row.model}", row.bytes))
     if model is not None:
         for published in published_files((model.id,)):
             # A card's rounded size is taken where rounding is below half a percent, else the computed one.

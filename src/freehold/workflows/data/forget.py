@@ -242,7 +242,7 @@ def _advice(lost: set[str], adapters: list[TrainingResult], *, examples: bool) -
         name = f"{one.kind.replace('_', ' ')} {one.id[:12]}"
         yield (
             f"the {name} has learned from it and cannot unlearn: freehold train trains another, then "
-            f"freehold adapters rm {one.id[:12]}"
+            f"freehold models rm {one.id[:12]}"
         )
     if examples:
         yield (

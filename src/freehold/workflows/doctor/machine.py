@@ -79,9 +79,9 @@ def judge_disk(bytes_of: dict[str, tuple[int, int]]) -> Iterator[Finding]:
     for name, (free, total) in lines:
         text = f"{gib(free)} of {gib(total)} free for {name}"
         if free < LEAST_DISK:
-            yield fail("disk", text, "free some space: freehold weights list; freehold adapters list")
+            yield fail("disk", text, "free some space: freehold models list")
         elif free < LITTLE_DISK:
-            yield warn("disk", text, "free some space: freehold weights list; freehold adapters list")
+            yield warn("disk", text, "free some space: freehold models list")
         else:
             yield ok("disk", text)
 

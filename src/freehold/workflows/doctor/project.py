@@ -119,7 +119,7 @@ def judge_keys(
             yield warn(
                 "keys",
                 f"{host} is reached from other machines without TLS: keys can be read on the way",
-                "freehold up --tls-cert FILE --tls-key FILE, or a proxy with TLS in front",
+                "[serve] tls_cert and tls_key, or a proxy with TLS in front",
             )
         count = "1 key is" if len(in_force) == 1 else f"{len(in_force)} keys are"
         yield ok("keys", f"{count} in force: {', '.join(in_force[:5])}{' …' * (len(in_force) > 5)}")

@@ -200,8 +200,8 @@ def form_of(
 
 
 def other_form(model_id: str, machine: Machine, settings: Settings) -> str | None:
-    """What to know where `freehold fit` names another form than `freehold pull` fetches: a maker publishes safetensors,
-    while this machine would be served a GGUF. Files under another name are named, and never fetched unasked."""
+    """What to know where `freehold fit` names another form than `freehold models pull` fetches: a maker publishes
+    safetensors, while this machine would be served a GGUF. Files under another name are named, not fetched."""
     known = catalog.find(model_id)
     if known is None or known.encoder or named_weights.find(model_id) is not None:
         return None
@@ -212,12 +212,12 @@ def other_form(model_id: str, machine: Machine, settings: Settings) -> str | Non
     named = f"freehold fit names {served_as(form.quantization, form.engine)} for this machine; what is fetched is what "
     way = f"freehold quants {model_id} lists GGUF files of it"
     if known.gguf:
-        way = f"a GGUF of it: freehold pull hf:{known.gguf[0]} --quant {form.quantization}"
+        way = f"a GGUF of it: freehold models pull hf:{known.gguf[0]} --quant {form.quantization}"
     return f"{named}the maker publishes, for vLLM; {way}"
 
 
 def place(model: Model, workload: Workload, machine: Machine, build: Build, settings: Settings) -> Placed:
-    """The form of a model that lies here as GGUF, or that `freehold pull` fetches as one, else the best that the
+    """The form of a model that lies here as GGUF, or that `freehold models pull` fetches as one, else the best that the
     machine holds at this workload."""
     here = WeightsStore(settings.home).find(model.id)
     known = named_weights.find(model.id) if here is None else here.weights

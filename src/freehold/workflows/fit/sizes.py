@@ -90,7 +90,7 @@ def size_model(
     """Shape and weight bytes of a model, from the best source there is: a file, else the catalog."""
     if not model_id.strip() or model_id in ("file:", "ollama:", "hf:"):
         raise UnknownModelError("no model is named", hint="a catalog id (freehold catalog list), or a path")
-    if model_id.startswith("hf:"):  # as freehold pull takes it: hf:ORG/NAME@REVISION#FILE
+    if model_id.startswith("hf:"):  # as freehold models pull takes it: hf:ORG/NAME@REVISION#FILE
         model_id = re.split(r"[@#]", model_id.removeprefix("hf:"))[0]
     if weights is None:
         path = _path_of(model_id)
@@ -117,7 +117,7 @@ def size_model(
         if row is not None:
             raise WeightsError(
                 f"the shape of {row.model} is not in the catalog and its weights are not here",
-                hint=f"freehold pull {row.model}",
+                hint=f"freehold models pull {row.model}",
             )
         raise UnknownModelError(
             f"model {model_id} is neither in the catalog nor here", hint=catalog.hint(model_id)

@@ -118,7 +118,7 @@ def _weights_findings(
     for one in known:
         if fetches(one, project.config) and (why := why_not_here(one.model, project.settings)) is not None:
             instead = stand_in(project, dataset, one.method)
-            fix = f'model = "{instead}" can stand in its place (freehold pull {instead})'
+            fix = f'model = "{instead}" can stand in its place (freehold models pull {instead})'
             yield one, fail(WEIGHTS, f"{one.label}: its weights cannot be had: {why}", fix)
 
 

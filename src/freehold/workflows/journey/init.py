@@ -233,7 +233,7 @@ def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
         raise InputError(
             f"no record could be used; {reason}",
             path=str(path),
-            hint="freehold import --dry-run FILE shows how it is read; --format and --input/--label change that",
+            hint="freehold import --dry-run FILE shows how it is read; [data] format, input and label change that",
         )
     return Seen(
         file=str(path),

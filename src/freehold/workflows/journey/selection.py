@@ -51,7 +51,6 @@ from freehold.workflows.journey.measuring import SELECTION_SPLIT, measured, on_s
 from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.methods.method import endpoint_of
 from freehold.workflows.journey.methods.sufficing import selection_rule
-from freehold.workflows.project import Project
 
 _ENCODER_PARAMETERS = 30e6
 """Of a sentence encoder whose shape is not known; most have 20 to 150 million, and write no tokens."""
@@ -115,7 +114,7 @@ CHARACTERS_A_MINUTE = 600_000
 """That such an encoder reads: 15,000 messages of 40 in a minute, on two cores."""
 WAY_OUT = (
     "Mend that, or name a model that can be had here in [[candidates]]: freehold assess ranks them, and "
-    f"{DEFAULT_MODEL} is one freehold pull away"
+    f"{DEFAULT_MODEL} is one freehold models pull away"
 )
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
 """What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""
@@ -142,13 +141,6 @@ def search_minutes(config: SelectionConfig, machine: Machine) -> float | None:
     if config.within_minutes is not None or config.stop == "all" or machine.accelerators:
         return config.within_minutes
     return USUAL_MINUTES
-
-
-def trying_all(project: Project) -> Project:
-    """The project with every candidate made and measured, each to its end."""
-    config = project.config
-    selection = msgspec.structs.replace(config.selection, stop="all", within_minutes=None)
-    return dataclasses.replace(project, config=msgspec.structs.replace(config, selection=selection))
 
 
 @dataclass(slots=True)
@@ -209,7 +201,7 @@ class Selector:
             if self._config.within_minutes is None:
                 self.bench.progress.say(
                     f"The search is given {self.minutes:g} minutes without an accelerator, trainings included: "
-                    "[selection] within_minutes = N gives it more, --all-candidates tries each to its end"
+                    "[selection] within_minutes = N gives it more, stop = 'all' tries each to its end"
                 )
         if self._config.stop == "first":
             self._until_one_passes(ordered, rule)
@@ -299,7 +291,7 @@ class Selector:
             if one.scores.mean is not None and all(each.kind != "copied" for each in encoder.manifest.fields):
                 return (
                     f"where answers are labels, training so small a model comes to no more than {one.label}, which has "
-                    f"{one.scores.mean:.1%} of the selection samples right (--all-candidates tries it all the same)"
+                    f"{one.scores.mean:.1%} of the selection samples right (selection.stop=all tries it all the same)"
                 )
         return None
 

@@ -144,7 +144,7 @@ def _smaller(project: Project, reference: Weights, wanted: tuple[str, ...]) -> l
         raise UsageError(
             f"nothing asked for is smaller than {reference.quantization}, the widest weights of "
             f"{reference.model_id} that are here",
-            hint=f"freehold pull {reference.model_id} with a wider quantization, or name smaller ones: --quant Q3_K_M",
+            hint=f"freehold models pull {reference.model_id} with a wider one, or name smaller ones: --quant Q3_K_M",
         )
     if native.quantize(home) is None:
         store = WeightsStore(home)

@@ -223,7 +223,9 @@ def plan(
     if kind.installs_apart:
         load(engine).require(request.options, settings)  # before weights are converted for it
         if request.engine == "auto" and progress is not None:
-            progress.say(f"{kind.title} serves {weights.model_id}: {why} (--engine llamacpp for the other)")
+            progress.say(
+                f"{kind.title} serves {weights.model_id}: {why} (--set serve.engine=llamacpp for the other)"
+            )
     if kind.reads == "safetensors":
         weights = to_safetensors(weights, settings, progress=progress)
     _check_template(request, adapters)
@@ -250,13 +252,11 @@ def plans(
     request: ServeRequest | None = None,
     *,
     adapters: Sequence[str] = (),
-    engine: str | None = None,
     progress: Progress | None = None,
 ) -> list[ServePlan]:
     """Plans for several models (default: those of ``[serve] models``), each with its adapters (``NAME=PATH``).
 
-    `request` is what ``[serve]`` asks for where nothing else is given. `engine` overrides the engine of ``[serve]``,
-    whose options are left out for another one.
+    `request` is what ``[serve]`` asks for where nothing else is given.
 
     An adapter belongs to the model its NAME begins with (``MODEL:NAME``), else to the first. Raises `UsageError`
     without any model, and what `pull_and_plan` raises.
@@ -275,11 +275,9 @@ def plans(
             raise UsageError(f"two adapters are called {names[-1]}", hint="give each a name of its own")
     planned = []
     for model in model_names:
-        own_request = msgspec.structs.replace(
-            request,
-            engine=engine or _engine(config, model),
-            options=_options(config, model, engine),
-        )
+        own_request = request
+        if model == ECHO and config.engine != ECHO:  # which is echo whatever [serve] is about
+            own_request = msgspec.structs.replace(request, engine="auto", options={})
         trained = ENCODERS.find(project, model) if ENCODERS.matching(project, model) else None
         source = f"file:{trained.path}" if trained is not None else model
         planned.append(
@@ -301,18 +299,6 @@ def _check_template(request: ServeRequest, adapters: Sequence[AdapterMount]) -> 
 
 def _kind(engine: str) -> EngineKind:
     return ENGINE_KINDS[engine]  # type: ignore[index]
-
-
-def _engine(config: ServeConfig, model: str) -> str:
-    """The engine that ``[serve]`` means for a model: echo for echo alone."""
-    return "auto" if (model == ECHO) != (config.engine == ECHO) else config.engine
-
-
-def _options(config: ServeConfig, model: str, engine: str | None) -> dict[str, Any]:
-    """``[serve] options``, for models of the engine they were written for."""
-    if engine not in (None, "auto", config.engine) and config.engine != "auto":
-        return {}
-    return config.options if (model == ECHO) == (config.engine == ECHO) else {}
 
 
 def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:

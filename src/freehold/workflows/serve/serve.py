@@ -106,7 +106,7 @@ def _announce(project: Project, plans: Sequence[ServePlan], progress: Progress) 
     if needed > available:
         raise UsageError(
             f"the models need {gib(needed, 2)} together, {gib(available, 2)} are available",
-            hint="serve fewer, or give them less context: --context, --parallel, --kv-type q8_0",
+            hint="serve fewer, or give them less context: [serve] context_tokens and parallel, --kv-type q8_0",
         )
     progress.step("start", note=f"{len(plans)} models in {gib(available, 1)}")
 

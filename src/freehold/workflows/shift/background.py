@@ -72,6 +72,7 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
     command = [sys.executable, "-m", "freehold", "up", "--port", str(port)]
     if project.config_path is not None:
         command += ["--config", str(project.config_path.absolute())]
+    command += [f"--set={change}" for change in project.changes]
     with log_file.open("ab") as sink, hangups_held():
         process = subprocess.Popen(
             command,

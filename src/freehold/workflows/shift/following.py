@@ -107,7 +107,7 @@ class ConfigFollower:
         if state is None or state == self._seen or not arrived:
             return None
         try:
-            project = open_project(self._path)
+            project = open_project(self._path, changes=self._project.changes)
             wanted = self._build(project)
             with open_store(self._project.store_url) as store:
                 routes = store.routes()
@@ -234,6 +234,8 @@ class ObserverConfig(Record, frozen=True, kw_only=True):
 
     store_url: str
     config_path: str | None = None
+    changes: tuple[str, ...] = ()
+    """What this run's command line says otherwise than the file."""
     look_seconds: float = 2.0
     spool_folder: str | None = None
     """Where the gateways of the project on this machine leave word of where their numbers are."""
@@ -313,7 +315,7 @@ class ObserverProcess:
         if path is None or state is None or state == self._file_state:
             return False
         try:
-            config = open_project(Path(path)).config
+            config = open_project(Path(path), changes=self._config.changes).config
         except ConfigError:
             return False  # the observer says so
         self._file_state = state

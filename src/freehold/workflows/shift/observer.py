@@ -28,6 +28,7 @@ from freehold.errors import ConfigError, FreeholdError, StorageError
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
+from freehold.types.config import ProjectConfig
 from freehold.types.rollout import RouteAlarm
 from freehold.workflows.project import file_state, open_project
 from freehold.workflows.shift import alarms, routes
@@ -147,7 +148,10 @@ class Observer:
 
     def _on_alarm(self) -> str:
         path = self._config.config_path
-        return "auto" if path is None else open_project(Path(path), looks=True).config.watch.on_alarm
+        return "auto" if path is None else self._config_in(Path(path), looks=True).watch.on_alarm
+
+    def _config_in(self, path: Path, *, looks: bool = False) -> ProjectConfig:
+        return open_project(path, looks=looks, changes=self._config.changes).config
 
     def _send_alarm(
         self, route: str, why: str, *, kind: alarms.AlarmKind = "rolled_back", action: str = "rolled_back"
@@ -157,7 +161,7 @@ class Observer:
         if path is None:
             return
         # Of a file that was changed since, too: this process holds no variable that was not agreed to.
-        config = open_project(Path(path), looks=True).config
+        config = self._config_in(Path(path), looks=True)
         alarm = alarms.Alarm(
             kind=kind,
             app=config.app.name,
@@ -177,7 +181,7 @@ class Observer:
         self._file_state = state
         try:
             changed = routes.carry_over(
-                store, open_project(Path(path)).config, at=datetime.now(UTC), say=log.warning
+                store, self._config_in(Path(path)), at=datetime.now(UTC), say=log.warning
             )
         except ConfigError as error:
             log.warning("%s; its routes stay as they were", error.message)

@@ -45,7 +45,6 @@ class Listening(Record, frozen=True, kw_only=True):
 
     host: str | None = None
     port: int | None = None
-    tls: TlsFiles | None = None
     workers: int | None = None
     without_keys: bool = False
     """Other machines may ask without a key."""
@@ -90,7 +89,7 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         without_key=without_key(endpoints),
         host=listening.host or project.settings.host,
         port=listening.port or config.serve.port or project.settings.port,
-        tls=listening.tls or _tls_of(project),
+        tls=_tls_of(project),
         hosts=config.serve.hosts,
         store_url=project.store_url,
         spool_folder=str(_spool(project)),
@@ -121,6 +120,7 @@ def _observer_config(project: Project) -> ObserverConfig:
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
         spool_folder=str(_spool(project)),
+        changes=project.changes,
     )
 
 
@@ -149,7 +149,6 @@ def _overruling(listening: Listening, capture: Capture | None) -> dict[str, str]
     given = {
         "[capture] mode": "--capture" if capture else None,
         "[serve] port": "--port" if listening.port else None,
-        "[serve] tls_cert, tls_key": "--tls-cert" if listening.tls else None,
     }
     return {key: option for key, option in given.items() if option is not None}
 

@@ -1,4 +1,4 @@
-"""`freehold encoders export`: a trained encoder for any program, with the code that answers and its model card, in a
+"""`freehold models export`: a trained encoder for any program, with the code that answers and its model card, in a
 folder that sentence-transformers and transformers open, to be tuned on."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`freehold adapters export`: an adapter in the form another tool reads, each with its model card."""
+"""`freehold models export`: an adapter in the form another tool reads, each with its model card."""
 
 from __future__ import annotations
 
@@ -113,6 +113,6 @@ def base_of(adapter: TrainingResult, project: Project, progress: Progress) -> We
         raise WeightsError(
             f"{adapter.name} was trained on other weights of {adapter.base_model}: sha256 {adapter.base_sha256[:12]}, "
             f"here are {weights.sha256[:12]} ({weights.quantization})",
-            hint=f"bring back what it was trained on: freehold pull {source or adapter.base_model}",
+            hint=f"bring back what it was trained on: freehold models pull {source or adapter.base_model}",
         )
     return weights

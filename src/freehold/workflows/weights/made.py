@@ -39,7 +39,7 @@ def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress |
     store = WeightsStore(settings.home)
     if weights.path is None:
         raise UsageError(
-            f"weights of {weights.model_id} are not here", hint=f"freehold pull {weights.model_id}"
+            f"weights of {weights.model_id} are not here", hint=f"freehold models pull {weights.model_id}"
         )
     with store.writing():
         if (stored := store.converted(weights.sha256)) is not None:
@@ -199,7 +199,7 @@ def make_quantization(
     if size >= source.bytes:
         raise UsageError(
             f"the widest weights of {source.model_id} here are {source.quantization}, and {wanted} is not smaller",
-            hint=f"digits that are gone do not come back: freehold pull {source.model_id} with a wider quantization",
+            hint=f"digits that are gone do not come back: freehold models pull {source.model_id} with a wider one",
         )
     made = requantize(program, source, wanted, store, progress, needed_bytes=size, threads=settings.threads)
     if source.quantization not in UNQUANTIZED:
@@ -225,5 +225,5 @@ def widest(model_id: str, store: WeightsStore) -> Weights:
         and wanted in (stored.weights.model_id.lower(), stored.weights.model_id.lower().rpartition("/")[2])
     ]
     if not here:
-        raise UnknownModelError(f"no GGUF of {model_id} is here", hint=f"freehold pull {model_id}")
+        raise UnknownModelError(f"no GGUF of {model_id} is here", hint=f"freehold models pull {model_id}")
     return best_source(here) or max(here, key=lambda one: one.bytes)

@@ -76,7 +76,7 @@ def ensure_weights(
             "asking the hub"
             if unknown
             else f"weights of {name} are not here, and FREEHOLD_OFFLINE forbids fetching them",
-            hint="unset FREEHOLD_OFFLINE for one pull, or name a file: freehold pull file:PATH.gguf",
+            hint="unset FREEHOLD_OFFLINE for one pull, or name a file: freehold models pull file:PATH.gguf",
         )
     with store.writing():
         if not again and (stored := store.find(name, wanted)) is not None:  # another pull was faster
@@ -138,7 +138,7 @@ def show_weights(model_id: str, settings: Settings, *, quantization: str | None 
     if stored is None:
         raise UnknownModelError(
             f"no weights of {model_id}{f' in {quantization}' if quantization else ''} are here",
-            hint=f"freehold pull {model_id}; freehold weights list shows what is here",
+            hint=f"freehold models pull {model_id}; freehold models list shows what is here",
         )
     return stored
 

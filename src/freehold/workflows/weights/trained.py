@@ -8,7 +8,7 @@ import builtins
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -102,6 +102,27 @@ ADAPTERS: Shelf[TrainingResult] = Shelf("adapter", "freehold train makes one", t
 ENCODERS: Shelf[EncoderModel] = Shelf(
     "encoder", 'freehold migrate trains one: method = "encoder"', encoder.read_record
 )
+
+
+def shelved(project: Project, wanted: str) -> builtins.list[Shelf[Any]]:
+    """The shelves on which something of that name, id or folder is."""
+    return [shelf for shelf in (ADAPTERS, ENCODERS) if shelf.matching(project, wanted)]
+
+
+def trained(project: Project, wanted: str) -> TrainingResult | EncoderModel:
+    """The adapter or encoder of that name, id or folder. Raises `UsageError` when none or several match."""
+    shelves = shelved(project, wanted)
+    if len(shelves) == 2:
+        ids = [one.id[:12] for shelf in shelves for one in shelf.matching(project, wanted)]
+        raise UsageError(f"{len(ids)} are called {wanted}", hint=f"name one by its id: {', '.join(ids)}")
+    if not shelves:
+        names = ", ".join(sorted({one.name for one in (*ADAPTERS.list(project), *ENCODERS.list(project))}))
+        made = (
+            f"known: {names}" if names else "freehold migrate and freehold train make adapters and encoders"
+        )
+        raise UsageError(f"nothing trained is called {wanted}", hint=made)
+    found: TrainingResult | EncoderModel = shelves[0].find(project, wanted)
+    return found
 
 
 def encoder_folder(model: str) -> Path | None:

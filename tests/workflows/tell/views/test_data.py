@@ -135,8 +135,7 @@ def test_encoders_are_runs_as_well(project_of_training):
     assert kinds["helpdesk-1"] == ("adapter", "done") and kinds["support-2"] == ("encoder", "running")
     assert (found.run.encoder.id, found.run.result, found.run.line.record_id) == (made.id, None, made.id)
     assert (
-        found.run.line.peak_memory_bytes == made.peak_memory_bytes
-        and found.command == "freehold encoders list"
+        found.run.line.peak_memory_bytes == made.peak_memory_bytes and found.command == "freehold models list"
     )
     running = look_of_training(project_of_training, run="support-2").run
     assert [step for step, _ in running.loss] == [1, 2, 3], (

@@ -8,7 +8,7 @@ import { address, command, filters, fold, from, link, note, panel, pill, table, 
 
 const STEPS = { done: ["done", "good"], now: ["now", "warn"], later: ["later", ""], stale: ["stale", "bad"], failed: ["stopped", "bad"] };
 const SCREEN_OF = [[/^freehold (rollout|routes)/, "rollout"], [/^freehold up/, "serving"], [/^freehold (migrate|evaluate|compare|freeze|report)/, "proof"], [/^freehold (dataset|import|tasks)/, "data"],
-  [/^freehold (assess|fit|catalog|pull|quants)/, "models"], [/^freehold train/, "training"], [/^freehold cost/, "cost"], [/^freehold license/, "license"], [/^freehold traces/, "traffic"], [/^freehold watch/, "rollout"]];
+  [/^freehold (assess|fit|catalog|models)/, "models"], [/^freehold train/, "training"], [/^freehold cost/, "cost"], [/^freehold license/, "license"], [/^freehold traces/, "traffic"], [/^freehold watch/, "rollout"]];
 const STEP_BUTTONS = { "freehold rollout advance": ["rollout.advance", "Advance"], "freehold rollout promote": ["rollout.promote", "Promote"] };
 const WINDOW = { name: "window_s", label: "Traffic of the last", kind: "select", options: WINDOWS, value: "86400" };
 

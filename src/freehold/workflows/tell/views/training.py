@@ -148,9 +148,7 @@ def _flat(adapter: TrainingResult) -> dict[str, Any]:
 
 
 def _command(run: RunDetail | None) -> str:
-    if run is None:
-        return "freehold train"
-    return "freehold encoders list" if run.line.kind == "encoder" else "freehold adapters list"
+    return "freehold train" if run is None else "freehold models list"
 
 
 def _folders(project: Project) -> list[Path]:
@@ -184,7 +182,7 @@ def _detail(folders: Sequence[Path], wanted: str | None, at: datetime) -> RunDet
     # By the names that are there, so that an address never leads to another folder.
     folder = folders[0] if wanted is None else next((one for one in folders if one.name == wanted), None)
     if folder is None:
-        raise UsageError(f"no training run {wanted}", hint="freehold adapters list")
+        raise UsageError(f"no training run {wanted}", hint="freehold models list")
     events = read_events(_events_file(folder))
     # Texts that were only embedded are no steps of learning.
     steps = list({one.step: one for one in events if one.kind == "step" and one.loss is not None}.values())
