@@ -81,7 +81,7 @@ usd_per_hour = 2
     rented, here, hour = told[3:]
     requests, usd = re.fullmatch(r"big · as_is at house: (\d+) requests, about \$(.+)", rented).groups()
     assert int(requests) > 200 and 0.015 < float(usd) / int(requests) < 0.05, "some 20 tokens each, at $1,000"
-    assert "not known: freehold bench-model Qwen/Qwen3-1.7B" in here
+    assert "not known: freehold fit Qwen/Qwen3-1.7B --measure speed" in here
     assert hour == "this machine counts $2 an hour ([selection] usd_per_hour)"
 
 

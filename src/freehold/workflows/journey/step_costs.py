@@ -144,7 +144,7 @@ class _Steps:
         ]
         unknown = " and ".join(what for what, seconds in steps.items() if seconds is None)
         if unknown:
-            said.append(f"{unknown} not known: freehold bench-model {one.model} measures its speed")
+            said.append(f"{unknown} not known: freehold fit {one.model} --measure speed measures its speed")
         return "; ".join(said)
 
     def _training(self, one: Candidate) -> float | None:
