@@ -4,7 +4,7 @@
     python benchmarks/speed.py --page docs/reference/speed.md  # the page from benchmarks/measured_speeds.csv
 
 Models of known shapes are written with empty weights, which take the same bytes and the same arithmetic as real ones;
-real weights are added by name. Each is served and timed as `freehold bench-model` does it.
+real weights are added by name. Each is served and timed as `freehold fit --measure speed` does it.
 """
 
 from __future__ import annotations
@@ -161,10 +161,10 @@ def page() -> str:
     lines += ["", *(f"{number}. {source}" for number, source in enumerate(sources, 1)), ""]
     lines += [
         "The ranges are wide because engines, drivers and prompt lengths differ: they say which machines come into",
-        "question. `freehold bench-model` puts a measured figure in their place, and narrows the ranges of other",
-        "models with weights of the same kind on that machine: to a factor of 1.8, of other sizes 3.3. Figures of",
-        "2023 and 2024 are of engines of that time. One request does not fill a data-centre card: with four and more",
-        "at once the low end is higher.",
+        "question. `freehold fit --measure speed` puts a measured figure in their place, and narrows the ranges of",
+        "other models with weights of the same kind on that machine: to a factor of 1.8, of other sizes 3.3. Figures",
+        "of 2023 and 2024 are of engines of that time. One request does not fill a data-centre card: with four and",
+        "more at once the low end is higher.",
         "",
     ]
     return "\n".join(lines)

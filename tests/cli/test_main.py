@@ -117,7 +117,8 @@ def test_one_flipped_bit_costs_one_row_and_the_command_says_so(freehold, tmp_pat
     "words",
     [
         ("assess", "Qwen/Qwen3-8B"), ("catalog", "list"),
-        ("quants", "Qwen/Qwen3-8B"), ("fit", "Qwen/Qwen3-8B"), ("cost", "Qwen/Qwen3-8B", "--machine", "H100 SXM"),
+        ("fit", "Qwen/Qwen3-8B", "--quants"), ("fit", "Qwen/Qwen3-8B"),
+        ("cost", "Qwen/Qwen3-8B", "--machine", "H100 SXM"),
         ("license", "Qwen/Qwen3-8B"), ("retirements",), ("scan", "."),
         ("power", "--margin", "0.1"), ("report",), ("routes", "list"), ("traces", "list"),
         ("tasks",), ("doctor",), ("settings",),

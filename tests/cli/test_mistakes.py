@@ -9,7 +9,6 @@ import pytest
     ("words", "message", "hint"),
     [
         ("fit org/gone", "neither in the catalog nor here", "catalog sync org/gone"),
-        ("fit google/gemma-3-270m --train lora --engine vllm", "--engine is of serving", None),
         ("assess --machine Qfoo", "accelerator Qfoo is not in the catalog", "--machine FILE.toml"),
         ("dataset build", "no complete traces in the store", "freehold import FILE"),
         ("dataset show", "no dataset yet", "freehold dataset build"),

@@ -99,7 +99,8 @@ def test_what_cannot_be_an_address_is_refused_before_anything_is_asked(freehold,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["quants", "m", "--quant", "Q8_0"], "--quant goes with --measure"),
+        (["fit", "m", "--train", "lora", "--engine", "vllm"], "--engine does not go with --train"),
+        (["fit", "m", "--quant", "Q8_0", "--quant", "Q4_0"], "several --quant go with --measure answers"),
         (["watch", "--history", "--once"], "--once does not go with --history"),
         (["report", "abc", "--evaluations"], "REPORT_ID does not go with --evaluations"),
         (["power", "--margin", "0.1", "--sd", "1", "--discordance", "0.2"], "--discordance does not go with --sd"),

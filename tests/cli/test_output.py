@@ -66,7 +66,7 @@ retirements | retirements gpt-4o --fail-within 90 | license meta-llama/Llama-3.3
 license identify LICENSE
 assess | assess --all | assess --machine 2x+H100+SXM --task tools --context 32768
 fit Qwen/Qwen3-8B --machine RTX+4090 | fit deepseek-ai/DeepSeek-V3 --machine 8x+H100+SXM --engine vllm
-fit Qwen/Qwen3-8C | quants Qwen/Qwen3-8B --machine L4 | cost Qwen/Qwen3-8B --machine H100+SXM
+fit Qwen/Qwen3-8C | fit Qwen/Qwen3-8B --machine L4 --quants | cost Qwen/Qwen3-8B --machine H100+SXM
 cost Qwen/Qwen3-8B --machine nonsense | catalog list | catalog list Qwen/Qwen3-8B
 models list | engines list | evaluate --endpoint http://127.0.0.1:1
 compare --pairs pairs.jsonl --margin 0.02 | compare --pairs traffic.jsonl --margin 0.02 | report

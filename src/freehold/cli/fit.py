@@ -1,5 +1,4 @@
-"""`freehold fit`: memory by part against a machine; `freehold quants`: which quantization to take; `freehold
-bench-model`: measured tokens a second."""
+"""`freehold fit`: memory by part against a machine, which quantization to take, and what was measured of both."""
 
 from __future__ import annotations
 
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from freehold.cli.operation import BAR, Reply, arg, opened, operation, opt
-from freehold.cli.options import only_with
+from freehold.cli.operation import BAR, CONFIG, Reply, arg, operation, opt
+from freehold.cli.options import not_with
 from freehold.cli.output import Block, TableRows, echo
 from freehold.types.machine import Fit
 from freehold.visible import GIB, gib
@@ -18,13 +17,19 @@ from freehold.visible import GIB, gib
 if TYPE_CHECKING:
     from freehold.progress import Progress
     from freehold.types.choosing import QuantLosses, QuantRow, Quants
-    from freehold.types.machine import MeasuredSpeed
+    from freehold.types.machine import MeasuredSpeed, Workload
     from freehold.workflows.project import Project
 
 BAR_WIDTH = 40
 
 
-@operation("fit", "freehold.types.machine:Fit")
+@operation(
+    "fit",
+    "freehold.types.machine:Fit",
+    quants="freehold.types.choosing:Quants",
+    answers="freehold.types.choosing:QuantLosses",
+    speed="freehold.types.machine:MeasuredSpeed",
+)
 def fit(
     model: str = arg(),
     *,
@@ -32,9 +37,9 @@ def fit(
         "Tokens of context per request (default: 4096); with --train, of a sample (1024).", ge=1
     ),
     concurrency: int = opt("Requests served at once.", default=1, ge=1),
-    quantization: str | None = opt(
+    quantizations: tuple[str, ...] = opt(
         "Quantization, for example Q4_K_M (default: as is here, else the largest that fits; with --engine vllm, "
-        "as the makers publish the weights).",
+        "as the makers publish the weights). Repeatable with --measure answers.",
         "--quant",
     ),
     kv_type: str = opt("Type of the KV cache: f16, q8_0, q4_0 … of llama.cpp, fp8 of vLLM.", default="f16"),
@@ -45,68 +50,152 @@ def fit(
         "What serves it (default: vllm on a GPU server, else llamacpp, as freehold assess takes it)."
     ),
     method: Literal["lora", "qlora", "full"] | None = opt("Fit training, not serving.", "--train"),
+    every: bool = opt(
+        "List the quantizations: bytes, whether each fits, how fast it is, which to take.", "--quants"
+    ),
+    made: str | None = opt("Make this quantization here from the widest weights there are.", "--make"),
+    measured: Literal["speed", "answers"] | None = opt(
+        "speed: serve it for a moment, and keep how fast it reads and writes here. answers: let quantizations answer "
+        "samples of the dataset, and take the smallest that is not worse, then and from then on.",
+        "--measure",
+    ),
+    config_path: Path | None = CONFIG,
+    bar: Progress = BAR,
 ) -> Reply:
     """Say whether MODEL fits, part by part, and the largest context that does.
 
     MODEL is a catalog id, a path (GGUF, safetensors, a folder with config.json, an Ollama manifest; only headers
-    are read) or ollama:NAME. Sizes are GiB (2^30 bytes). With --train the
-    memory of a training run is counted instead: weights, adapter, gradients, optimizer, activations.
+    are read) or ollama:NAME. Sizes are GiB (2^30 bytes). With --train the memory of a training run is counted.
     Where this project's requests demand tool calls that the model's chat template cannot write, that is said.
-    Exit code 0 when it fits, 1 when it does not.
+    Exit code 0 when it fits, or one of --quants does, 1 when not.
 
     \b
     Example:
       freehold fit google/gemma-3-270m --context 8192 --concurrency 4
       freehold fit models/mine.gguf --kv-type q8_0 --json
-      freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
-      freehold fit Qwen/Qwen3-32B --engine vllm --concurrency 16 --machine "2x L40S"
+      freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090" --quants
       freehold fit openai/gpt-oss-120b --engine vllm --kv-type fp8 --machine H100
       freehold fit Qwen/Qwen3-4B --train qlora --context 2048 --machine L4
+      freehold fit HuggingFaceTB/SmolLM2-135M-Instruct --measure speed
     """
-    from freehold.errors import UsageError
-    from freehold.settings import load
-    from freehold.types.config import FinetuneConfig
     from freehold.types.machine import Workload
+    from freehold.workflows.project import open_project
+
+    not_with("--train", method is not None, "engine", "every", "made", "measured")
+    if len(quantizations) > 1 and measured != "answers":
+        raise click.UsageError("several --quant go with --measure answers")
+    quantization = quantizations[0] if quantizations else None
+    if made is not None or measured is not None:
+        project = open_project(config_path)
+        if made is not None:
+            model = _made(model, made, project, bar)
+        if measured == "answers":
+            return _losses(model, quantizations, project, bar)
+        if measured == "speed":
+            from freehold.workflows.serve.measure import bench
+
+            found = bench(project, model, engine=engine or "auto", quantization=quantization)
+            return Reply(found, _bench_view, which="speed")
+    if every or made is not None:
+        workload = Workload(context_tokens=context or 4096, concurrency=concurrency)
+        return _quants(model, workload, machine_spec, open_project(config_path, looks=True))
+    if method is not None:
+        return _training(model, method, context, machine_spec)
+    workload = Workload(context_tokens=context or 4096, concurrency=concurrency)
+    return _serving(model, workload, (engine, quantization, kv_type), machine_spec, _project(config_path))
+
+
+def _serving(
+    model: str,
+    workload: Workload,
+    asked: tuple[Literal["llamacpp", "vllm"] | None, str | None, str],
+    machine_spec: str | None,
+    project: Project | None,
+) -> Reply:
+    from freehold.settings import load
     from freehold.workflows.fit.fit import ServingOptions, fit_model
     from freehold.workflows.fit.machine import find_machine
-    from freehold.workflows.fit.placing import SampleLengths, form_of, training_fit
+    from freehold.workflows.fit.placing import form_of
 
-    if method is not None and engine is not None:
-        raise UsageError("--engine is of serving, --train counts a training run: ask one by one")
     settings = load()
-    machine = find_machine(machine_spec, settings, measure=method is None)
-    project = _project()
-    if method is None:
-        workload = Workload(context_tokens=4096 if context is None else context, concurrency=concurrency)
-        form = form_of(model, workload, machine, settings, (engine, quantization))
-        found = fit_model(
-            model,
-            workload=workload,
-            settings=settings,
-            machine=machine,
-            options=ServingOptions(form.quantization, kv_type, form.engine),
-            speeds=_measured(project) if machine_spec is None and form.engine == "llamacpp" else (),
-        )
-        found = _with_unmet_calls(found, project, model, form.engine)
-    else:
-        found = training_fit(
-            model,
-            config=FinetuneConfig(method=method),
-            lengths=SampleLengths(context),
-            settings=settings,
-            machine=machine,
-        )
+    machine = find_machine(machine_spec, settings, measure=True)
+    engine, quantization, kv_type = asked
+    form = form_of(model, workload, machine, settings, (engine, quantization))
+    found = fit_model(
+        model,
+        workload=workload,
+        settings=settings,
+        machine=machine,
+        options=ServingOptions(form.quantization, kv_type, form.engine),
+        speeds=_measured(project) if machine_spec is None and form.engine == "llamacpp" else (),
+    )
+    found = _with_unmet_calls(found, project, model, form.engine)
     return Reply(found, fit_view, 0 if found.fits else 1)
 
 
-def _project() -> Project | None:
+def _training(
+    model: str, method: Literal["lora", "qlora", "full"], context: int | None, machine_spec: str | None
+) -> Reply:
+    from freehold.settings import load
+    from freehold.types.config import FinetuneConfig
+    from freehold.workflows.fit.machine import find_machine
+    from freehold.workflows.fit.placing import SampleLengths, training_fit
+
+    settings = load()
+    found = training_fit(
+        model,
+        config=FinetuneConfig(method=method),
+        lengths=SampleLengths(context),
+        settings=settings,
+        machine=find_machine(machine_spec, settings, measure=False),
+    )
+    return Reply(found, fit_view, 0 if found.fits else 1)
+
+
+def _made(model: str, quantization: str, project: Project, bar: Progress) -> str:
+    """What the model with the quantization that was made is called."""
+    from freehold.workflows.weights.made import make_quantization
+
+    weights = make_quantization(model, quantization, project.settings, progress=bar)
+    echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
+    return model if Path(model).is_file() else weights.model_id
+
+
+def _losses(model: str, quantizations: tuple[str, ...], project: Project, bar: Progress) -> Reply:
+    from freehold.workflows.prove.quantizations import measure
+    from freehold.workflows.prove.task import task_of
+
+    found = measure(project, model, task=task_of(project), quantizations=quantizations, progress=bar)
+    return Reply(found, _losses_view, which="answers")
+
+
+def _quants(model: str, workload: Workload, machine_spec: str | None, project: Project) -> Reply:
+    from freehold.workflows.choose.quants import quants
+    from freehold.workflows.fit.learned import all_measured
+    from freehold.workflows.fit.machine import find_machine
+    from freehold.workflows.prove.quantizations import latest
+
+    found = quants(
+        model,
+        machine=find_machine(machine_spec, project.settings, measure=True),
+        workload=workload,
+        settings=project.settings,
+        speeds=all_measured(project) if machine_spec is None else (),
+        losses=latest(project, model),
+    )
+    return Reply(found, _quants_view, 0 if found.take else 1, "quants")
+
+
+def _project(config_path: Path | None) -> Project | None:
     """The project around the current folder; one whose file is broken is told, and no obstacle."""
     from freehold.errors import ConfigError
     from freehold.workflows.project import open_project
 
     try:
-        return open_project(None, looks=True)
+        return open_project(config_path, looks=True)
     except ConfigError as error:
+        if config_path is not None:
+            raise
         echo(f"measured speeds are left out, and what requests demand: {error.message}", err=True)
         return None
 
@@ -168,92 +257,11 @@ def fit_view(found: Fit) -> Iterator[Block]:
         )
 
 
-@operation("bench-model", "freehold.types.machine:MeasuredSpeed")
-def bench_model(
-    model: str = arg(),
-    *,
-    engine: str = opt("auto, llamacpp, vllm, ollama or echo.", default="auto"),
-    quantization: str | None = opt("Quantization, for example Q4_K_M.", "--quant"),
-    project: Project = opened(),
-) -> Reply:
-    """Serve MODEL for a moment and measure how fast it reads and writes here.
-
-    The result is kept per machine, engine and weights; freehold cost takes it instead of an estimate.
-
-    \b
-    Example:
-      freehold bench-model HuggingFaceTB/SmolLM2-135M-Instruct
-    """
-    from freehold.workflows.serve.measure import bench
-
-    return Reply(bench(project, model, engine=engine, quantization=quantization), _bench_view)
-
-
 def _bench_view(found: MeasuredSpeed) -> Iterator[Block]:
     read, write = found.speed.prefill_tokens_per_second, found.speed.decode_tokens_per_second
     yield f"{found.model} on {found.engine}, {found.machine}"
     yield "reads", f"{read[0]:,.1f} to {read[1]:,.1f} tokens a second"
     yield "writes", f"{write[0]:,.1f} to {write[1]:,.1f} tokens a second"
-
-
-@operation("quants", "freehold.types.choosing:Quants", measured="freehold.types.choosing:QuantLosses")
-def quants(
-    model: str = arg(),
-    *,
-    context: int = opt("Tokens per request.", default=4096, ge=1),
-    concurrency: int = opt("Requests at once.", default=1, ge=1),
-    machine_spec: str | None = opt('Another machine: a file, or words like "2x L4".', "--machine"),
-    made: str | None = opt("Make this quantization here from the widest weights there are.", "--make"),
-    measured: bool = opt(
-        "Let quantizations answer samples of the dataset; take the smallest that is not worse.", "--measure"
-    ),
-    quantizations: tuple[str, ...] = opt(
-        "With --measure: try this one; repeatable (default: Q8_0 down to Q2_K).", "--quant"
-    ),
-    project: Project = opened(),
-    bar: Progress = BAR,
-) -> Reply:
-    """List the quantizations of MODEL: bytes, whether each fits here, how fast it is, and which to take.
-
-    MODEL is a catalog id or a GGUF file. Bytes are those of known files (in the store, in the catalog, seen on a
-    hub) or computed tensor by tensor. Speeds are measured ones where there are some, else estimates.
-    With --measure each one made or found here answers samples of your dataset, largest first, and is compared with the
-    widest; the smallest that is shown to be no worse is taken, then and from then on. Exit code 1 when none fits.
-
-    \b
-    Example:
-      freehold quants HuggingFaceTB/SmolLM2-135M-Instruct
-      freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --measure
-      freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --make Q4_0
-      freehold quants google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
-    """
-    from freehold.types.machine import Workload
-    from freehold.workflows.choose.quants import quants as work
-    from freehold.workflows.fit.learned import all_measured
-    from freehold.workflows.fit.machine import find_machine
-    from freehold.workflows.prove.quantizations import latest, measure
-    from freehold.workflows.prove.task import task_of
-
-    only_with("--measure", measured, "quantizations")
-    if made is not None:
-        from freehold.workflows.weights.made import make_quantization
-
-        weights = make_quantization(model, made, project.settings, progress=bar)
-        echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
-        model = weights.model_id if not Path(model).is_file() else model
-    if measured:
-        task = task_of(project)
-        losses = measure(project, model, task=task, quantizations=quantizations, progress=bar)
-        return Reply(losses, _losses_view, which="measured")
-    found = work(
-        model,
-        machine=find_machine(machine_spec, project.settings, measure=True),
-        workload=Workload(context_tokens=context, concurrency=concurrency),
-        settings=project.settings,
-        speeds=all_measured(project) if machine_spec is None else (),
-        losses=latest(project, model),
-    )
-    return Reply(found, _quants_view, 0 if found.take else 1)
 
 
 def _losses_view(found: QuantLosses) -> Iterator[Block]:

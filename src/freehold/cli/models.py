@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,35 +89,31 @@ def list_command(name: str | None = arg(), *, project: Project = opened(looks=Tr
     from freehold.workflows.weights.pull import list_weights
     from freehold.workflows.weights.trained import ADAPTERS, ENCODERS, trained
 
-    weights: tuple[StoredWeights, ...] = ()
-    made: list[TrainingResult | EncoderModel]
-    if name is None:
-        weights = tuple(list_weights(project.settings))
-        made = [*ADAPTERS.list(project), *ENCODERS.list(project)]
-    else:
-        made = [trained(project, name)]
-    held = {
-        "weights": weights,
-        "adapters": [one for one in made if isinstance(one, TrainingResult)],
-        "encoders": [one for one in made if isinstance(one, EncoderModel)],
-    }
-    return Reply(held, lambda _: _held_view(weights, made) if name is None else trained_view(made[0]))
+    if name is not None:
+        one = trained(project, name)
+        is_adapter = isinstance(one, TrainingResult)
+        found = {"weights": [], "adapters": [one] * is_adapter, "encoders": [one] * (not is_adapter)}
+        return Reply(found, lambda _: trained_view(one))
+    weights, adapters = list_weights(project.settings), ADAPTERS.list(project)
+    encoders = ENCODERS.list(project)
+    held = {"weights": weights, "adapters": adapters, "encoders": encoders}
+    return Reply(held, lambda _: _held_view(weights, adapters, encoders))
 
 
 def _held_view(
-    weights: tuple[StoredWeights, ...], made: list[TrainingResult | EncoderModel]
+    weights: Sequence[StoredWeights], adapters: Sequence[TrainingResult], encoders: Sequence[EncoderModel]
 ) -> Iterator[Block]:
     if weights:
         yield from _weights_view(weights)
     else:
         yield Aside("no weights here yet; freehold models pull MODEL gets some")
-    for one in made:
-        yield _adapter_line(one) if isinstance(one, TrainingResult) else _encoder_line(one)
-    if not made:
+    yield from map(_adapter_line, adapters)
+    yield from map(_encoder_line, encoders)
+    if not adapters and not encoders:
         yield Aside("nothing trained yet; freehold migrate and freehold train make adapters and encoders")
 
 
-def _weights_view(found: tuple[StoredWeights, ...]) -> Iterator[Block]:
+def _weights_view(found: Sequence[StoredWeights]) -> Iterator[Block]:
     table = TableRows([("model", "quantization", "size", "")])
     for stored in found:
         weights = stored.weights

@@ -261,7 +261,9 @@ def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
         )
     if lead.fit is not None and not lead.fit.fits:
         found.append(
-            OtherWay(sentence="A larger machine, or a smaller quantization.", command="freehold quants")
+            OtherWay(
+                sentence="A larger machine, or a smaller quantization.", command="freehold fit MODEL --quants"
+            )
         )
     if promoted:
         found.append(

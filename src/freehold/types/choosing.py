@@ -272,7 +272,7 @@ class QuantRow(Record, frozen=True, kw_only=True):
     speed: Speed | None = None
     """Measured where a measurement is known, else estimated."""
     score: float | None = None
-    """On the project's task, where `freehold quants --measure` has been run."""
+    """On the project's task, where `freehold fit --measure answers` has been run."""
     loss: LossOutcome | None = None
     """What that run showed against the widest weights."""
 

@@ -99,11 +99,11 @@ def test_weights_that_get_nothing_right_have_nothing_to_lose(project, program, w
 @pytest.mark.process
 def test_what_was_measured_decides_from_then_on(project, program, weights, tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "t"\n[task]\nmargin = 0.05\n')
-    result = CliRunner().invoke(cli, ["quants", weights, "--measure"])
+    result = CliRunner().invoke(cli, ["fit", weights, "--measure", "answers"])
     assert result.exit_code == 0, result.output
     assert "take Q5_K_M" in result.stdout
     assert "compared with this one" in result.stdout
-    listed = CliRunner().invoke(cli, ["quants", weights])
+    listed = CliRunner().invoke(cli, ["fit", weights, "--quants"])
     assert "take Q5_K_M" in listed.stdout
     assert "0.992, not worse" in listed.stdout
     assert "on your task" in listed.stdout

@@ -1,4 +1,4 @@
-"""`freehold bench-model` and `freehold load`, and the endpoints they ask."""
+"""`freehold fit --measure speed` and `freehold load`, and the endpoints they ask."""
 
 import json
 import threading

@@ -168,7 +168,7 @@ def test_the_worst_reason_decides_and_the_next_ones_are_other_ways():
         )
     )
     assert found.sentence == "Choose a model whose licence allows this use"
-    assert "freehold quants pub/base" in [one.command for one in found.others]
+    assert "freehold fit pub/base --quants" in [one.command for one in found.others]
 
 
 def test_the_name_of_a_model_cannot_leave_its_place_in_a_command():

@@ -181,7 +181,7 @@ COMMANDS = {
     "freeze": 'run_step(kind="freeze")', "import": "import_traffic", "init": "draft_project",
     "license": "check_license", "migrate": "migrate", "migrate --dry-run": "check_migration",
     "parity": 'run_step(kind="parity")',
-    "power": "plan_power", "quants": 'check_fit(quantization="all")', "report": 'read(kind="report")',
+    "power": "plan_power", "fit --quants": 'check_fit(quantization="all")', "report": 'read(kind="report")',
     "report --evaluations": 'read(kind="evaluations")', "report --open": 'read(kind="report")',
     "rescue": "prepare_rescue", "retirements": 'read(kind="retirements")',
     "rollout advance": 'move_traffic(kind="advance")', "rollout pause": 'move_traffic(kind="pause")',
@@ -193,9 +193,10 @@ COMMANDS = {
 }  # fmt: skip
 """Commands that have a tool; a longer one comes before the group it is of."""
 FOR_PEOPLE = (
-    "bench-model", "catalog", "cluster", "console", "dataset card", "dataset diff", "dataset export",
-    "defer", "demo", "engines", "import-config", "keys", "label", "license comply", "license identify",
-    "license init", "load", "models", "rollout", "routes", "serve", "settings", "skill", "store", "traces", "trust",
+    "catalog", "cluster", "console", "dataset card", "dataset diff", "dataset export",
+    "defer", "demo", "engines", "fit --make", "fit --measure", "import-config", "keys", "label",
+    "license comply", "license identify", "license init", "load", "models", "rollout", "routes", "serve",
+    "settings", "skill", "store", "traces", "trust",
 )  # fmt: skip
 """Commands that have none."""
 OPTIONS = {"context": "context_tokens", "gold": "gold_file", "license": "declared", "quant": "quantization"}

@@ -6,7 +6,7 @@
       source/          llama.cpp as the package carries it
       build/           what the compiler made; kept, so that an interrupted build goes on
       llama-server     the program
-      llama-quantize   writes weights in another quantization (freehold quants)
+      llama-quantize   writes weights in another quantization (freehold fit --make)
       native.json      what it was built from, for which CPU, and how fast both were here
 
 The prebuilt library uses AVX2 at most. A CPU with AVX-512, VNNI or AMX multiplies quantized weights several

@@ -218,7 +218,7 @@ class WeightsStore:
     def find(self, model_id: str, quantization: str | None = None) -> StoredWeights | None:
         """The record of a model (and quantization, when one is asked for); converted weights only when asked for."""
         wanted = model_id.lower()
-        # What was written here from other weights (freehold quants) is meant only when it is asked for.
+        # What was written here from other weights (freehold fit --make) is meant only when it is asked for.
         for stored in sorted(self.list(), key=lambda stored: stored.weights.source.startswith("made:")):
             names = (stored.weights.model_id.lower(), stored.weights.model_id.lower().rpartition("/")[2])
             asked = (

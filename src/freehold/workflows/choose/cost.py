@@ -72,7 +72,7 @@ class MachineSpeeds:
         if speed is None:
             raise UsageError(
                 f"how fast {self._machine.name} is, is not known",
-                hint="give its bandwidth in a machine file, or measure: freehold bench-model",
+                hint="give its bandwidth in a machine file, or measure: freehold fit MODEL --measure speed",
             )
         return speed
 

@@ -1,4 +1,4 @@
-"""`freehold quants`: the quantizations of a model, what each takes here, and which to take."""
+"""`freehold fit --quants`: the quantizations of a model, what each takes here, and which to take."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def choose(
         return best.quantization, (
             f"{best.quantization} is the largest of {len(timed)} measured here that writes within "
             f"{1 - FAST_SHARE:.0%} of the fastest ({fastest:,.0f} tokens a second)",
-            "whether its answers are as good on your task: freehold quants MODEL --measure",
+            "whether its answers are as good on your task: freehold fit MODEL --measure answers",
         )
     # Eight bits are as good as unquantized wherever this was measured, with half the bytes to read per token.
     best = next((row for row in wide if row.bits_per_weight < 10), wide[-1])
@@ -223,8 +223,8 @@ def choose(
     if best is not wide[0]:
         reasons.append(f"{wide[0].quantization} fits too, with more bytes to read for each token")
     reasons.append(
-        "speeds are estimates: freehold bench-model MODEL --quant NAME measures"
+        "speeds are estimates: freehold fit MODEL --quant NAME --measure speed measures"
         if not timed
-        else "only one is measured here: freehold bench-model MODEL --quant NAME measures others"
+        else "only one is measured here: freehold fit MODEL --quant NAME --measure speed measures others"
     )
     return best.quantization, tuple(reasons)

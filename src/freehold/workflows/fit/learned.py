@@ -1,5 +1,5 @@
 """What this machine taught: models that should have fitted and ran out of memory (``<home>/memory/<id>.json``, one per
-machine, weights file and cache type), and speeds as `freehold bench-model` keeps them.
+machine, weights file and cache type), and speeds as `freehold fit --measure speed` keeps them.
 
 `freehold fit` adds what was learned as a separate part, so that a wrong estimate is made only once.
 """

@@ -210,7 +210,7 @@ def other_form(model_id: str, machine: Machine, settings: Settings) -> str | Non
     if form.engine != "llamacpp" or form.quantization is None or (here and here.weights.format == "gguf"):
         return None
     named = f"freehold fit names {served_as(form.quantization, form.engine)} for this machine; what is fetched is what "
-    way = f"freehold quants {model_id} lists GGUF files of it"
+    way = f"freehold fit {model_id} --quants lists GGUF files of it"
     if known.gguf:
         way = f"a GGUF of it: freehold models pull hf:{known.gguf[0]} --quant {form.quantization}"
     return f"{named}the maker publishes, for vLLM; {way}"

@@ -168,7 +168,7 @@ class _Steps:
         known = {what: seconds for what, seconds in steps.items() if seconds is not None}
         said = [f"{what} about {self._took(*seconds)}" for what, seconds in known.items()]
         if unknown := [what for what in steps if what not in known]:
-            way = f"freehold bench-model {one.model} measures its speed"
+            way = f"freehold fit {one.model} --measure speed measures its speed"
             said.append(f"{' and '.join(unknown)} not known: {way}")
         return "; ".join(said)
 

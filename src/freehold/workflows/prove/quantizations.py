@@ -1,4 +1,4 @@
-"""`freehold quants --measure`: what each quantization loses on the task, and the smallest that is not worse.
+"""`freehold fit --measure answers`: what each quantization loses on the task, and the smallest that is not worse.
 
 The widest weights on this machine answer first; all others are compared with them, sample by sample. Smaller ones
 follow in order of size, until one is not shown to be no worse. In an order fixed beforehand each test may use the whole

@@ -1,5 +1,5 @@
-"""`freehold bench-model`: how fast a model really is here; replaces the estimate from then on. `freehold load`: drive
-an endpoint with a workload and write down what it did.
+"""`freehold fit --measure speed`: how fast a model really is here; replaces the estimate from then on.
+`freehold load`: drive an endpoint with a workload and write down what it did.
 """
 
 from __future__ import annotations

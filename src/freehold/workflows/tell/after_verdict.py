@@ -49,7 +49,9 @@ WAYS: dict[str, _Way] = {
     ),
     "license_not_ruled": _Way("Have the licence ruled on", "freehold license {model}"),
     "does_not_fit": _Way(
-        "Find a quantization that fits this machine", "freehold quants {model}", (ANOTHER_MODEL, IN_DETAIL)
+        "Find a quantization that fits this machine",
+        "freehold fit {model} --quants",
+        (ANOTHER_MODEL, IN_DETAIL),
     ),
     "worse_than_margin": _Way(
         "Stay on the incumbent for now, and try a better candidate",

@@ -102,7 +102,7 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
     time = training_time(project, base, config.method, tokens, fit.machine)
     unknown = (
         f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
-        f"freehold bench-model {base}, or [train] max_minutes, which shortens the schedule to fit"
+        f"freehold fit {base} --measure speed, or [train] max_minutes, which shortens the schedule to fit"
     )
     notes = list(_notes(config, train, fit.fits, time))
     if calls == "tagged":

@@ -1,5 +1,5 @@
 """Weights made from others, once, and kept in the weights store: a GGUF's numbers as safetensors, for engines that read
-only those; and another quantization (`freehold quants --make`), by llama.cpp's own program.
+only those; and another quantization (`freehold fit --make`), by llama.cpp's own program.
 """
 
 from __future__ import annotations

@@ -117,10 +117,8 @@ def trained(project: Project, wanted: str) -> TrainingResult | EncoderModel:
         raise UsageError(f"{len(ids)} are called {wanted}", hint=f"name one by its id: {', '.join(ids)}")
     if not shelves:
         names = ", ".join(sorted({one.name for one in (*ADAPTERS.list(project), *ENCODERS.list(project))}))
-        made = (
-            f"known: {names}" if names else "freehold migrate and freehold train make adapters and encoders"
-        )
-        raise UsageError(f"nothing trained is called {wanted}", hint=made)
+        hint = f"known: {names}" if names else "freehold migrate and freehold train make them"
+        raise UsageError(f"nothing trained is called {wanted}", hint=hint)
     found: TrainingResult | EncoderModel = shelves[0].find(project, wanted)
     return found
 
