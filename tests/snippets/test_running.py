@@ -32,7 +32,7 @@ RUN = {
 }  # fmt: skip
 """Beginnings of command lines that are run, in this order, and how they end: 0, or 1 where a finding or a
 verdict may be told by 1 or 3."""
-SKIPPED = ("--measure", "--make", "--train", "--engine vllm", "catalog sync", "--curve", "exports/")
+SKIPPED = ("--measure", "--make", "--train", "--engine vllm", "catalog sync", "exports/")
 """Options of lines that need what is not here: weights, an engine, files of a user's own."""
 ANSWERS = ("gpt4o.jsonl", "smollm2.jsonl", "gpt-4o.jsonl", "mine.jsonl", "old.jsonl", "new.jsonl")
 

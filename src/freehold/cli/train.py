@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         Piece,
         PreviewSample,
         SplitMeasurement,
-        TrainingCurve,
         TrainingPlan,
         TrainingPreview,
     )
@@ -37,16 +36,12 @@ SHOWN_TOKENS = 1500
     "freehold.types.training:TrainingResult",
     preview="freehold.types.training:TrainingPreview",
     plan="freehold.types.training:TrainingPlan",
-    curve="freehold.types.training:TrainingCurve",
     leaks="freehold.types.gates:LeakReport",
 )
 def train(
     *,
     base: str | None = opt("Model to train on (default: the first candidate that is trained so)."),
     dataset: str | None = opt("Dataset: id, name or folder (default: the latest)."),
-    curve: bool = opt(
-        "Train on an eighth, a quarter, half and all samples, and foretell what twice of them would bring."
-    ),
     dry_run: bool = opt("Say what the run would take: memory, time, steps. Trains nothing."),
     preview_count: int | None = opt(
         "Show this many samples as tokens, with what is learned in colour. Trains nothing.",
@@ -71,16 +66,14 @@ def train(
       freehold train --dry-run
       freehold train
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct
-      freehold train --curve
       freehold train --leak-test
     """
     from freehold.workflows.prove.leak import leak_test as find_leaks
-    from freehold.workflows.train.curve import training_curve
     from freehold.workflows.train.plan import plan_run, preview_run
     from freehold.workflows.train.train import options_for, train_project, training_inputs
 
-    if sum([dry_run, preview_count is not None, leak_test, curve]) > 1:
-        raise click.UsageError("one at a time: --curve, --dry-run, --preview, --leak-test")
+    if sum([dry_run, preview_count is not None, leak_test]) > 1:
+        raise click.UsageError("one at a time: --dry-run, --preview, --leak-test")
     config = options_for(project.config, base)
     what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
     if preview_count is not None:
@@ -90,8 +83,6 @@ def train(
         return Reply(plan_run(project, what, config=config), plan_view, which="plan")
     if leak_test:
         return Reply(find_leaks(project, what, config=config, progress=bar), leaks_view, which="leaks")
-    if curve:
-        return Reply(training_curve(project, what, config=config, progress=bar), curve_view, which="curve")
     bar.step("train")
     return Reply(train_project(project, what, config=config, progress=bar), adapter_view)
 
@@ -201,28 +192,6 @@ def _duration(seconds: float) -> str:
     if minutes < 1:
         return f"{seconds:.0f} seconds"
     return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-
-
-def curve_view(found: TrainingCurve) -> Iterator[Block]:
-    """The points, the forecast, and what it is worth."""
-    yield "  training samples   right of validation samples"
-    for one in found.runs:
-        yield f"  {one.samples:>16,}   {one.right / one.asked:6.1%} of {one.asked:,}"
-    if not found.fits:
-        yield (
-            "  The points do not lie on a learning curve by more than chance explains, so nothing is foretold. A run "
-            "may have ended early; look at its loss."
-        )
-        return
-    yield (
-        f"  {found.twice_samples:>16,}   {found.twice_accuracy:6.1%} foretold, "
-        f"95% interval [{found.twice_low:.1%}, {found.twice_high:.1%}]"
-    )
-    gain = found.twice_accuracy - found.runs[-1].right / found.runs[-1].asked
-    yield (
-        f"  Twice the training samples: about {100 * max(gain, 0.0):.1f} points more. "
-        "How many held-out items a proof needs is another question (freehold power)."
-    )
 
 
 def leaks_view(report: LeakReport) -> Iterator[Block]:

@@ -92,38 +92,6 @@ def as_made(result: TrainingResult) -> Adapter | WholeModel:
     return WholeModel(**fields) if result.is_whole else Adapter(**fields)
 
 
-class CurveRun(Record, frozen=True, kw_only=True):
-    """One point of a learning curve: after training on `samples`, `right` of `asked` validation samples were right to
-    the letter."""
-
-    samples: int
-    right: int
-    asked: int
-    seconds: float
-    adapter_id: str
-
-
-class TrainingCurve(StoredRecord, frozen=True, kw_only=True):
-    """How accuracy grew with training samples, ``ceiling - scale n^-rate``, and what twice of them would bring, with a
-    95 % interval. Where `fits` is false the points lie off the curve by more than chance."""
-
-    kind: ClassVar[str] = "training_curve"
-
-    id: str
-    base_model: str
-    dataset_id: str
-    runs: tuple[CurveRun, ...]
-    ceiling: float
-    scale: float
-    rate: float
-    fits: bool
-    twice_samples: int
-    twice_accuracy: float
-    twice_low: float
-    twice_high: float
-    made_from: tuple[str, ...] = ()
-
-
 class Piece(Record, frozen=True, kw_only=True):
     """Tokens that make up whole characters together, nearly always one. `learned`: the loss is taken on them."""
 

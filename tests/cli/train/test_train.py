@@ -25,7 +25,7 @@ def test_mistakes(refused, freehold, traffic, monkeypatch):
     refused(
         "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
     )
-    assert "one at a time" in freehold("train", "--curve", "--dry-run").err
+    assert "one at a time" in freehold("train", "--leak-test", "--dry-run").err
 
 
 def test_a_leak_test_is_a_line_a_kind(capsys):

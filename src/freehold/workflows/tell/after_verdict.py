@@ -15,9 +15,6 @@ MORE_SAMPLES = OtherWay(
 MIXTURE = OtherWay(
     sentence="Let the incumbent answer what the candidate is not sure of", command="freehold defer plan"
 )
-MORE_TRAINING = OtherWay(
-    sentence="See what twice as many training samples would bring", command="freehold train --curve"
-)
 IN_DETAIL = OtherWay(sentence="Read the evidence", command="freehold report --open")
 
 
@@ -29,9 +26,7 @@ class _Way(NamedTuple):
     others: tuple[OtherWay, ...] = (IN_DETAIL,)
 
 
-_HELD_OUT = _Way(
-    "Hold out more samples, then prove again", MORE_SAMPLES.command, (IN_DETAIL, MIXTURE, MORE_TRAINING)
-)
+_HELD_OUT = _Way("Hold out more samples, then prove again", MORE_SAMPLES.command, (IN_DETAIL, MIXTURE))
 
 WAYS: dict[str, _Way] = {
     "license_not_allowed": _Way(
@@ -56,7 +51,7 @@ WAYS: dict[str, _Way] = {
     "worse_than_margin": _Way(
         "Stay on the incumbent for now, and try a better candidate",
         ANOTHER_MODEL.command,
-        (MIXTURE, MORE_TRAINING, IN_DETAIL),
+        (MIXTURE, IN_DETAIL),
     ),
     "interval_spans_margin": _HELD_OUT,
     "measurably_worse_margin_not_excluded": _HELD_OUT,

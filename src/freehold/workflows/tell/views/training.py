@@ -17,7 +17,7 @@ from freehold.training.encoder import read_record
 from freehold.types.encoder import EncoderModel
 from freehold.types.record import Record
 from freehold.types.report import Report
-from freehold.types.training import TrainingCurve, TrainingEvent, TrainingResult
+from freehold.types.training import TrainingEvent, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
 from freehold.workflows.weights.trained import ADAPTERS, ENCODERS
@@ -89,7 +89,6 @@ class TrainingScreen(Record, frozen=True, kw_only=True):
     run: RunDetail | None
     against: RunDetail | None
     differences: dict[str, tuple[Any, Any]]
-    curve: TrainingCurve | None
     command: str
     first_command: str = "freehold train --dry-run"
 
@@ -110,7 +109,6 @@ def training(project: Project, store: Store, query: TrainingQuery, *, at: dateti
         run=run,
         against=against,
         differences=differences,
-        curve=store.latest(TrainingCurve),
         command=_command(run),
     )
 
