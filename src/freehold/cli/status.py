@@ -11,6 +11,7 @@ import click
 from freehold.cli.operation import CONFIG, Reply, arg, opened, operation, opt
 from freehold.cli.options import not_with, now
 from freehold.cli.output import Aside, Block, TableRows, hanging
+from freehold.types.license import WOULD_DECIDE
 
 if TYPE_CHECKING:
     from freehold.types.evaluated import EvaluationLine
@@ -52,7 +53,7 @@ def state_view(state: JourneyState) -> Iterator[Block]:
     if state.rented is not None and state.rented not in state.warnings:
         yield hanging(state.rented, "money  ")
     if state.learning is not None:
-        said, more, _ = state.learning.partition(". What would decide it")
+        said, more, _ = state.learning.partition(WOULD_DECIDE)
         way = f": freehold license {state.incumbent}" if more else ""
         yield hanging(said + way, "terms  ")
     for line in state.warnings:

@@ -149,12 +149,12 @@ class PairedResult(Record, frozen=True, kw_only=True):
         """The verdict and the figures it rests on, in points where scores are from 0 to 1."""
         if self.difference is None or self.ci_low is None or self.ci_high is None:
             return f"{self.verdict}: no difference can be computed, n = {self.n:,}"
-        unit = 100 if self.margin < 1 else 1
+        unit, points = (100, " points") if self.margin < 1 else (1, "")
         low, mean, high = (unit * one for one in (self.ci_low, self.difference, self.ci_high))
         scores = (self.incumbent_mean, self.candidate_mean)
         said = " → ".join(f"{unit * one:.1f}" for one in scores if one is not None)
         return (
-            f"{self.verdict}: {said}, {mean:+.1f} {'points' if unit == 100 else ''} "
+            f"{self.verdict}: {said}, {mean:+.1f}{points} "
             f"[{low:+.1f}, {high:+.1f}], margin {unit * self.margin:g}, n = {self.n:,}"
         )
 

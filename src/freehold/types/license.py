@@ -378,6 +378,10 @@ class Ruling(StoredRecord, frozen=True, kw_only=True):
         return f"{self.model}: {self.outcome.replace('_', ' ')}, {duties}"
 
 
+WOULD_DECIDE = ". What would decide it: "
+"""In a sentence about learning, between what is ruled and the ways out."""
+
+
 class DutyMark(StoredRecord, frozen=True, kw_only=True):
     """What was said last of one duty of a model: that it is done, or (`done` False) that it is not after all.
 

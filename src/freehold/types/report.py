@@ -73,6 +73,11 @@ class CandidateReport(Record, frozen=True, kw_only=True):
         return candidate_label(self.model, self.method, self.endpoint, self.name)
 
     @property
+    def outcome(self) -> VerdictOutcome | None:
+        """The verdict's; None where there is none."""
+        return None if self.verdict is None else self.verdict.outcome
+
+    @property
     def proof(self) -> Comparison | None:
         """The comparison that the verdict is read from: the mixture's where that is what traffic may move to."""
         return self.mixture.comparison if self.is_mixture and self.mixture is not None else self.comparison
@@ -149,7 +154,7 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     @property
     def verdict(self) -> VerdictOutcome | None:
         """That of the candidate that the report is about; None where none was judged."""
-        return None if self.lead is None or self.lead.verdict is None else self.lead.verdict.outcome
+        return None if self.lead is None else self.lead.outcome
 
     @property
     def promoted(self) -> bool:

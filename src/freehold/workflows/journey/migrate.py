@@ -60,7 +60,7 @@ class Migration(Record, frozen=True, kw_only=True):
     @property
     def verdict(self) -> VerdictOutcome | None:
         """The best candidate's; None where none was judged."""
-        return None if self.best is None or self.best.verdict is None else self.best.verdict.outcome
+        return None if self.best is None else self.best.outcome
 
     @property
     def promoted(self) -> bool:
@@ -196,7 +196,7 @@ def _preferred(outcome: CandidateOutcome) -> tuple[bool, float, float]:
     """Promoted before others, then the share that it answers; of equals the cheapest, and of those of unknown cost, as
     of those that were not promoted, the one with the larger part of the look, which comes last."""
     report = outcome.report
-    promoted = report.verdict is not None and report.verdict.outcome == "promote"
+    promoted = report.outcome == "promote"
     cost = (
         None
         if report.selection is None or report.selection.cost is None
@@ -209,13 +209,13 @@ def _preferred(outcome: CandidateOutcome) -> tuple[bool, float, float]:
 
 
 def _how_it_ended(report: CandidateReport) -> str:
-    if report.verdict is None or report.verdict.outcome != "promote":
+    if report.outcome != "promote":
         return "had the largest part of it, and stands first: none is promoted"
     return "is taken: of those promoted it answers most, and of equals costs least"
 
 
 def _why_not(report: CandidateReport, taken: CandidateReport) -> str:
-    if report.verdict is None or report.verdict.outcome != "promote":
+    if report.outcome != "promote":
         return "it was evaluated as well, and is not promoted"
     return f"it is promoted as well; {taken.label} answers more, or as much and costs less"
 

@@ -31,6 +31,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.endpoint import ServePlan
 from freehold.types.license import (
+    WOULD_DECIDE,
     DutyMark,
     EdgeKind,
     Lineage,
@@ -105,7 +106,7 @@ def learning_sentence(
     if not names:
         return None
     said = "; ".join(f"{outcome} for {' and '.join(these)}" for outcome, these in names.items())
-    decided = f". What would decide it: {'; or '.join(ways_out)}" if ways_out else ""
+    decided = f"{WOULD_DECIDE}{'; or '.join(ways_out)}" if ways_out else ""
     return f"answers of {teacher} would be learned, which is {said}{decided}"
 
 

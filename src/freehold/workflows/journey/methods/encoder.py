@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -52,16 +53,14 @@ class TrainedEncoder:
                 error.message if error.hint is None else f"{error.message} ({error.hint})"
             ) from None
         config = bench.project.config
-        plan, *judged = (
-            plan_encoder(
-                Path(encoder.path) / folder,
-                f"{candidate.model}:{config.app.name}",
-                bench.project.settings,
-                context_tokens=config.serve.context_tokens,
-                parallel=config.serve.parallel,
-            )
-            for folder in (("", JUDGED) if encoder.relearned else ("",))
+        planned = partial(
+            plan_encoder,
+            name=f"{candidate.model}:{config.app.name}",
+            settings=bench.project.settings,
+            context_tokens=config.serve.context_tokens,
+            parallel=config.serve.parallel,
         )
+        plan = planned(Path(encoder.path))
         fit = plan.memory
         if fit is not None and not fit.fits:
             reason = "; ".join(fit.reasons) or "it does not fit this machine"
@@ -78,7 +77,7 @@ class TrainedEncoder:
             bench.progress.say(parity.check_result().text)
         return Made(
             plan=plan,
-            judged=judged[0] if judged else None,
+            judged=planned(Path(encoder.path) / JUDGED) if encoder.relearned else None,
             weights=weights,
             fit=fit,
             encoder=encoder,
