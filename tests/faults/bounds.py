@@ -35,8 +35,7 @@ BOUNDS = {
     "stop the main process": Bound(),
     "store locked": Bound(),
     "store locked for long": Bound(),
-    # What is written in the moment between the removal and the look that notices it.
-    "store removed": Bound(lost_s=0.5),
+    "store removed": Bound(),
     "store full": Bound(),
     "store full, queue full": Bound(),
     "store read-only": Bound(),

@@ -80,14 +80,11 @@ def _works(world):
     world.shim.works()
 
 
-def _remove(world):
-    world.copy_store("copy")
-    world.drop_store()
-
-
 def _put_back(world):
-    """As a person does who puts a copy back: the recorder, which still has the old file open, starts again."""
-    world.put_store("copy")
+    """As a person does who puts it back: the recorder, which may have the file open, starts again."""
+    world.kill("recorder")
+    world.copy_store("back", "copy")
+    world.put_store("back")
     world.kill("recorder")
 
 
@@ -153,7 +150,9 @@ FAULTS = {
     "store locked for long": Fault(
         "for 14 s, readers too", lambda world: world.lock("exclusive"), MeasuredWorld.unlock, hold_s=14.0
     ),
-    "store removed": Fault("its files; a copy is put back after 2 s", _remove, _put_back),
+    "store removed": Fault(
+        "its files; they are put back after 2 s", lambda world: world.move_store("copy"), _put_back
+    ),
     "store full": Fault("ENOSPC at each write for 2 s", _failing(WRITE, errno.ENOSPC), _works),
     "store full, queue full": Fault(
         "ENOSPC for 4 s; there is room for 50 traces",

@@ -128,15 +128,20 @@ class FaultWorld:
             self._holder.wait(10)
             self._holder = None
 
-    def copy_store(self, name):
-        """Keep the store as it is now under `folder`/`name`, as a backup does."""
-        source, target = sqlite3.connect(self.store_file), sqlite3.connect(self.folder / name)
+    def copy_store(self, name, source=None):
+        """Keep the store (or `folder`/`source`) as it is now under `folder`/`name`, as a backup does."""
+        file = self.store_file if source is None else self.folder / source
+        source, target = sqlite3.connect(file), sqlite3.connect(self.folder / name)
         with contextlib.closing(source), contextlib.closing(target):
             source.backup(target)
 
     def drop_store(self):
         for file in self.folder.glob(f"{self.store_file.name}*"):
             file.unlink()
+
+    def move_store(self, name):
+        for file in self.folder.glob(f"{self.store_file.name}*"):
+            file.rename(self.folder / file.name.replace(self.store_file.name, name))
 
     def put_store(self, name):
         """Replace the store by a copy, as a person does who restores one."""

@@ -176,7 +176,6 @@ class Recorder:
             self._next_look_s = now + _LEFTOVERS_EVERY_S
         self._look(others=others)
         if self._store is not None and self._store.database.was_replaced():
-            log.warning("the store at %s was moved, removed or replaced", self._store.database.where)
             self._close_store()
         if self._store is None or self._watch is None:
             self._store = self._ring.opened()
@@ -346,8 +345,11 @@ class Recorder:
             log.error("the store refuses trace %s (%s), which is lost", written[0].id, _kind(error))
             self._meters.count("freehold_recorder_failures", "refused")
             outcomes, written = [_STORE], []
+        if store.database.was_replaced():
+            raise StorageError(f"the store at {store.database.where} was moved, removed or replaced")
         self._usage.count(written)
-        # Only now are they safe; had the store refused, they would be read again.
+        # Only now are they safe; had the store refused, or were they in a file that is there no more, they would be read
+        # again.
         for spool, rows in groupby(zip(batch, outcomes, strict=True), key=lambda row: row[0][0]):
             spool.acknowledge(TRACE, [outcome for _, outcome in rows])
 
