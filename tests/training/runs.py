@@ -1,4 +1,4 @@
-"""Training runs in this process, of every method; small jobs on the tiny model, and a LoRA trainer that is not zero."""
+"""Training runs in this process, small jobs on the tiny model, and a LoRA trainer that is not zero."""
 
 import hashlib
 from pathlib import Path
@@ -17,16 +17,10 @@ from freehold.types.config import FinetuneConfig
 CONFIG = FinetuneConfig(r=4, batch_size=8, learning_rate=0.02, epochs=6)
 
 
-CASES = {
-    "lora": {},
-    "full": {"method": "full", "learning_rate": 0.005},
-}
-
-
 class Run:
     """One training run in this process. `stop_at` ends it after so many steps, as a person or a kill would."""
 
-    def __init__(self, job, changes, folder):
+    def __init__(self, job, folder, **changes):
         self.config = msgspec.structs.replace(CONFIG, **changes)
         self.job = msgspec.structs.replace(job, config=self.config)
         self.folder = folder

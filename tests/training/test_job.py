@@ -97,7 +97,6 @@ def test_weights_are_counted_by_their_format(size, quantization, count):
 
 def test_a_rank_fits_into_the_narrowest_layer():
     check_rank(FinetuneConfig(r=32), 32)
-    check_rank(FinetuneConfig(r=64, method="full"), 32)  # no rank is used
     with pytest.raises(TrainingError, match=r"rank r=33 is larger .* \(32\)") as caught:
         check_rank(FinetuneConfig(r=33), 32)
     assert caught.value.hint == "choose r of at most 8"

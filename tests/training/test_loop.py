@@ -20,7 +20,7 @@ CONFIG = FinetuneConfig(batch_size=4, epochs=3, learning_rate=0.1)
 class CountingTrainer:
     """Counts its steps in its one weight; its loss falls by a tenth a step."""
 
-    path, trained = "fake", "weights of a test"
+    trained = "weights of a test"
     pack_tokens = 4096
     like_lengths = keeps_best = False
     checkpoint_steps = 50
@@ -51,9 +51,6 @@ class CountingTrainer:
         before, self.recomputes = self.recomputes, True
         return not before
 
-    def release(self):
-        pass
-
 
 def run(folder, trainer, *, validation=(), stop_after=None):
     folder.mkdir(exist_ok=True)
@@ -72,7 +69,7 @@ def run(folder, trainer, *, validation=(), stop_after=None):
 def test_a_run_tells_each_step_and_sums_up(tmp_path):
     outcome, events = run(tmp_path, CountingTrainer())
     assert [event.kind for event in events] == ["start", *["step"] * 6, "checkpoint"]
-    assert events[0].message == "8 samples, 1 weights of a test, in float32; layers by fake"
+    assert events[0].message == "8 samples, 1 weights of a test, in float32"
     steps = events[1:7]
     assert [event.epoch for event in steps] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
     assert [event.tokens for event in steps] == [12, 24, 36, 48, 60, 72]

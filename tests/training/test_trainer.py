@@ -1,8 +1,6 @@
-"""Steps, batches, learning rates and workers of a trainer, and memory that runs out."""
+"""Steps, batches, and learning rates of a trainer, and memory that runs out."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from tests.training.conftest import task_samples
 from tests.training.runs import CONFIG
 
 from freehold.errors import TrainingError
-from freehold.training import group, schedule
+from freehold.training import schedule
 from freehold.training.formatting import Encoded
 from freehold.training.loop import is_out_of_memory, retry_smaller
 from freehold.training.trainer import Trainer
@@ -140,42 +138,6 @@ def test_parts_of_a_batch_hold_all_samples_within_the_limit():
     assert parts == schedule.split_batch(samples[::-1], 16)
 
 
-WORKER = """
-import sys, torch, torch.distributed as distributed
-from freehold.training import group
-rank = int(sys.argv[1])
-distributed.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
-shard, number = list(group.shard([0, 1, 2])), torch.tensor([1.0 + rank])
-group.all_reduce(number)
-print(group.rank(), shard, number.item(), group.totals(rank, 10), group.from_first(None if rank else 7),
-      group.from_first(rank if rank else None), sep=";")
-distributed.destroy_process_group()
-"""
-
-
-def test_alone_everything_is_the_identity():
-    items, number = [1, 2, 3], torch.tensor([4.0])
-    group.all_reduce(number)
-    assert group.rank() == 0 and group.shard(items) is items and number.item() == 4.0
-    assert group.totals(1, 2.5) == (1, 2.5)
-    assert (group.from_first(3.0), group.from_first(None)) == (3.0, None)
-
-
-@pytest.mark.process
-def test_two_workers_share_a_batch_and_agree_on_sums(tmp_path):
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(rank), str(tmp_path / "meeting")],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    first, second = (worker.communicate(timeout=100)[0].strip().split(";") for worker in workers)
-    assert first == ["0", "[0, 2]", "3.0", "(1.0, 20.0)", "7.0", "None"]
-    assert second == ["1", "[1]", "3.0", "(1.0, 20.0)", "7.0", "None"]
-
-
 TENS = [Encoded(f"s{n}", tuple(range(10)), (False,) * 9 + (True,)) for n in range(8)]
 
 
@@ -184,9 +146,6 @@ class Trainer:
 
     def recompute(self):
         return False
-
-    def release(self):
-        pass
 
 
 def test_memory_that_runs_out_halves_what_is_computed_at_once():

@@ -11,10 +11,8 @@ from msgspec.structs import replace
 from tests.deferral_rules import one_tier as rule
 from tests.report import choosing
 from tests.report import sample_report as sample
-from tests.workflows.journey.rehearsal import trained
 
 from freehold.errors import UsageError
-from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, RecordedAsking
 from freehold.types.deferral import Calibration, DeferralRule, RouterFiles
 from freehold.types.encoder import VIEWS, texts_of
@@ -22,7 +20,6 @@ from freehold.types.endpoint import AdapterMount, Endpoint, ExampleIndex, Prepar
 from freehold.types.license import Obligation, duty_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.route import Limits
-from freehold.types.training import Adapter, TrainingResult, WholeModel, as_made
 from freehold.types.verdict import Verdict
 
 
@@ -183,22 +180,6 @@ def test_counts_have_a_largest_and_usual_limits_no_problem():
 @pytest.mark.parametrize(("outcome", "code"), [("promote", 0), ("reject", 1), ("hold", 3)])
 def test_exit_codes_of_outcomes(outcome, code):
     assert Verdict(id="v", outcome=outcome, candidate="a", incumbent="b", reasons=()).exit_code == code
-
-
-@pytest.mark.parametrize(
-    ("method", "kind"),
-    [("lora", Adapter), ("qlora", Adapter), ("full", WholeModel)],
-)
-def test_a_manifest_is_of_an_adapter_or_of_whole_weights(method, kind):
-    read = trained(TrainingResult, "/a", "x", FinetuneConfig(method=method))
-    made = as_made(read)
-    assert type(made) is kind and made.is_whole == (kind is WholeModel)
-    assert msgspec.structs.asdict(made) == msgspec.structs.asdict(read)
-
-
-def test_a_manifest_survives_its_file():
-    made = trained(WholeModel, "/a", "model.gguf", FinetuneConfig(method="full"))
-    assert as_made(msgspec.json.decode(msgspec.json.encode(made), type=TrainingResult)) == made
 
 
 def test_a_candidate_is_called_by_what_tells_it_apart():

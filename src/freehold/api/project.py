@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from freehold.types.gates import ParityReport
     from freehold.types.mixture import Mixture
     from freehold.types.report import Report
-    from freehold.types.training import TrainingResult
+    from freehold.types.training import Adapter
     from freehold.workflows.data.imports import ImportResult
     from freehold.workflows.journey.init import Draft
     from freehold.workflows.journey.migrate import Migration, Prepared
@@ -175,7 +175,7 @@ class FreeholdProject(ProjectQuestions):
         name: str | None = None,
         progress: Progress | None = None,
         **options: Any,
-    ) -> TrainingResult:
+    ) -> Adapter:
         """Train an adapter on the last dataset. `options` are keys of `[train]` (``epochs=3``).
 
         Raises `TrainingError`, `WeightsError`, `UsageError` for an unknown key.

@@ -88,7 +88,7 @@ def fit(
     quantization: str | None = None,
     kv_type: str = "f16",
     engine: Literal["llamacpp", "vllm"] | None = None,
-    train: Literal["lora", "qlora", "full"] | None = None,
+    train: Literal["lora", "qlora"] | None = None,
 ) -> Fit:
     """Does a model fit a machine, part by part?
 

@@ -49,7 +49,7 @@ def fit(
     engine: Literal["llamacpp", "vllm"] | None = opt(
         "What serves it (default: vllm on a GPU server, else llamacpp, as freehold assess takes it)."
     ),
-    method: Literal["lora", "qlora", "full"] | None = opt("Fit training, not serving.", "--train"),
+    method: Literal["lora", "qlora"] | None = opt("Fit training, not serving.", "--train"),
     every: bool = opt(
         "List the quantizations: bytes, whether each fits, how fast it is, which to take.", "--quants"
     ),
@@ -134,7 +134,7 @@ def _serving(
 
 
 def _training(
-    model: str, method: Literal["lora", "qlora", "full"], context: int | None, machine_spec: str | None
+    model: str, method: Literal["lora", "qlora"], context: int | None, machine_spec: str | None
 ) -> Reply:
     from freehold.settings import load
     from freehold.types.config import FinetuneConfig

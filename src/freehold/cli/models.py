@@ -12,7 +12,7 @@ from freehold.cli.output import Aside, Block, TableRows
 from freehold.errors import UsageError
 from freehold.types.encoder import EncoderModel
 from freehold.types.serving import Removed
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.visible import gib, mib
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def list_command(name: str | None = arg(), *, project: Project = opened(looks=Tr
 
     if name is not None:
         one = trained(project, name)
-        is_adapter = isinstance(one, TrainingResult)
+        is_adapter = isinstance(one, Adapter)
         found = {"weights": [], "adapters": [one] * is_adapter, "encoders": [one] * (not is_adapter)}
         return Reply(found, lambda _: trained_view(one))
     weights, adapters = list_weights(project.settings), ADAPTERS.list(project)
@@ -101,7 +101,7 @@ def list_command(name: str | None = arg(), *, project: Project = opened(looks=Tr
 
 
 def _held_view(
-    weights: Sequence[StoredWeights], adapters: Sequence[TrainingResult], encoders: Sequence[EncoderModel]
+    weights: Sequence[StoredWeights], adapters: Sequence[Adapter], encoders: Sequence[EncoderModel]
 ) -> Iterator[Block]:
     if weights:
         yield from _weights_view(weights)
@@ -211,19 +211,19 @@ def _export_view(made: Any) -> Iterator[Block]:
     yield from (Aside(f"note: {note}") for note in made.notes)
 
 
-def _adapter_line(adapter: TrainingResult) -> str:
+def _adapter_line(adapter: Adapter) -> str:
     return (
         f"{adapter.id[:12]}  {adapter.name}  {adapter.config.method}  {adapter.base_model}  "
         f"loss {adapter.final_loss:.4f}  {adapter.steps:,} steps"
     )
 
 
-def trained_view(made: TrainingResult | EncoderModel) -> Iterator[Block]:
+def trained_view(made: Adapter | EncoderModel) -> Iterator[Block]:
     """A trained model for people."""
-    return adapter_view(made) if isinstance(made, TrainingResult) else _encoder_view(made)
+    return adapter_view(made) if isinstance(made, Adapter) else _encoder_view(made)
 
 
-def adapter_view(adapter: TrainingResult) -> Iterator[Block]:
+def adapter_view(adapter: Adapter) -> Iterator[Block]:
     """An adapter for people."""
     config = adapter.config
     yield from _heading(adapter)
@@ -265,13 +265,13 @@ def _encoder_view(encoder: EncoderModel) -> Iterator[Block]:
     yield from _ending(encoder)
 
 
-def _heading(made: TrainingResult | EncoderModel) -> Iterator[Block]:
+def _heading(made: Adapter | EncoderModel) -> Iterator[Block]:
     yield f"{made.name} {made.id}"
     yield "base", f"{made.base_model} ({made.base_sha256[:12]})"
     yield "dataset", made.dataset_id[:12]
 
 
-def _ending(made: TrainingResult | EncoderModel) -> Iterator[Block]:
+def _ending(made: Adapter | EncoderModel) -> Iterator[Block]:
     if made.peak_memory_bytes is not None:
         yield "memory", f"{gib(made.peak_memory_bytes, 2)} at the peak"
     yield f"  {made.path}"

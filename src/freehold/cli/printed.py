@@ -16,7 +16,7 @@ from freehold.types.finding import Preflight
 from freehold.types.license import RulingOutcome
 from freehold.types.model import Model
 from freehold.types.record import Record
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.workflows.journey.migrate import Migration
 from freehold.workflows.project_store import HeldLock
 from freehold.workflows.shift.background import Background
@@ -62,7 +62,7 @@ class HeldModels(Record, frozen=True, kw_only=True):
     """What is held here: weights that were fetched, and what was trained."""
 
     weights: tuple[StoredWeights, ...]
-    adapters: tuple[TrainingResult, ...]
+    adapters: tuple[Adapter, ...]
     encoders: tuple[EncoderModel, ...]
 
 

@@ -33,7 +33,7 @@ SHOWN_TOKENS = 1500
 
 @operation(
     "train",
-    "freehold.types.training:TrainingResult",
+    "freehold.types.training:Adapter",
     preview="freehold.types.training:TrainingPreview",
     plan="freehold.types.training:TrainingPlan",
     leaks="freehold.types.gates:LeakReport",
@@ -171,7 +171,7 @@ def plan_view(plan: TrainingPlan) -> Iterator[Block]:
     elif plan.resumes:
         yield "  a run of this job was interrupted: freehold train goes on from its checkpoint"
     yield from _measured(plan.train)
-    rank = "" if config.method == "full" else f", rank {config.r}"
+    rank = f", rank {config.r}"
     yield "method", f"{config.method}{rank}, rate {config.learning_rate:g}"
     yield "steps", f"{plan.steps:,}: {config.epochs:g} passes, {config.batch_size} samples a step"
     parts = (

@@ -1,12 +1,11 @@
 """How many bytes training a model takes, by part: weights, adapter, gradients, optimizer, activations, loss.
 
-Activations are what autograd keeps for the way back. Two kinds of code are counted: the written-out layers of
-`freehold.training.compute.fused` and the modules of transformers with PEFT (rotary attention, gated MLP, RMS norm);
-the counts of the latter are exact for Llama-like layers and checked against autograd's own saved tensors
+Activations are what autograd keeps for the way back, of the modules of transformers with PEFT (rotary attention, gated
+MLP, RMS norm): exact for Llama-like layers and checked against autograd's own saved tensors
 (tests/hardware/test_training_memory.py). How far whole runs are off stands in docs/reference/memory-fit.md.
 
-Covered: LoRA, QLoRA (NF4 with double quantization) and full training; AdamW; bf16 and fp32; packed rows with a
-shared prefix; loss in chunks or with whole logits; checkpointed activations.
+Covered: LoRA and QLoRA (NF4 with double quantization); AdamW; bf16 and fp32; packed rows with a shared prefix;
+loss in chunks; checkpointed activations.
 Not covered: several devices, offloading, DoRA's extra products. Layers with experts, latent or recurrent
 attention are counted approximately, and the parts say so.
 """
@@ -22,15 +21,10 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.machine import FitPart
 from freehold.types.model import Shape
 
-Layers = Literal["fused", "modules"]
-Loss = Literal["chunked", "whole"]
-
 PACK_TOKENS = 4096
 """Most tokens freehold computes at once; a batch over it is split, with the same gradient."""
 CHUNK_ROWS = 256
-"""Rows of logits freehold's loss makes at once (`freehold.training.compute.kernels`)."""
-EXPLICIT_SCORES = 8_000_000
-"""Up to this many scores, freehold's attention keeps its probabilities (`freehold.training.compute.attention`)."""
+"""Rows of logits freehold's loss makes at once (`freehold.training.loss`)."""
 ROW_MULTIPLE = 64
 """A packed row is filled up to a multiple of this."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -49,13 +43,13 @@ SAME_INPUT = (("attn_q", "attn_k", "attn_v"), ("ffn_gate", "ffn_up"))
 
 
 class TrainingLoad(NamedTuple):
-    """What goes through the layers at once, and by which code.
+    """What goes through the layers at once.
 
     `packed_tokens` are the tokens of one row, `samples` the sequences in it, each of `sample_tokens`, of
     which the first `shared_tokens` are computed once for all. `target_tokens` are those with a loss.
     """
 
-    method: Literal["lora", "qlora", "full"]
+    method: Literal["lora", "qlora"]
     samples: int
     sample_tokens: int
     target_tokens: int
@@ -63,15 +57,13 @@ class TrainingLoad(NamedTuple):
     r: int = 16
     target_modules: str | tuple[str, ...] = "all-linear"
     value_bytes: int = 2
-    layers: Layers = "modules"
-    loss: Loss = "chunked"
     checkpointing: bool = False
     device: Literal["cpu", "gpu"] = "cpu"
 
     @property
     def packed_tokens(self) -> int:
         plain = self.shared_tokens + self.samples * (self.sample_tokens - self.shared_tokens)
-        return plain if self.loss == "whole" else -(-plain // ROW_MULTIPLE) * ROW_MULTIPLE
+        return -(-plain // ROW_MULTIPLE) * ROW_MULTIPLE
 
     @staticmethod
     def of(
@@ -80,14 +72,11 @@ class TrainingLoad(NamedTuple):
         sample_tokens: int,
         target_tokens: int,
         shared_tokens: int = 0,
-        fused: bool,
         value_bytes: int,
         device: Literal["cpu", "gpu"] = "cpu",
         checkpointing: bool = False,
     ) -> TrainingLoad:
         """The load of `freehold train` under a config: batches split to at most `PACK_TOKENS` at once."""
-        if config.method not in ("lora", "qlora", "full"):
-            raise UsageError(f"memory of training method {config.method} is not known")
         if sample_tokens < 1 or target_tokens < 1 or not 0 <= shared_tokens < sample_tokens:
             raise UsageError(
                 f"samples of {sample_tokens} tokens with {target_tokens} to learn and {shared_tokens} shared: "
@@ -102,20 +91,9 @@ class TrainingLoad(NamedTuple):
             shared_tokens=shared_tokens if at_once > 1 else 0,
             r=config.r,
             value_bytes=value_bytes,
-            layers="fused" if fused else "modules",
             device=device,
             checkpointing=checkpointing,
         )
-
-
-def runs_fused(shape: Shape, config: FinetuneConfig) -> bool:
-    """Whether `freehold train` computes this model's layers by its written-out code."""
-    return (
-        config.method == "lora"
-        and shape.architecture == "llama"
-        and shape.experts is None
-        and shape.norms_per_layer == 2
-    )
 
 
 def adapted(shape: Shape, targets: str | tuple[str, ...]) -> tuple[Tensor, ...]:
@@ -156,45 +134,25 @@ def _is_linear(kind: str) -> bool:
 
 
 def trainable_count(shape: Shape, load: TrainingLoad) -> int:
-    """Weights that are trained: ``r · (in + out)`` for each adapted layer, or all."""
-    if load.method == "full":
-        return parameter_count(shape)
+    """Weights that are trained: ``r · (in + out)`` for each adapted layer."""
     return sum(load.r * sum(tensor.dims) for tensor in adapted(shape, load.target_modules))
 
 
 def training_parts(shape: Shape, load: TrainingLoad) -> tuple[FitPart, ...]:
     """The parts of one training run at its peak, each with the reason for its size. Bytes."""
-    e, n = load.value_bytes, load.packed_tokens
+    n = load.packed_tokens
     trained = trainable_count(shape, load)
-    kept = round(n * kept_per_token(shape, load)) + _probabilities(shape, load)
+    kept = round(n * kept_per_token(shape, load))
     shown = f"{load.samples} × {load.sample_tokens:,} tokens at once"
     if load.shared_tokens:
         shown += f", the first {load.shared_tokens:,} shared"
     parts = [_weights(shape, load)]
-    if load.layers == "fused":
-        copies = e * sum(_size(shape, layer).joined for layer in range(shape.layers)) * shape.hidden
-        parts.append(
-            FitPart(name="joined_weights", bytes=copies, basis="q, k, v and gate, up as one matrix each")
-        )
-    if load.method == "full":
-        parts.append(FitPart(name="optimizer", bytes=2 * e * trained, basis="AdamW: two moments per weight"))
-        gradients = e * trained
-        head = e * shape.hidden * shape.vocabulary
-        # Gradients grow while activations are given back; the optimizer's step needs one more copy.
-        growing = max(kept + head, gradients + e * trained) - kept
-        parts.append(
-            FitPart(name="gradients", bytes=max(0, growing), basis="beyond what activations give back")
-        )
-    else:
-        copies = e * _small_copies(shape, load)
-        parts.append(
-            FitPart(name="adapter", bytes=4 * trained + copies, basis=f"{trained:,} weights, float32")
-        )
-        parts.append(FitPart(name="gradients", bytes=4 * trained, basis="one float32 per adapter weight"))
-        parts.append(FitPart(name="optimizer", bytes=8 * trained, basis="AdamW: two moments per weight"))
+    parts.append(FitPart(name="adapter", bytes=4 * trained, basis=f"{trained:,} weights, float32"))
+    parts.append(FitPart(name="gradients", bytes=4 * trained, basis="one float32 per adapter weight"))
+    parts.append(FitPart(name="optimizer", bytes=8 * trained, basis="AdamW: two moments per weight"))
     how = "one input per layer, and one layer in full" if load.checkpointing else "kept for the way back"
     parts.append(FitPart(name="activations", bytes=kept, basis=f"{shown}; {how}{_approximate(shape)}"))
-    passing = max(_logits(shape, load), n * _passing_per_token(shape, load) + _probabilities(shape, load, 3))
+    passing = max(_logits(shape, load), n * _passing_per_token(shape, load))
     parts.append(FitPart(name="passing", bytes=passing, basis=_passing_basis(shape, load)))
     fixed = PROCESS_BYTES if load.device == "cpu" else DEVICE_BYTES
     basis = (
@@ -228,10 +186,6 @@ class _Size(NamedTuple):
     kv: int
     out: int
     ffn: int
-
-    @property
-    def joined(self) -> int:
-        return self.q + self.kv + 2 * self.ffn
 
 
 def _size(shape: Shape, layer: int) -> _Size:
@@ -274,22 +228,14 @@ def kept_per_token(shape: Shape, load: TrainingLoad) -> float:
 
 def _layer(shape: Shape, load: TrainingLoad, layer: int) -> float:
     e, size, hidden = load.value_bytes, _size(shape, layer), shape.hidden
-    if load.layers == "fused":
-        # Both norms' inputs with their inverse lengths, q, k, v, attention's result, the MLP's gate and up, and
-        # what each adapted layer's A made of its input.
-        low = load.r * len(_adapted_by_layer(shape, load.target_modules)[layer])
-        return e * (2 * hidden + size.q + size.kv + size.out + 2 * size.ffn + low) + 8
     norms = shape.norms_per_layer * (4 * hidden + 4)
     if shape.qk_norm == "head":
         norms += 4 * (size.q + size.kv // 2)
-    # Freehold's packed attention keeps q, k and v; PyTorch's kernels keep their result and a float per head too.
-    attention = e * (size.q + size.kv)
-    if load.loss == "whole":
-        attention += e * size.out + 4 * shape.heads
+    # PyTorch's attention keeps q, k, v, its result and a float per head; keys and values that samples share stand there
+    # once for each.
+    repeated = load.samples * load.sample_tokens / load.packed_tokens
+    attention = e * (size.q + size.kv * max(1.0, repeated) + size.out) + 4 * shape.heads
     inner = (3 if shape.gated_ffn else 2) * e * size.ffn
-    if load.method == "full":
-        normed = 2 * shape.norms_per_layer * e * hidden
-        return norms + normed + attention + inner + e * size.ffn
     return norms + attention + inner + _adapter_inputs(shape, load, layer)
 
 
@@ -305,43 +251,9 @@ def _adapter_inputs(shape: Shape, load: TrainingLoad, layer: int) -> float:
     return float(total)
 
 
-def _probabilities(shape: Shape, load: TrainingLoad, copies: int | None = None) -> int:
-    """Attention probabilities that are kept for short samples; with `copies`, those passing by."""
-    if load.loss == "whole":
-        return 0
-    own = load.sample_tokens - load.shared_tokens
-    scores = load.samples * shape.heads * own * load.sample_tokens
-    if scores > EXPLICIT_SCORES:
-        return 0
-    layers = sum(kind not in ("recurrent", "none") for kind in shape.attention)
-    return (
-        load.value_bytes * scores * (copies if copies is not None else (1 if load.checkpointing else layers))
-    )
-
-
-def _small_copies(shape: Shape, load: TrainingLoad) -> int:
-    """Numbers of the adapter's copies in the base's precision: A's stacked, B's on the diagonal."""
-    if load.layers != "fused":
-        return 0
-    total = 0
-    for tensors_of_layer in _adapted_by_layer(shape, load.target_modules):
-        here = {_kind(tensor): tensor.dims for tensor in tensors_of_layer}
-        for group in (
-            ("attn_q", "attn_k", "attn_v"),
-            ("attn_output",),
-            ("ffn_gate", "ffn_up"),
-            ("ffn_down",),
-        ):
-            present = [here[kind] for kind in group if kind in here]
-            rank = load.r * len(present)
-            total += rank * sum(dims[1] for dims in present) + (rank * present[0][0] if present else 0)
-    return total
-
-
 def _logits(shape: Shape, load: TrainingLoad) -> int:
-    """Whole logits: 2 bytes, their log-softmax and its gradient in float32, and the gradient's 2 bytes; in
-    chunks: three float32 tensors of one chunk."""
-    rows = load.packed_tokens if load.loss == "whole" else min(CHUNK_ROWS, load.target_tokens)
+    """Logits of one chunk, their log-softmax and its gradient, in float32."""
+    rows = min(CHUNK_ROWS, load.target_tokens)
     return 12 * rows * shape.vocabulary
 
 
@@ -355,7 +267,7 @@ def _passing_per_token(shape: Shape, load: TrainingLoad) -> int:
 def _passing_basis(shape: Shape, load: TrainingLoad) -> str:
     if _logits(shape, load) < load.packed_tokens * _passing_per_token(shape, load):
         return "gradients on their way through the widest layer"
-    rows = load.packed_tokens if load.loss == "whole" else min(CHUNK_ROWS, load.target_tokens)
+    rows = min(CHUNK_ROWS, load.target_tokens)
     return f"logits of {rows:,} tokens × {shape.vocabulary:,} words and their gradient"
 
 

@@ -14,7 +14,7 @@ from freehold.types.encoder import MOST_CHARACTERS, EncoderModel, FieldHead
 from freehold.types.license import Obligation, Ruling
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 
 
 class ExportFacts(Record, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class ExportFacts(Record, frozen=True, kw_only=True):
 class CardFacts(ExportFacts, frozen=True, kw_only=True):
     """Everything the card of an adapter says. `quantization` is set for GGUF exports."""
 
-    adapter: TrainingResult
+    adapter: Adapter
     kind: str
     quantization: str | None = None
     notes: tuple[str, ...] = ()
@@ -96,16 +96,12 @@ def _what(facts: CardFacts) -> str:
     )
 
 
-def _making(adapter: TrainingResult) -> str:
+def _making(adapter: Adapter) -> str:
     config = adapter.config
-    kind = {
-        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)",
-        "full": "all weights",
-    }.get(config.method, config.method)  # fmt: skip
-    rank = "" if config.method == "full" else f", rank {config.r}"
+    kind = "LoRA" if config.method == "lora" else "QLoRA (4-bit base, NF4)"
     loss = adapter.metadata.get("validation_loss")
     lines = [
-        f"- {kind}{rank}",
+        f"- {kind}, rank {config.r}",
         f"- {adapter.steps:,} steps of {config.batch_size} samples, rate {config.learning_rate:g}, "
         f"seed {adapter.seed}",
         f"- {adapter.train_tokens:,} tokens in {adapter.train_seconds:,.0f} s, final training loss "
@@ -117,7 +113,7 @@ def _making(adapter: TrainingResult) -> str:
     return "\n".join(lines)
 
 
-def _trained_on(adapter: TrainingResult) -> list[str]:
+def _trained_on(adapter: Adapter) -> list[str]:
     """Which numbers the base had, and who wrote the calls."""
     lines = []
     base = adapter.metadata.get("base_weights")
@@ -200,12 +196,11 @@ def _not_these_files(facts: CardFacts) -> str | None:
     candidate = facts.candidate
     if candidate is None:
         return None
-    whole = candidate.trained is not None and candidate.trained.config.method == "full"
     served = candidate.weights.quantization if candidate.weights is not None else None
-    if facts.kind == "gguf-adapter" or (whole and served is not None and served == facts.quantization):
+    if facts.kind == "gguf-adapter":
         return None
     weights = f"{served} weights" if served else "weights"
-    measured = f"its {weights}" if whole else f"the base's {weights} with the adapter beside them"
+    measured = f"the base's {weights} with the adapter beside them"
     here = f"{facts.quantization} weights" if facts.quantization else "files"
     return (
         f"These scores are of what was served: {measured}. The {here} in this folder give slightly other numbers and "

@@ -26,8 +26,6 @@ PEFT_WEIGHTS = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"
 GGUF = "adapter.gguf"
 TEMPLATE = "chat_template.jinja"
-WHOLE_WEIGHTS = "model.safetensors"
-WHOLE_GGUF = "model.gguf"
 
 
 def sha256_of(path: Path) -> str:

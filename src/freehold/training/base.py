@@ -94,7 +94,7 @@ def load(weights: Weights, config: FinetuneConfig, *, exact: bool = False) -> Ba
     import torch
     from transformers import AutoModelForCausalLM
 
-    from freehold.training.compute import attention
+    from freehold.training import attention
 
     device = choose_device()
     half = not exact and choose_precision(device).name == "bf16"

@@ -13,25 +13,20 @@ import msgspec
 from freehold import __version__
 from freehold.errors import TrainingError
 from freehold.files import writing
-from freehold.training import base as bases
 from freehold.training import formatting
 from freehold.training.artefacts import (
     GGUF,
     PEFT_CONFIG,
     PEFT_WEIGHTS,
     TEMPLATE,
-    WHOLE_GGUF,
-    WHOLE_WEIGHTS,
-    MergeJob,
     permuted,
     sha256_of,
     write_durable,
 )
 from freehold.training.base import Base
 from freehold.training.job import MANIFEST, Job
-from freehold.training.merge import PLAIN_ARCHITECTURES
 from freehold.types.record import content_id
-from freehold.types.training import TrainingResult, WrittenCalls, as_made
+from freehold.types.training import Adapter, WrittenCalls
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +35,7 @@ if TYPE_CHECKING:
 
 
 # The files an adapter's id is made of (with its job).
-_DECISIVE = (PEFT_WEIGHTS, PEFT_CONFIG, WHOLE_WEIGHTS)
+_DECISIVE = (PEFT_WEIGHTS, PEFT_CONFIG)
 
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "gguf")
 
@@ -54,8 +49,8 @@ def write(
     peak_memory_bytes: int | None,
     metadata: dict[str, Any],
     calls: WrittenCalls = "template",
-) -> TrainingResult:
-    """Write all files of what was trained, the manifest last; returns the manifest.
+) -> Adapter:
+    """Write all files of an adapter, the manifest last; returns the manifest.
 
     Raises `StorageError` when they can't be written and `TrainingError` when the weights are not finite.
     """
@@ -65,17 +60,11 @@ def write(
         hint="free some space and run the same command again; the training itself is not lost",
     ):
         folder.mkdir(parents=True, exist_ok=True)
-        names = (
-            write_whole(folder, job, base)
-            if job.config.method == "full"
-            else _write_lora(folder, job, base, model)
-        )
-        if TEMPLATE not in names:
-            (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
-            names.append(TEMPLATE)
+        names = [*_write_lora(folder, job, base, model), TEMPLATE]
+        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
         files = {name: sha256_of(folder / name) for name in names}
     template = formatting.template_sha256(base.tokenizer)
-    made = TrainingResult(
+    made = Adapter(
         id=content_id([*(files[name] for name in sorted(files) if name in _DECISIVE), job.id]),
         name=job.name,
         path=str(folder),
@@ -107,7 +96,7 @@ def write(
         },
     )
     write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made)))
-    return as_made(made)
+    return made
 
 
 def _write_lora(folder: Path, job: Job, base: Base, model: Any) -> list[str]:
@@ -190,36 +179,3 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def write_whole(folder: Path, job: Job, base: Base) -> list[str]:
-    """Write the model; returns the names of its files. Raises `TrainingError` and `OSError`."""
-    import torch
-
-    broken = next(
-        (name for name, one in base.model.named_parameters() if not bool(one.isfinite().all())), None
-    )
-    if broken is not None:
-        raise TrainingError(f"trained weights are not finite: {broken}", hint="lower learning_rate")
-    half = bases.choose_precision(base.device).name == "bf16"
-    model: Any = base.model.to(torch.bfloat16 if half else torch.float32)
-    model.config.use_cache = True
-    model.save_pretrained(folder)
-    base.tokenizer.save_pretrained(folder)
-    config = folder / "config.json"
-    raw = json.loads(config.read_text(encoding="utf-8"))
-    raw.pop("quantization_config", None)
-    config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    if job.base.format == "gguf" and base.architecture in PLAIN_ARCHITECTURES:
-        from freehold.training import merge
-
-        merge.merge_gguf(
-            MergeJob(
-                weights=job.base,
-                adapter_path=str(folder),
-                target=str(folder / WHOLE_GGUF),
-                quantization="Q8_0",
-            )
-        )
-    wanted = (".safetensors", ".json", ".gguf", ".jinja", ".model", ".txt")
-    return sorted(file.name for file in folder.iterdir() if file.is_file() and file.suffix in wanted)

@@ -30,15 +30,6 @@ _FORMAT = 2
 _FEWEST_PACK_TOKENS = 256
 
 
-class WorkerGroup(Record, frozen=True, kw_only=True):
-    """Several workers for one job; see `freehold.training.cluster`. `cpus` and `gpus` are each worker's."""
-
-    workers: int
-    address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-
 class Job(Record, frozen=True, kw_only=True):
     """All a worker needs. Two jobs with the same `id` leave the same adapter."""
 
@@ -49,7 +40,6 @@ class Job(Record, frozen=True, kw_only=True):
     base: Weights
     adapter_dir: str
     run_dir: str
-    cluster: WorkerGroup | None = None
     threads: int | None = None
     """CPU threads; None: all."""
     pack_tokens: int = PACK_TOKENS
@@ -60,7 +50,7 @@ class Job(Record, frozen=True, kw_only=True):
     @property
     def program(self) -> str:
         """The module that trains it."""
-        return f"freehold.training.{'worker' if self.cluster is None else 'cluster'}"
+        return "freehold.training.worker"
 
     def with_less_memory(self) -> tuple[Job, str] | None:
         """The same run with fewer tokens at once, then with activations computed twice, and how it is said; None at
@@ -92,7 +82,6 @@ def make(
     base: Weights,
     out_dir: Path,
     name: str,
-    cluster: WorkerGroup | None = None,
     threads: int | None = None,
 ) -> Job:
     """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten.
@@ -113,7 +102,6 @@ def make(
         base=base,
         adapter_dir=str(folder.resolve()),
         run_dir=str((folder / "run").resolve()),
-        cluster=cluster,
         threads=threads,
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from freehold.errors import TrainingError
 from freehold.late import np
-from freehold.training import artefacts, group, schedule
+from freehold.training import artefacts, schedule
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.training import TrainingEvent
@@ -56,7 +56,7 @@ def retry_smaller(
                 raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         # Outside of the handler: the traceback kept the tensors of the failed pass alive.
-        _release(trainer)
+        _release()
         longest = max(len(sample.ids) for sample in samples)
         at_once = min(trainer.pack_tokens, sum(len(sample.ids) for sample in samples))
         if at_once <= longest:
@@ -71,10 +71,9 @@ def retry_smaller(
         warn(f"out of memory: at most {trainer.pack_tokens:,} tokens are computed at once from now on")
 
 
-def _release(trainer: Trainer) -> None:
+def _release() -> None:
     import torch
 
-    trainer.release()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -120,7 +119,7 @@ def train(
     )
     run.announce()
     while run.step < run.steps:
-        if group.totals(should_stop())[0]:
+        if should_stop():
             run.save_checkpoint()
             return None
         run.train_batch()
@@ -190,8 +189,8 @@ class _TrainingRun:
                 step=self.step,
                 steps=self.steps,
                 tokens=self._tokens,
-                message=f"{len(self._samples):,} samples, {weights:,} {self._trainer.trained}, in {precision}; "
-                f"layers by {self._trainer.path}{resumed}",
+                message=f"{len(self._samples):,} samples, {weights:,} {self._trainer.trained}, in {precision}"
+                f"{resumed}",
             )
         )
 
@@ -210,7 +209,7 @@ class _TrainingRun:
     def train_batch(self) -> None:
         """One optimizer step over the next batch."""
         rate = schedule.learning_rate(self.step, self.steps, self._config.learning_rate, self._trainer.rates)
-        batch = group.shard([self._samples[at] for at in self._indices()])
+        batch = [self._samples[at] for at in self._indices()]
         make_step = functools.partial(self._trainer.step, rate=rate)
         loss, tokens = retry_smaller(self._trainer, make_step, batch, self._warn)
         self.step += 1
@@ -246,16 +245,15 @@ class _TrainingRun:
         return (steps - self.step) * each + count * validation
 
     def shorten_schedule(self) -> None:
-        """Plan fewer steps when `max_minutes` would run out first, by the first worker's clock."""
-        enough = None
-        if self._config.max_minutes is not None and self._speed.seconds_per_step is not None:
-            left = self._config.max_minutes * 60 - self._seconds
-            slack = SLACK * self._config.max_minutes * 60
-            enough = affordable_steps(self._seconds_to, left, slack, self.step, self.steps)
-        steps = group.from_first(enough)
+        """Plan fewer steps when `max_minutes` would run out first."""
+        if self._config.max_minutes is None or self._speed.seconds_per_step is None:
+            return
+        left = self._config.max_minutes * 60 - self._seconds
+        slack = SLACK * self._config.max_minutes * 60
+        steps = affordable_steps(self._seconds_to, left, slack, self.step, self.steps)
         if steps is None:
             return
-        self.steps = int(steps)
+        self.steps = steps
         if self.steps < _TOLD_AGAIN * self._told_steps:
             self._warn(
                 f"{self._config.max_minutes:.2g} minutes are enough for {self.steps} of {self._told_steps} steps; "
@@ -265,9 +263,8 @@ class _TrainingRun:
 
     def validate(self) -> None:
         """Answer the validation split."""
-        shard = group.shard(self._validation)
         began = time.monotonic()
-        result = retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
+        result = retry_smaller(self._trainer, self._trainer.evaluate, self._validation, self._warn)
         self._validation_seconds = time.monotonic() - began
         self._speed.leave_out(self._validation_seconds)
         self._validated = result
@@ -286,8 +283,6 @@ class _TrainingRun:
 
     def save_checkpoint(self) -> None:
         """Write down everything a later process needs to go on from here."""
-        if group.rank():  # All workers hold the same; the first one writes it down.
-            return
         best = self._best.result
         artefacts.save(
             self._folder,

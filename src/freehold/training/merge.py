@@ -25,15 +25,13 @@ rounding it back to 4 bits would lose part of what was learned.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -42,10 +40,8 @@ from freehold.errors import FreeholdError, StorageError, TrainingError
 from freehold.training import base as bases
 from freehold.training.artefacts import (
     TEMPLATE,
-    WHOLE_WEIGHTS,
     Merged,
     MergeJob,
-    permuted,
 )
 from freehold.types.config import FinetuneConfig
 
@@ -55,22 +51,6 @@ if TYPE_CHECKING:
 
 QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0")
 """Types the `gguf` library can encode."""
-
-
-OldValues = Callable[[], "np.ndarray[Any, Any]"]
-"""Gives a tensor of the base, (rows, columns) float32; dequantizing takes time, and not every method needs it."""
-
-
-class TrainedTensors(Protocol):
-    """What training left: tensors by their GGUF names, in the row order of llama.cpp."""
-
-    def names(self) -> set[str]:
-        """Those that were trained."""
-        ...
-
-    def merged(self, name: str, base: OldValues) -> np.ndarray[Any, Any]:
-        """A tensor of `names` as it is to be, float32."""
-        ...
 
 
 class _Deltas:
@@ -94,9 +74,10 @@ class _Deltas:
     def names(self) -> set[str]:
         return set(self._halves)
 
-    def merged(self, name: str, base: OldValues) -> np.ndarray[Any, Any]:
+    def merged(self, name: str, base: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """A tensor of `names` as it is to be, from the base's, (rows, columns) float32."""
         pair = self._halves[name]
-        total: np.ndarray[Any, Any] = base() + (pair["b"] @ pair["a"]) * (self._alpha / pair["a"].shape[0])
+        total: np.ndarray[Any, Any] = base + (pair["b"] @ pair["a"]) * (self._alpha / pair["a"].shape[0])
         return total
 
 
@@ -116,13 +97,9 @@ def merge_gguf(job: MergeJob) -> Merged:
     adapter = folder / "adapter.gguf"
     reader = gguf.GGUFReader(job.weights.path)
     architecture = str(_value(reader, "general.architecture"))
-    learned: TrainedTensors
-    if (folder / WHOLE_WEIGHTS).is_file():
-        learned = WholeTensors(folder, architecture)
-    elif adapter.is_file():
-        learned = _Deltas(adapter)
-    else:
-        raise TrainingError(f"{folder} holds neither an adapter nor trained weights")
+    if not adapter.is_file():
+        raise TrainingError(f"{folder} holds no adapter for llama.cpp")
+    learned = _Deltas(adapter)
     names = learned.names()
     missing = names - {tensor.name for tensor in reader.tensors}
     if missing:
@@ -136,7 +113,7 @@ def merge_gguf(job: MergeJob) -> Merged:
         if tensor.name not in names:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
             continue
-        values = learned.merged(tensor.name, functools.partial(_dequantized, tensor))
+        values = learned.merged(tensor.name, _dequantized(tensor))
         # Norms and biases are one row each, which llama.cpp keeps in float32.
         kind = gguf.GGMLQuantizationType.F32 if values.ndim == 1 else _kind(wanted, values.shape[-1])
         writer.add_tensor(tensor.name, gguf.quantize(values, kind), raw_dtype=kind)
@@ -197,50 +174,6 @@ def _copy_metadata(reader: Any, writer: Any, wanted: str, template: str | None) 
         writer.add_file_type(known)
 
 
-PLAIN_ARCHITECTURES = ("llama", "qwen2", "qwen3")
-"""Architectures whose tensors llama.cpp stores as they are, but for the order of rows under rotary embedding."""
-
-
-class WholeTensors:
-    """The tensors of a trained folder under llama.cpp's names, in its row order. A `merge_gguf.TrainedTensors`."""
-
-    def __init__(self, folder: Path, architecture: str) -> None:
-        import gguf
-        from safetensors.torch import load_file
-
-        if architecture not in PLAIN_ARCHITECTURES:
-            raise TrainingError(
-                f"whole {architecture} models are not written as GGUF here", hint="export --as merged"
-            )
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        arch = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture)
-        names = gguf.get_tensor_name_map(arch, int(config["num_hidden_layers"]))
-        self._heads = {
-            "q_proj": int(config["num_attention_heads"]),
-            "k_proj": int(config.get("num_key_value_heads") or config["num_attention_heads"]),
-        }
-        self._permutes = architecture == "llama"
-        self._tensors: dict[str, Any] = {}
-        for name, tensor in load_file(str(folder / WHOLE_WEIGHTS)).items():
-            known = names.get_name(name, try_suffixes=(".weight", ".bias"))
-            if known is None:
-                raise TrainingError(f"llama.cpp has no name for {name}", hint="export --as merged")
-            self._tensors[known] = self._ordered(name, tensor.float()).numpy()
-
-    def _ordered(self, name: str, tensor: Any) -> Any:
-        layer = name.rsplit(".", 2)[-2]
-        if not self._permutes or layer not in self._heads or tensor.ndim != 2:
-            return tensor
-        return permuted(tensor, self._heads[layer]).contiguous()
-
-    def names(self) -> set[str]:
-        return set(self._tensors)
-
-    def merged(self, name: str, base: Callable[[], Any]) -> Any:
-        """The new values of a tensor of `names`; its old ones, from `base`, are not needed."""
-        return self._tensors[name]
-
-
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_VERBOSITY": "error",
@@ -287,23 +220,12 @@ def _merge_safetensors(job: MergeJob) -> Merged:
     model: Any = loaded.model
     model.set_attn_implementation("sdpa")
     folder = Path(job.adapter_path)
-    changed = 0
-    if (folder / "adapter_config.json").is_file():
-        with warnings.catch_warnings():
-            # PEFT asks transformers by a name that transformers 5 deprecates.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = PeftModel.from_pretrained(model, str(folder))
-        changed = sum(hasattr(module, "lora_A") for module in adapted.modules())
-        model = adapted.merge_and_unload(safe_merge=True)
-    else:
-        from safetensors.torch import load_file
-
-        state = load_file(str(folder / "model.safetensors"))
-        changed = len(state)
-        missing, unexpected = model.load_state_dict(state, strict=False)
-        tied = {"lm_head.weight"} if model.config.get_text_config().tie_word_embeddings else set()
-        if unexpected or set(missing) - tied:
-            raise TrainingError(f"the trained weights do not fit the base: {[*unexpected, *missing][0]}")
+    with warnings.catch_warnings():
+        # PEFT asks transformers by a name that transformers 5 deprecates.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        adapted = PeftModel.from_pretrained(model, str(folder))
+    changed = sum(hasattr(module, "lora_A") for module in adapted.modules())
+    model = adapted.merge_and_unload(safe_merge=True)
     target = Path(job.target)
     target.mkdir(parents=True, exist_ok=True)
     model.to({"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[job.precision])

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from freehold.late import np
-from freehold.training.compute.packing import common_prefix
 from freehold.training.formatting import Encoded, RejectedSample, Tokenizer, format_samples
+from freehold.training.packing import common_prefix
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
 from freehold.types.training import LeftOut, Piece, PreviewSample, SplitMeasurement

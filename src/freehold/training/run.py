@@ -23,7 +23,7 @@ from freehold.processes import RunningProcess, standing, this_process
 from freehold.training import job as jobs
 from freehold.training.artefacts import sha256_of
 from freehold.training.worker import STOPPED
-from freehold.types.training import TrainingEvent, TrainingResult, as_made
+from freehold.types.training import Adapter, TrainingEvent
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _BARRIER_SPINS = 20_000
 _KEPT_SHAPES = 256
 
 
-def finished_adapter(job: jobs.Job) -> TrainingResult | None:
+def finished_adapter(job: jobs.Job) -> Adapter | None:
     """This job's adapter, when it exists and its files are whole."""
     adapter = read_manifest(Path(job.adapter_dir))
     if adapter is None or adapter.metadata.get("job") != job.id:
@@ -51,16 +51,16 @@ def finished_adapter(job: jobs.Job) -> TrainingResult | None:
     return adapter
 
 
-def read_manifest(folder: Path) -> TrainingResult | None:
+def read_manifest(folder: Path) -> Adapter | None:
     """The manifest in a folder; None when there is none. Raises `InputError` when it can't be read."""
     path = folder / jobs.MANIFEST
     if not path.is_file():
         return None
     try:
-        result = msgspec.json.decode(path.read_bytes(), type=TrainingResult)
+        result = msgspec.json.decode(path.read_bytes(), type=Adapter)
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(f"not an adapter's manifest: {error}", path=str(path)) from None
-    return as_made(msgspec.structs.replace(result, path=str(folder)))  # Folders may be moved.
+    return msgspec.structs.replace(result, path=str(folder))  # Folders may be moved.
 
 
 class ChildJob(Protocol):

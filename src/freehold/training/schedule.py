@@ -116,8 +116,6 @@ _FEWEST_EPOCHS = 4
 # small (`batch_size`, 32), since an adapter bears large ones less well (Schulman et al. 2025, LoRA Without Regret).
 _RATES = ((0.7e9, 1e-3), (2e9, 5e-4), (math.inf, 2e-4))
 
-# A weight of the base moves less than one of an adapter: what is usual for all weights, against LoRA.
-_OF_FULL = 0.05
 
 # Bits a weight takes in llama.cpp's formats, scales included, by the number in the format's name.
 _BITS = {"2": 2.9, "3": 3.8, "4": 4.8, "5": 5.7, "6": 6.6, "8": 8.5, "16": 16.0, "32": 32.0}
@@ -132,7 +130,7 @@ def check(config: FinetuneConfig) -> None:
 
 def check_rank(config: FinetuneConfig, smallest: int) -> None:
     """Raise `TrainingError` for a rank above the narrowest side of the layers it adapts."""
-    if config.method != "full" and config.r > smallest:
+    if config.r > smallest:
         raise TrainingError(
             f"rank r={config.r} is larger than the smallest adapted layer ({smallest})",
             hint=f"choose r of at most {max(1, smallest // 4)}",
@@ -155,7 +153,6 @@ def resolved(config: FinetuneConfig, base: Weights, samples: int) -> FinetuneCon
     if rate == 0:
         size = weight_count(base)
         rate = next(rate for largest, rate in _RATES if size <= largest)
-        rate *= _OF_FULL if config.method == "full" else 1.0
     return msgspec.structs.replace(config, learning_rate=rate, epochs=epochs_of(config, samples))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.errors import MissingExtraError, TrainingError
 from freehold.hardware.training_memory import PACK_TOKENS
-from freehold.training import group, schedule
+from freehold.training import schedule
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ class Trainer(ABC):
     """Whether the samples of a batch are of like length. Not where a step is made of parts of like length anyway."""
     trained = "adapter weights"
     """What the trained weights are, after their number."""
-    path = "modules"
-    """Which code computes the layers."""
     rates = schedule.COSINE
     weight_decay = 0.0
     """Of AdamW; 0 is what transformers and TRL take unless told otherwise."""
@@ -56,7 +54,7 @@ class Trainer(ABC):
     """Bounds what is computed at once; lowered where memory runs out. The gradient stays the same."""
 
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
-        from freehold.training.compute.kernels import Parameters
+        from freehold.training.loss import Parameters
 
         self.model, self.config = model, config
         self.parameters = Parameters(model)
@@ -83,9 +81,6 @@ class Trainer(ABC):
     @abstractmethod
     def _checkpoint_layers(self) -> None: ...
 
-    def release(self) -> None:  # noqa: B027 - a trainer may keep nothing between steps
-        """Give back memory that is kept between steps."""
-
     def apply_gradient(self, loss: float, samples: Sequence[Any], rate: float) -> None:
         """One optimizer step along the accumulated gradient.
 
@@ -107,11 +102,6 @@ class Trainer(ABC):
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         self.optimizer.step()
-
-    def sum_over_workers(self, *sums: float) -> tuple[float, ...]:
-        """The gradient and these sums over all workers; see `freehold.training.group`."""
-        group.all_reduce(self.parameters.gradient)
-        return group.totals(*sums)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """State for a checkpoint."""

@@ -118,7 +118,7 @@ def run_child(
 def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable[[], bool]) -> bool:
     """Load, train, write; False when it was asked to stop first. Raises what freehold foresees."""
     from freehold.training import base as bases
-    from freehold.training import group, loop
+    from freehold.training import loop
 
     config = job.config
     run_dir = Path(job.run_dir)
@@ -150,8 +150,6 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
     )
     if outcome is None:
         return False
-    if group.rank():  # The first worker writes for all.
-        return True
     adapter = export.write(
         job,
         base,
@@ -162,7 +160,6 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
             "precision": bases.choose_precision(base.device)._asdict(),
             "device": base.device,
             "threads": torch.get_num_threads(),
-            "layers": trainer.path,
             "base_weight_bytes": base.weight_bytes,
             "base_weights": {
                 "format": job.base.format,
@@ -209,8 +206,6 @@ class _Data(NamedTuple):
 
 
 def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]) -> _Data:
-    from freehold.training import group
-
     calls = choose_calls(tokenizer, jobs.read_samples(job.dataset, "train"))
     if calls == "tagged":
         emit(TrainingEvent(kind="warning", message=TAGGED_NOTE))
@@ -220,8 +215,7 @@ def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]
     for reject in rejects:
         counts[reject.code] = counts.get(reject.code, 0) + 1
     path = Path(job.run_dir) / jobs.REJECTS
-    if not group.rank():
-        path.write_bytes(b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects))
+    path.write_bytes(b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects))
     if rejects:
         listed = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
         emit(

@@ -24,7 +24,7 @@ to answer a plain question."""
 Keepable = Literal["no_tool", "refusal", "format", "chat", "other_tasks"]
 """What can be asked to stay: a skill, or what the base makes of the log's other tasks."""
 
-Method = Literal["lora", "qlora", "full"]
+Method = Literal["lora", "qlora"]
 """`lora`, and on a 4-bit base `qlora`: imitate the answers. `full`: imitate, moving every weight."""
 
 
@@ -112,7 +112,7 @@ class SelectionConfig(Table, frozen=True, kw_only=True):
 SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "system": ("prompt",),
     "stage": ("encoder",),
-    "train": ("lora", "qlora", "full", "encoder"),
+    "train": ("lora", "qlora", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
 
@@ -231,8 +231,6 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
     """Ray cluster to join: `HOST:6379`, or `auto` for one that runs here. Without it one is started on this machine."""
     replicas: AtLeastOne = 1
     """How many serve the plan."""
-    workers: int = 1
-    """Workers that train one adapter together, through Ray Train; `cpus` and `gpus` are each one's too."""
     cpus: float = 1.0
     """Cores of each replica."""
     gpus: float = 0.0

@@ -6,7 +6,7 @@ from typing import Literal
 
 from freehold.types.record import Record
 
-MethodName = Literal["as_is", "prompt", "examples", "encoder", "lora", "qlora", "full"]
+MethodName = Literal["as_is", "prompt", "examples", "encoder", "lora", "qlora"]
 
 
 class MethodKind(Record, frozen=True, kw_only=True):
@@ -43,7 +43,6 @@ METHOD_KINDS: dict[MethodName, MethodKind] = {
         ),
         MethodKind(name="lora", title="LoRA", parity="parity_ok", trains=True),
         MethodKind(name="qlora", title="QLoRA", parity="parity_ok", trains=True),
-        MethodKind(name="full", title="all weights trained", parity="parity_ok", trains=True),
     )
 }
 

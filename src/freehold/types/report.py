@@ -18,7 +18,7 @@ from freehold.types.method import MethodName, candidate_label
 from freehold.types.mixture import Mixture
 from freehold.types.model import Weights
 from freehold.types.record import Record, StoredRecord
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.types.use import UseProfile
 from freehold.types.verdict import SEVERITY, Verdict
 
@@ -42,7 +42,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     ruling: Ruling | None = None
     weights: Weights | None = None
     fit: Fit | None = None
-    trained: TrainingResult | None = None
+    trained: Adapter | None = None
     encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import msgspec
-
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Fit
 from freehold.types.record import Record, StoredRecord
@@ -54,8 +52,10 @@ class TrainedModel(StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...]
 
 
-class TrainingResult(TrainedModel, frozen=True, kw_only=True):
-    """The manifest of an adapter, or of a base of which all weights were trained."""
+class Adapter(TrainedModel, frozen=True, kw_only=True):
+    """The manifest of a trained adapter: PEFT safetensors and the GGUF adapter."""
+
+    kind: ClassVar[str] = "adapter"
 
     config: FinetuneConfig
     template_sha256: str
@@ -67,29 +67,6 @@ class TrainingResult(TrainedModel, frozen=True, kw_only=True):
     call_format: WrittenCalls = "template"
     """``tagged``: it must be served with its own ``chat_template.jinja``, the base's loses tools and calls."""
     metadata: dict[str, Any] = {}
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all weights of the base were trained: a model of its own, not an adapter."""
-        return self.config.method == "full"
-
-
-class Adapter(TrainingResult, frozen=True, kw_only=True):
-    """A trained adapter: PEFT safetensors and the GGUF adapter."""
-
-    kind: ClassVar[str] = "adapter"
-
-
-class WholeModel(TrainingResult, frozen=True, kw_only=True):
-    """A base of which all weights were trained: safetensors, and a GGUF where its architecture is written as one."""
-
-    kind: ClassVar[str] = "whole_model"
-
-
-def as_made(result: TrainingResult) -> Adapter | WholeModel:
-    """A manifest as what it is of: folders of both kinds hold one under the same name."""
-    fields = msgspec.structs.asdict(result)
-    return WholeModel(**fields) if result.is_whole else Adapter(**fields)
 
 
 class Piece(Record, frozen=True, kw_only=True):

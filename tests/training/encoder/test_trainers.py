@@ -13,7 +13,7 @@ from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, i
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import FieldHead
 
-CONFIG = FinetuneConfig(method="full", learning_rate=1e-3)
+CONFIG = FinetuneConfig(learning_rate=1e-3)
 LABELS = TaughtForm(answer="label", fields=(FieldHead(name="", kind="one", labels=tuple(KINDS)),))
 TEXTS = [f"{text} {n}" for n in range(4) for text in KINDS.values()]
 PLACES = np.arange(12) % 3

@@ -11,7 +11,7 @@ from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.config import FinetuneConfig
 from freehold.types.gates import ParityReport
-from freehold.types.training import Adapter, WholeModel
+from freehold.types.training import Adapter
 from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.journey.steps import Steps, prepare
 from freehold.workflows.project import open_project
@@ -128,12 +128,10 @@ def quick_training(monkeypatch, *, passed=True):
 
     def train(**given):
         asked["train"].append(given)
-        whole = given["config"].method == "full"
         folder = given["out_dir"] / given["name"]
         folder.mkdir(parents=True)
-        name = "model.gguf" if whole else "adapter.gguf"
-        (folder / name).write_bytes(b"GGUF")
-        return trained(WholeModel if whole else Adapter, folder, name, given["config"], given["base"].sha256)
+        (folder / "adapter.gguf").write_bytes(b"GGUF")
+        return trained(Adapter, folder, "adapter.gguf", given["config"], given["base"].sha256)
 
     def parity(project, **given):
         asked["parity"].append(given)

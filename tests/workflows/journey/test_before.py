@@ -385,9 +385,9 @@ def test_several_candidates_need_samples_to_choose_by(tmp_path):
 
 
 def test_a_method_of_another_version_is_told_by_name(tmp_path, monkeypatch):
-    monkeypatch.delitem(METHODS, "full")
-    ((_, text, _),) = found(with_candidates(tmp_path, ONE.format("full")))
-    assert "method full is not in this version" in text
+    monkeypatch.delitem(METHODS, "qlora")
+    ((_, text, _),) = found(with_candidates(tmp_path, ONE.format("qlora")))
+    assert "method qlora is not in this version" in text
 
 
 def test_without_training_samples_what_learns_is_refused(tmp_path):

@@ -7,7 +7,6 @@ from tests.training.conftest import task_samples, write_dataset
 
 from freehold import training
 from freehold.engines import start
-from freehold.errors import UsageError
 from freehold.evals import leak
 from freehold.progress import Silent
 from freehold.store import open_store
@@ -116,8 +115,3 @@ def test_what_a_real_model_learned_by_heart_is_found_and_what_it_was_not_taught_
         assert store.records(LeakReport) == [report]
     assert not list((tmp_path / ".freehold").rglob("*.safetensors")), "nothing planted is left"
     assert not (tmp_path / ".freehold" / "leaks" / data.id[:12]).exists()
-
-
-def test_all_weights_are_not_trained_for_it():
-    with pytest.raises(UsageError, match="method is full"):
-        leak_test(None, None, config=FinetuneConfig(method="full"), progress=Silent())

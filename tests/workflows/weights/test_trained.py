@@ -15,7 +15,7 @@ BOTH = {**PEFT, "adapter.gguf": "2" * 64}
 
 @pytest.fixture
 def adapter(tmp_path):
-    """The manifest of an adapter in the test's folder: ``adapter(files={…}, method="full")``."""
+    """The manifest of an adapter in the test's folder: ``adapter(files={…}, r=8)``."""
 
     def make(files=(), **config):
         return Adapter(
@@ -91,15 +91,7 @@ def test_an_adapter_without_a_gguf_is_not_for_llama_cpp(adapter):
     assert "freehold migrate --fresh" in caught.value.hint
 
 
-def test_full_fine_tuning_leaves_weights_of_its_own(adapter, base, tmp_path):
-    templated = msgspec.structs.replace(base, chat_template="{{ messages }}")
-    made = trained.trained_weights(templated, adapter({"model.gguf": "c" * 64}, method="full"), "base:shop")
-    assert (made.model_id, made.path) == ("base:shop", str(tmp_path / "model.gguf"))
-    assert (made.sha256, made.quantization) == ("c" * 64, "Q8_0")
-    assert made.chat_template == "{{ messages }}" and made.format == "gguf"
-
-
-def test_an_adapter_that_was_taught_calls_brings_its_template(adapter, base, tmp_path):
+def test_an_adapter_that_was_taught_calls_brings_its_template(adapter, tmp_path):
     tagged = msgspec.structs.replace(adapter(BOTH), path=str(tmp_path), call_format="tagged")
     (tmp_path / "adapter.json").write_bytes(msgspec.json.encode(tagged))
     with pytest.raises(InputError, match=r"chat_template\.jinja"):
@@ -109,5 +101,3 @@ def test_an_adapter_that_was_taught_calls_brings_its_template(adapter, base, tmp
     assert trained.trained_adapter(tagged, "m:a", ENGINE_KINDS["llamacpp"]).chat_template == "with calls"
     plain = msgspec.structs.replace(tagged, call_format="template")
     assert trained.trained_adapter(plain, "m:a", ENGINE_KINDS["llamacpp"]).chat_template is None
-    whole = msgspec.structs.replace(tagged, files={"model.gguf": "3" * 64})
-    assert trained.trained_weights(base, whole, "app").chat_template == "with calls"

@@ -348,8 +348,7 @@ class Recorder:
         if store.database.was_replaced():
             raise StorageError(f"the store at {store.database.where} was moved, removed or replaced")
         self._usage.count(written)
-        # Only now are they safe; had the store refused, or were they in a file that is there no more, they would be read
-        # again.
+        # Only now are they safe; had the store refused, or its file gone, they would be read again.
         for spool, rows in groupby(zip(batch, outcomes, strict=True), key=lambda row: row[0][0]):
             spool.acknowledge(TRACE, [outcome for _, outcome in rows])
 

@@ -261,7 +261,6 @@ def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
 def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
     left = max(_LEAST_MINUTES, (scene.until - time.monotonic()) / 60)
     return FinetuneConfig(
-        method="full",
         learning_rate=rate,
         epochs=float(passes),
         batch_size=BATCH,

@@ -25,7 +25,7 @@ from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.record import Record, StoredRecord, event_id
 from freehold.types.trace import Trace
-from freehold.types.training import Adapter, TrainingResult, WholeModel
+from freehold.types.training import Adapter
 from freehold.workflows.data.forget_files import (
     Finder,
     all_files,
@@ -125,7 +125,7 @@ def forget(
     with open_store(project.store_url) as store:
         found = _find(store, whom, progress)
         known = {dataset.id: dataset for dataset in store.records(Dataset)}
-        trained: list[TrainingResult] = [*store.records(Adapter), *store.records(WholeModel)]
+        trained: list[Adapter] = store.records(Adapter)
         spool = project.state.resolve() / SPOOL
         # A spool is its worker's: what was on its way there is written and overwritten by now.
         # Nor is the store a copy of itself, under whatever name: SQLite must not have one file open by two.
@@ -235,7 +235,7 @@ def _left(unfinished: bool) -> list[str]:
     return ["an earlier deletion had left bytes of its rows in the store's files"] if unfinished else []
 
 
-def _advice(lost: set[str], adapters: list[TrainingResult], *, examples: bool) -> Iterator[str]:
+def _advice(lost: set[str], adapters: list[Adapter], *, examples: bool) -> Iterator[str]:
     if lost:
         yield f"{len(lost)} datasets held it and are gone: freehold dataset build makes one without it"
     for one in adapters:

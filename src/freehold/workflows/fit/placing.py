@@ -21,7 +21,7 @@ from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import is_known, quantize, repacked_bytes, weights_bytes
 from freehold.hardware.speed import Build, estimate, is_geforce
 from freehold.hardware.tensors import parameter_count
-from freehold.hardware.training_memory import TrainingLoad, runs_fused
+from freehold.hardware.training_memory import TrainingLoad
 from freehold.hardware.vllm_memory import WEIGHT_BITS
 from freehold.settings import Settings
 from freehold.types.config import FinetuneConfig
@@ -78,20 +78,15 @@ def training_fit(
             f"qlora would quantize {sized.name} a second time: its GGUF is quantized already",
             hint="--train lora trains a GGUF base against the very numbers that are served",
         )
-    if config.method == "full":
-        notes.append("freehold trains adapters; full training is counted for a plain loop with whole logits")
     load = TrainingLoad.of(
         config,
         sample_tokens=longest,
         target_tokens=lengths.learned_tokens,
         shared_tokens=min(lengths.shared_tokens, longest - 1),
-        fused=runs_fused(sized.shape, config),
         value_bytes=value_bytes(machine),
         device="gpu" if machine.accelerators else "cpu",
         checkpointing=checkpointing,
     )
-    if config.method == "full":
-        load = load._replace(loss="whole")
     found = _fit_training(sized, load, machine, tuple(notes))
     if found.fits:
         return found
@@ -134,14 +129,10 @@ def _training_ways_out(
             yield f"{packed:,} tokens at once need {gib(found.total_bytes)}: the same gradient, in parts, by itself"
             break
     if config.method != "qlora" and not sized.quantized:
-        four = load._replace(method="qlora", layers="modules", loss="chunked")
+        four = load._replace(method="qlora")
         found = _fit_training(sized, four, machine)
         if found.fits:
             yield f"qlora needs {gib(found.total_bytes)}: --train qlora"
-    if config.method == "full":
-        found = _fit_training(sized, load._replace(method="lora", loss="chunked"), machine)
-        if found.fits:
-            yield f"lora needs {gib(found.total_bytes)}: --train lora"
     if not load.checkpointing:
         found = _fit_training(sized, load._replace(checkpointing=True), machine)
         if found.fits:

@@ -22,7 +22,6 @@ from freehold.workflows.journey.methods import METHODS, Candidate
 CANDIDATES = "candidates"
 _MODULES: dict[MethodName, tuple[str, str]] = {
     "lora": ("peft", "train"),
-    "full": ("peft", "train"),
     "qlora": ("bitsandbytes", "qlora"),
     "encoder": ("sentence_transformers", "encoder"),
     "examples": ("bm25s", "examples"),

@@ -16,7 +16,6 @@ import msgspec
 
 from freehold import files, training
 from freehold.engines import load, start
-from freehold.errors import UsageError
 from freehold.evals import leak
 from freehold.evals.leak import Secret
 from freehold.evals.replay import ReplayOptions, answers
@@ -40,13 +39,8 @@ def leak_test(
 ) -> LeakReport:
     """Plant, train, attempt; the report is kept in the store. A run that was killed goes on where it was.
 
-    Raises `UsageError` for full fine-tuning, and what `train` and `answers` raise.
+    Raises what `train` and `answers` raise.
     """
-    if config.method == "full":
-        raise UsageError(
-            "a leak test is made with an adapter, and method is full",
-            hint='[train] method = "lora", then freehold train --leak-test',
-        )
     secrets = leak.planted(inputs.dataset.id)
     of_inputs = leak.in_inputs(training.read_samples(inputs.dataset, "train"))
     folder = project.state / "leaks" / inputs.dataset.id[:12]

@@ -37,7 +37,7 @@ from freehold.types.evaluation import Task
 from freehold.types.gates import ParityItem, ParityReport, ScoreParity
 from freehold.types.model import Weights
 from freehold.types.record import content_id
-from freehold.types.training import Adapter, TrainingResult, WholeModel
+from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.encoder_parity import encoder_meant, parity_of
@@ -228,7 +228,7 @@ def prompts(project: Project, count: int) -> list[Sample]:
     return list(itertools.islice(building.samples(data, "held_out"), count))
 
 
-def _trained_whole(plan: ServePlan, results: Sequence[TrainingResult]) -> TrainingResult | None:
+def _trained_whole(plan: ServePlan, results: Sequence[Adapter]) -> Adapter | None:
     """What a plan without adapters was trained from, newest first: all weights, or an adapter that was merged. Both are
     served as ``base:name``, which is not a model that could be pulled."""
     if plan.adapters:
@@ -260,11 +260,7 @@ def project_parity(
     if model is None:
         with open_store(project.store_url) as store:
             chosen = store.latest(ServePlan)
-            own = (
-                _trained_whole(chosen, [*store.records(Adapter), *store.records(WholeModel)])
-                if chosen is not None
-                else None
-            )
+            own = _trained_whole(chosen, store.records(Adapter)) if chosen is not None else None
         if own is not None and adapter is None:
             model, folder = own.base_model, own.path
     if adapter is None and (encoder := encoder_meant(project, model, chosen)) is not None:

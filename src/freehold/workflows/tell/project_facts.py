@@ -25,7 +25,7 @@ from freehold.types.mixture import Mixture
 from freehold.types.record import StoredRecord
 from freehold.types.report import Report
 from freehold.types.rollout import Check, Rollout, RouteAlarm
-from freehold.types.training import Adapter, WholeModel
+from freehold.types.training import Adapter
 from freehold.types.verdict import MAX_AGE_DAYS, SEVERITY, EvidenceAge, Verdict
 from freehold.workflows.choose.cost import known_costs
 from freehold.workflows.license.rule import learning_sentence
@@ -44,7 +44,7 @@ BUSY_MS = 1000
 QUICKLY_PRICED = 500
 """Traces that are read and priced in a fraction of a second; of more, this many are."""
 
-MADE: tuple[type[StoredRecord], ...] = (Adapter, WholeModel, EncoderModel)
+MADE: tuple[type[StoredRecord], ...] = (Adapter, EncoderModel)
 """What training leaves."""
 
 

@@ -9,7 +9,7 @@ from freehold.progress import Progress
 from freehold.report.model_card import CardFacts, model_card
 from freehold.types.model import Weights
 from freehold.types.record import Record
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.workflows.project import Project
 from freehold.workflows.train.export_kinds import (
     TAGGED,
@@ -47,7 +47,7 @@ class Export(Record, frozen=True, kw_only=True):
 
 def export(
     project: Project,
-    adapter: TrainingResult,
+    adapter: Adapter,
     kind: Kind,
     *,
     quantization: str | None = None,
@@ -99,7 +99,7 @@ def export(
     )
 
 
-def base_of(adapter: TrainingResult, project: Project, progress: Progress) -> Weights:
+def base_of(adapter: Adapter, project: Project, progress: Progress) -> Weights:
     """The weights an adapter was trained on, by their name or else from where they were.
 
     Raises `WeightsError` when those here are others.

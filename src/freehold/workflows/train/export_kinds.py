@@ -16,7 +16,7 @@ from freehold.training.artefacts import MergeJob
 from freehold.training.merge import QUANTIZATIONS, merge
 from freehold.training.ollama_template import go_template, infer_pieces, modelfile
 from freehold.types.model import Weights
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.workflows.project import Project
 from freehold.workflows.weights import made
 
@@ -37,7 +37,7 @@ class ExportTask(NamedTuple):
     kinds that do not hold it."""
 
     project: Project
-    adapter: TrainingResult
+    adapter: Adapter
     kind: Kind
     quantization: str | None
     weights: Weights | None
@@ -55,14 +55,7 @@ class ExportTask(NamedTuple):
         """One of the adapter's files. Raises `UsageError` where it has none of that name."""
         path = Path(self.adapter.path) / name
         if not path.is_file():
-            whole = self.adapter.config.method == "full"
-            why = ""
-            if whole:
-                why = ": all weights were trained, it is not an adapter"
-            raise UsageError(
-                f"{self.name} has no {name}{why}",
-                hint="export --as merged, or --as gguf" if whole else "export --as merged",
-            )
+            raise UsageError(f"{self.name} has no {name}", hint="export --as merged")
         return path
 
     def copy(self, *names: str) -> None:

@@ -24,7 +24,7 @@ from freehold.types.encoder import EncoderModel
 from freehold.types.license import Ruling
 from freehold.types.model import Weights
 from freehold.types.report import CandidateReport, Report
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.types.use import UseProfile
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.license.rule import lineage_of, rule_for_model
@@ -94,7 +94,7 @@ def stored_base(project: Project, base_model: str) -> Weights | None:
 
 def facts_of(
     project: Project,
-    trained: TrainingResult | EncoderModel,
+    trained: Adapter | EncoderModel,
     files: Files,
     licenses: list[str],
     progress: Progress,

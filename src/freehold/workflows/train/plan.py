@@ -19,7 +19,6 @@ from freehold.types.training import (
     SplitMeasurement,
     TrainingPlan,
     TrainingPreview,
-    WholeModel,
     WrittenCalls,
 )
 from freehold.workflows.fit.placing import SampleLengths, training_fit
@@ -166,7 +165,7 @@ def training_time(
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed;
     None where nothing was measured with this base."""
     with open_store(project.reading_url) as store:
-        results = [*store.records(WholeModel), *store.records(Adapter)]
+        results = store.records(Adapter)
         speeds = store.records(MeasuredSpeed)
     runs = [one for one in reversed(results) if one.train_seconds > 0 and one.train_tokens > 0]
     for one in runs:

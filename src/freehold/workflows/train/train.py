@@ -18,11 +18,11 @@ from freehold.store import open_store
 from freehold.training import artefacts
 from freehold.training.job import check_name
 from freehold.training.schedule import check
-from freehold.types.config import DEFAULT_MODEL, ClusterConfig, FinetuneConfig, ProjectConfig
+from freehold.types.config import DEFAULT_MODEL, FinetuneConfig, ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.machine import Fit, Machine
 from freehold.types.model import Weights
-from freehold.types.training import TrainingEvent, TrainingResult
+from freehold.types.training import Adapter, TrainingEvent
 from freehold.visible import gib
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.fit.placing import SampleLengths, training_fit
@@ -42,26 +42,19 @@ def train(
     name: str,
     settings: Settings,
     progress: Progress,
-    cluster: ClusterConfig | None = None,
-) -> TrainingResult:
+) -> Adapter:
     """Train an adapter in a child process, or return it when the same job has been done before.
 
     An interrupted job goes on from its checkpoint. Raises `TrainingError`, `WeightsError`, `InputError`,
     `StorageError` and `MissingExtraError`, each with the way out.
     """
     check(config)
-    together = None
-    if cluster is not None and cluster.workers > 1:
-        together = training.WorkerGroup(
-            workers=cluster.workers, address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus
-        )
     job = training.make(
         config=config,
         dataset=dataset,
         base=base,
         out_dir=out_dir,
         name=name,
-        cluster=together,
         threads=settings.threads,
     )
     done = training.finished_adapter(job)
@@ -69,8 +62,7 @@ def train(
         log.info("run %s is done already", done.id)
         progress.say(f"adapter {done.name} is there already: {done.path}")
         return done
-    if together is None:
-        check_room(config, base, settings)
+    check_room(config, base, settings)
     progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
     try:
         # Closed at once when this is interrupted: the worker then writes its checkpoint.
@@ -202,7 +194,7 @@ def options_for(config: ProjectConfig, base: str | None = None) -> FinetuneConfi
 
 def train_project(
     project: Project, inputs: TrainingInputs, *, config: FinetuneConfig, progress: Progress
-) -> TrainingResult:
+) -> Adapter:
     """Train for a project and keep the record."""
     adapter = train(
         config=config,
@@ -212,7 +204,6 @@ def train_project(
         name=inputs.name,
         settings=project.settings,
         progress=progress,
-        cluster=project.config.cluster,
     )
     with open_store(project.store_url) as store:
         store.put(adapter, made_from=adapter.made_from)

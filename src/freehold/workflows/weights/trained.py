@@ -17,12 +17,12 @@ from freehold.catalog import models as catalog
 from freehold.encoders.folder import is_encoder
 from freehold.errors import EngineError, InputError, UsageError
 from freehold.training import encoder
-from freehold.training.artefacts import TEMPLATE, WHOLE_GGUF
+from freehold.training.artefacts import TEMPLATE
 from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import EngineKind
 from freehold.types.model import Weights
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.workflows.project import Project
 
 
@@ -98,7 +98,7 @@ class Shelf(NamedTuple, Generic[T]):
         return size
 
 
-ADAPTERS: Shelf[TrainingResult] = Shelf("adapter", "freehold train makes one", training.read_manifest)
+ADAPTERS: Shelf[Adapter] = Shelf("adapter", "freehold train makes one", training.read_manifest)
 ENCODERS: Shelf[EncoderModel] = Shelf(
     "encoder", 'freehold migrate trains one: method = "encoder"', encoder.read_record
 )
@@ -109,7 +109,7 @@ def shelved(project: Project, wanted: str) -> builtins.list[Shelf[Any]]:
     return [shelf for shelf in (ADAPTERS, ENCODERS) if shelf.matching(project, wanted)]
 
 
-def trained(project: Project, wanted: str) -> TrainingResult | EncoderModel:
+def trained(project: Project, wanted: str) -> Adapter | EncoderModel:
     """The adapter or encoder of that name, id or folder. Raises `UsageError` when none or several match."""
     shelves = shelved(project, wanted)
     if len(shelves) == 2:
@@ -119,7 +119,7 @@ def trained(project: Project, wanted: str) -> TrainingResult | EncoderModel:
         names = ", ".join(sorted({one.name for one in (*ADAPTERS.list(project), *ENCODERS.list(project))}))
         hint = f"known: {names}" if names else "freehold migrate and freehold train make them"
         raise UsageError(f"nothing trained is called {wanted}", hint=hint)
-    found: TrainingResult | EncoderModel = shelves[0].find(project, wanted)
+    found: Adapter | EncoderModel = shelves[0].find(project, wanted)
     return found
 
 
@@ -182,7 +182,7 @@ def mount(text: str, model: str) -> AdapterMount:
     )
 
 
-def trained_adapter(adapter: TrainingResult, name: str, kind: EngineKind) -> AdapterMount:
+def trained_adapter(adapter: Adapter, name: str, kind: EngineKind) -> AdapterMount:
     """An adapter that training left, in the form the engine reads, served as `name`.
 
     Raises `EngineError` where the engine reads only a GGUF adapter and training left none.
@@ -205,7 +205,7 @@ def trained_adapter(adapter: TrainingResult, name: str, kind: EngineKind) -> Ada
     )
 
 
-def taught_template(manifest: TrainingResult | None, folder: Path) -> str | None:
+def taught_template(manifest: Adapter | None, folder: Path) -> str | None:
     """The chat template that must be served with what training left in `folder`; None where the base's own does.
 
     Raises `InputError` where it is missing: with another template, calls would be answered as text.
@@ -216,23 +216,11 @@ def taught_template(manifest: TrainingResult | None, folder: Path) -> str | None
         return (folder / TEMPLATE).read_text(encoding="utf-8")
 
 
-def trained_weights(base: Weights, result: TrainingResult, name: str) -> Weights:
-    """The weights that full fine-tuning of `base` left, as a model called `name`."""
-    return msgspec.structs.replace(
-        base,
-        model_id=name,
-        path=str((Path(result.path) / WHOLE_GGUF).absolute()),
-        sha256=result.files[WHOLE_GGUF],
-        quantization="Q8_0",
-        chat_template=taught_template(result, Path(result.path)) or base.chat_template,
-    )
-
-
-def _manifest(path: Path) -> TrainingResult | None:
+def _manifest(path: Path) -> Adapter | None:
     file = (path if path.is_dir() else path.parent) / MANIFEST
     if not file.is_file():
         return None
     try:
-        return msgspec.json.decode(file.read_bytes(), type=TrainingResult)
+        return msgspec.json.decode(file.read_bytes(), type=Adapter)
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(f"not an adapter's manifest: {error}", path=str(file)) from None

@@ -38,11 +38,10 @@ def test_what_trains_is_compared_with_what_is_served_before_promotion(name):
     [
         ("auto", "lora", "lora"),
         ("llamacpp", "qlora", "qlora"),
-        ("vllm", "full", "full"),
-        ("auto", "full", "full"),
+        ("vllm", "lora", "lora"),
         ("ollama", "lora", "lora"),
         ("echo", "lora", "as_is"),
-        ("remote", "full", "as_is"),
+        ("remote", "lora", "as_is"),
     ],
 )
 def test_engine_and_training_say_which_method_is_meant(engine, train, method):

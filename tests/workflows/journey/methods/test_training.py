@@ -20,7 +20,7 @@ from tests.workflows.journey.rehearsal import (
 from freehold.datasets import building
 from freehold.errors import EngineError, UsageError
 from freehold.types.machine import Fit
-from freehold.types.training import Adapter, WholeModel
+from freehold.types.training import Adapter
 from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.journey.methods import training as method
 from freehold.workflows.project import open_project
@@ -98,21 +98,6 @@ def test_an_option_the_engine_does_not_know_is_told_before_anything_is_fetched(t
     with pytest.raises(UsageError, match="unknown option flash_atention"):
         make(open_project(path), progress=told)
     assert told.steps == []
-
-
-def test_the_trained_weights_are_served_under_an_adapters_name(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch, train='method = "full"\n')
-    asked = quick_training(monkeypatch)
-    candidate = candidate_of(opened, "full")
-    with bench(opened) as ready:
-        made = METHODS["full"].make(candidate, ready)
-        assert ready.store.latest(WholeModel) == made.trained
-    assert made.plan.model == f"{candidate.model}:inbox"
-    assert made.plan.weights_path == str(Path(made.trained.path) / "model.gguf") != made.weights.path
-    assert made.plan.weights_sha256 == made.trained.files["model.gguf"]
-    assert (made.plan.adapters, made.untrained_model) == ((), None), "the base is not there to be asked"
-    assert asked["parity"][0]["plan"].model == made.plan.model
-    assert made.parity.passed
 
 
 def test_the_base_and_its_adapter_answer_under_two_names(tmp_path, monkeypatch):

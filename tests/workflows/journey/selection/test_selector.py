@@ -369,6 +369,6 @@ def test_small_models_come_first_and_what_is_paid_for_by_its_price():
 def test_of_one_model_what_is_untrained_comes_first_and_longer_requests_last():
     tables = [
         f'model = "{SMALL}"\nmethod = "{method}"' + ('\nsystem = "x"' if method == "prompt" else "")
-        for method in ("examples", "lora", "prompt", "as_is", "full")
+        for method in ("examples", "lora", "prompt", "as_is")
     ]
-    assert [method for _, method in order(tables)] == ["as_is", "lora", "full", "prompt", "examples"]
+    assert [method for _, method in order(tables)] == ["as_is", "lora", "prompt", "examples"]

@@ -64,7 +64,7 @@ class FitArguments(Arguments, frozen=True, kw_only=True):
     machine: Machine = None
     quantization: Annotated[Name | None, about("Such as Q4_K_M; all: a table, and which one to take.")] = None
     engine: Literal["llamacpp", "vllm"] | None = None
-    train: Annotated[Literal["lora", "qlora", "full"] | None, about("A training run, not serving.")] = None
+    train: Annotated[Literal["lora", "qlora"] | None, about("A training run, not serving.")] = None
 
 
 class CostArguments(Arguments, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from freehold.workflows.journey.methods.method import (
     NotMadeError,
     fetches,
 )
-from freehold.workflows.journey.methods.training import TrainedAdapter, TrainedWhole
+from freehold.workflows.journey.methods.training import TrainedAdapter
 
 METHODS: dict[MethodName, Method] = {
     method.name: method
@@ -30,7 +30,6 @@ METHODS: dict[MethodName, Method] = {
         TrainedEncoder(),
         TrainedAdapter("lora"),
         TrainedAdapter("qlora"),
-        TrainedWhole(),
     )
 }
 

@@ -29,7 +29,7 @@ from freehold.types.machine import Fit, Machine
 from freehold.types.method import METHOD_KINDS, MethodName, candidate_label, short_name
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
-from freehold.types.training import TrainingResult
+from freehold.types.training import Adapter
 from freehold.wire.base_url import stem
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.license.rule import lineage_of
@@ -168,7 +168,7 @@ class Made(Record, frozen=True, kw_only=True):
     """What answers the selection split in its place, where it learned that, too: the same before it did."""
     weights: Weights | None = None
     fit: Fit | None = None
-    trained: TrainingResult | None = None
+    trained: Adapter | None = None
     encoder: EncoderModel | None = None
     parity: ParityReport | None = None
     untrained_model: str | None = None

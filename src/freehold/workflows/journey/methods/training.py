@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import msgspec
 
@@ -20,7 +19,7 @@ from freehold.types.gates import ParityReport
 from freehold.types.machine import Fit, Machine, Workload
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
-from freehold.types.training import Adapter, WholeModel
+from freehold.types.training import Adapter
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.evidence_basis import engine_part
@@ -28,18 +27,16 @@ from freehold.workflows.prove.parity import MOST_PROMPTS, parity
 from freehold.workflows.serve.plan import plan
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
-from freehold.workflows.weights.trained import trained_adapter, trained_weights
-
-R = TypeVar("R", Adapter, WholeModel)
+from freehold.workflows.weights.trained import trained_adapter
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedBase(Generic[R]):
+class TrainedBase:
     """What training left of a candidate, with the weights it began from."""
 
     weights: Weights
     fit: Fit
-    result: R
+    result: Adapter
 
     def made(self, plan: ServePlan, parity: ParityReport, *, untrained_model: str | None = None) -> Made:
         """It as it is served by `plan`."""
@@ -53,15 +50,15 @@ class TrainedBase(Generic[R]):
         )
 
 
-def learn(candidate: Candidate, bench: Bench, kind: type[R]) -> TrainedBase[R]:
-    """Fetch the base, check that it fits, train it into a `kind`.
+def learn(candidate: Candidate, bench: Bench) -> TrainedBase:
+    """Fetch the base, check that it fits, train it.
 
     Raises `NotMadeError` where there is no such base, or no room.
     """
     # Not an hour later, after the training.
     load(bench.engine.name).require(bench.project.config.serve.options, bench.project.settings)
     weights, fit = fitted(candidate, bench)
-    return TrainedBase(weights, fit, _train(candidate, bench, weights, kind))
+    return TrainedBase(weights, fit, _train(candidate, bench, weights))
 
 
 def fitted(candidate: Candidate, bench: Bench) -> tuple[Weights, Fit]:
@@ -79,7 +76,7 @@ def fitted(candidate: Candidate, bench: Bench) -> tuple[Weights, Fit]:
     return weights, fit
 
 
-def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: TrainedBase[R]) -> ParityReport:
+def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: TrainedBase) -> ParityReport:
     """Whether the engine serves what was trained. Where it doesn't, the evaluation still runs, and the verdict
     holds: what was measured is then not what was trained."""
     weights, result = learned.weights, learned.result
@@ -147,13 +144,13 @@ def served_fit(
     return fit_model(model, weights=weights, workload=workload, machine=machine, settings=settings)
 
 
-def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) -> R:
+def _train(candidate: Candidate, bench: Bench, weights: Weights) -> Adapter:
     config = bench.project.config
     options = candidate.training(config)
     minutes = bench.limited(options.max_minutes)
 
-    def work() -> R:
-        made = train(
+    def work() -> Adapter:
+        return train(
             config=msgspec.structs.replace(options, max_minutes=minutes),
             dataset=bench.dataset,
             base=weights,
@@ -161,16 +158,13 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) 
             name=config.app.name,
             settings=bench.project.settings,
             progress=bench.progress,
-            cluster=config.cluster,
         )
-        assert isinstance(made, kind)  # a method trains by the configuration that chose it
-        return made
 
     result = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
         [weights.sha256, bench.dataset.id, options],
-        kind,
+        Adapter,
         work,
         still_there=lambda result: (
             (bench.minutes is None or _had_time(result.config.max_minutes, minutes))
@@ -186,25 +180,6 @@ def _had_time(given: float | None, wanted: float | None) -> bool:
     return given is None or (wanted is not None and wanted <= given)
 
 
-class TrainedWhole:
-    """A `Method`: all weights of the base learn."""
-
-    name: MethodName = "full"
-    trains = True
-
-    def make(self, candidate: Candidate, bench: Bench) -> Made:
-        """Fetch, fit, train, and compare what is served with what was trained."""
-        learned = learn(candidate, bench, WholeModel)
-        served = whole_plan(candidate, bench, learned.weights, learned.result)
-        return learned.made(served, parity_of(candidate, bench, served, learned))
-
-
-def whole_plan(candidate: Candidate, bench: Bench, base: Weights, result: WholeModel) -> ServePlan:
-    """The trained weights as ``base:app``."""
-    weights = trained_weights(base, result, f"{candidate.model}:{bench.project.config.app.name}")
-    return plan(weights, bench.request(candidate), bench.project.settings, progress=bench.progress)
-
-
 @dataclass(frozen=True, slots=True)
 class TrainedAdapter:
     """A `Method`: the base learns by an adapter, in one of the ways of ``[train] method``."""
@@ -214,7 +189,7 @@ class TrainedAdapter:
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:
         """Fetch, fit, train, and compare what is served with what was trained."""
-        learned = learn(candidate, bench, Adapter)
+        learned = learn(candidate, bench)
         served = serving_plan(candidate, bench, learned.weights, learned.result)
         parity = parity_of(candidate, bench, served, learned)
         return learned.made(served, parity, untrained_model=served.model if served.adapters else None)

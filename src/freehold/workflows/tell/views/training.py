@@ -17,7 +17,7 @@ from freehold.training.encoder import read_record
 from freehold.types.encoder import EncoderModel
 from freehold.types.record import Record
 from freehold.types.report import Report
-from freehold.types.training import TrainingEvent, TrainingResult
+from freehold.types.training import Adapter, TrainingEvent
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
 from freehold.workflows.weights.trained import ADAPTERS, ENCODERS
@@ -69,7 +69,7 @@ class RunDetail(Record, frozen=True, kw_only=True):
     `encoder` what one of an encoder did."""
 
     line: RunLine
-    result: TrainingResult | None
+    result: Adapter | None
     encoder: EncoderModel | None
     loss: Curve
     validation_loss: Curve
@@ -123,7 +123,7 @@ def _taken(store: Store, lines: Iterable[RunLine]) -> str | None:
     return next((line.name for line in lines if made is not None and line.record_id == made.id), None)
 
 
-def _differences(first: TrainingResult, second: TrainingResult) -> dict[str, tuple[Any, Any]]:
+def _differences(first: Adapter, second: Adapter) -> dict[str, tuple[Any, Any]]:
     """What differs in making and outcome; the curve and the file hashes are left out."""
     one, two = _flat(first), _flat(second)
     return {
@@ -133,7 +133,7 @@ def _differences(first: TrainingResult, second: TrainingResult) -> dict[str, tup
     }
 
 
-def _flat(adapter: TrainingResult) -> dict[str, Any]:
+def _flat(adapter: Adapter) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in msgspec.to_builtins(adapter).items():
         if key in ("curve", "files", "path", "id"):
@@ -245,7 +245,7 @@ def _encoder(folder: Path) -> EncoderModel | None:
         return None
 
 
-def _result(folder: Path) -> TrainingResult | None:
+def _result(folder: Path) -> Adapter | None:
     if _kind(folder) != "adapter":
         return None
     try:

@@ -9,7 +9,7 @@ Only attention needs the samples apart; `Pack.groups` lays them out there in blo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from freehold.late import np
@@ -31,15 +31,12 @@ class Group(NamedTuple):
     """Samples attended together: `at` (rows, longest) says which packed token fills a slot.
 
     Slots past a sample's end repeat its last token; being last, no real query ever sees them. `slots` are
-    the flat positions of the real tokens in ``at``, in the order of `tokens`, their packed positions;
-    `filling` are the flat positions of the others. `sizes` are the samples' real tokens, (rows,).
+    the flat positions of the real tokens in ``at``, in the order of `tokens`, their packed positions.
     """
 
     at: torch.Tensor
     slots: torch.Tensor
     tokens: torch.Tensor
-    filling: torch.Tensor
-    sizes: torch.Tensor
 
 
 class Pack(NamedTuple):
@@ -62,6 +59,13 @@ class Pack(NamedTuple):
     groups: tuple[Group, ...]
     plain_tokens: int
     samples: int
+
+    def layout(self) -> Iterator[tuple[Group, int]]:
+        """Groups and how many tokens of shared prefix each sees; the prefix comes first, as a group of its own."""
+        if self.prefix_group is not None:
+            yield self.prefix_group, 0
+        for group in self.groups:
+            yield group, self.prefix
 
 
 def common_prefix(samples: Sequence[Encoded]) -> int:
@@ -121,7 +125,6 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
 
 
 def _groups(starts: list[int], lengths: list[int], prefix: int, device: str) -> list[Group]:
-
     groups: list[Group] = []
     first = 0
     while first < len(lengths):
@@ -151,6 +154,4 @@ def _group(starts: np.ndarray, sizes: np.ndarray, longest: int, device: str) -> 
         at=torch.from_numpy(index).to(device),
         slots=torch.from_numpy(np.nonzero(real.reshape(-1))[0]).to(device),
         tokens=torch.from_numpy(index[real]).to(device),
-        filling=torch.from_numpy(np.nonzero(~real.reshape(-1))[0]).to(device),
-        sizes=torch.from_numpy(sizes).to(device),
     )
