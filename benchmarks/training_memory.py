@@ -201,7 +201,6 @@ def run(case: Case, folder: Path, gguf: Path | None, steps: int) -> Row:
         config,
         sample_tokens=case.sample_tokens,
         target_tokens=8,
-        fused=adapter.metadata["layers"] == "fused",
         value_bytes=2 if adapter.metadata["precision"]["name"] == "bf16" else 4,
         device="cpu",
     )
