@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ from freehold.training.job import MANIFEST
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.visible import gib
 from freehold.workflows.doctor.site import Site
+from freehold.workflows.serve.background import server_file, servers_told
 
 MOST_FILES = 20_000
 RUN_FOLDERS = "freehold-gateway-*"
@@ -107,32 +109,22 @@ class LeftProcess(NamedTuple):
     is_migration: bool
 
 
-class _Named(RunningProcess, frozen=True, kw_only=True):
-    url: str | None = None
-    command: str | None = None
-
-
 def left_processes(site: Site) -> Iterator[LeftProcess]:
     """Endpoints that the project's files name, and who holds the migration's lock."""
     state, logs = site.state, site.state / "engines"
-    for file in (state / "up.json", *sorted(logs.glob("serving-*.json"))):
-        folder = state if file.parent == state else logs
-        try:
-            named = msgspec.json.decode(file.read_bytes(), type=_Named)
-        except (OSError, msgspec.MsgspecError):
-            continue
-        yield _left(str(file), named, folder)
+    for server in servers_told(logs):
+        file = server_file(logs, urlsplit(server.url).port or 0)
+        yield LeftProcess(str(file), server.pid, standing(server, logs), server.host, server.url, False)
     try:  # read without opening the store to write
         rows = site.rows("SELECT owner FROM leases WHERE name = 'migration'")
-        owner = msgspec.json.decode(rows[0][0], type=_Named) if rows else None
+        owner = msgspec.json.decode(rows[0][0], type=RunningProcess) if rows else None
         url = parsed(site.store_url)
     except (FreeholdError, msgspec.MsgspecError):
         return  # what is wrong with the store is told by its own check
     if owner is not None:
         is_file = url.get_backend_name() == "sqlite"
-        yield _left(
-            str(state), owner, Path(url.database or "").parent if is_file else None, is_migration=True
-        )
+        folder = Path(url.database or "").parent if is_file else None
+        yield LeftProcess(str(state), owner.pid, standing(owner, folder), owner.host, None, True)
 
 
 def check_leftovers(site: Site) -> Iterator[Finding]:
@@ -174,10 +166,6 @@ def _left_files(site: Site) -> Iterator[Finding]:
             f"{len(folders)} run folders of gateways of more than a day ago: {folders[0]} …",
             "a gateway that starts removes those of more than a week ago; if none runs, remove them",
         )
-
-
-def _left(file: str, named: _Named, folder: Path | None, *, is_migration: bool = False) -> LeftProcess:
-    return LeftProcess(file, named.pid, standing(named, folder), named.host, named.url, is_migration)
 
 
 def _stat(path: Path) -> os.stat_result | None:
