@@ -225,7 +225,7 @@ def _gateway(project: Project) -> dict[str, Any]:
 
 def _incidents(project: Project, alarms: Iterable[RouteAlarm]) -> tuple[str, ...]:
     folder = project.settings.state or project.root / ".freehold"
-    return tuple(f"{one.what} ({one.fix})" for one in incidents(folder, alarms)) if folder.exists() else ()
+    return tuple(f"{one.text} ({one.fix})" for one in incidents(folder, alarms)) if folder.exists() else ()
 
 
 def _with_watch(project: Project, store: Store, route: str, facts: ProjectFacts) -> ProjectFacts:
