@@ -85,8 +85,8 @@ _FIXES: dict[Trouble, str] = {
 
 
 def incidents(state: Path, alarms: Iterable[RouteAlarm]) -> tuple[Finding, ...]:
-    """What is wrong now (`fail`), or slow (`warn`), and what to do. `alarms` are those of the store, none where it cannot
-    be read."""
+    """What is wrong now (`fail`), or slow (`warn`), and what to do. `alarms` are those of the store, none where it
+    cannot be read."""
     return (*_disk(state), *_told(alarms), *_seen(state.absolute() / "spool"))
 
 
