@@ -32,14 +32,6 @@ class DataQuery(ScreenQuery, frozen=True, kw_only=True):
     after: Place = 0
 
 
-class DatasetLine(Record, frozen=True, kw_only=True):
-    """A dataset in short."""
-
-    id: str
-    name: str
-    samples: dict[str, int]
-
-
 class SampleMessage(Record, frozen=True, kw_only=True):
     """A message of a sample. `learned`: a model that is trained on it learns to write it."""
 
@@ -83,7 +75,7 @@ class DataScreen(Record, frozen=True, kw_only=True):
     app: str
     at: datetime
     traces: int
-    datasets: tuple[DatasetLine, ...]
+    datasets: tuple[Dataset, ...]
     detail: DatasetDetail | None
     command: str
     first_command: str
@@ -99,18 +91,10 @@ def data(project: Project, store: Store, query: DataQuery, *, at: datetime) -> D
         app=project.config.app.name,
         at=at,
         traces=traces,
-        datasets=tuple(_line(one) for one in reversed(known)),
+        datasets=tuple(reversed(known)),
         detail=None if chosen is None else _detail(chosen, query),
         command="freehold dataset show",
         first_command="freehold dataset build" if traces else FIRST_COMMAND,
-    )
-
-
-def _line(one: Dataset) -> DatasetLine:
-    return DatasetLine(
-        id=one.id,
-        name=one.name,
-        samples={split.name: split.samples for split in one.splits},
     )
 
 
