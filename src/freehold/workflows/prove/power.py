@@ -193,17 +193,24 @@ def _rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> 
             if discordance is not None and assumptions.discordance is None and abs(truth) > discordance:
                 continue
             common = {"margin": margin, "true_difference": truth, "alpha": alpha}
-            wanted = {**common, "power": target.power, "design_effect": assumptions.per_pair}
             at_n = None if pairs is None else 0.0
             if discordance is None:
                 assert sd is not None
-                credit = planner.partial_credit_n(sd=sd, **wanted)
+                credit = planner.partial_credit_n(
+                    sd=sd, **common, power=target.power, design_effect=assumptions.per_pair
+                )
                 needed, n_normal, power, exact = credit.n, None, credit.power_at_n, True
                 if pairs is not None and pairs > 1:
                     at_n = planner.partial_credit_power(pairs, sd=sd, **common)
             else:
                 counts = planner.noninferiority_n_binary(
-                    discordance=discordance, incumbent_rate=assumptions.incumbent_rate, **wanted
+                    discordance=discordance,
+                    margin=margin,
+                    true_difference=truth,
+                    alpha=alpha,
+                    power=target.power,
+                    design_effect=assumptions.per_pair,
+                    incumbent_rate=assumptions.incumbent_rate,
                 )
                 needed, n_normal, power, exact = counts.n, counts.n_normal, counts.power, counts.exact
                 if pairs is not None and pairs > 0:

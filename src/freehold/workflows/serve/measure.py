@@ -171,6 +171,7 @@ def load(
         )
     prompt = sum(level.prompt_tokens_per_second * level.seconds for level in levels)
     completion = sum(level.completion_tokens_per_second * level.seconds for level in levels)
+    machine = probe_machine(project.settings.home)
     draft = LoadReport(
         id="",
         at=now().isoformat(),
@@ -182,14 +183,13 @@ def load(
         completion_tokens=completion / finished or None,
         levels=levels,
         knee_streams=knee(levels),
-        machine=_machine(),
+        machine=machine.name,
     )
     report = msgspec.structs.replace(draft, id=content_id(draft))
     speed = speed_of(report)
     with open_store(project.store_url) as store:
         store.put(report)
         if speed is not None and is_here(endpoint.base_url):
-            machine = probe_machine(project.settings.home)
             measured = MeasuredSpeed(
                 id=speed_id(machine, "load", model),
                 model=model,
@@ -236,14 +236,6 @@ def is_here(url: str) -> bool:
     """Whether an address is this machine's own, so that its speed is this machine's."""
     host = urllib.parse.urlsplit(url).hostname or ""
     return host in ("127.0.0.1", "localhost", "::1")
-
-
-def _machine() -> str:
-    import platform
-
-    from freehold.hardware.probes import usable_cores
-
-    return f"{platform.system()} {platform.machine()}, {usable_cores().value} cores"
 
 
 def parse_streams(text: str) -> list[int]:
