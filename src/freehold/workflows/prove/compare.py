@@ -30,7 +30,7 @@ class _Pair(msgspec.Struct):
     cluster: str | int | None = None
 
 
-class ScoredPairs(NamedTuple):
+class PairColumns(NamedTuple):
     """A pairs file by columns; `slices` are values by the name of a field."""
 
     ids: list[str]
@@ -96,9 +96,9 @@ def _checked(result: PairedResult, rule: DecisionRule) -> PairedResult:
     return noted(result)
 
 
-def read_pairs(path: Path, *, slices: Sequence[str] = ()) -> ScoredPairs:
+def read_pairs(path: Path, *, slices: Sequence[str] = ()) -> PairColumns:
     """The columns of a pairs file. Raises `InputError` with the line."""
-    pairs = ScoredPairs([], [], [], [], {name: [] for name in slices})
+    pairs = PairColumns([], [], [], [], {name: [] for name in slices})
     for row in rows(path, "json lines"):
         pair = record_of(row, _Pair, "a pair", path, hint=_HINT)
         pairs.ids.append(str(pair.id))

@@ -71,7 +71,7 @@ class TrafficScreen(Record, frozen=True, kw_only=True):
 def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime) -> TrafficScreen:
     """What there was in the window. Raises `UsageError` for a status or a text that cannot be looked for."""
     since = at - timedelta(seconds=query.window_s) if query.window_s else None
-    words = {name: getattr(query, name) or None for name in _NARROWING}
+    words: dict[str, Any] = {name: getattr(query, name) or None for name in _NARROWING}
     wanted = TraceQuery(**words, own_only=query.own, since=since, after=query.after, most=query.most)
     routes = store.routes()
     page = search(store.database, wanted)
