@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import statistics
+
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plan
-from freehold.workflows.serve.engines import measure as speed_of
+from freehold.engines.engine import start
+from freehold.engines.traffic import rates, synthetic
+from freehold.types.endpoint import ServePlan
 
 PROMPT, WRITTEN = 4.5, 2.2
+
+
+PROMPT_TOKENS, COMPLETION_TOKENS = 400, 48
+
+
+async def speeds_of(way: ServePlan, asked: Asked) -> tuple[float, float]:
+    """Tokens per second at one stream, of prompts and of answers; medians."""
+    workload = synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
+    alone = msgspec.structs.replace(way, parallel=1, port=0)
+    async with start(alone, log_dir=asked.logs, name="measure") as endpoint:
+        found = await rates(endpoint, way.model, workload, rounds=2 * asked.rounds + 1)
+    return statistics.median(one.prompt for one in found), statistics.median(one.completion for one in found)
 
 
 async def measure(asked: Asked) -> list[Result]:
@@ -17,7 +33,7 @@ async def measure(asked: Asked) -> list[Result]:
         msgspec.structs.replace(base, options={**base.options, "binary": binary})
         for binary in ("library", str(built()))
     ]
-    wheel, speed = [await speed_of(way, log_dir=asked.logs, rounds=2 * asked.rounds + 1) for way in ways]
+    wheel, speed = [await speeds_of(way, asked) for way in ways]
     return [
         Result(
             "builds",
@@ -29,7 +45,7 @@ async def measure(asked: Asked) -> list[Result]:
             one / other >= least,
         )
         for what, one, other, least in (
-            ("prompts", speed.prompt_tokens_per_second, wheel.prompt_tokens_per_second, PROMPT),
-            ("writing", speed.completion_tokens_per_second, wheel.completion_tokens_per_second, WRITTEN),
+            ("prompts", speed[0], wheel[0], PROMPT),
+            ("writing", speed[1], wheel[1], WRITTEN),
         )
     ]

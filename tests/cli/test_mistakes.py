@@ -16,7 +16,7 @@ import pytest
         ("tasks", "no traces to find tasks in", None),
         ("init gone.jsonl --dir new", "gone.jsonl: no such file", None),
         ("report", "no report yet", "freehold migrate"),
-        ("report abc", "no report abc", "freehold migrate"),
+        ("report abc", "no reports have an id that begins with abc", "freehold migrate"),
         ("rescue --list", "an account is needed", "--api-key-env OPENAI_API_KEY"),
         ("rescue gone.jsonl", "gone.jsonl: no such file", None),
         ("migrate --config gone.toml", "gone.toml: no such file", "freehold init"),

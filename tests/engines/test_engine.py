@@ -58,7 +58,6 @@ def test_the_settings_say_where_an_engine_lies(settings, tmp_path):
         cpu=native.cpu_name(),
         flags=(),
         compiler="cc",
-        chosen=True,
     )
     native.record(settings.home, build)
     engine = engines.load("llamacpp")

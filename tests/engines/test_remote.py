@@ -49,9 +49,9 @@ async def test_the_key_goes_where_the_api_wants_it(somebody, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("key", "model", "url", "says", "hint"),
     [
-        ("wrong", "gpt-big", None, "answered 401", "SOMEBODYS_KEY"),
+        ("wrong", "gpt-big", None, "refuses the key", "SOMEBODYS_KEY"),
         ("right", "gpt-bigg", None, "has no model gpt-bigg", "gpt-big"),
-        ("right", "gpt-big", "http://127.0.0.1:9", "cannot be reached", ""),
+        ("right", "gpt-big", "http://127.0.0.1:9", "nothing answers at", ""),
     ],
 )
 async def test_what_does_not_answer_as_it_must_is_no_endpoint(

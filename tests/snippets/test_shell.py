@@ -149,7 +149,7 @@ def test_every_reason_is_needed():
 
 
 def test_every_block_has_a_language_that_is_looked_at():
-    known = {"sh", "toml", "yaml", "json", "python", "dockerfile", "nginx", "caddy"}
+    known = {"sh", "toml", "yaml", "json", "python", "dockerfile", "nginx", "caddy", "ini"}
     wrong = [
         f"{one.name}: {one.language or 'no language is told by its first line'}"
         for page in blocks.PAGES

@@ -28,8 +28,9 @@ from freehold.workflows.doctor import examine
 from freehold.workflows.doctor.examine import Diagnosis
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
-from freehold.workflows.shift import background, routes
-from freehold.workflows.shift.background import Background
+from freehold.workflows.serve import background
+from freehold.workflows.serve.background import Served
+from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.project import opened, start_project
 from freehold.workflows.shift.rollout.rollout import Status
@@ -48,15 +49,15 @@ class ProjectTraffic:
         self._opened = opened
 
     @blocking
-    def start(self, *, port: int | None = None, progress: Progress | None = None) -> Background:
+    def start(self, *, port: int | None = None, progress: Progress | None = None) -> Served:
         """Start the gateway with the project's model behind it, in a process of its own, and wait until it answers."""
         return background.start(self._opened, progress=watched(progress), port=port)
 
-    def stop(self) -> Background:
+    def stop(self) -> Served:
         """Stop the gateway that runs in the background. Raises `UsageError` where none does."""
         return background.stop(self._opened)
 
-    def running(self) -> Background | None:
+    def running(self) -> Served | None:
         """The gateway that runs in the background; None where none does."""
         return background.running(self._opened)
 

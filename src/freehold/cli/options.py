@@ -43,19 +43,6 @@ def _said(names: tuple[str, ...]) -> Iterator[str]:
             yield max(one.opts, key=len) if isinstance(one, click.Option) else one.name.upper()
 
 
-def words_given(*without: str) -> list[str]:
-    """The running command's options as they stand on its command line, `without` some; files by their whole paths."""
-    context, told, words = click.get_current_context(), click.core.ParameterSource.COMMANDLINE, []
-    for option in context.command.params:
-        name = option.name or ""
-        if name in without or name not in context.params or context.get_parameter_source(name) is not told:
-            continue
-        value, flag = context.params[name], max(option.opts, key=len)
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [flag] if one is True else [flag, str(one.absolute() if isinstance(one, Path) else one)]
-    return words
-
-
 def variable_name(value: str) -> str:
     """Refuse a key in the place of the name of the variable that holds it, without repeating it.
 

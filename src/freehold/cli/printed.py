@@ -19,7 +19,7 @@ from freehold.types.record import Record
 from freehold.types.training import Adapter
 from freehold.workflows.journey.migrate import Migration
 from freehold.workflows.project_store import HeldLock
-from freehold.workflows.shift.background import Background
+from freehold.workflows.serve.background import Served
 
 
 class Failure(Record, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ class Migrated(Record, frozen=True, kw_only=True):
     """A migration, and the endpoint it left running, if it did."""
 
     migration: Migration
-    endpoint: Background | None
+    endpoint: Served | None
 
 
 class SettingLine(Record, frozen=True, kw_only=True, rename={"origin": "from"}):

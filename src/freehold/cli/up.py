@@ -6,14 +6,14 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from freehold.cli.operation import ALLOWED_HOSTS, BAR, opened, operation, opt, tell
-from freehold.cli.options import caller, not_with, now, only_with, words_given
+from freehold.cli.options import caller, not_with, now
 from freehold.cli.output import echo
 from freehold.cli.serve import serving
 
 if TYPE_CHECKING:
     from freehold.progress import Progress
     from freehold.workflows.project import Project
-    from freehold.workflows.shift.up import Capture, Listening
+    from freehold.workflows.shift.up import Capture
 
 
 @operation("up", "freehold.cli.printed:Serving")
@@ -35,10 +35,6 @@ def up(
     without_keys: bool = opt(
         "Let everybody ask who reaches --host. Needed for an address beyond loopback while there is no key."
     ),
-    target: str | None = opt(
-        "Start nothing: print a unit for systemd with these options.", "--render", choices=["systemd"]
-    ),
-    user: str | None = opt("With --render systemd: who the service runs as (default: you)."),
     project: Project = opened(),
     bar: Progress = BAR,
     as_json: bool,
@@ -55,19 +51,13 @@ def up(
       freehold up --host 0.0.0.0 --set serve.tls_cert=fullchain.pem --set serve.tls_key=key.pem
       freehold up --host 0.0.0.0 --allow-host models.example.com
       freehold up --no-engine --capture patterns
-      freehold up --render systemd --workers 2 > freehold.service
     """
     from freehold.workflows.serve.plan import of_config, pull_and_plan
     from freehold.workflows.shift import up as workflow
 
     not_with("--no-engine", no_engine, "model")
-    not_with("--render", target is not None, "as_json")
-    only_with("--render", target is not None, "user")
     project = project.also_under(hosts)
     listening = workflow.Listening(host=host, port=port, workers=workers, without_keys=without_keys)
-    if target is not None:
-        echo(_unit(project, listening, not no_engine, user), nl=False, whole=True)
-        return
     plan = None
     if model is not None:
         request = of_config(project.config.serve)
@@ -80,18 +70,6 @@ def up(
         with_engine=not no_engine,
         ready=lambda running: tell(serving(running), as_json),
         progress=bar,
-    )
-
-
-def _unit(project: Project, listening: Listening, with_engine: bool, user: str | None) -> str:
-    """The unit of `--render`. What the service is started with is what stands on this command line."""
-    from freehold.workflows.shift.service import service_of, unit
-
-    options = words_given("target", "user", "config_path")
-    return unit(
-        service_of(
-            project, listening=listening, options=options, with_engine=with_engine, user=user or caller()
-        )
     )
 
 

@@ -15,6 +15,7 @@ from freehold.engines.engine import ConnectedEngine, Presence, RunningEngine, re
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.late import aiohttp
 from freehold.settings import Settings
+from freehold.signing.clouds import TITLES
 from freehold.signing.signer import OwnCredentials
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -68,7 +69,15 @@ class RemoteEngine:
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
         options = read_options(plan.options, RemoteOptions, "remote")
-        listed = await _models(options)
+        listed = await listed_models(
+            Endpoint(
+                name=options.base_url,
+                engine="remote",
+                base_url=options.base_url,
+                api=options.api,
+                api_key_env=options.api_key_env,
+            )
+        )
         upstream = options.upstream_name or plan.model
         if listed is not None and upstream not in listed:
             raise EngineError(
@@ -97,32 +106,37 @@ def _capabilities(plan: ServePlan, options: RemoteOptions) -> Capabilities:
     return msgspec.structs.replace(options.capabilities, responses=False)
 
 
-async def _models(options: RemoteOptions) -> list[str] | None:
-    """Model ids the endpoint lists; None when it has no list. Raises `EngineError` when it refuses the request."""
-    url = joined(options.base_url, "/v1/models", api=options.api)
-    asked = Endpoint(
-        name=options.base_url,
-        engine="remote",
-        base_url=options.base_url,
-        api=options.api,
-        api_key_env=options.api_key_env,
-    )
-    headers = await OwnCredentials(asked).headers("GET", url)
+async def listed_models(endpoint: Endpoint, *, seconds: float = supervisor.PROBE_SECONDS) -> list[str] | None:
+    """Model ids that an endpoint lists; None where it answers and has no list, as many gateways. Raises `EngineError`
+    where nothing answers within `seconds`, or it refuses the key."""
+    url = joined(endpoint.base_url, "/v1/models", api=endpoint.api)
+    headers = await OwnCredentials(endpoint).headers("GET", url)
     try:
-        answer: Any = await supervisor.get_json(url, headers=headers)
+        answer: Any = await supervisor.get_json(url, headers=headers, seconds=seconds)
     except aiohttp.ClientResponseError as error:
-        if error.status == 404:
-            log.info("%s lists no models, so the name is not checked", options.base_url)
-            return None
-        hint = f"check the key in {options.api_key_env}" if error.status in (401, 403) else None
-        raise EngineError(f"{url} answered {error.status}", hint=hint) from None
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        reason = str(error) or type(error).__name__
-        raise EngineError(f"{options.base_url} cannot be reached: {reason}", hint="check the URL") from None
+        if error.status in (401, 403):
+            what = f"{endpoint.base_url} refuses the key (status {error.status})"
+            raise EngineError(what, hint=_key_hint(endpoint)) from None
+        return None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        raise EngineError(
+            f"nothing answers at {endpoint.base_url} within {seconds:g} s",
+            hint="start it, or mend its address",
+        ) from None
     except ValueError:
-        raise EngineError(f"{url} did not answer with JSON", hint="is it an API of this kind?") from None
+        return None
     rows = answer.get("data") if isinstance(answer, dict) else None
-    return [str(row["id"]) for row in rows if "id" in row] if isinstance(rows, list) else None
+    if not isinstance(rows, list):
+        return None
+    return [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
+
+
+def _key_hint(endpoint: Endpoint) -> str:
+    if endpoint.api_key_env:
+        return f"check the key in {endpoint.api_key_env}"
+    if endpoint.credentials is not None:
+        return f"check what these credentials of {TITLES[endpoint.credentials]} may do"
+    return "name the environment variable that holds the key: api_key_env, --api-key-env NAME"
 
 
 ENGINE = RemoteEngine()

@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import secrets
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,8 @@ from freehold.visible import MIB
 
 Container = Literal["json lines", "json", "csv", "parquet", "arrow"]
 T = TypeVar("T")
+STDIN = Path("-")
+"""Stands for what is piped in, which is read at once."""
 MAX_RECORD_BYTES = 8 * MIB
 MAX_LINE_BYTES = 64 * MIB
 MAX_DOCUMENT_CHARACTERS = 256 * MIB
@@ -84,16 +87,20 @@ def records(
     """Every record of a file as `kind`, with its line. `what` names one. In a table numbers stand as text. Raises
     `InputError` with the line of the first that is not one."""
     for row in rows(path, container):
-        problem = row.problem
-        if row.value is not None:
-            try:
-                yield row.line, msgspec.convert(row.value, kind, strict=not row.header, str_keys=True)
-                continue
-            except msgspec.ValidationError as error:
-                problem = f"not {what}: {error}"
-        if problem is not None and b"NaN" in (row.raw if isinstance(row.raw, bytes) else b""):
-            hint = "NaN is not JSON: write null where there is no number"
-        raise InputError(problem or "cannot be read", path=str(path), line=row.line, hint=hint)
+        yield row.line, record_of(row, kind, what, path, hint=hint)
+
+
+def record_of(row: Row, kind: type[T], what: str, path: Path, *, hint: str | None = None) -> T:
+    """A row as `kind`. Raises `InputError` with its line where it is not one."""
+    problem = row.problem
+    if row.value is not None:
+        try:
+            return msgspec.convert(row.value, kind, strict=not row.header, str_keys=True)
+        except msgspec.ValidationError as error:
+            problem = f"not {what}: {error}"
+    if problem is not None and b"NaN" in (row.raw if isinstance(row.raw, bytes) else b""):
+        hint = "NaN is not JSON: write null where there is no number"
+    raise InputError(problem or "cannot be read", path=str(path), line=row.line, hint=hint)
 
 
 def container_of(path: Path) -> Container:
@@ -145,7 +152,7 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 def opened(path: Path) -> IO[bytes]:
     """A file opened for reading bytes, decompressed by what it begins with, without a byte-order mark."""
     try:
-        file = path.open("rb")
+        file = io.BytesIO(sys.stdin.buffer.read()) if path == STDIN else path.open("rb")
         start = file.read(4)
         file.seek(0)
     except OSError as error:

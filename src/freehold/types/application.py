@@ -32,7 +32,7 @@ class ModelEnd(_End, frozen=True, kw_only=True):
     status: EndStatus
 
 
-class _SourcedEnd(_End, frozen=True, kw_only=True):
+class SourcedEnd(_End, frozen=True, kw_only=True):
     """The same with where it was read, and whether that was long ago. Of a partial name, `becomes` are all names it
     can become, and the day is the first of theirs."""
 
@@ -41,7 +41,7 @@ class _SourcedEnd(_End, frozen=True, kw_only=True):
     stale: bool = False
 
 
-class ModelUse(_SourcedEnd, frozen=True, kw_only=True):
+class ModelUse(SourcedEnd, frozen=True, kw_only=True):
     """One place. `line` and `column` count from 1. `model` and `status` are None for an SDK, an endpoint or a key's
     name."""
 
@@ -56,7 +56,7 @@ class ModelUse(_SourcedEnd, frozen=True, kw_only=True):
     status: EndStatus | None = None
 
 
-class ScannedModel(_SourcedEnd, frozen=True, kw_only=True):
+class ScannedModel(SourcedEnd, frozen=True, kw_only=True):
     """A model with all its places (``path:line:column``)."""
 
     model: str

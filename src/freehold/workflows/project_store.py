@@ -15,11 +15,11 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import make_url
@@ -29,7 +29,7 @@ from freehold.processes import RunningProcess, Standing, described, standing
 from freehold.store import Store, audit, leases, open_store
 from freehold.store.database import Database
 from freehold.types.audit import AuditCheck, AuditEntry
-from freehold.types.record import Record
+from freehold.types.record import Record, StoredRecord
 from freehold.workflows.project import Project
 
 
@@ -232,3 +232,17 @@ def audit_entries(
 def audit_check(store: Store, *, head: str | None = None) -> AuditCheck:
     """Whether nothing was changed or cut out."""
     return audit.check(store.database, head=head)
+
+
+R = TypeVar("R", bound=StoredRecord)
+
+
+def meant(records: Sequence[R], id_begins: str | None, noun: str, *, hint: str) -> R | None:
+    """The record whose id begins so; without one the last, None where there is none. Raises `UsageError`."""
+    if id_begins is None:
+        return records[-1] if records else None
+    matches = [record for record in records if record.key.startswith(id_begins)]
+    if len(matches) != 1:
+        count = len(matches) or "no"
+        raise UsageError(f"{count} {noun}s have an id that begins with {id_begins[:32]}", hint=hint)
+    return matches[0]

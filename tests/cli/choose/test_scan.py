@@ -151,5 +151,5 @@ def test_a_use_has_its_place_and_date(freehold, code):
 def test_what_was_not_looked_into_is_named(freehold, tmp_path, code):
     (tmp_path / "view.swift").write_text('let m = "gpt-4"')
     ran = freehold("scan", ".", "--as-of", "2026-01-01")
-    assert "not looked into: 1 file, no reader for Swift (view.swift)" in ran.err
+    assert "not looked into: 1 file, no reader for .swift (view.swift)" in ran.err
     assert ran.err.endswith("1 file read, 1 finding, 1 not looked into\n")

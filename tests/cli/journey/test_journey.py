@@ -16,7 +16,7 @@ from tests.workflows.journey.test_migrate import project as rehearsed
 
 from freehold.progress import Silent
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import background
+from freehold.workflows.serve import background
 
 
 @pytest.fixture

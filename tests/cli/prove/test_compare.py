@@ -56,18 +56,18 @@ def test_exit_codes_and_fields(pairs, counts, code, verdict):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "q1", "a": 1, "b": 0}', "pairs.jsonl:3: id 'q1' occurs before"),
-        ('{"id": "x", "a": NaN, "b": 0}', "pairs.jsonl:3: a score is not a number"),
-        ('{"id": "x", "a": "1", "b": 0}', "pairs.jsonl:3: a: Expected"),
-        ('{"a": 1, "b": 0}', "pairs.jsonl:3: Object missing required field `id`"),
-        ('{"id": "x", "a": 3, "b": 0}', "pairs.jsonl:3: a is 3, outside 0 to 1"),
-        ("not json", "pairs.jsonl:3: JSON is malformed"),
-        ('{"id": "x", "a": 1}', "1 ids have a score for one model only: 'x'"),
+        ('{"id": "q1", "a": 1, "b": 0}', "id 'q1' occurs more than once"),
+        ('{"id": "x", "a": NaN, "b": 0}', "pairs.jsonl:3: not valid JSON"),
+        ('{"id": "x", "a": "1", "b": 0}', "pairs.jsonl:3: not a pair: Expected"),
+        ('{"a": 1, "b": 0}', "pairs.jsonl:3: not a pair: Object missing required field `id`"),
+        ('{"id": "x", "a": 3, "b": 0}', "the incumbent's score of 'x' is 3, outside 0 to 1"),
+        ("not json", "pairs.jsonl:3: not valid JSON"),
+        ('{"id": "x", "a": 1}', "pairs.jsonl:3: not a pair: Object missing required field `b`"),
     ],
 )
 def test_bad_lines_are_named(pairs, line, message):
     result = compare(pairs([*rows(both=2), line]))
-    assert isinstance(result.exception, InputError)
+    assert isinstance(result.exception, InputError | UsageError)
     assert message in result.exception.message
     assert result.exception.hint
     assert result.exception.exit_code == 2
@@ -81,7 +81,7 @@ def test_a_margin_above_the_incumbents_own_rate_is_a_usage_error(pairs):
 
 def test_ranges_are_declared(pairs):
     lines = [{"id": str(i), "a": 4, "b": 4 + (i % 2)} for i in range(100)]
-    assert isinstance(compare(pairs(lines)).exception, InputError)
+    assert isinstance(compare(pairs(lines)).exception, UsageError)
     result = compare(pairs(lines), "--range", "1", "5", "--json", margin="0.2")
     out = json.loads(result.stdout)
     assert (out["verdict"], out["reasons"]) == ("promote", ["superior"])
@@ -101,7 +101,9 @@ def test_pairs_are_piped_in(pairs):
     piped = CliRunner().invoke(cli, ["compare", "--pairs", "-", "--margin", "0.05", "--json"], input=lines)
     assert piped.exit_code == 0, piped.output
     assert json.loads(piped.stdout)["n"] == 200
-    bad = CliRunner().invoke(cli, ["compare", "--pairs", "-", "--margin", "0.05"], input='{"id": 1}\n[]')
+    bad = CliRunner().invoke(
+        cli, ["compare", "--pairs", "-", "--margin", "0.05"], input='{"id": 1, "a": 1, "b": 1}\n[]'
+    )
     assert "-:2: " in str(bad.exception)
 
 

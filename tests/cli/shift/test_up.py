@@ -43,16 +43,6 @@ def test_an_address_beyond_loopback_needs_keys_or_a_word(refused, freehold, tmp_
 
 
 @pytest.mark.process
-def test_a_unit_starts_what_the_command_line_says(freehold, project):
-    ran = freehold("up", "--render", "systemd", "--no-engine", "--workers", "2", "--user", "ada")
-    (line,) = [line for line in ran.out.splitlines() if line.startswith("ExecStart=")]
-    assert line.endswith("--no-engine --workers 2") and f"--config {project}/freehold.toml" in line
-    assert "User=ada" in ran.out and not (project / ".freehold").exists(), (
-        "nothing is made, nothing is started"
-    )
-
-
-@pytest.mark.process
 def test_the_project_is_named_by_its_folder(tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
     command = [sys.executable, "-m", "freehold", "console", "--port", "0", "--config", str(tmp_path)]

@@ -65,8 +65,6 @@ def test_a_build_leaves_a_program_and_its_record(tools, tmp_path):
     assert Path(built.binary).is_file() and os.access(built.binary, os.X_OK)
     assert built.compiler == "pretended compiler 1.0"
     assert native.read(tmp_path) == built
-    assert native.binary(tmp_path) is None, "it is used only after it measured faster"
-    native.record(tmp_path, msgspec.structs.replace(built, chosen=True))
     assert native.binary(tmp_path) == Path(built.binary)
     assert native.quantize(tmp_path) == native.folder(tmp_path) / "llama-quantize"
     assert told.updates == [(1, 2), (2, 2)]
@@ -112,10 +110,8 @@ def test_a_missing_tool_is_named_with_the_way_out(tools, tmp_path, monkeypatch, 
 
 def test_a_build_for_another_cpu_is_not_used(tools, tmp_path):
     built = native.build(tmp_path, Told())
-    native.record(tmp_path, msgspec.structs.replace(built, cpu="another", chosen=True))
+    native.record(tmp_path, msgspec.structs.replace(built, cpu="another"))
     assert native.binary(tmp_path) is None
-    native.record(tmp_path, msgspec.structs.replace(built, chosen=False))
-    assert native.read(tmp_path) is not None and native.binary(tmp_path) is None
 
 
 def test_building_is_only_advised_where_it_helps(monkeypatch):

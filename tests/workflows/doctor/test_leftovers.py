@@ -66,8 +66,10 @@ def left(site):
 @pytest.mark.process
 def test_endpoints_that_run_ended_or_belong_to_the_original(site, tmp_path):
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
-        named = {**described(process.pid, site.state), "url": "http://127.0.0.1:8420", "log": ""}
-        (site.state / "up.json").write_bytes(msgspec.json.encode(named))
+        logs = site.state / "engines"
+        logs.mkdir()
+        named = {**described(process.pid, logs), "url": "http://127.0.0.1:8420", "log": ""}
+        (logs / "serving-8420.json").write_bytes(msgspec.json.encode(named))
         assert [(one.check, one.outcome) for one in left(site)] == [("endpoint", "ok")]
         shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}-copy")
         copy = site_of(tmp_path.parent / f"{tmp_path.name}-copy", now=now())

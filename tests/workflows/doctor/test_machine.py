@@ -1,6 +1,6 @@
-"""The machine's checks: what is told of scarce memory, full disks, an ended Python, engines with a published fault."""
+"""The machine's checks: what is told of scarce memory, full disks, engines with a published fault."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -40,11 +40,6 @@ def test_disks_are_told_once_where_they_are_one_and_each_where_not():
     assert [f.text for f in checks.judge_disk(same)] == ["9.00 GiB of 10.0 GiB free for state and weights"]
     two = {"state": (GIB // 4, 10 * GIB), "weights": (2 * GIB, 10 * GIB)}
     assert outcomes(checks.judge_disk(two)) == ["fail", "warn"]
-
-
-def test_a_python_without_fixes():
-    assert outcomes(checks.judge_python((3, 11, 7), date(2027, 10, 31))) == ["ok"]
-    assert outcomes(checks.judge_python((3, 11, 7), date(2027, 11, 1))) == ["warn"]
 
 
 def engine(name, version, where=""):

@@ -1,21 +1,19 @@
 """The project's checks: variables and files it names, who may ask, its port, the age of facts."""
 
-import os
 import shutil
 import socket
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-import msgspec
 import pytest
 
 from freehold.catalog.freshness import PARTS, ages
-from freehold.processes import described
 from freehold.store import open_store
 from freehold.types.route import ApiKey, Limits
 from freehold.workflows.doctor import project as checks
 from freehold.workflows.doctor.examine import site_of
 from freehold.workflows.project import now, open_project
+from freehold.workflows.serve.background import leave_word, server_file
 from freehold.workflows.shift import keys
 
 TODAY, NOW = date(2026, 11, 26), datetime(2026, 11, 26, tzinfo=UTC)
@@ -134,9 +132,8 @@ def test_a_port_that_another_program_holds(site):
         assert one.outcome == "warn" and str(port) in one.text
     (one,) = checks.check_port(here)
     assert one.outcome == "ok"
-    own = {**described(os.getpid(), here.state), "url": f"http://127.0.0.1:{port}"}
-    here.state.mkdir(exist_ok=True)
-    (here.state / "up.json").write_bytes(msgspec.json.encode(own))
+    (here.state / "engines").mkdir(parents=True)
+    leave_word(server_file(here.state / "engines", port), f"http://127.0.0.1:{port}")
     (one,) = checks.check_port(here)
     assert one.outcome == "ok" and "served by this project" in one.text
 

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +17,12 @@ from freehold.workflows.project import now
 def look(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FREEHOLD_DATABASE_URL", f"sqlite:///{tmp_path / 'f.sqlite'}")
-    return lambda: checks.look_at_store(site_of(None, now=now()))
+
+    def one():
+        (found,) = checks.check_store(site_of(None, now=now()))
+        return found
+
+    return one
 
 
 @pytest.fixture
@@ -26,15 +32,10 @@ def file(tmp_path):
     return path
 
 
-def judged(facts):
-    (one,) = checks.judge_store(facts)
-    return one
-
-
 def test_a_store_is_looked_at_and_not_changed(look, file):
     before = file.read_bytes()
-    facts = look()
-    assert facts.checked and judged(facts).outcome == "ok" and "pages sound" in judged(facts).text
+    one = look()
+    assert one.outcome == "ok" and "pages sound" in one.text
     assert file.read_bytes() == before
 
 
@@ -42,7 +43,7 @@ def test_damage(look, file):
     data = bytearray(file.read_bytes())
     data[4096 : len(data)] = b"\xff" * (len(data) - 4096)
     file.write_bytes(data)
-    one = judged(look())
+    one = look()
     assert one.outcome == "fail" and "damaged" in one.text
     assert ".recover | sqlite3 new.db" in one.fix and "restore FILE" in one.fix
 
@@ -51,7 +52,7 @@ def test_a_locked_one_is_told_within_its_time(look, file):
     with closing(sqlite3.connect(file, isolation_level=None)) as holder:
         holder.execute("PRAGMA locking_mode=EXCLUSIVE")
         holder.execute("BEGIN EXCLUSIVE")
-        one = judged(look())
+        one = look()
         holder.execute("ROLLBACK")
     assert one.outcome == "warn" and "locked" in one.text
 
@@ -60,26 +61,31 @@ def test_another_schema(look, file):
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("UPDATE store_facts SET value = '9999' WHERE name = 'schema'")
         connection.commit()
-    assert judged(look()).outcome == "fail" and "9999" in judged(look()).text
+    assert look().outcome == "fail" and "9999" in look().text
 
 
 def test_an_address_that_is_none_is_told_without_its_password(look, monkeypatch):
     monkeypatch.setenv("FREEHOLD_DATABASE_URL", "post:gres//me:hunter2@host")
-    one = judged(look())
+    one = look()
     assert one.outcome == "fail" and "hunter2" not in one.text
 
 
 def test_a_server_that_does_not_answer(look, monkeypatch):
     monkeypatch.setenv("FREEHOLD_DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:9/x")
-    one = judged(look())
+    one = look()
     assert one.outcome == "fail" and "hunter2" not in one.text + one.fix
 
 
-def test_a_full_disk():
-    facts = checks.StoreFacts(
-        where="f", is_file=True, bytes=100, free_bytes=1, schema=checks.SCHEMA, checked=True
-    )
-    assert judged(facts).outcome == "warn"
+def test_a_full_disk(look, file, monkeypatch):
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1))
+    assert look().outcome == "warn"
+
+
+def test_an_empty_file_and_none(look, file):
+    file.write_bytes(b"")
+    assert look().outcome == "fail"
+    file.unlink()
+    assert look().outcome == "ok" and not file.exists()
 
 
 def test_a_clock_behind_what_was_written():

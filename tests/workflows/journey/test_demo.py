@@ -17,7 +17,7 @@ import pytest
 from freehold.types.report import Report
 from freehold.workflows.journey.demo import prepare
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import background
+from freehold.workflows.serve import background
 
 pytestmark = [pytest.mark.weights, pytest.mark.timeout(900)]
 

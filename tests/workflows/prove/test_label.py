@@ -120,7 +120,7 @@ def test_a_session_opens_over_the_latest_evaluation_or_a_named_one(tmp_path):
     assert session.progress.wanted == 3 and path.name == f"labels-{'bb' * 6}.jsonl"
     assert open_session(project, evaluation_id="aa")[1].name == f"labels-{'aa' * 6}.jsonl"
     assert open_session(project, results=results, out=tmp_path / "mine.jsonl")[1] == tmp_path / "mine.jsonl"
-    with pytest.raises(UsageError, match="no evaluation cc"):
+    with pytest.raises(UsageError, match="no evaluations have an id that begins with cc"):
         open_session(project, evaluation_id="cc")
 
 
@@ -130,27 +130,11 @@ def take(made, count):
         made.record("left")
 
 
-def test_labels_too_fast_to_have_read_anything_are_questioned(session):
+def test_labels_too_fast_to_have_read_anything_are_told(session):
     made, path = session(seconds=0.25)
-    take(made, 4)
-    assert made.hasty is None, "a few say nothing"
-    take(made, 20)
-    assert made.hasty == (24, pytest.approx(24 * 0.25))
+    take(made, 24)
     assert made.state.hasty and made.state.median_seconds == 0.25
     assert typical_seconds(path) == 0.25 and "took 0.2 s each" in haste_note(path)
-    assert made.forget() == 24 and read_labels(path) == {}
-    assert made.hasty is None and made.state.median_seconds is None and haste_note(path) == ""
-    take(made, 1)
-    assert made.progress.labelled == 1, "their pairs come again"
-
-
-def test_only_this_sessions_labels_are_taken_back(session):
-    made, path = session()
-    take(made, 6)
-    again, _ = session(seconds=0.2)
-    take(again, 10)
-    again.undo()
-    assert again.forget() == 9 and len(read_labels(path)) == 6
 
 
 def test_what_a_terminal_and_a_page_label_at_once_is_all_kept(session):
@@ -165,7 +149,6 @@ def test_what_a_terminal_and_a_page_label_at_once_is_all_kept(session):
     take(page, 2)
     pairs = [json.loads(line)["id"] for line in path.read_text().splitlines()]
     assert len(pairs) == len(set(pairs)) == 8, "no pair is shown to the second that the first has labelled"
-    assert page.forget() == 5 and len(read_labels(path)) == 3
     path.unlink()
     assert not page.undo() and terminal.next() is not None
 

@@ -1,4 +1,4 @@
-"""``engine = "auto"``: every row of the table, and what binds a plan to llama.cpp."""
+"""``engine = "auto"``: the machine and the weights, and what binds a plan to llama.cpp."""
 
 import struct
 
@@ -12,29 +12,7 @@ from freehold.types.endpoint import AdapterMount
 from freehold.types.machine import Accelerator, Machine
 from freehold.types.model import Weights
 from freehold.workflows.serve import choice
-from freehold.workflows.serve.choice import Facts, by_table, choose
-
-MANY = choice.MANY_STREAMS
-
-
-@pytest.mark.parametrize(
-    ("facts", "engine", "why"),
-    [
-        (Facts("safetensors", 1), "vllm", "safetensors"),
-        (Facts("safetensors", 1, bound="x"), "vllm", "safetensors"),
-        (Facts("gguf", MANY), "llamacpp", "not installed"),
-        (Facts("gguf", 1, vllm_on="cuda", gpu_bytes=125, weights_bytes=100), "vllm", "GPU holds"),
-        (Facts("gguf", 1, vllm_on="cuda", gpu_bytes=124, weights_bytes=100), "llamacpp", "too small"),
-        (Facts("gguf", 1, vllm_on="cuda", gpu_bytes=999, bound="of llama.cpp"), "llamacpp", "of llama.cpp"),
-        (Facts("gguf", MANY - 1, vllm_on="cpu", matrix=True), "llamacpp", "fewer than"),
-        (Facts("gguf", MANY, vllm_on="cpu", matrix=True), "vllm", "AMX"),
-        (Facts("gguf", MANY, vllm_on="cpu", matrix=False), "llamacpp", "neither"),
-    ],
-)
-def test_each_row_of_the_table(facts, engine, why):
-    choice = by_table(facts)
-    assert choice.engine == engine
-    assert why in choice.why
+from freehold.workflows.serve.choice import choose
 
 
 @pytest.fixture
@@ -54,13 +32,13 @@ def weights(tmp_path):
 def here(tmp_path, monkeypatch):
     """``here(device, isa, gpu_bytes)`` makes a machine that has vLLM on that device."""
 
-    def make(device, isa=("AMX-BF16",), gpu_bytes=0):
+    def make(device, gpu_bytes=0):
         installed = Installation(
             flavour="x", version="1", python="p", torch="", transformers="", device=device, bytes=0
         )
         gpus = (Accelerator(kind="nvidia", name="G", memory_bytes=gpu_bytes),) if gpu_bytes else ()
         machine = Machine(
-            name="m", cores=2, memory_bytes=1, available_memory_bytes=1, cpu="c", isa=isa, accelerators=gpus
+            name="m", cores=2, memory_bytes=1, available_memory_bytes=1, cpu="c", isa=(), accelerators=gpus
         )
         monkeypatch.setattr(choice.vllm, "find", lambda home: installed)
         monkeypatch.setattr(choice, "probe_machine", lambda home: machine)
@@ -69,13 +47,17 @@ def here(tmp_path, monkeypatch):
     return make
 
 
-def test_the_facts_are_those_of_the_machine_and_the_weights(weights, here):
-    settings = here("cpu")
-    assert choose("auto", weights, settings, streams=MANY).engine == "vllm"
-    assert choose("auto", weights, settings, streams=4).engine == "llamacpp"
-    assert choose("auto", weights, here("cpu", isa=("AVX2",)), streams=MANY).engine == "llamacpp"
-    assert choose("auto", weights, here("cuda", gpu_bytes=160_000)).engine == "vllm"
-    assert choose("auto", weights, here("cuda", gpu_bytes=159_999)).engine == "llamacpp"
+@pytest.mark.parametrize(
+    ("device", "gpu_bytes", "engine", "why"),
+    [
+        ("cuda", 160_000, "vllm", "GPU holds"),
+        ("cuda", 159_999, "llamacpp", "too small"),
+        ("cpu", 0, "llamacpp", "for CPUs"),
+    ],
+)
+def test_the_facts_are_those_of_the_machine_and_the_weights(weights, here, device, gpu_bytes, engine, why):
+    chosen = choose("auto", weights, here(device, gpu_bytes))
+    assert chosen.engine == engine and why in chosen.why
 
 
 @pytest.mark.parametrize(
@@ -87,19 +69,20 @@ def test_the_facts_are_those_of_the_machine_and_the_weights(weights, here):
     ],
 )
 def test_what_only_llamacpp_can_do_binds_to_it(weights, here, asked):
-    assert choose("auto", weights, here("cpu"), streams=MANY, **asked).engine == "llamacpp"
+    assert choose("auto", weights, here("cuda", 999_999), **asked).engine == "llamacpp"
 
 
 def test_an_adapter_that_vllm_cannot_read_binds_to_llamacpp(weights, here, tmp_path):
     mount = AdapterMount(name="org/m:a", path=str(tmp_path))
-    assert choose("auto", weights, here("cpu"), streams=MANY, adapters=[mount]).engine == "llamacpp"
+    settings = here("cuda", 999_999)
+    assert choose("auto", weights, settings, adapters=[mount]).engine == "llamacpp"
     (tmp_path / "adapter_model.safetensors").touch()
-    assert choose("auto", weights, here("cpu"), streams=MANY, adapters=[mount]).engine == "vllm"
+    assert choose("auto", weights, settings, adapters=[mount]).engine == "vllm"
 
 
 def test_without_vllm_nothing_changes_and_names_are_taken_as_they_are(weights, tmp_path):
     settings = load({"FREEHOLD_HOME": str(tmp_path / "home")})
-    assert choose("auto", weights, settings, streams=MANY).engine == "llamacpp"
+    assert choose("auto", weights, settings).engine == "llamacpp"
     folder = msgspec.structs.replace(weights, format="safetensors")
     assert choose("auto", folder, settings).engine == "vllm"
     assert choose("ollama", weights, settings).engine == "ollama"

@@ -1,8 +1,7 @@
 """`freehold engines`: what is said of each engine, and what is removed."""
 
-from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.settings import load
-from freehold.workflows.serve.engines import faster, list_engines
+from freehold.workflows.serve.engines import list_engines
 
 
 def test_an_engine_is_only_called_available_where_it_can_be_used(tmp_path, monkeypatch):
@@ -13,9 +12,3 @@ def test_an_engine_is_only_called_available_where_it_can_be_used(tmp_path, monke
     assert not lines["vllm"].available
     assert lines["vllm"].note.startswith("freehold engines install vllm")
     assert lines["echo"].available and lines["remote"].available
-
-
-def test_the_faster_one_is_chosen_by_both_speeds():
-    slow = StreamSpeed(prompt_tokens_per_second=280, completion_tokens_per_second=90)
-    assert faster(StreamSpeed(prompt_tokens_per_second=1300, completion_tokens_per_second=217), slow)
-    assert not faster(StreamSpeed(prompt_tokens_per_second=300, completion_tokens_per_second=60), slow)

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import urllib.error
@@ -25,6 +23,7 @@ from freehold.preparing.index import write_index
 from freehold.types.endpoint import Example, ExampleIndex, Preparation, ServePlan
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import hold
+from freehold.workflows.serve.background import live_servers
 
 
 def models_at(url):
@@ -37,14 +36,14 @@ def test_several_engines_answer_at_the_gateways_port_and_leave_a_file(tmp_path):
     port, seen = free_port(), []
 
     def use(at):
-        (server,) = hold.live_servers(tmp_path)
+        (server,) = live_servers(tmp_path)
         (file,) = tmp_path.glob("serving-*.json")
         seen.append((at.url, at.models, sorted(models_at(at.url)), server.url, file.stat().st_mode & 0o777))
 
     hold_while(use, [echo(), echo("other")], tmp_path, GatewayConfig(endpoints=(), port=port))
     url = f"http://127.0.0.1:{port}"
     assert seen == [(url, ("echo", "other"), ["echo", "other"], url, 0o600)]
-    assert hold.live_servers(tmp_path) == [] and not list(tmp_path.glob("serving-*.json"))
+    assert live_servers(tmp_path) == [] and not list(tmp_path.glob("serving-*.json"))
 
 
 @pytest.mark.process
@@ -160,29 +159,6 @@ def test_a_plan_without_its_examples_does_not_start(tmp_path):
     (Path(plan.preparation.examples.path) / "examples.jsonl").unlink()
     with pytest.raises(EngineError, match="the index of examples cannot be read"):
         hold_while(lambda at: None, [plan], tmp_path / "logs", GatewayConfig(endpoints=(), port=free_port()))
-
-
-def leave(folder, port, pid=None, started=None):
-    pid = pid or os.getpid()
-    server = hold.Served(
-        pid=pid,
-        started=started if started is not None else psutil.Process(pid).create_time(),
-        url=f"http://127.0.0.1:{port}",
-    )
-    (folder / f"serving-{port}.json").write_bytes(msgspec.json.encode(server))
-    return server
-
-
-@pytest.mark.process
-def test_only_those_whose_process_lives_count(tmp_path):
-    alive = leave(tmp_path, 8001)
-    leave(tmp_path, 8002, started=psutil.Process().create_time() - 60)  # a later process has its id
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    leave(tmp_path, 8003, pid=ended.pid, started=0.0)
-    (tmp_path / "serving-8004.json").write_text("{")
-    assert hold.live_servers(tmp_path) == [alive]
-    assert hold.live_servers(tmp_path / "nowhere") == []
 
 
 @pytest.fixture

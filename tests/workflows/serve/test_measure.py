@@ -10,7 +10,7 @@ from tests.gateway.loopback import FakeUpstream, plain
 
 from freehold import engines
 from freehold.cli.main import cli
-from freehold.errors import UpstreamError, UsageError
+from freehold.errors import EngineError, UpstreamError, UsageError
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
@@ -161,8 +161,8 @@ def test_the_key_comes_from_the_environment(server, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "body", "message", "hint"),
     [
-        (401, b"{}", "answered 401", "--api-key-env NAME"),
-        (404, b"{}", "answered 404", "OpenAI-compatible"),
+        (401, b"{}", "refuses the key", "--api-key-env NAME"),
+        (404, b"{}", "lists no models", "OpenAI-compatible"),
         (200, b"<html>", "lists no models", "OpenAI-compatible"),
         (200, b'{"models": []}', "lists no models", "OpenAI-compatible"),
         (200, b'{"data": []}', "lists no models", "is a model loaded there"),
@@ -171,13 +171,13 @@ def test_the_key_comes_from_the_environment(server, monkeypatch):
 def test_what_is_wrong_there_is_told(server, status, body, message, hint):
     answer, _, url = server
     answer[:] = [status, body]
-    with pytest.raises(UpstreamError, match=message) as caught:
+    with pytest.raises((EngineError, UpstreamError), match=message) as caught:
         find_endpoint(url)
     assert hint in caught.value.hint
 
 
 def test_an_address_where_nothing_answers():
-    with pytest.raises(UpstreamError, match="nothing answers at"):
+    with pytest.raises(EngineError, match="nothing answers at"):
         find_endpoint(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(UsageError, match="localhost:1"):
         find_endpoint("localhost:1")

@@ -149,7 +149,7 @@ def test_each_incident_is_named_within_a_look(upstream, candidate, tmp_path):
 
                 def named():
                     found = alarms.incidents(tmp_path, store.records(RouteAlarm))
-                    told = "\n".join(one.what for one in found)
+                    told = "\n".join(one.text for one in found)
                     return {name for name, words in SAID.items() if words in told}
 
                 seen = set()
@@ -172,7 +172,7 @@ def test_a_full_disk_a_silent_recorder_and_a_refused_file_are_seen_without_the_s
     meters.write(tmp_path / "run")
     monkeypatch.setattr(alarms, "recorder_silent_s", lambda folder: 60.0)
     monkeypatch.setattr(alarms, "_LEAST_FREE_BYTES", 1 << 80)
-    told = [one.what for one in alarms.incidents(tmp_path, ())]
+    told = [one.text for one in alarms.incidents(tmp_path, ())]
     for words in (
         "the disk of",
         "the recorder has been silent",

@@ -163,9 +163,9 @@ def test_a_report_is_found_by_the_start_of_its_id(project):
         store.put(SECOND)
     assert find(project) == SECOND
     assert find(project, "aa11") == FIRST
-    with pytest.raises(UsageError, match="2 reports start with aa"):
+    with pytest.raises(UsageError, match="2 reports have an id that begins with aa"):
         find(project, "aa")
-    with pytest.raises(UsageError, match="no report ff"):
+    with pytest.raises(UsageError, match="no reports have an id that begins with ff"):
         find(project, "ff")
     found, written = rewrite(project, "aa11")
     assert msgspec.structs.replace(found, standing=None) == FIRST

@@ -31,11 +31,7 @@ class LlamaEngine:
         note = "prebuilt library" if available else "pip install 'freehold[local]'"
         build, benefit = native.read(settings.home), native.can_help()
         if build is not None:
-            note = (
-                f"built for this CPU, {native.speeds_of(build)}"
-                if build.chosen
-                else f"{note}; the build is slower"
-            )
+            note = "built for this CPU"
         elif benefit.helps:
             note += f"; {benefit.reason}: freehold engines install llamacpp"
         return Presence(available=available or build is not None, note=note)
@@ -161,7 +157,7 @@ def _require_library() -> None:
 
 
 def which(options: LlamaOptions, settings: Settings) -> str | None:
-    """The ``llama-server`` to run, or None for the library: what the plan says, else what measured faster."""
+    """The ``llama-server`` to run, or None for the library: what the plan says, else the build of this CPU."""
     if options.binary == "library":
         return None
     if options.binary is not None:

@@ -7,7 +7,7 @@
       build/           what the compiler made; kept, so that an interrupted build goes on
       llama-server     the program
       llama-quantize   writes weights in another quantization (freehold fit --make)
-      native.json      what it was built from, for which CPU, and how fast both were here
+      native.json      what it was built from, and for which CPU
 
 The prebuilt library uses AVX2 at most. A CPU with AVX-512, VNNI or AMX multiplies quantized weights several
 times as fast with code made for it; on one without them building changes nothing, and freehold says so.
@@ -47,15 +47,8 @@ BUILD_BYTES = GIB
 PROGRAMS = ("llama-server", "llama-quantize")
 
 
-class StreamSpeed(Record, frozen=True, kw_only=True):
-    """Tokens per second at one stream, as measured here."""
-
-    prompt_tokens_per_second: float
-    completion_tokens_per_second: float
-
-
 class NativeBuild(Record, frozen=True, kw_only=True):
-    """A finished build. `chosen` says that it was the faster one when both were measured."""
+    """A finished build, which serves instead of the library from then on."""
 
     version: str
     binary: str
@@ -64,9 +57,6 @@ class NativeBuild(Record, frozen=True, kw_only=True):
     flags: tuple[str, ...]
     compiler: str
     quantize: str | None = None
-    speed: StreamSpeed | None = None
-    wheel_speed: StreamSpeed | None = None
-    chosen: bool = False
 
 
 class BuildBenefit(NamedTuple):
@@ -91,9 +81,9 @@ def read(home: Path) -> NativeBuild | None:
 
 
 def binary(home: Path) -> Path | None:
-    """The program to run instead of the library: built here, for this CPU, and measured to be faster."""
+    """The program to run instead of the library: built here, for this CPU."""
     found = read(home)
-    return Path(found.binary) if found is not None and found.chosen else None
+    return None if found is None else Path(found.binary)
 
 
 def quantize(home: Path) -> Path | None:
@@ -295,16 +285,3 @@ def _run(command: list[str], log: Path, tell: Callable[[str], None] = lambda lin
 def _first_line(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout or done.stderr).splitlines()[0] if (done.stdout or done.stderr) else command[0]
-
-
-def speeds_of(found: NativeBuild) -> str:
-    """What was measured of a build, prompt and answer, next to the prebuilt library."""
-    if found.speed is None:
-        return "not measured"
-    text = f"{found.speed.prompt_tokens_per_second:,.0f} · {found.speed.completion_tokens_per_second:,.0f} tokens/s"
-    if found.wheel_speed is not None:
-        text += (
-            f" (prebuilt {found.wheel_speed.prompt_tokens_per_second:,.0f} · "
-            f"{found.wheel_speed.completion_tokens_per_second:,.0f})"
-        )
-    return text

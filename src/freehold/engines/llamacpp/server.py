@@ -53,7 +53,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `gpu_layers` is how many layers go to an accelerator (-1: as many as it holds). With `embeddings` the
     server embeds instead of chatting. `binary` is a ``llama-server`` to run, ``library`` for the prebuilt one;
-    by default whichever measured faster here (`freehold engines install llamacpp`).
+    by default the build of this CPU, where `freehold engines install llamacpp` made one.
     """
 
     chat_template: str | None = None

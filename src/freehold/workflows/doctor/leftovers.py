@@ -9,18 +9,19 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
 from freehold.errors import FreeholdError
-from freehold.processes import RunningProcess, Standing, standing
+from freehold.processes import RunningProcess, standing
 from freehold.store.database import parsed
 from freehold.training import artefacts
 from freehold.training.job import MANIFEST
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.visible import gib
 from freehold.workflows.doctor.site import Site
+from freehold.workflows.serve.background import server_file, servers_told
 
 MOST_FILES = 20_000
 RUN_FOLDERS = "freehold-gateway-*"
@@ -96,48 +97,45 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             continue
 
 
-class LeftProcess(NamedTuple):
-    """A process that a state file, or the migration's lock, names."""
+def _left_servers(site: Site) -> Iterator[Finding]:
+    """Gateways that the project's files name."""
+    logs = site.state / "engines"
+    for server in servers_told(logs):
+        url, file = server.url, server_file(logs, urlsplit(server.url).port or 0)
+        match standing(server, logs):
+            case "alive":
+                yield ok("endpoint", f"{url} runs, process {server.pid}")
+            case "ended":
+                text = f"{file} names {url}, whose process {server.pid} has ended without taking it away"
+                yield warn("left over", text, f"rm {file}; freehold up starts it again")
+            case "copied":
+                text = f"{file} came with a copy of the project: {url} belongs to the original"
+                yield warn("left over", text, f"rm {file}")
+            case "elsewhere":
+                text = f"{file} names {url} on {server.host}"
+                yield warn("left over", text, f"freehold down on {server.host}")
 
-    file: str
-    pid: int
-    standing: Standing
-    host: str | None
-    url: str | None
-    is_migration: bool
 
-
-class _Named(RunningProcess, frozen=True, kw_only=True):
-    url: str | None = None
-    command: str | None = None
-
-
-def left_processes(site: Site) -> Iterator[LeftProcess]:
-    """Endpoints that the project's files name, and who holds the migration's lock."""
-    state, logs = site.state, site.state / "engines"
-    for file in (state / "up.json", *sorted(logs.glob("serving-*.json"))):
-        folder = state if file.parent == state else logs
-        try:
-            named = msgspec.json.decode(file.read_bytes(), type=_Named)
-        except (OSError, msgspec.MsgspecError):
-            continue
-        yield _left(str(file), named, folder)
-    try:  # read without opening the store to write
+def _left_migration(site: Site) -> Iterator[Finding]:
+    """Who holds the migration's lock, read without opening the store to write."""
+    try:
         rows = site.rows("SELECT owner FROM leases WHERE name = 'migration'")
-        owner = msgspec.json.decode(rows[0][0], type=_Named) if rows else None
         url = parsed(site.store_url)
+        owner = msgspec.json.decode(rows[0][0], type=RunningProcess) if rows else None
     except (FreeholdError, msgspec.MsgspecError):
         return  # what is wrong with the store is told by its own check
-    if owner is not None:
-        is_file = url.get_backend_name() == "sqlite"
-        yield _left(
-            str(state), owner, Path(url.database or "").parent if is_file else None, is_migration=True
-        )
+    is_file = url.get_backend_name() == "sqlite"
+    state = None if owner is None else standing(owner, Path(url.database or "").parent if is_file else None)
+    if owner is not None and state == "alive":
+        yield ok("migration", f"one runs, process {owner.pid}")
+    if owner is not None and state == "ended":
+        text = f"one ended before it was done, process {owner.pid}"
+        yield warn("migration", text, "freehold migrate goes on from there")
 
 
 def check_leftovers(site: Site) -> Iterator[Finding]:
     """What runs, and what ended processes left behind."""
-    found = [*filter(None, map(_of_process, left_processes(site))), *_left_files(site)]
+    found = [*_left_servers(site), *_left_migration(site), *_left_files(site)]
     yield from found or [ok("left over", "nothing")]
 
 
@@ -176,39 +174,8 @@ def _left_files(site: Site) -> Iterator[Finding]:
         )
 
 
-def _left(file: str, named: _Named, folder: Path | None, *, is_migration: bool = False) -> LeftProcess:
-    return LeftProcess(file, named.pid, standing(named, folder), named.host, named.url, is_migration)
-
-
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
     except OSError:
         return None
-
-
-def _of_process(one: LeftProcess) -> Finding | None:
-    where = f"process {one.pid}"
-    if one.is_migration:
-        if one.standing == "alive":
-            return ok("migration", f"one runs, {where}")
-        if one.standing == "ended":
-            return warn(
-                "migration", f"one ended before it was done, {where}", "freehold migrate goes on from there"
-            )
-        return None
-    if one.standing == "alive":
-        return ok("endpoint", f"{one.url} runs, {where}")
-    if one.standing == "ended":
-        return warn(
-            "left over",
-            f"{one.file} names {one.url}, whose {where} has ended without taking it away",
-            f"rm {one.file}; freehold up starts it again",
-        )
-    if one.standing == "copied":
-        return warn(
-            "left over",
-            f"{one.file} came with a copy of the project: {one.url} belongs to the original",
-            f"rm {one.file}",
-        )
-    return warn("left over", f"{one.file} names {one.url} on {one.host}", f"freehold down on {one.host}")

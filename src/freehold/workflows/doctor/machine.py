@@ -9,7 +9,6 @@ import shutil
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,9 +27,6 @@ from freehold.workflows.doctor.site import Site
 LEAST_MEMORY = 1 << 30
 LEAST_DISK, LITTLE_DISK = 512 << 20, 5 << 30
 """A store that cannot grow loses traces; the weights of a small model and a dataset need a few GiB."""
-
-PYTHON_ENDS = {(3, 11): date(2027, 10, 31), (3, 12): date(2028, 10, 31), (3, 13): date(2029, 10, 31)}
-"""Last security fixes (devguide.python.org/versions, read 2026-11-24)."""
 
 
 def check_machine(_: Site) -> Iterator[Finding]:
@@ -86,18 +82,8 @@ def judge_disk(bytes_of: dict[str, tuple[int, int]]) -> Iterator[Finding]:
             yield ok("disk", text)
 
 
-def check_python(site: Site) -> Iterator[Finding]:
-    return judge_python(sys.version_info[:3], site.now.date())
-
-
-def judge_python(version: tuple[int, int, int], today: date) -> Iterator[Finding]:
-    """A Python that still gets security fixes."""
-    text = f"freehold {__version__}, Python {'.'.join(map(str, version))}"
-    ends = PYTHON_ENDS.get(version[:2])
-    if ends is not None and today > ends:
-        yield warn("versions", f"{text}, without security fixes since {ends}", "install a newer Python")
-    else:
-        yield ok("versions", text)
+def check_python(_: Site) -> Iterator[Finding]:
+    yield ok("versions", f"freehold {__version__}, Python {'.'.join(map(str, sys.version_info[:3]))}")
 
 
 class EngineVersion(NamedTuple):

@@ -20,8 +20,8 @@ from freehold.types.finding import Finding, fail, ok, warn
 from freehold.types.rollout import RouteAlarm
 from freehold.types.route import ApiKey
 from freehold.wire.base_url import is_loopback
-from freehold.workflows.doctor.leftovers import left_processes
 from freehold.workflows.doctor.site import Site
+from freehold.workflows.serve.background import live_servers
 from freehold.workflows.shift.alarms import incidents
 
 SOON_DAYS = 90
@@ -140,7 +140,7 @@ def judge_keys(
 def check_port(site: Site) -> Iterator[Finding]:
     """A port that is free, or held by this project."""
     port, host = site.port, site.settings.host if is_loopback(site.settings.host) else "127.0.0.1"
-    own = [one.url for one in left_processes(site) if one.url and one.standing == "alive"]
+    own = [server.url for server in live_servers(site.state / "engines")]
     mine = [url for url in own if url.rstrip("/").endswith(f":{port}")]
     if mine:
         yield ok("port", f"{mine[0]} is served by this project")
@@ -193,7 +193,4 @@ def check_incidents(site: Site) -> Iterator[Finding]:
     with suppress(FreeholdError):  # another check says what is wrong with the store
         alarms = site.records(RouteAlarm)
     found = incidents(site.state, alarms) if site.state.exists() else ()
-    for one in found:
-        yield (fail if one.serious else warn)("incidents", one.what, one.fix)
-    if not found:
-        yield ok("incidents", "no gateway of this project tells of any")
+    yield from found or (ok("incidents", "no gateway of this project tells of any"),)

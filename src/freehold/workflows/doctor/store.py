@@ -6,21 +6,17 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
-
 from freehold.catalog import retirements
 from freehold.catalog.freshness import advisories
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, StoreError
 from freehold.store.damage import way_back
-from freehold.store.database import BEGIN_AGAIN, SCHEMA, of_another, parsed, version
+from freehold.store.database import BEGIN_AGAIN, SCHEMA, of_another, parsed
 from freehold.store.tables import from_micros
 from freehold.types.finding import Finding, fail, ok, warn
-from freehold.types.record import Record
 from freehold.visible import GIB, gib, mib
 from freehold.workflows.doctor.site import Site, open_file
 
@@ -29,142 +25,79 @@ _CHECK_STEPS = 20_000
 _DAMAGE = ("malformed", "not a database", "corrupt")
 
 
-class StoreFacts(Record, frozen=True, kw_only=True):
-    """What can be seen of a store without changing it. `checked` is False where the look at all pages took too long."""
-
-    where: str
-    is_file: bool
-    exists: bool = True
-    bytes: int = 0
-    free_bytes: int | None = None
-    schema: str | None = None
-    error: str | None = None
-    locked: bool = False
-    damage: tuple[str, ...] = ()
-    checked: bool = False
-    newest_trace: datetime | None = None
-    traces: int | None = None
-
-
-def look_at_store(site: Site) -> StoreFacts:
+def check_store(site: Site) -> Iterator[Finding]:
+    """Reachable, whole, of this version, with room to grow."""
     try:
         url = parsed(site.store_url)
     except FreeholdError:  # its message names the whole address, which may hold a password
-        return StoreFacts(where="the store", is_file=False, error="its address is not one of a database")
-    if url.get_backend_name() == "sqlite":
-        return _look_at_file(Path(url.database or ""))
-    where = url.set(drivername="postgresql").render_as_string(hide_password=True)
+        wrong = "its address is not one of a database"
+        yield fail("store", f"the store cannot be read: {wrong}", "check FREEHOLD_DATABASE_URL")
+        return
+    path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+    where = (
+        url.set(drivername="postgresql").render_as_string(hide_password=True) if path is None else str(path)
+    )
     try:
-        engine = create_engine(url, connect_args={"connect_timeout": 2})
-        with engine.connect() as connection:
-            found = version(connection)
-            if found is None:
-                return StoreFacts(where=where, is_file=False, exists=False)
-            size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar() or 0
-            newest = connection.execute(text("SELECT max(at_max) FROM trace_blocks")).scalar()
-        engine.dispose()
-    except ImportError:
-        return StoreFacts(where=where, is_file=False, error="the extra 'postgres' is not installed")
-    except SQLAlchemyError as error:
-        first = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        return StoreFacts(where=where, is_file=False, error=first[:200])
-    return StoreFacts(where=where, is_file=False, bytes=int(size), schema=found, newest_trace=_time(newest))
+        yield _state(site, where, path)
+    except StoreError as error:
+        yield _unread(where, error.message, is_file=path is not None)
 
 
-def _look_at_file(path: Path) -> StoreFacts:
-    where = str(path)
-    if not path.exists():
-        return StoreFacts(where=where, is_file=True, exists=False)
-    size = sum(part.stat().st_size for part in (path, path.with_name(f"{path.name}-wal")) if part.exists())
-    facts: dict[str, object] = {"bytes": size, "free_bytes": shutil.disk_usage(path.parent).free}
+def _state(site: Site, where: str, path: Path | None) -> Finding:
+    """What is said of a store that can be read. Raises `StoreError`, with what is damaged where something is."""
+    schema = dict(site.rows("SELECT name, value FROM store_facts")).get("schema")
+    if schema is None and (path is None or not path.exists()):
+        return ok("store", f"{where}: none yet, the first command that needs it makes it")
+    if schema is None:
+        fix = "freehold store restore FILE puts a backup in its place; without one, move it away"
+        return fail("store", f"{where} is not a store of freehold, or empty", fix)
+    if path is None:
+        size_bytes = int(site.rows("SELECT pg_database_size(current_database())")[0][0])
+        pages = ""
+    else:
+        sizes = (path, path.with_name(f"{path.name}-wal"))
+        size_bytes = sum(part.stat().st_size for part in sizes if part.exists())
+        pages = ", pages sound" if _is_sound(path) else ", too large to check here (freehold store check)"
+    if schema != SCHEMA:
+        return fail("store", f"{where} {of_another(schema)}", BEGIN_AGAIN)
+    size = gib(size_bytes, 2) if size_bytes >= GIB else mib(size_bytes, 1)
+    said = f"{where}: {size}, schema {schema}{pages}"
+    if path is not None and (free_bytes := shutil.disk_usage(path.parent).free) < size_bytes // 10:
+        return warn("store", f"{said}; {gib(free_bytes)} left for it", "free some space on that disk")
+    return ok("store", said)
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether all pages were looked at within `CHECK_SECONDS`. Raises `StoreError` with the first that is damaged."""
+    deadline = time.monotonic() + CHECK_SECONDS
     try:
         with closing(open_file(path)) as connection:
-            facts["schema"] = _one(connection, "SELECT value FROM store_facts WHERE name = 'schema'")
-            facts["newest_trace"] = _time(_one(connection, "SELECT max(at_max) FROM trace_blocks"))
-            deadline = time.monotonic() + CHECK_SECONDS
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _CHECK_STEPS)
-            try:
-                lines = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
-                facts["checked"], facts["damage"] = True, tuple(line for line in lines if line != "ok")
-            except sqlite3.OperationalError as error:
-                if "interrupted" not in str(error):
-                    raise
+            lines = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
     except (sqlite3.Error, OSError) as error:
-        said = str(error)
-        facts["locked"] = "locked" in said
-        if any(word in said for word in _DAMAGE):
-            facts["damage"] = (said,)
-        else:
-            facts["error"] = said
-    return StoreFacts(where=where, is_file=True, **facts)  # type: ignore[arg-type]
+        if "interrupted" in str(error):
+            return False
+        raise StoreError(str(error)) from None
+    if damaged := [line for line in lines if line != "ok"]:
+        raise StoreError(f"malformed: {damaged[0]}")
+    return True
 
 
-def _one(connection: sqlite3.Connection, query: str) -> object:
-    try:
-        row = connection.execute(query).fetchone()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return None
-        raise
-    return None if row is None else row[0]
-
-
-def _time(micros: object) -> datetime | None:
-    try:
-        return from_micros(micros) if isinstance(micros, int) else None
-    except (OverflowError, ValueError, OSError):
-        return None
-
-
-def judge_store(facts: StoreFacts) -> Iterator[Finding]:
-    """Reachable, whole, of this version, with room to grow."""
-    if not facts.exists:
-        yield ok("store", f"{facts.where}: none yet, the first command that needs it makes it")
-        return
-    if facts.damage:
-        yield fail(
+def _unread(where: str, said: str, *, is_file: bool) -> Finding:
+    if any(word in said for word in _DAMAGE):
+        return fail("store", f"{where} is damaged: {said}", way_back(where))
+    if "locked" in said:
+        return warn(
             "store",
-            f"{facts.where} is damaged: {facts.damage[0]}",
-            way_back(facts.where),
-        )
-        return
-    if facts.locked:
-        yield warn(
-            "store",
-            f"{facts.where} is locked by another process, so it could not be looked at",
+            f"{where} is locked by another process, so it could not be looked at",
             "run this again; if it stays locked, end the process that holds it",
         )
-        return
-    if facts.error is not None:
-        fix = "check that the server runs and FREEHOLD_DATABASE_URL is right"
-        if facts.is_file:
-            fix = "check who owns the file and its folder"
-        if "extra" in facts.error:
-            fix = "pip install 'freehold[postgres]'"
-        yield fail("store", f"{facts.where} cannot be read: {facts.error}", fix)
-        return
-    if facts.schema is None:
-        yield fail(
-            "store",
-            f"{facts.where} is not a store of freehold, or empty",
-            "freehold store restore FILE puts a backup in its place; without one, move it away",
-        )
-        return
-    if facts.schema != SCHEMA:
-        yield fail("store", f"{facts.where} {of_another(facts.schema)}", BEGIN_AGAIN)
-        return
-    bytes_shown = gib(facts.bytes, 2) if facts.bytes >= GIB else mib(facts.bytes, 1)
-    size = f"{facts.where}: {bytes_shown}, schema {facts.schema}"
-    if facts.is_file:
-        size += ", pages sound" if facts.checked else ", too large to check here (freehold store check)"
-    if facts.free_bytes is not None and facts.free_bytes < facts.bytes // 10:
-        yield warn("store", f"{size}; {gib(facts.free_bytes)} left for it", "free some space on that disk")
-    else:
-        yield ok("store", size)
-
-
-def check_store(site: Site) -> Iterator[Finding]:
-    return judge_store(look_at_store(site))
+    fix = "check that the server runs and FREEHOLD_DATABASE_URL is right"
+    if is_file:
+        fix = "check who owns the file and its folder"
+    if "extra" in said:
+        fix = "pip install 'freehold[postgres]'"
+    return fail("store", f"{where} cannot be read: {said}", fix)
 
 
 CLOCK_SLACK = timedelta(minutes=2)
@@ -177,8 +110,12 @@ def check_clock(site: Site) -> Iterator[Finding]:
     except OSError:
         times = []
     days = [row.checked for row in retirements.rows()] + [row.checked for row in advisories()]
+    newest = None
+    with suppress(StoreError, OverflowError, ValueError, OSError):  # another check says what is wrong with it
+        ((micros,),) = site.rows("SELECT max(at_max) FROM trace_blocks")
+        newest = None if micros is None else from_micros(micros)
     seen = {
-        "the newest trace is from": look_at_store(site).newest_trace,
+        "the newest trace is from": newest,
         "a file of the project is from": datetime.fromtimestamp(max(times), UTC) if times else None,
         "this freehold was made after": datetime.combine(max(days), datetime.min.time(), UTC),
     }

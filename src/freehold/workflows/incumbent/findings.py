@@ -10,8 +10,9 @@ from datetime import date
 from typing import Any, Literal
 from urllib.parse import quote
 
+from freehold.catalog.retirements import Retirement, UndatedRetirement
 from freehold.report.markdown import quiet, quoted
-from freehold.types.application import EndStatus, ModelEnd, ModelUse, Scan, ScannedModel
+from freehold.types.application import EndStatus, ModelEnd, ModelUse, Scan, ScannedModel, SourcedEnd
 from freehold.visible import one_line
 from freehold.workflows.incumbent.meaning import SHOWN_HOLE, Meaning, Word, completions, shown
 
@@ -19,12 +20,21 @@ Level = Literal["error", "warning", "note"]
 
 
 def finding(path: str, word: Word, use: Meaning, today: date) -> ModelUse:
-    """One place as a record."""
+    """One place as a record. Of a partial name the end is the first of those it can become."""
     text = shown(word.text.strip())
-    becomes = () if use.pattern is None else tuple(_ends(use.pattern, today))
-    dated = [end for end in becomes if end.shutdown is not None]
-    first = dated[0] if dated else None
-    row, undated = use.row, use.undated
+    becomes: tuple[ModelEnd, ...] = ()
+    end: dict[str, Any] = {}
+    if use.model is not None:
+        end = _end(use.row, use.undated, today, otherwise="available" if use.is_named else "unknown")
+    if use.pattern is not None:
+        ends = [
+            ModelEnd(model=name, **_end(row, undated, today, otherwise="available"))
+            for name, row, undated in completions(use.pattern)
+        ]
+        becomes = tuple(sorted(ends, key=lambda one: (one.shutdown or date.max, one.model)))
+        if use.row is None and use.undated is None and becomes[0].shutdown is not None:
+            end |= {name: getattr(becomes[0], name) for name in ("status", "shutdown", "days_left")}
+    known = use.row or use.undated
     return ModelUse(
         kind=use.kind,
         path=path,
@@ -34,47 +44,25 @@ def finding(path: str, word: Word, use: Meaning, today: date) -> ModelUse:
         vendor=use.vendor,
         how=use.how,
         model=None if use.model is None else one_line(use.model),
-        status=_status(use, first, today),
-        shutdown=row.shutdown if row else first.shutdown if first else None,
-        days_left=row.days_left(today) if row else first.days_left if first else None,
-        replacement=row.replacement if row else undated.replacement if undated else None,
         becomes=becomes,
-        retirement_source=row.cited if row else undated.cited if undated else None,
-        stale=row.is_stale(today) if row else False,
+        retirement_source=None if known is None else known.cited,
+        stale=use.row is not None and use.row.is_stale(today),
+        **end,
     )
 
 
-def _status(use: Meaning, first: ModelEnd | None, today: date) -> EndStatus | None:
-    if use.model is None:
-        return None
-    if use.row is not None:
-        return "ended" if use.row.days_left(today) < 0 else "ends"
-    if use.undated is not None:
-        return "gone" if use.undated.retired else "deprecated"
-    if first is not None:
-        return first.status
-    return "available" if use.is_named else "unknown"
-
-
-def _ends(pattern: str, today: date) -> Iterable[ModelEnd]:
-    """All that a partial name can become: those with a day first, by day."""
-    found = []
-    for one in completions(pattern):
-        status: EndStatus = "available"
-        if one.row is not None:
-            status = "ended" if one.row.days_left(today) < 0 else "ends"
-        elif one.undated is not None:
-            status = "gone" if one.undated.retired else "deprecated"
-        found.append(
-            ModelEnd(
-                model=one.name,
-                status=status,
-                shutdown=one.row.shutdown if one.row else None,
-                days_left=one.row.days_left(today) if one.row else None,
-                replacement=one.row.replacement if one.row else None,
-            )
-        )
-    return sorted(found, key=lambda end: (end.shutdown or date.max, end.model))
+def _end(
+    row: Retirement | None, undated: UndatedRetirement | None, today: date, *, otherwise: EndStatus
+) -> dict[str, Any]:
+    """What is known of a model's end, as fields of a `ModelEnd`."""
+    if row is not None:
+        left = row.days_left(today)
+        status = "ended" if left < 0 else "ends"
+        return {"status": status, "shutdown": row.shutdown, "days_left": left, "replacement": row.replacement}
+    if undated is not None:
+        status = "gone" if undated.retired else "deprecated"
+        return {"status": status, "replacement": undated.replacement}
+    return {"status": otherwise}
 
 
 def _address(text: str) -> str:
@@ -135,13 +123,8 @@ def _scanned(group: list[ModelUse]) -> ScannedModel:
         model=first.model,
         vendor=first.vendor,
         status=first.status,
-        places=tuple(f"{one.path}:{one.line}:{one.column}" for one in group),
-        shutdown=first.shutdown,
-        days_left=first.days_left,
-        replacement=first.replacement,
-        becomes=first.becomes,
-        retirement_source=first.retirement_source,
-        stale=first.stale,
+        places=tuple(f"{use.path}:{use.line}:{use.column}" for use in group),
+        **{name: getattr(first, name) for name in SourcedEnd.__struct_fields__},
     )
 
 

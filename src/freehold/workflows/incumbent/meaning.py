@@ -1,14 +1,14 @@
-"""What a string or an import says about rented models: a model's id, an SDK, an endpoint, a key's name; and the names
-by which code shows whose models it uses: SDKs by package, addresses, environment variables of keys.
-"""
+"""What a string or an import says about rented models: a model's id, an SDK, an endpoint, a key's name."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
-from freehold.catalog import retirements
+import msgspec
+
+from freehold.catalog import retirements, tables
 from freehold.catalog.retirements import HOLE, Platform, Retirement, UndatedRetirement
 from freehold.types.application import ModelUseKind
 
@@ -30,84 +30,28 @@ def shown(text: str) -> str:
     return text.replace(HOLE, SHOWN_HOLE)
 
 
-SDKS: dict[str, str] = {
-    # Python
-    "openai": "OpenAI", "anthropic": "Anthropic", "cohere": "Cohere", "google.generativeai": "Google",
-    "google.genai": "Google", "vertexai": "Google", "mistralai": "Mistral AI", "groq": "Groq", "litellm": "several",
-    "langchain": "several", "langchain_community.chat_models": "several", "llama_index": "several",
-    "semantic_kernel": "several", "pydantic_ai": "several", "instructor": "several", "dspy": "several",
-    "xai_sdk": "xAI",
-    # JavaScript
-    "@anthropic-ai/sdk": "Anthropic", "@anthropic-ai/bedrock-sdk": "Anthropic on Bedrock",
-    "@anthropic-ai/vertex-sdk": "Anthropic", "@google/generative-ai": "Google", "@google/genai": "Google",
-    "@google-cloud/vertexai": "Google", "@mistralai/mistralai": "Mistral AI", "@azure/openai": "OpenAI on Azure",
-    "groq-sdk": "Groq", "cohere-ai": "Cohere", "llamaindex": "several",
-    "@aws-sdk/client-bedrock-runtime": "Amazon Bedrock",
-    "@openrouter/ai-sdk-provider": "several", "openai-edge": "OpenAI",
-    # Go
-    "github.com/openai/openai-go": "OpenAI", "github.com/sashabaranov/go-openai": "OpenAI",
-    "github.com/anthropics/anthropic-sdk-go": "Anthropic", "google.golang.org/genai": "Google",
-    "github.com/google/generative-ai-go": "Google", "cloud.google.com/go/vertexai": "Google",
-    "github.com/tmc/langchaingo": "several", "github.com/aws/aws-sdk-go-v2/service/bedrockruntime": "Amazon Bedrock",
-    "github.com/cohere-ai/cohere-go": "Cohere", "github.com/Azure/azure-sdk-for-go/sdk/ai/azopenai": "OpenAI on Azure",
-    # Java and Kotlin
-    "com.openai": "OpenAI", "com.theokanning.openai": "OpenAI", "com.aallam.openai": "OpenAI",
-    "com.anthropic": "Anthropic",
-    "com.google.genai": "Google", "com.google.cloud.vertexai": "Google", "com.azure.ai.openai": "OpenAI on Azure",
-    "software.amazon.awssdk.services.bedrockruntime": "Amazon Bedrock", "dev.langchain4j": "several",
-    "org.springframework.ai": "several", "com.cohere": "Cohere",
-    # C#
-    "OpenAI": "OpenAI", "Azure.AI.OpenAI": "OpenAI on Azure", "Anthropic": "Anthropic", "Google.GenAI": "Google",
-    "Mscc.GenerativeAI": "Google", "Microsoft.SemanticKernel": "several", "Amazon.BedrockRuntime": "Amazon Bedrock",
-    "AWSSDK.BedrockRuntime": "Amazon Bedrock", "Google.Cloud.AIPlatform.V1": "Google",
-    # Ruby and PHP
-    "ruby-openai": "OpenAI", "ruby_llm": "several", "langchainrb": "several", "openai-php/client": "OpenAI",
-    "openai-php/laravel": "OpenAI", "Prism\\Prism": "several", "prism-php/prism": "several",
-    "google-gemini-php/client": "Google", "Gemini": "Google",
-    # Rust
-    "async_openai": "OpenAI", "async-openai": "OpenAI", "aws_sdk_bedrockruntime": "Amazon Bedrock", "rig": "several",
-    "rig_core": "several", "genai": "several",
-}  # fmt: skip
+class VendorSigns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[vendors]]` table of `signs.toml`: by which names code shows whose models it uses."""
 
-JAVASCRIPT_ONLY: dict[str, str] = {"ai": "several", "langchain": "several", "llamaindex": "several"}
-"""Packages whose names are ordinary words elsewhere."""
+    name: str
+    platform: Platform | None = None
+    packages: tuple[str, ...] = ()
+    javascript: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
-_PARTNERS: dict[str, str] = {
-    "openai": "OpenAI", "azure_openai": "OpenAI on Azure", "azure": "OpenAI on Azure", "anthropic": "Anthropic",
-    "google": "Google", "google_genai": "Google", "google_vertexai": "Google", "google_vertex": "Google",
-    "gemini": "Google", "vertex": "Google", "vertexai": "Google", "groq": "Groq", "mistralai": "Mistral AI",
-    "mistral": "Mistral AI", "cohere": "Cohere", "aws": "Amazon Bedrock", "bedrock": "Amazon Bedrock",
-    "bedrock_converse": "Amazon Bedrock", "amazon_bedrock": "Amazon Bedrock", "xai": "xAI", "deepseek": "DeepSeek",
-    "community": "several",
-}  # fmt: skip
 
-VENDORS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = (
-    (re.compile(r"langchain_(\w+)"), _PARTNERS),
-    (re.compile(r"@langchain/([\w-]+)"), _PARTNERS),
-    (re.compile(r"@ai-sdk/([\w-]+)"), _PARTNERS),
-    (re.compile(r"@llamaindex/([\w-]+)"), _PARTNERS),
-    (re.compile(r"llama_index\.(?:llms|embeddings|multi_modal_llms)\.(\w+)"), _PARTNERS),
+@cache
+def signs(kind: Literal["packages", "javascript", "parts", "hosts", "keys"]) -> dict[str, VendorSigns]:
+    """The vendors by their signs of a kind."""
+    return {sign: vendor for vendor in tables("signs.toml", VendorSigns) for sign in getattr(vendor, kind)}
+
+
+_FAMILY_OF_PACKAGES = re.compile(
+    r"(?:langchain_|@langchain/|@ai-sdk/|@llamaindex/|llama_index\.(?:llms|embeddings|multi_modal_llms)\.)([\w-]+)"
 )
-"""Families of packages with one part a vendor: the first group is the part."""
-
-HOSTS: dict[str, str] = {
-    "api.openai.com": "OpenAI", "api.anthropic.com": "Anthropic", "generativelanguage.googleapis.com": "Google",
-    "openai.azure.com": "OpenAI on Azure", "services.ai.azure.com": "OpenAI on Azure",
-    "aiplatform.googleapis.com": "Google", "api.cohere.ai": "Cohere", "api.cohere.com": "Cohere",
-    "api.mistral.ai": "Mistral AI", "api.x.ai": "xAI", "api.groq.com": "Groq", "api.deepseek.com": "DeepSeek",
-    "openrouter.ai/api": "several", "bedrock-runtime": "Amazon Bedrock",
-}  # fmt: skip
-
-KEYS: dict[str, str] = {
-    "OPENAI_API_KEY": "OpenAI", "ANTHROPIC_API_KEY": "Anthropic", "GEMINI_API_KEY": "Google",
-    "GOOGLE_API_KEY": "Google", "GOOGLE_GENERATIVE_AI_API_KEY": "Google", "AZURE_OPENAI_API_KEY": "OpenAI on Azure",
-    "AZURE_API_KEY": "OpenAI on Azure", "COHERE_API_KEY": "Cohere", "CO_API_KEY": "Cohere",
-    "MISTRAL_API_KEY": "Mistral AI", "GROQ_API_KEY": "Groq", "XAI_API_KEY": "xAI", "DEEPSEEK_API_KEY": "DeepSeek",
-    "AWS_BEARER_TOKEN_BEDROCK": "Amazon Bedrock", "OPENROUTER_API_KEY": "several",
-}  # fmt: skip
-
-SHARED_PARTS: dict[str, Platform] = {"Groq": "groq", "DeepSeek": "deepseek", "xAI": "xai", "Cohere": "cohere"}
-"""Vendors whose models have names that others use, too: a file that shows the vendor means that vendor's."""
+"""Families of packages with one part a vendor."""
 
 
 class Meaning(NamedTuple):
@@ -160,13 +104,13 @@ def meaning(word: Word, language: str = "", hosts: frozenset[Platform] = frozens
 def _string(text: str, hosts: frozenset[Platform]) -> Meaning | None:
     if text == "litellm_params":
         return Meaning("sdk", "several", "a configuration of LiteLLM")
-    if text.removeprefix("os.environ/") in KEYS:
-        return Meaning("key", KEYS[text.removeprefix("os.environ/")], "names its API key")
+    if (vendor := signs("keys").get(text.removeprefix("os.environ/"))) is not None:
+        return Meaning("key", vendor.name, "names its API key")
     if re.search(r"\s", text):
         return None
-    for host, vendor in HOSTS.items():
+    for host, vendor in signs("hosts").items():
         if host in text:
-            return Meaning("endpoint", vendor, f"calls {host}")
+            return Meaning("endpoint", vendor.name, f"calls {host}")
     text = _filled(text)
     if HOLE in text:
         return _partial(text)
@@ -175,22 +119,26 @@ def _string(text: str, hosts: frozenset[Platform]) -> Meaning | None:
 
 def platform_of(found: Meaning) -> Platform | None:
     """The platform that an SDK, an endpoint or a key shows, where its names are shared with others."""
-    return SHARED_PARTS.get(found.vendor) if found.kind != "model_id" else None
+    return None if found.kind == "model_id" else _platforms().get(found.vendor)
+
+
+@cache
+def _platforms() -> dict[str, Platform | None]:
+    return {vendor.name: vendor.platform for vendor in tables("signs.toml", VendorSigns)}
 
 
 def _sdk(name: str, language: str) -> Meaning | None:
-    if language == "javascript" and (name in JAVASCRIPT_ONLY or name.split("/")[0] in JAVASCRIPT_ONLY):
-        return Meaning("sdk", JAVASCRIPT_ONLY[name.split("/")[0]], f"imports {name.split('/')[0]}")
-    for pattern, family in VENDORS:
-        part = pattern.match(name)
-        if part is not None:
-            vendor = family.get(part.group(1).replace("-", "_"))
-            return None if vendor is None else Meaning("sdk", vendor, f"imports {part.group(0)}")
+    package = name.split("/")[0]
+    if language == "javascript" and (vendor := signs("javascript").get(package)) is not None:
+        return Meaning("sdk", vendor.name, f"imports {package}")
+    if (part := _FAMILY_OF_PACKAGES.match(name)) is not None:
+        vendor = signs("parts").get(part.group(1).replace("-", "_"))
+        return None if vendor is None else Meaning("sdk", vendor.name, f"imports {part.group(0)}")
     at = len(name)
     while at > 0:  # the longest known beginning that ends at a separator
         head = name[:at]
-        if head in SDKS:
-            return Meaning("sdk", SDKS[head], f"imports {head}")
+        if (vendor := signs("packages").get(head)) is not None:
+            return Meaning("sdk", vendor.name, f"imports {head}")
         at = max(head.rfind(sign) for sign in (".", "/", "::", "\\"))
     return None
 

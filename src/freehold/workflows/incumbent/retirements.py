@@ -149,18 +149,11 @@ def _notice(
 
 
 def _unlisted(model: str, stated: date, today: date) -> RetirementNotice:
-    return RetirementNotice(
-        model=model,
-        platform="as asked",
-        status="ended" if stated < today else "ends",
-        shutdown=stated,
-        days_left=(stated - today).days,
-        source="the vendor's /v1/models",
-        checked=today,
-        stale=False,
-        as_of=today,
-        asked=stated,
+    """Of a model that the vendor's API gives a day, and the catalog none."""
+    row = Retirement(
+        model=model, vendor="", platform="openai", shutdown=stated, source="", as_of=today, checked=today
     )
+    return msgspec.structs.replace(_notice(row, today, None, stated), platform="as asked")
 
 
 def ask(project: Project) -> dict[str, date]:

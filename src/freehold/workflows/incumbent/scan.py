@@ -112,56 +112,25 @@ LOCK_FILES = frozenset(
      "gemfile.lock", "go.sum", ".terraform.lock.hcl"}
 )  # fmt: skip
 
-CODE: dict[str, str] = {
-    ".swift": "Swift", ".m": "Objective-C", ".mm": "Objective-C", ".scala": "Scala", ".groovy": "Groovy",
-    ".dart": "Dart",
-    ".c": "C", ".h": "C", ".cc": "C++", ".cpp": "C++", ".hpp": "C++", ".ex": "Elixir", ".exs": "Elixir",
-    ".erl": "Erlang",
-    ".clj": "Clojure", ".lua": "Lua", ".pl": "Perl", ".pm": "Perl", ".r": "R", ".jl": "Julia", ".hs": "Haskell",
-    ".ml": "OCaml", ".fs": "F#", ".vb": "Visual Basic", ".ps1": "PowerShell", ".bat": "batch files",
-    ".cmd": "batch files",
-    ".sql": "SQL", ".zig": "Zig", ".nim": "Nim", ".erb": "templates", ".j2": "templates", ".jinja": "templates",
-    ".tpl": "templates", ".mustache": "templates", ".hbs": "templates", ".astro": "Astro", ".fish": "fish",
-}  # fmt: skip
-
-PROSE = frozenset({".md", ".mdx", ".rst", ".txt", ".adoc", ".org", ".tex", ".pdf"})
-
 MOST_NAMED = 20
-"""Of prose and data, this many files are named; of code, all."""
+"""Files of one kind that are named."""
 
 
-class Unread:
-    """Collects files by the reason why they were not looked into."""
-
-    def __init__(self) -> None:
-        self._paths: dict[str, list[str]] = {}
-
-    def add(self, path: Path, shown: str) -> None:
-        """Note one file."""
-        self._paths.setdefault(_reason(path), []).append(shown)
-
-    def groups(self) -> tuple[UnreadFiles, ...]:
-        """By reason: code first, then what is more."""
-        groups = sorted(
-            self._paths.items(), key=lambda one: (not one[0].startswith("no reader"), -len(one[1]), one[0])
+def _unread(paths: list[_File]) -> tuple[UnreadFiles, ...]:
+    """Files that were not looked into, by their endings, the most frequent first."""
+    groups: dict[str, list[str]] = {}
+    for file in paths:
+        is_lock = file.path.name.lower() in LOCK_FILES
+        reason = (
+            "lock files"
+            if is_lock
+            else f"no reader for {file.path.suffix.lower() or 'files without an ending'}"
         )
-        return tuple(
-            UnreadFiles(
-                reason=reason,
-                count=len(paths),
-                paths=tuple(paths if reason.startswith("no reader") else paths[:MOST_NAMED]),
-            )
-            for reason, paths in groups
-        )
-
-
-def _reason(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if path.name.lower() in LOCK_FILES:
-        return "lock files"
-    if suffix in CODE:
-        return f"no reader for {CODE[suffix]}"
-    return "prose" if suffix in PROSE else "data, media and other kinds"
+        groups.setdefault(reason, []).append(file.shown)
+    return tuple(
+        UnreadFiles(reason=reason, count=len(names), paths=tuple(names[:MOST_NAMED]))
+        for reason, names in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    )
 
 
 LONG_LINE = 5_000
@@ -293,7 +262,7 @@ def scan(root: Path | Sequence[Path], *, as_of: date | None = None, progress: Pr
     skipped: list[tuple[str, str]] = []
     count = 0
     files = list(dict.fromkeys(file for one in roots for file in _under(one, skipped, alone=len(roots) == 1)))
-    others = Unread()
+    others: list[_File] = []
     progress = progress or Silent()
     if len(files) > LONG:
         progress.step("read files")
@@ -302,7 +271,7 @@ def scan(root: Path | Sequence[Path], *, as_of: date | None = None, progress: Pr
             progress.update(at, len(files), unit="files")
         language = language_of(file.path)
         if language is None:
-            others.add(file.path, file.shown)
+            others.append(file)
             continue
         try:
             found = _read(file.path, language)
@@ -320,7 +289,7 @@ def scan(root: Path | Sequence[Path], *, as_of: date | None = None, progress: Pr
         findings=tuple(findings),
         models=by_model(findings),
         skipped=tuple(skipped),
-        unread=others.groups(),
+        unread=_unread(others),
         version=__version__,
     )
 

@@ -84,10 +84,15 @@ def encoder_parity(
     served = anyio.run(_ask, project, plan, [one.sample for one in trained], progress)
     items = [compare(encoder.manifest, one, other) for one, other in zip(served, trained, strict=True)]
     draft = summarize(items, model=plan.model, adapter_id=encoder.id)
-    report = msgspec.structs.replace(draft, at=now().isoformat(), made_from=(encoder.id, encoder.base_sha256))
+    return kept_report(project, draft, (encoder.id, encoder.base_sha256))
+
+
+def kept_report(project: Project, draft: ParityReport, made_from: tuple[str, ...]) -> ParityReport:
+    """The report with its time and id, kept in the project's store."""
+    report = msgspec.structs.replace(draft, at=now().isoformat(), made_from=made_from)
     report = msgspec.structs.replace(report, id=content_id(report))
     with open_store(project.store_url) as store:
-        store.put(report, made_from=report.made_from)
+        store.put(report, made_from=made_from)
     return report
 
 

@@ -23,11 +23,10 @@ from freehold.store import open_store
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.record import Record
 from freehold.workflows.project import Project, now
+from freehold.workflows.project_store import meant
 
 Choice = Literal["left", "right", "equal", "skip"]
 Winner = Literal["candidate", "incumbent", "tie"]
-
-_FEW = 5
 
 
 class Label(Record, frozen=True, kw_only=True):
@@ -62,13 +61,6 @@ class LabelProgress(NamedTuple):
     labelled: int
     wanted: int
     seconds_each: float | None
-
-
-class HastyLabels(NamedTuple):
-    """Labels of one session that came too fast for anyone to have read the answers: how many, in how many seconds."""
-
-    labels: int
-    seconds: float
 
 
 class LabelState(Record, frozen=True, kw_only=True):
@@ -177,25 +169,6 @@ class LabelSession:
             hasty=median is not None and median < HASTY_SECONDS,
         )
 
-    @property
-    def hasty(self) -> HastyLabels | None:
-        """The labels taken since this session began, where they came too fast; None where they did not, or are few."""
-        median = self._median(self._taken)
-        if median is None or median >= HASTY_SECONDS or len(self._taken) < _FEW:
-            return None
-        taken = [self._labels[id].seconds for id in self._taken if id in self._labels]
-        return HastyLabels(len(taken), sum(taken))
-
-    def forget(self) -> int:
-        """Take back all labels taken since this session began; returns how many. Their pairs come again."""
-        self._take_in()
-        gone = len(self._taken)
-        for id in self._taken:
-            self._labels.pop(id, None)
-        self._taken.clear()
-        self._rewrite()
-        return gone
-
     def _median(self, ids: Sequence[str]) -> float | None:
         took = [self._labels[id].seconds for id in ids if id in self._labels and self._labels[id].shown]
         return round(statistics.median(took), 2) if took else None
@@ -285,13 +258,11 @@ def open_session(
     name = "labels"
     if results is None:
         with open_store(project.store_url) as store:
-            found = [one for one in store.records(Evaluation) if one.id.startswith(evaluation_id or "")]
-        if not found or found[-1].results_file is None:
-            raise UsageError(
-                f"no evaluation {evaluation_id}" if evaluation_id else "no evaluation yet",
-                hint="freehold evaluate makes one",
-            )
-        results, name = Path(found[-1].results_file), f"labels-{found[-1].id[:12]}"
+            hint = "freehold evaluate makes one"
+            chosen = meant(store.records(Evaluation), evaluation_id, "evaluation", hint=hint)
+        if chosen is None or chosen.results_file is None:
+            raise UsageError("no evaluation yet", hint=hint)
+        results, name = Path(chosen.results_file), f"labels-{chosen.id[:12]}"
     path = out or project.state / "labels" / f"{name}.jsonl"
     return LabelSession(read_results(results), path, wanted=wanted, seed=seed), path
 

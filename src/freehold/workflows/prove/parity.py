@@ -39,8 +39,8 @@ from freehold.types.model import Weights
 from freehold.types.record import content_id
 from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.project import Project, now
-from freehold.workflows.prove.encoder_parity import encoder_meant, parity_of
+from freehold.workflows.project import Project
+from freehold.workflows.prove.encoder_parity import encoder_meant, kept_report, parity_of
 from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize, undecided
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
@@ -106,13 +106,7 @@ def parity(
         ServedAs(_model(plan), plan.engine, adapter_id, has_adapter=adapter_path is not None),
         score=anyio.run(score_parity, scored, asked, served, trained) if scored is not None else None,
     )
-    report = msgspec.structs.replace(
-        draft, at=now().isoformat(), made_from=tuple(one for one in (weights.sha256, adapter_id) if one)
-    )
-    report = msgspec.structs.replace(report, id=content_id(report))
-    with open_store(project.store_url) as store:
-        store.put(report, made_from=report.made_from)
-    return report
+    return kept_report(project, draft, tuple(one for one in (weights.sha256, adapter_id) if one))
 
 
 def _model(plan: ServePlan) -> str:

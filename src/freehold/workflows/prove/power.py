@@ -112,7 +112,7 @@ def plan(
             hint="0.02 is two points",
         )
     binary = assumptions.sd is None
-    rows = tuple((_binary_rows if binary else _continuous_rows)(target, assumptions, n))
+    rows = tuple(_rows(target, assumptions, n))
     if not rows:
         raise _beyond(target.margin, assumptions)
     return PowerPlan(
@@ -184,65 +184,44 @@ def _points(share: float) -> str:
     return "1 point" if share == 0.01 else f"{100 * share:.3g} points"
 
 
-def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:
-    assert assumptions.sd is not None
-    margin, alpha, effect = target.margin, target.alpha, assumptions.per_pair
-    for truth in assumptions.true_differences(margin):
-        found = planner.partial_credit_n(
-            sd=assumptions.sd,
-            margin=margin,
-            true_difference=truth,
-            alpha=alpha,
-            power=target.power,
-            design_effect=effect,
-        )
-        at_n = None
-        if n is not None:
-            pairs, at_n = assumptions.pairs(n, target), 0.0
-            if pairs > 1:
-                at_n = planner.partial_credit_power(
-                    pairs, sd=assumptions.sd, margin=margin, true_difference=truth, alpha=alpha
-                )
-        yield PowerRow(
-            discordance=None,
-            true_difference=truth,
-            n=max(found.n, assumptions.least(target)),
-            n_normal=None,
-            power=found.power_at_n,
-            exact=True,
-            power_at_n=at_n,
-        )
-
-
-def _binary_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:
-    margin, alpha, effect = target.margin, target.alpha, assumptions.per_pair
-    for discordance in assumptions.discordances:
+def _rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:
+    """A row for each discordance (one for scores that are not binary) and true difference that is planned with."""
+    margin, alpha, sd = target.margin, target.alpha, assumptions.sd
+    pairs = None if n is None else assumptions.pairs(n, target)
+    for discordance in (None,) if sd is not None else assumptions.discordances:
         for truth in assumptions.true_differences(margin):
-            if assumptions.discordance is None and abs(truth) > discordance:
+            if discordance is not None and assumptions.discordance is None and abs(truth) > discordance:
                 continue
-            found = planner.noninferiority_n_binary(
-                discordance=discordance,
-                margin=margin,
-                true_difference=truth,
-                alpha=alpha,
-                power=target.power,
-                design_effect=effect,
-                incumbent_rate=assumptions.incumbent_rate,
-            )
-            at_n = None
-            if n is not None:
-                pairs, at_n = assumptions.pairs(n, target), 0.0
-                if pairs > 0:
-                    at_n = planner.power_at(
-                        pairs, discordance=discordance, margin=margin, true_difference=truth, alpha=alpha
-                    )
+            common = {"margin": margin, "true_difference": truth, "alpha": alpha}
+            at_n = None if pairs is None else 0.0
+            if discordance is None:
+                assert sd is not None
+                credit = planner.partial_credit_n(
+                    sd=sd, **common, power=target.power, design_effect=assumptions.per_pair
+                )
+                needed, n_normal, power, exact = credit.n, None, credit.power_at_n, True
+                if pairs is not None and pairs > 1:
+                    at_n = planner.partial_credit_power(pairs, sd=sd, **common)
+            else:
+                counts = planner.noninferiority_n_binary(
+                    discordance=discordance,
+                    margin=margin,
+                    true_difference=truth,
+                    alpha=alpha,
+                    power=target.power,
+                    design_effect=assumptions.per_pair,
+                    incumbent_rate=assumptions.incumbent_rate,
+                )
+                needed, n_normal, power, exact = counts.n, counts.n_normal, counts.power, counts.exact
+                if pairs is not None and pairs > 0:
+                    at_n = planner.power_at(pairs, discordance=discordance, **common)
             yield PowerRow(
                 discordance=discordance,
                 true_difference=truth,
-                n=max(found.n, assumptions.least(target)),
-                n_normal=found.n_normal,
-                power=found.power,
-                exact=found.exact,
+                n=max(needed, assumptions.least(target)),
+                n_normal=n_normal,
+                power=power,
+                exact=exact,
                 power_at_n=at_n,
             )
 

@@ -20,16 +20,13 @@ import anyio
 import msgspec
 
 from freehold.datasets import building
-from freehold.engines import supervisor
+from freehold.engines.remote import listed_models
 from freehold.errors import FreeholdError, UsageError
 from freehold.evals.frozen import frozen_answer, with_frozen
 from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import for_task, score_all, scorer_of
 from freehold.evals.scorers.label import LabelScorer
-from freehold.late import aiohttp
 from freehold.progress import Progress
-from freehold.signing.clouds import TITLES
-from freehold.signing.signer import OwnCredentials
 from freehold.stats.clustered import encode_groups
 from freehold.stats.looks import ONE_LOOK, LookPlan
 from freehold.store import Store
@@ -38,7 +35,7 @@ from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import CloudCredentials, Endpoint
 from freehold.types.evaluation import Score, Task
 from freehold.types.finding import Finding, Preflight, fail, ok, warn
-from freehold.wire.base_url import joined, stem
+from freehold.wire.base_url import stem
 from freehold.workflows.data.curate import SCORERS_AT_ONCE, label_shifts_of
 from freehold.workflows.prove.looks import look_findings
 from freehold.workflows.prove.reach import Items, reach_findings
@@ -63,73 +60,29 @@ async def address_findings(address: AskedEndpoint, *, seconds: float = ADDRESS_S
     who, key = address.who, os.environ.get(address.api_key_env) if address.api_key_env else None
     bad = warn if address.cached else fail
     if address.api_key_env and not key:
-        return [
-            bad(
-                "endpoint",
-                f"{who}: the environment has no {address.api_key_env}, which should hold its key",
-                f"export {address.api_key_env}=…",
-            )
-        ]
+        text = f"{who}: the environment has no {address.api_key_env}, which should hold its key"
+        return [bad("endpoint", text, f"export {address.api_key_env}=…")]
     if not address.url.startswith(("http://", "https://")):
         return [fail("endpoint", f"{who}: {address.url!r} is not an address", "http://127.0.0.1:8420")]
     base = stem(address.url.rstrip("/").removesuffix("/chat/completions"))
-    asked = Endpoint(
+    endpoint = Endpoint(
         name=base,
         engine="remote",
         base_url=base,
         api_key_env=address.api_key_env,
         credentials=address.credentials,
     )
-    listing = joined(base, "/v1/models")
     try:
-        headers = await OwnCredentials(asked).headers("GET", listing)
-        listed = await supervisor.get_json(listing, headers=headers, seconds=seconds)
+        names = await listed_models(endpoint, seconds=seconds)
     except FreeholdError as error:
         return [bad("endpoint", f"{who}: {error.message}", error.hint or "")]
-    except aiohttp.ClientResponseError as error:
-        if error.status in (401, 403):
-            return [
-                bad("endpoint", f"{who}: {base} refuses the key (status {error.status})", _key_hint(address))
-            ]
-        # It is there, and has no list: many gateways have none.
-        return [ok("endpoint", f"{who}: {base} answers; it lists no models (status {error.status})")]
-    except ValueError:
+    if names is None:
         return [ok("endpoint", f"{who}: {base} answers; it lists no models")]
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return [
-            bad(
-                "endpoint",
-                f"{who}: nothing answers at {base} within {seconds:g} s",
-                "start it, or mend its address",
-            )
-        ]
-    return list(_listed(address, base, listed))
-
-
-def _key_hint(address: AskedEndpoint) -> str:
-    if address.api_key_env:
-        return f"check the key in {address.api_key_env}"
-    if address.credentials is not None:
-        return f"check what these credentials of {TITLES[address.credentials]} may do"
-    return "name the environment variable that holds the key: api_key_env"
-
-
-def _listed(address: AskedEndpoint, base: str, listed: Any) -> Iterator[Finding]:
-    rows = listed.get("data") if isinstance(listed, dict) else None
-    names = (
-        [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
-        if isinstance(rows, list)
-        else []
-    )
     if address.model is None or not names or address.model in names:
-        yield ok("endpoint", f"{address.who}: {base} answers; asking for its models cost nothing")
-        return
+        return [ok("endpoint", f"{who}: {base} answers; asking for its models cost nothing")]
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
-    yield warn(
-        "endpoint",
-        f"{address.who}: {base} does not list the model {address.model}; it lists {shown}",
-        "check the name; some endpoints serve more than they list",
-    )
+    text = f"{who}: {base} does not list the model {address.model}; it lists {shown}"
+    return [warn("endpoint", text, "check the name; some endpoints serve more than they list")]
 
 
 SCORER = "scorer"

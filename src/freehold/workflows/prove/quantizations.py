@@ -153,7 +153,7 @@ def _smaller(project: Project, reference: Weights, wanted: tuple[str, ...]) -> l
             raise EngineError(
                 f"no smaller weights of {reference.model_id} are here, and llama.cpp's program that makes them is "
                 "not built",
-                hint="freehold engines install llamacpp --native",
+                hint="freehold engines install llamacpp",
             )
     return smaller
 

@@ -27,39 +27,12 @@ from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.gateway.telemetry.request_log import check_spans
-from freehold.processes import RunningProcess, described, is_alive
 from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.project import Project
+from freehold.workflows.serve.background import leave_word, live_servers, server_file
 
 NOTIFY_SOCKET = "NOTIFY_SOCKET"
-
-
-class Served(RunningProcess, frozen=True, kw_only=True):
-    """The file that says where a running server is, and which process it is."""
-
-    url: str
-
-
-def leave_word(file: Path, url: str) -> None:
-    """Say in a file that only this user may read that this process serves there."""
-    served = msgspec.convert({**described(os.getpid(), file.parent), "url": url}, Served)
-    file.touch(mode=0o600)
-    file.chmod(0o600)
-    file.write_bytes(msgspec.json.encode(served))
-
-
-def live_servers(log_dir: Path) -> list[Served]:
-    """The servers of a project that live, those of this process included; not those of a project it is a copy of."""
-    servers = []
-    for file in sorted(log_dir.glob("serving-*.json")):
-        try:
-            served = msgspec.json.decode(file.read_bytes(), type=Served)
-        except (OSError, msgspec.MsgspecError):
-            continue
-        if is_alive(served, log_dir):
-            servers.append(served)
-    return servers
 
 
 def check_folders(project: Project) -> None:
@@ -218,7 +191,7 @@ class _ServingHost:
             start_engine(plan, log_dir=log_dir, name=f"{name}{suffix}")
             for plan, name in zip(plans, self._names, strict=True)
         ]
-        self._server_file = log_dir / f"serving-{port}.json"
+        self._server_file = server_file(log_dir, port)
 
     async def run(
         self,

@@ -13,22 +13,20 @@ import anyio
 import msgspec
 
 from freehold import __version__
-from freehold.engines import supervisor
 from freehold.engines.engine import start
+from freehold.engines.remote import listed_models
 from freehold.engines.traffic import RequestBodies, drive, from_bodies, knee, rates, refusal, synthetic
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
-from freehold.late import aiohttp
 from freehold.progress import Progress
-from freehold.signing.signer import OwnCredentials
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.types.record import content_id
 from freehold.types.serving import LoadReport
-from freehold.wire.base_url import joined, stem
+from freehold.wire.base_url import stem
 from freehold.workflows.fit.learned import speed_id
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.project import Project, now
@@ -173,6 +171,7 @@ def load(
         )
     prompt = sum(level.prompt_tokens_per_second * level.seconds for level in levels)
     completion = sum(level.completion_tokens_per_second * level.seconds for level in levels)
+    machine = probe_machine(project.settings.home)
     draft = LoadReport(
         id="",
         at=now().isoformat(),
@@ -184,14 +183,13 @@ def load(
         completion_tokens=completion / finished or None,
         levels=levels,
         knee_streams=knee(levels),
-        machine=_machine(),
+        machine=machine.name,
     )
     report = msgspec.structs.replace(draft, id=content_id(draft))
     speed = speed_of(report)
     with open_store(project.store_url) as store:
         store.put(report)
         if speed is not None and is_here(endpoint.base_url):
-            machine = probe_machine(project.settings.home)
             measured = MeasuredSpeed(
                 id=speed_id(machine, "load", model),
                 model=model,
@@ -240,14 +238,6 @@ def is_here(url: str) -> bool:
     return host in ("127.0.0.1", "localhost", "::1")
 
 
-def _machine() -> str:
-    import platform
-
-    from freehold.hardware.probes import usable_cores
-
-    return f"{platform.system()} {platform.machine()}, {usable_cores().value} cores"
-
-
 def parse_streams(text: str) -> list[int]:
     """``1,4,8`` as ascending numbers. Raises `UsageError`."""
     try:
@@ -262,41 +252,21 @@ def parse_streams(text: str) -> list[int]:
 def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "asked") -> Endpoint:
     """The OpenAI-compatible endpoint at `url` (with or without ``/v1`` or the path of chats) and the models it lists.
 
-    Raises `UsageError` for what is not an address and for a key that is not set, `UpstreamError` when nothing answers.
+    Raises `UsageError` for what is not an address and for a key that is not set, `EngineError` when nothing answers,
+    `UpstreamError` when it lists nothing.
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r} is not an address", hint="http://127.0.0.1:8420")
     base = stem(url.rstrip("/").removesuffix("/chat/completions"))
-    listing = joined(base, "/v1/models")
     if api_key_env and not os.environ.get(api_key_env):
         raise UsageError(
             f"the environment has no {api_key_env}, which should hold the endpoint's key",
             hint=f"export {api_key_env}=…",
         )
-    asked = OwnCredentials(Endpoint(name=name, engine="remote", base_url=base, api_key_env=api_key_env))
-
-    async def ask() -> list[str]:
-        headers = await asked.headers("GET", listing)
-        answer = await supervisor.get_json(listing, headers=headers)
-        return [str(row["id"]) for row in answer["data"]]
-
-    try:
-        names = anyio.run(ask)
-    except aiohttp.ClientResponseError as error:
-        hint = "is it OpenAI-compatible?"
-        if error.status in (401, 403):
-            hint = "it wants a key: --api-key-env NAME"
-        raise UpstreamError(f"{listing} answered {error.status}", hint=hint) from None
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        raise UpstreamError(f"nothing answers at {base}", hint="freehold up starts an endpoint") from None
-    except (ValueError, KeyError, TypeError):
-        raise UpstreamError(f"{listing} lists no models", hint="is it OpenAI-compatible?") from None
-    if not names:
-        raise UpstreamError(f"{listing} lists no models", hint="is a model loaded there?")
-    return Endpoint(
-        name=name,
-        engine="remote",
-        base_url=base,
-        models=tuple(ServedModel(name=one, upstream_name=one) for one in names),
-        api_key_env=api_key_env,
-    )
+    endpoint = Endpoint(name=name, engine="remote", base_url=base, api_key_env=api_key_env)
+    listed = anyio.run(listed_models, endpoint)
+    if not listed:
+        hint = "is it OpenAI-compatible?" if listed is None else "is a model loaded there?"
+        raise UpstreamError(f"{base} lists no models", hint=hint)
+    models = tuple(ServedModel(name=one, upstream_name=one) for one in listed)
+    return msgspec.structs.replace(endpoint, models=models)

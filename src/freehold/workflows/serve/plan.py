@@ -213,7 +213,6 @@ def plan(
         request.engine,
         weights,
         settings,
-        streams=request.parallel,
         adapters=adapters,
         kv_type=request.kv_type,
         quantization=request.quantization,

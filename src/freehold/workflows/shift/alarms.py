@@ -20,6 +20,7 @@ import msgspec
 from freehold.gateway.child_process import RECORDER_SILENT_S, recorder_silent_s
 from freehold.gateway.telemetry import meters
 from freehold.types.config import WatchConfig
+from freehold.types.finding import Finding, fail, warn
 from freehold.types.record import Record
 from freehold.types.rollout import RouteAlarm, Trouble
 from freehold.visible import MIB
@@ -83,71 +84,68 @@ _FIXES: dict[Trouble, str] = {
 }
 
 
-class Incident(Record, frozen=True, kw_only=True):
-    """One thing that is wrong, or slow (not `serious`), and what to do."""
-
-    what: str
-    fix: str
-    serious: bool = True
-
-
-def incidents(state: Path, alarms: Iterable[RouteAlarm]) -> tuple[Incident, ...]:
-    """What is wrong now. `alarms` are those of the store, none where it cannot be read."""
+def incidents(state: Path, alarms: Iterable[RouteAlarm]) -> tuple[Finding, ...]:
+    """What is wrong now (`fail`), or slow (`warn`), and what to do. `alarms` are those of the store, none where it
+    cannot be read."""
     return (*_disk(state), *_told(alarms), *_seen(state.absolute() / "spool"))
 
 
-def _disk(state: Path) -> Iterator[Incident]:
+def _disk(state: Path) -> Iterator[Finding]:
     try:
         place = os.statvfs(state)
     except OSError:
         return
     if place.f_bavail * place.f_frsize < _LEAST_FREE_BYTES:
-        yield Incident(
-            what=f"the disk of {state} is full: no trace is kept, no key can be made or revoked",
-            fix="make room; freehold doctor says what of it is freehold's",
+        yield fail(
+            "incidents",
+            f"the disk of {state} is full: no trace is kept, no key can be made or revoked",
+            "make room; freehold doctor says what of it is freehold's",
         )
 
 
-def _told(alarms: Iterable[RouteAlarm]) -> Iterator[Incident]:
+def _told(alarms: Iterable[RouteAlarm]) -> Iterator[Finding]:
     open_ones = (one for one in alarms if one.over_at is None)
     for one in sorted(open_ones, key=lambda one: one.since, reverse=True):
         what = f"{one.why}; since {one.since:%H:%M} UTC"
-        yield Incident(what=what, fix=_FIXES.get(one.trouble, _UNANSWERED))
+        yield fail("incidents", what, _FIXES.get(one.trouble, _UNANSWERED))
 
 
-def _seen(spool: Path) -> Iterator[Incident]:
+def _seen(spool: Path) -> Iterator[Finding]:
     for folder, snapshots in meters.read_running(spool).items():
         silent_s = recorder_silent_s(folder)
         if silent_s is not None and silent_s > RECORDER_SILENT_S:
-            yield Incident(
-                what=f"the recorder has been silent for {silent_s:.0f} s: traces wait",
-                fix="see to the disk and the store: freehold doctor",
+            yield fail(
+                "incidents",
+                f"the recorder has been silent for {silent_s:.0f} s: traces wait",
+                "see to the disk and the store: freehold doctor",
             )
         if any(taken.gauges.get("freehold_config_stale") for taken in snapshots):
-            yield Incident(
-                what="freehold.toml is not wholly in force: it was refused, or waits for the next start",
-                fix="the output of freehold up says why",
+            yield fail(
+                "incidents",
+                "freehold.toml is not wholly in force: it was refused, or waits for the next start",
+                "the output of freehold up says why",
             )
         paused = {
             labels[0] for taken in snapshots for labels, _ in taken.labelled.get("freehold_breaker_open", ())
         }
         down = {name for taken in snapshots for name, answers in taken.answers.items() if not answers}
         for name in sorted(paused | down):
-            yield Incident(
-                what=f"endpoint {name} keeps failing or does not answer a health check", fix=_UNANSWERED
+            yield fail(
+                "incidents", f"endpoint {name} keeps failing or does not answer a health check", _UNANSWERED
             )
         waits = [(age, route) for taken in snapshots for route, ages in taken.waiting.items() for age in ages]
         hang = [(age, route) for age, route in waits if age > _HANGS_S]
         if hang:
             longest_s, route = max(hang)
-            yield Incident(
-                what=f"{len(hang)} requests wait for the candidate of route {route}, one for {longest_s:.0f} s",
-                fix=f"freehold rollout rollback --route {route}",
+            yield fail(
+                "incidents",
+                f"{len(hang)} requests wait for the candidate of route {route}, one for {longest_s:.0f} s",
+                f"freehold rollout rollback --route {route}",
             )
         yield from _slow(snapshots)
 
 
-def _slow(snapshots: list[meters.Snapshot]) -> Iterator[Incident]:
+def _slow(snapshots: list[meters.Snapshot]) -> Iterator[Finding]:
     sums: dict[str, tuple[int, float]] = {}
     for taken in snapshots:
         for (endpoint,), cells, total_s in taken.histograms.get("freehold_upstream_seconds", ()):
@@ -155,8 +153,8 @@ def _slow(snapshots: list[meters.Snapshot]) -> Iterator[Incident]:
             sums[endpoint] = (count + sum(cells), sum_s + total_s)
     for endpoint, (count, sum_s) in sums.items():
         if count >= _FEWEST and sum_s / count > _SLOW_S:
-            yield Incident(
-                what=f"endpoint {endpoint} begins to answer after {sum_s / count:.1f} s, on average since the start",
-                fix="its status page; first_byte_ms of a route lets the next target answer",
-                serious=False,
+            yield warn(
+                "incidents",
+                f"endpoint {endpoint} begins to answer after {sum_s / count:.1f} s, on average since the start",
+                "its status page; first_byte_ms of a route lets the next target answer",
             )

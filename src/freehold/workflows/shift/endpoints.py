@@ -39,39 +39,31 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
     incumbent = config.incumbent
     if incumbent is not None and incumbent.base_url is not None:
         _check_credentials("[incumbent]", incumbent)
-        endpoints.append(
-            Endpoint(
-                name=INCUMBENT,
-                engine="remote",
-                base_url=stem(incumbent.base_url),
-                api=incumbent.api,
-                models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
-                capabilities=_capabilities(incumbent),
-                api_key_env=incumbent.api_key_env,
-                credentials=incumbent.credentials,
-                # The host that clients asked before there was a gateway.
-                forward_client_key=True,
-                dialect=dialect_of(incumbent.preset, incumbent.base_url),
-            )
-        )
+        # Its host is the one that clients asked before there was a gateway.
+        endpoints.append(_endpoint(incumbent, INCUMBENT, (incumbent.model,), forward_client_key=True))
     for table in config.endpoints:
         _check_credentials(f"endpoint {table.name}", table)
-        endpoints.append(
-            Endpoint(
-                name=table.name,
-                engine="remote",
-                base_url=stem(table.base_url),
-                api=table.api,
-                models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
-                capabilities=_capabilities(table),
-                api_key_env=table.api_key_env,
-                credentials=table.credentials,
-                forward_client_key=table.forward_client_key,
-                context_tokens=table.context_tokens,
-                dialect=dialect_of(table.preset, table.base_url),
-            )
-        )
+        endpoint = _endpoint(table, table.name, table.models, forward_client_key=table.forward_client_key)
+        endpoints.append(msgspec.structs.replace(endpoint, context_tokens=table.context_tokens))
     return tuple(endpoints)
+
+
+def _endpoint(
+    table: IncumbentConfig | EndpointConfig, name: str, models: Iterable[str], *, forward_client_key: bool
+) -> Endpoint:
+    base_url = table.base_url or ""
+    return Endpoint(
+        name=name,
+        engine="remote",
+        base_url=stem(base_url),
+        api=table.api,
+        models=tuple(ServedModel(name=model, upstream_name=model) for model in models),
+        capabilities=_capabilities(table),
+        api_key_env=table.api_key_env,
+        credentials=table.credentials,
+        forward_client_key=forward_client_key,
+        dialect=dialect_of(table.preset, base_url),
+    )
 
 
 def _capabilities(table: IncumbentConfig | EndpointConfig) -> Capabilities:

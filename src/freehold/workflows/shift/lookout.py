@@ -36,8 +36,9 @@ from freehold.types.trace import Trace
 from freehold.workflows.choose.needs import language_of
 from freehold.workflows.shift.endpoints import asked_targets
 
-Check = Literal["empty", "language"]
-_OF_OTHERS: dict[Check, float] = {"empty": 0.25}
+Arm = Literal["candidate", "incumbent"]
+_CHECKS: tuple[Trouble, ...] = ("empty", "language")
+_OF_OTHERS: dict[Trouble, float] = {"empty": 0.25}
 """Of an incumbent, which nothing was known of before, only what hardly a task wants."""
 _BASELINE_TRACES = 200
 _PAGE = 200
@@ -46,25 +47,26 @@ _FEWEST_TIMES = 20
 
 
 class _Watched(NamedTuple):
-    limits: dict[Check, float]
+    limits: dict[Trouble, float]
     slow_ms: float | None
     """Three times its 95th percentile before it was promoted."""
 
 
-class Judged(NamedTuple):
-    """What a check is about: a route, empty where none was named, and who answered."""
+class Counted(NamedTuple):
+    """Requests of one kind, and those of them that went wrong."""
+
+    requests: float = 0.0
+    failed: float = 0.0
+    usual: float = USUAL_FAILURES
+    """The share of failures that is borne."""
+
+
+class _Key(NamedTuple):
+    """What is looked at: a route, empty where none was named, what may be wrong with it, and who answered."""
 
     route: str
-    arm: Literal["candidate", "incumbent"]
-    check: Check
-
-
-class Checked(NamedTuple):
-    """Answers that a check could judge, those of them that failed it, and the share that is usual here."""
-
-    answers: int
-    failed: int
-    usual: float
+    trouble: Trouble
+    arm: Arm
 
 
 class FreeChecks:
@@ -74,7 +76,7 @@ class FreeChecks:
         self._cursor: int | None = None
         self._watched: dict[tuple[str, int], _Watched] = {}
 
-    def look(self, store: Store, routes: Iterable[Route]) -> dict[Judged, Checked]:
+    def look(self, store: Store, routes: Iterable[Route]) -> dict[_Key, Counted]:
         """What the newest traces since the last look show. Raises `StoreError`."""
         promoted = {(route.name, route.revision): route for route in routes if route.state == "promoted"}
         self._watched = {
@@ -85,16 +87,16 @@ class FreeChecks:
         since, self._cursor = self._cursor, newest
         if since is None or since == newest:
             return {}
-        found: dict[Judged, Checked] = {}
+        news: dict[_Key, Counted] = {}
         for _, trace in store.traces_after(max(since, newest - _PAGE), most=_PAGE, complete_only=False):
             own = trace.arm == "candidate" and trace.route in usual
             limits = usual[trace.route or ""] if own else _OF_OTHERS
             for check, limit in limits.items():
                 if (failed := _fails(check, trace)) is not None:
-                    key = Judged(trace.route or "", trace.arm, check)
-                    before = found.get(key, Checked(0, 0, limit))
-                    found[key] = Checked(before.answers + 1, before.failed + failed, limit)
-        return found
+                    key = _Key(trace.route or "", check, trace.arm)
+                    before = news.get(key, Counted())
+                    news[key] = Counted(before.requests + 1, before.failed + failed, limit)
+        return news
 
     def slow_ms(self, route: str) -> float | None:
         """How late an answer of a route's promoted candidate is, by what it was before."""
@@ -107,9 +109,8 @@ def _baseline(store: Store, route: Route) -> _Watched:
     until = None if change is None else change.at
     recent = store.latest_traces(_BASELINE_TRACES, route=route.name, until=until, complete_only=False)
     own = [trace for trace in recent if trace.arm == "candidate"]
-    limits: dict[Check, float] = {}
-    checks: tuple[Check, ...] = ("empty", "language")
-    for check in checks:
+    limits: dict[Trouble, float] = {}
+    for check in _CHECKS:
         judged = [one for trace in own if (one := _fails(check, trace)) is not None]
         share = sum(judged) / len(judged) if judged else 0.0
         if (limit := USUAL_FAILURES + 2 * share) < 1:
@@ -119,7 +120,7 @@ def _baseline(store: Store, route: Route) -> _Watched:
     return _Watched(limits, slow_ms)
 
 
-def _fails(check: Check, trace: Trace) -> bool | None:
+def _fails(check: Trouble, trace: Trace) -> bool | None:
     """Whether an answer to a client fails a check; None where it cannot be judged."""
     if trace.parent_id is not None or trace.fallback is not None:
         return None
@@ -147,22 +148,6 @@ MOVING: frozenset[Trouble] = frozenset(("slow", "schema", "empty", "language"))
 CLOCK_STEP_S = 60.0
 OVER_AFTER = 20
 """Requests in a row of looks, few of which fail, after which a trouble is over."""
-Arm = Literal["candidate", "incumbent"]
-
-
-class Counted(NamedTuple):
-    """Requests of one kind, and those of them that went wrong."""
-
-    requests: float = 0.0
-    failed: float = 0.0
-    usual: float = USUAL_FAILURES
-    """The share of failures that is borne."""
-
-
-class _Key(NamedTuple):
-    route: str
-    trouble: Trouble
-    arm: Arm
 
 
 class Lookout:
@@ -204,8 +189,7 @@ class Lookout:
             if route.state in ("canary", "promoted")
         }
         news = self._news(routes.values(), later | limits_ms)
-        for judged, one in self._checks.look(store, routes.values()).items():
-            news[_Key(judged.route, judged.check, judged.arm)] = Counted(one.answers, one.failed, one.usual)
+        news |= self._checks.look(store, routes.values())
         moved_s, self._clock_s = abs(_clock_s() - self._clock_s), _clock_s()
         news[_Key("", "clock", "incumbent")] = Counted(20, 20 * (moved_s > CLOCK_STEP_S))
         told = []

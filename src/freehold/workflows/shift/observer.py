@@ -29,7 +29,7 @@ from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
 from freehold.types.config import ProjectConfig
-from freehold.types.rollout import RouteAlarm
+from freehold.types.rollout import Rollout, RouteAlarm
 from freehold.workflows.project import file_state, open_project
 from freehold.workflows.shift import alarms, routes
 from freehold.workflows.shift.following import LEASE, ObserverConfig
@@ -109,9 +109,7 @@ class Observer:
         """Tell what the numbers of this machine's gateways say: each machine has an observer for that."""
         if self._lookout is None:
             return
-        limits = {
-            one.route: one.max_p95_ms for one in routes.newest_rollouts(store) if one.max_p95_ms is not None
-        }
+        limits = {one.route: one.max_p95_ms for one in store.records(Rollout) if one.max_p95_ms is not None}
         told = self._lookout.look(store, at=datetime.now(UTC), limits_ms=limits)
         actions = {alarm.key: self._move_back(store, alarm) for alarm in self._lookout.open}
         for alarm in told:

@@ -48,11 +48,6 @@ def find_rollout(store: Store, route_name: str) -> Rollout:
     return rollout
 
 
-def newest_rollouts(store: Store) -> list[Rollout]:
-    """The newest rollout of each route that had one, over or not."""
-    return store.records(Rollout)
-
-
 def live_rollouts(store: Store) -> list[Rollout]:
     """The rollouts that are not over."""
     return [rollout for rollout in store.records(Rollout) if rollout.is_live]

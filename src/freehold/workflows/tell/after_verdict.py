@@ -28,7 +28,13 @@ class _Way(NamedTuple):
 
 _HELD_OUT = _Way("Hold out more samples, then prove again", MORE_SAMPLES.command, (IN_DETAIL, MIXTURE))
 
+_TOO_LITTLE = (
+    "interval_spans_margin", "measurably_worse_margin_not_excluded", "exact_test_not_passed",
+    "rare_losses_could_hide_harm", "too_few_pairs", "cluster_dominates", "repeated_look", "gone_items_could_hide_harm",
+    "removed_items_could_hide_harm",
+)  # fmt: skip
 WAYS: dict[str, _Way] = {
+    **dict.fromkeys(_TOO_LITTLE, _HELD_OUT),
     "license_not_allowed": _Way(
         "Choose a model whose licence allows this use",
         ANOTHER_MODEL.command,
@@ -53,16 +59,7 @@ WAYS: dict[str, _Way] = {
         ANOTHER_MODEL.command,
         (MIXTURE, IN_DETAIL),
     ),
-    "interval_spans_margin": _HELD_OUT,
-    "measurably_worse_margin_not_excluded": _HELD_OUT,
-    "exact_test_not_passed": _HELD_OUT,
-    "rare_losses_could_hide_harm": _HELD_OUT,
-    "too_few_pairs": _HELD_OUT,
-    "cluster_dominates": _HELD_OUT,
-    "repeated_look": _HELD_OUT,
     "no_scored_pairs": _Way("See why no pair of answers has two scores", IN_DETAIL.command, ()),
-    "gone_items_could_hide_harm": _HELD_OUT,
-    "removed_items_could_hide_harm": _HELD_OUT,
     "unscored_pairs_could_hide_harm": _Way("See why answers were not scored", IN_DETAIL.command, ()),
     "noise_could_explain_it": _Way(
         "Ask the incumbent a second time, then prove again", "freehold freeze --repeats 2", (IN_DETAIL,)

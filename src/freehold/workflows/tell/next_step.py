@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from freehold.types.journey import (
     JourneyStage,
     JourneyState,
@@ -15,9 +17,17 @@ from freehold.types.journey import (
 )
 from freehold.workflows.tell.after_verdict import IN_DETAIL, after_verdict
 
-ORDER: tuple[JourneyStepName, ...] = (
-    "name", "capture", "dataset", "freeze", "prove", "decide", "shift", "keep",
-)  # fmt: skip
+TITLES: dict[JourneyStepName, tuple[str, str]] = {
+    "name": ("What moves", "freehold init LOG"),
+    "capture": ("What it really asks", "freehold traces list"),
+    "dataset": ("The task, as data", "freehold dataset show"),
+    "freeze": ("The incumbent's answers", "freehold freeze"),
+    "prove": ("Is it good enough", "freehold report --evaluations"),
+    "decide": ("The verdict", "freehold report --open"),
+    "shift": ("Traffic moves", "freehold rollout status"),
+    "keep": ("Is it still good", "freehold watch --history"),
+}
+"""The steps in their order, each with the command that shows it."""
 
 NOW_AT: dict[JourneyStage, JourneyStepName] = {
     "fresh": "name",
@@ -42,7 +52,7 @@ NOW_AT: dict[JourneyStage, JourneyStepName] = {
 def journey_steps(facts: ProjectFacts, stage: JourneyStage) -> tuple[JourneyStep, ...]:
     """Every step of the journey, in its order."""
     now = NOW_AT[stage]
-    return tuple(_step(name, facts, _state(name, facts, stage, now)) for name in ORDER)
+    return tuple(_step(name, facts, _state(name, facts, stage, now)) for name in TITLES)
 
 
 def _state(
@@ -73,65 +83,54 @@ def _state(
 
 
 def _step(name: JourneyStepName, facts: ProjectFacts, state: JourneyStepState) -> JourneyStep:
+    title, command = TITLES[name]
+    detail, more = _detail(name, facts)
+    if name == "decide" and facts.verdict is None:
+        command = "freehold report"
+    elif name == "shift" and facts.rollout is None:
+        command = "freehold rollout start"
+    return JourneyStep(name=name, title=title, state=state, detail=detail, command=command, **more)
+
+
+def _detail(name: JourneyStepName, facts: ProjectFacts) -> tuple[str, dict[str, Any]]:
+    """How a step stands in words, and of what record, when."""
     verdict, rollout = facts.verdict, facts.rollout
-    if name == "name":
-        detail = "no freehold.toml" if not facts.has_config else facts.incumbent or "no incumbent is named"
-        return _made(name, "What moves", state, detail, "freehold init LOG")
-    if name == "capture":
-        detail = _many(facts.traces, "trace", "traces") if facts.traces else "no traffic yet"
-        return _made(
-            name, "What it really asks", state, detail, "freehold traces list", at=facts.traces_until
-        )
-    if name == "dataset":
-        detail = "not built yet"
-        if facts.dataset_id is not None:
-            detail = f"{facts.train:,} to learn from, {facts.held_out:,} held out"
-        return _made(
-            name, "The task, as data", state, detail, "freehold dataset show", record_id=facts.dataset_id
-        )
-    if name == "freeze":
-        detail = f"{facts.frozen:,} answers kept" if facts.frozen else "none recorded beside those of the log"
-        return _made(name, "The incumbent's answers", state, detail, "freehold freeze", at=facts.frozen_at)
-    if name == "prove":
-        detail = "not measured yet"
-        if verdict is not None or facts.trained or facts.evaluations:
+    match name:
+        case "name":
+            return (
+                facts.incumbent or "no incumbent is named"
+            ) if facts.has_config else "no freehold.toml", {}
+        case "capture":
+            traces = _many(facts.traces, "trace", "traces") if facts.traces else "no traffic yet"
+            return traces, {"at": facts.traces_until}
+        case "dataset":
+            built = f"{facts.train:,} to learn from, {facts.held_out:,} held out"
+            return built if facts.dataset_id is not None else "not built yet", {"record_id": facts.dataset_id}
+        case "freeze":
+            frozen = (
+                f"{facts.frozen:,} answers kept" if facts.frozen else "none recorded beside those of the log"
+            )
+            return frozen, {"at": facts.frozen_at}
+        case "prove":
             tried = [
                 _many(facts.trained, "model trained", "models trained") if facts.trained else "",
                 _many(facts.evaluations, "evaluation", "evaluations") if facts.evaluations else "",
             ]
-            detail = ", ".join(one for one in tried if one) or "measured"
-        return _made(
-            name, "Is it good enough", state, detail, "freehold report --evaluations", at=facts.report_at
-        )
-    if name == "decide":
-        if verdict is None:
-            return _made(name, "The verdict", state, "none yet", "freehold report")
-        word = f"promote, with {verdict.fallback} as fallback" if verdict.fallback else verdict.outcome
-        return _made(
-            name, "The verdict", state, word, "freehold report --open", at=verdict.at, record_id=verdict.id
-        )
-    if name == "shift":
-        if rollout is None:
-            return _made(
-                name, "Traffic moves", state, "all traffic is the incumbent's", "freehold rollout start"
-            )
-        share = f" at {100 * rollout.share:.3g}%" if rollout.state == "canary" else ""
-        return _made(
-            name,
-            "Traffic moves",
-            state,
-            f"{rollout.state.replace('_', ' ')}{share}",
-            "freehold rollout status",
-            at=rollout.since,
-        )
-    detail = "not checked yet" if facts.watched_at is None else facts.watch_alarm or "nothing found"
-    return _made(name, "Is it still good", state, detail, "freehold watch --history", at=facts.watched_at)
-
-
-def _made(
-    name: JourneyStepName, title: str, state: JourneyStepState, detail: str, command: str, **more: object
-) -> JourneyStep:
-    return JourneyStep(name=name, title=title, state=state, detail=detail, command=command, **more)  # type: ignore[arg-type]
+            otherwise = "not measured yet" if verdict is None else "measured"
+            return ", ".join(filter(None, tried)) or otherwise, {"at": facts.report_at}
+        case "decide":
+            if verdict is None:
+                return "none yet", {}
+            word = f"promote, with {verdict.fallback} as fallback" if verdict.fallback else verdict.outcome
+            return word, {"at": verdict.at, "record_id": verdict.id}
+        case "shift":
+            if rollout is None:
+                return "all traffic is the incumbent's", {}
+            share = f" at {100 * rollout.share:.3g}%" if rollout.state == "canary" else ""
+            return f"{rollout.state.replace('_', ' ')}{share}", {"at": rollout.since}
+        case "keep":
+            watched = facts.watch_alarm or "nothing found"
+            return "not checked yet" if facts.watched_at is None else watched, {"at": facts.watched_at}
 
 
 def _many(count: int, one: str, many: str) -> str:
@@ -144,14 +143,20 @@ to six months ahead."""
 
 SCAN = OtherWay(sentence="Find where your code uses rented models", command="freehold scan .")
 DEMO = OtherWay(sentence="See the whole journey on a shipped example", command="freehold demo")
+MIGRATE = OtherWay(sentence="Run all remaining steps at once", command="freehold migrate")
+DRY_RUN = OtherWay(sentence="See what stands in the way", command="freehold migrate --dry-run")
+HISTORY = OtherWay(sentence="See the checks so far", command="freehold watch --history")
 CAPTURE = OtherWay(
     sentence="Capture live traffic through the gateway", command="freehold up --capture patterns"
 )
 BACK = OtherWay(
-    sentence="Send all traffic back to the incumbent",
-    command='freehold rollout rollback --why "…"',
+    sentence="Send all traffic back to the incumbent", command='freehold rollout rollback --why "…"'
 )
 WATCH_ROLLOUT = OtherWay(sentence="Watch the tests", command="freehold rollout status --follow 10")
+
+
+def _next(sentence: str, command: str, why: str, *others: OtherWay) -> NextAction:
+    return NextAction(sentence=sentence, command=command, why=why, others=others)
 
 
 def journey_state(facts: ProjectFacts) -> JourneyState:
@@ -198,17 +203,12 @@ def stage_of(facts: ProjectFacts) -> JourneyStage:
 def next_action(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
     """What to do next at a stage."""
     if stage == "broken":
-        return NextAction(
-            sentence="Find out what is wrong",
-            command="freehold doctor",
-            why=facts.broken or "",
-            others=(
-                OtherWay(sentence="Check every row", command="freehold store check"),
-                OtherWay(sentence="Put a backup in its place", command="freehold store restore FILE"),
-            )
-            if facts.broken_store
-            else (),
+        ways = (
+            OtherWay(sentence="Check every row", command="freehold store check"),
+            OtherWay(sentence="Put a backup in its place", command="freehold store restore FILE"),
         )
+        why = facts.broken or ""
+        return _next("Find out what is wrong", "freehold doctor", why, *(ways if facts.broken_store else ()))
     rollout = _rollout(facts)
     if rollout is not None:
         return _of_rollout(facts, rollout)
@@ -227,54 +227,36 @@ def _rollout(facts: ProjectFacts) -> RolloutFacts | None:
 
 
 def _before_verdict(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
-    migrate = OtherWay(sentence="Run all remaining steps at once", command="freehold migrate")
     if stage == "fresh":
-        return NextAction(
-            sentence="Describe the application that moves, from a log of its traffic",
-            command="freehold init LOG",
-            why="there is no freehold.toml here yet, and no traffic",
-            others=(SCAN, DEMO),
+        return _next(
+            "Describe the application that moves, from a log of its traffic",
+            "freehold init LOG",
+            "there is no freehold.toml here yet, and no traffic",
+            *(SCAN, DEMO),
         )
+    if stage == "named" and facts.files:
+        why = f"{_many(len(facts.files), 'file is', 'files are')} named and not yet read"
+        return _next("Run the journey on the traffic that freehold.toml names", MIGRATE.command, why, DRY_RUN)
     if stage == "named":
-        if facts.files:
-            return NextAction(
-                sentence="Run the journey on the traffic that freehold.toml names",
-                command="freehold migrate",
-                why=f"{_many(len(facts.files), 'file is', 'files are')} named and not yet read",
-                others=(
-                    OtherWay(sentence="See what stands in the way", command="freehold migrate --dry-run"),
-                ),
-            )
-        return NextAction(
-            sentence="Bring in logged traffic",
-            command="freehold import FILE",
-            why="there is no traffic here yet",
-            others=(CAPTURE, SCAN),
-        )
+        why = "there is no traffic here yet"
+        return _next("Bring in logged traffic", "freehold import FILE", why, CAPTURE, SCAN)
     if stage == "imported":
-        return NextAction(
-            sentence="Turn the traffic into a dataset",
-            command="freehold dataset build",
-            why=f"{_many(facts.traces, 'trace is', 'traces are')} here, and no dataset of them",
-            others=(migrate,),
-        )
+        why = f"{_many(facts.traces, 'trace is', 'traces are')} here, and no dataset of them"
+        return _next("Turn the traffic into a dataset", "freehold dataset build", why, MIGRATE)
     if _should_freeze(facts, stage):
         return _freeze(facts, stage)
     if stage == "measured" and facts.report_stopped is not None:
-        return NextAction(
-            sentence="Choose a candidate that may be used here and fits",
-            command="freehold assess --write 3",
-            why=facts.report_stopped,
-            others=(IN_DETAIL, migrate),
+        return _next(
+            "Choose a candidate that may be used here and fits",
+            "freehold assess --write 3",
+            facts.report_stopped,
+            *(IN_DETAIL, MIGRATE),
         )
     why = "a dataset is here, and no candidate was tried on it"
     if stage == "measured":
         why = "candidates were measured, and there is no verdict on one"
-    return NextAction(
-        sentence="Try candidates, and prove the best one against the incumbent",
-        command="freehold migrate",
-        why=why,
-        others=(OtherWay(sentence="See what stands in the way", command="freehold migrate --dry-run"),),
+    return _next(
+        "Try candidates, and prove the best one against the incumbent", MIGRATE.command, why, DRY_RUN
     )
 
 
@@ -294,12 +276,8 @@ def _freeze(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
     else:
         assert facts.ending is not None
         why = f"{facts.incumbent} cannot be asked after {facts.ending.shutdown}"
-    return NextAction(
-        sentence="Record the incumbent's answers while it can be asked",
-        command="freehold freeze",
-        why=why,
-        others=(OtherWay(sentence="Go on without", command="freehold migrate"),),
-    )
+    without = OtherWay(sentence="Go on without", command="freehold migrate")
+    return _next("Record the incumbent's answers while it can be asked", "freehold freeze", why, without)
 
 
 def _promoted_by_verdict(facts: ProjectFacts) -> NextAction:
@@ -314,127 +292,67 @@ def _promoted_by_verdict(facts: ProjectFacts) -> NextAction:
     others = (IN_DETAIL, duties) if verdict.conditions else (IN_DETAIL,)
     passed = f"{verdict.candidate} passed" + (" for what it is sure of" if verdict.fallback else "")
     if not facts.gateway_runs:
-        return NextAction(
-            sentence="Start the gateway your traffic will use",
-            command="freehold up --capture patterns",
-            why=f"{passed}, and a rollout needs recorded traffic",
-            others=(OtherWay(sentence="Then begin", command="freehold rollout start"), *others),
-        )
-    return NextAction(
-        sentence="Begin the rollout: mirror requests to the candidate, which clients do not see",
-        command="freehold rollout start",
-        why=passed,
-        others=(
-            OtherWay(sentence="Rehearse a rollback", command="freehold rollout rehearse"),
-            *others,
-        ),
-    )
+        then = OtherWay(sentence="Then begin", command="freehold rollout start")
+        why = f"{passed}, and a rollout needs recorded traffic"
+        return _next("Start the gateway your traffic will use", CAPTURE.command, why, then, *others)
+    rehearse = OtherWay(sentence="Rehearse a rollback", command="freehold rollout rehearse")
+    sentence = "Begin the rollout: mirror requests to the candidate, which clients do not see"
+    return _next(sentence, "freehold rollout start", passed, rehearse, *others)
 
 
 def _renew(facts: ProjectFacts) -> NextAction:
     first = facts.stale[0]
-    return NextAction(
-        sentence="Renew the evidence, which no longer holds",
-        command=first.renew,
-        why=first.stale[0],
-        others=(IN_DETAIL,),
-    )
+    return _next("Renew the evidence, which no longer holds", first.renew, first.stale[0], IN_DETAIL)
 
 
 def _of_rollout(facts: ProjectFacts, rollout: RolloutFacts) -> NextAction:
     if rollout.state == "promoted":
         return _watch(facts)
     if rollout.state == "rolled_back":
-        return NextAction(
-            sentence="Find out why traffic went back, before another try",
-            command="freehold audit --last 20",
-            why=rollout.why or "the last rollout was rolled back",
-            others=(
-                OtherWay(sentence="Prove what is served now", command="freehold migrate"),
-                OtherWay(sentence="Begin another rollout", command="freehold rollout start"),
-            ),
+        return _next(
+            "Find out why traffic went back, before another try",
+            "freehold audit --last 20",
+            rollout.why or "the last rollout was rolled back",
+            OtherWay(sentence="Prove what is served now", command="freehold migrate"),
+            OtherWay(sentence="Begin another rollout", command="freehold rollout start"),
         )
     if rollout.trouble is not None:
-        return NextAction(
-            sentence="See to the trouble that the gateway tells of",
-            command="freehold rollout status",
-            why=rollout.trouble,
-            others=(BACK,),
-        )
+        sentence = "See to the trouble that the gateway tells of"
+        return _next(sentence, "freehold rollout status", rollout.trouble, BACK)
     if not facts.gateway_runs:
-        return NextAction(
-            sentence="Start the gateway: without it the rollout learns nothing",
-            command="freehold up --capture patterns",
-            why=f"the route {rollout.route} is in {rollout.state}, and no gateway runs here",
-            others=(WATCH_ROLLOUT, BACK),
-        )
+        why = f"the route {rollout.route} is in {rollout.state}, and no gateway runs here"
+        sentence = "Start the gateway: without it the rollout learns nothing"
+        return _next(sentence, CAPTURE.command, why, WATCH_ROLLOUT, BACK)
     if facts.stale:
         return _renew(facts)
     if rollout.missing:
-        return NextAction(
-            sentence="Let traffic tell: the tests do not allow the next step yet",
-            command=WATCH_ROLLOUT.command,
-            why=rollout.missing[0],
-            others=(BACK,),
-        )
-    if rollout.state != "paused" and rollout.is_last_share:
-        return NextAction(
-            sentence="Give all traffic to the candidate",
-            command="freehold rollout promote",
-            why=f"the tests allow it, at {100 * rollout.share:.3g}% of the traffic",
-            others=(WATCH_ROLLOUT, BACK),
-        )
-    sentence = (
-        "Go on where it was paused" if rollout.state == "paused" else "Give the candidate its next share"
-    )
-    return NextAction(
-        sentence=sentence,
-        command="freehold rollout advance",
-        why="the tests allow the next step",
-        others=(WATCH_ROLLOUT, BACK),
-    )
+        sentence = "Let traffic tell: the tests do not allow the next step yet"
+        return _next(sentence, WATCH_ROLLOUT.command, rollout.missing[0], BACK)
+    paused = rollout.state == "paused"
+    if rollout.is_last_share and not paused:
+        why = f"the tests allow it, at {100 * rollout.share:.3g}% of the traffic"
+        sentence = "Give all traffic to the candidate"
+        return _next(sentence, "freehold rollout promote", why, WATCH_ROLLOUT, BACK)
+    sentence = "Go on where it was paused" if paused else "Give the candidate its next share"
+    why = "the tests allow the next step"
+    return _next(sentence, "freehold rollout advance", why, WATCH_ROLLOUT, BACK)
 
 
 def _watch(facts: ProjectFacts) -> NextAction:
-    back: tuple[OtherWay, ...] = (
-        OtherWay(sentence="See the checks so far", command="freehold watch --history"),
-        BACK,
-    )
-    rollout, verdict = facts.rollout, facts.verdict
-    if (
-        rollout is not None
-        and rollout.verdict_is_newer
-        and verdict is not None
-        and verdict.outcome == "promote"
-    ):
-        better = OtherWay(sentence=f"Roll {verdict.candidate} out", command="freehold rollout start")
-        back = (better, *back)
+    rollout, verdict, due = facts.rollout, facts.verdict, facts.watch_due
     if facts.watch_alarm is not None:
-        return NextAction(
-            sentence="See what the last check alarmed about",
-            command="freehold watch --history",
-            why=facts.watch_alarm,
-            others=(BACK,),
-        )
-    due = facts.watch_due
+        return _next("See what the last check alarmed about", HISTORY.command, facts.watch_alarm, BACK)
     if facts.watched_at is None:
         why = "it was not checked since it was promoted"
     elif due is not None and due <= facts.at:
         why = f"the last check was on {facts.watched_at:%Y-%m-%d}, the next was due on {due:%Y-%m-%d}"
     else:
-        when = "" if due is None else f", the next is due on {due:%Y-%m-%d}"
-        return NextAction(
-            sentence="Nothing has to be done now",
-            command="freehold watch --history",
-            why=f"the last check found nothing{when}",
-            others=(IN_DETAIL, BACK),
-        )
-    return NextAction(
-        sentence="Check that the candidate is still as good as it was",
-        command="freehold watch --once",
-        why=why,
-        others=back,
-    )
+        why = "the last check found nothing" + ("" if due is None else f", the next is due on {due:%Y-%m-%d}")
+        return _next("Nothing has to be done now", HISTORY.command, why, IN_DETAIL, BACK)
+    others = [HISTORY, BACK]
+    if rollout and rollout.verdict_is_newer and verdict is not None and verdict.outcome == "promote":
+        others.insert(0, OtherWay(sentence=f"Roll {verdict.candidate} out", command="freehold rollout start"))
+    return _next("Check that the candidate is still as good as it was", "freehold watch --once", why, *others)
 
 
 def _sentence(facts: ProjectFacts, stage: JourneyStage) -> str:

@@ -32,7 +32,7 @@ from freehold.workflows.license.rule import learning_sentence
 from freehold.workflows.project import Project, current_folder, open_project
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.shift import background
+from freehold.workflows.serve import background
 from freehold.workflows.shift.alarms import incidents
 from freehold.workflows.shift.rollout import rollout as rollouts
 from freehold.workflows.tell.next_step import journey_state
@@ -225,7 +225,7 @@ def _gateway(project: Project) -> dict[str, Any]:
 
 def _incidents(project: Project, alarms: Iterable[RouteAlarm]) -> tuple[str, ...]:
     folder = project.settings.state or project.root / ".freehold"
-    return tuple(f"{one.what} ({one.fix})" for one in incidents(folder, alarms)) if folder.exists() else ()
+    return tuple(f"{one.text} ({one.fix})" for one in incidents(folder, alarms)) if folder.exists() else ()
 
 
 def _with_watch(project: Project, store: Store, route: str, facts: ProjectFacts) -> ProjectFacts:

@@ -22,6 +22,7 @@ from freehold.types.verdict import MAX_AGE_DAYS, EvidenceAge
 from freehold.workflows.choose.cost import Hosting, known_costs
 from freehold.workflows.license.rule import done_duties
 from freehold.workflows.project import Project, now
+from freehold.workflows.project_store import meant
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.next_step import journey_state
@@ -150,18 +151,11 @@ def write_report(report: Report, folder: Path) -> WrittenReport:
 def find(project: Project, report_id: str | None = None) -> Report:
     """A stored report by the start of its id; the last one without. Raises `UsageError` when there is none."""
     with open_store(project.reading_url) as store:
-        if report_id is None:
-            report = store.latest(Report)
-        else:
-            matches = [r for r in store.records(Report) if r.id.startswith(report_id)]
-            if len(matches) > 1:
-                raise UsageError(f"{len(matches)} reports start with {report_id}", hint="give more of the id")
-            report = matches[0] if matches else None
+        hint = "freehold migrate ends with one"
+        known = [] if report_id is None else store.records(Report)
+        report = store.latest(Report) if report_id is None else meant(known, report_id, "report", hint=hint)
     if report is None:
-        raise UsageError(
-            "no report yet" if report_id is None else f"no report {report_id}",
-            hint="freehold migrate ends with one",
-        )
+        raise UsageError("no report yet", hint=hint)
     return report
 
 

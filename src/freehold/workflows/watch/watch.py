@@ -24,7 +24,7 @@ from freehold.types.config import WatchConfig
 from freehold.types.mixture import Mixture
 from freehold.types.record import StoredRecord, event_id
 from freehold.types.rollout import FEWEST_PAIRS, Check
-from freehold.types.route import Route
+from freehold.types.route import Route, RouteChange
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
@@ -208,28 +208,21 @@ def failed(project: Project, route_name: str, error: FreeholdError, *, at: datet
 
 
 def _state(store: Store, route: Route) -> WatchState:
-    promoted = max(
-        (
-            line.revision
-            for line in store.route_history(route.name)
-            if line.route is not None and line.route.state == "promoted"
-        ),
-        default=0,
-    )
-    first = _first_of_run(store, route, promoted)
+    began = _promoted(store, route)
+    first = 0 if began is None else began.revision
     known = store.get(WatchState, route.name)
     if known is not None and known.promoted_revision == first:
         return known
     return WatchState(route=route.name, promoted_revision=first)
 
 
-def _first_of_run(store: Store, route: Route, last: int) -> int:
-    """The revision at which the route became promoted, as it still is."""
-    first = last
-    for line in reversed(store.route_history(route.name)):
-        if line.route is None or line.route.state != "promoted":
+def _promoted(store: Store, route: Route) -> RouteChange | None:
+    """The change by which the route became promoted, as it still is."""
+    first = None
+    for change in reversed(store.route_history(route.name)):
+        if change.route is None or change.route.state != "promoted":
             break
-        first = line.revision
+        first = change
     return first
 
 
@@ -242,11 +235,10 @@ def _recent(store: Store, route: Route, since: datetime, until: datetime) -> lis
 
 
 def _baseline(store: Store, route: Route) -> Baseline | None:
-    first = _first_of_run(store, route, route.revision)
-    at = next((line.at for line in store.route_history(route.name) if line.revision == first), None)
-    if at is None:
+    began = _promoted(store, route)
+    if began is None:
         return None
-    before = store.latest_traces(MOST_TRACES, route=route.name, until=at, complete_only=False)
+    before = store.latest_traces(MOST_TRACES, route=route.name, until=began.at, complete_only=False)
     return baseline(
         [trace for trace in before if trace.parent_id is None],
         [trace for trace in before if trace.arm == "candidate"],

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from freehold.errors import InputError, UsageError
+from freehold.errors import InputError
 from freehold.evals.comparing import question
 from freehold.store import Store
 from freehold.types.dataset import DataCard, Dataset, Message, Sample, SplitName
@@ -17,6 +16,7 @@ from freehold.types.record import Record
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.dataset import SamplePage, known_datasets, sample_page
 from freehold.workflows.project import Project
+from freehold.workflows.project_store import meant
 from freehold.workflows.tell.views.proof_items import ClippedText, clipped
 from freehold.workflows.tell.views.query import Place, ScreenQuery
 
@@ -30,14 +30,6 @@ class DataQuery(ScreenQuery, frozen=True, kw_only=True):
     dataset: Annotated[str, Meta(max_length=64)] | None = None
     split: SplitName = "train"
     after: Place = 0
-
-
-class DatasetLine(Record, frozen=True, kw_only=True):
-    """A dataset in short."""
-
-    id: str
-    name: str
-    samples: dict[str, int]
 
 
 class SampleMessage(Record, frozen=True, kw_only=True):
@@ -83,7 +75,7 @@ class DataScreen(Record, frozen=True, kw_only=True):
     app: str
     at: datetime
     traces: int
-    datasets: tuple[DatasetLine, ...]
+    datasets: tuple[Dataset, ...]
     detail: DatasetDetail | None
     command: str
     first_command: str
@@ -93,39 +85,16 @@ def data(project: Project, store: Store, query: DataQuery, *, at: datetime) -> D
     """What there is to see. Raises `UsageError` for a dataset that is not there."""
     known = store.records(Dataset)
     traces = store.count_traces(complete_only=False)
-    detail = None
-    if known:
-        detail = _detail(_chosen(known, query.dataset), query)
+    # Never a folder: the address is a visitor's.
+    chosen = meant(known, query.dataset, "dataset", hint=known_datasets(known))
     return DataScreen(
         app=project.config.app.name,
         at=at,
         traces=traces,
-        datasets=tuple(_line(one) for one in reversed(known)),
-        detail=detail,
+        datasets=tuple(reversed(known)),
+        detail=None if chosen is None else _detail(chosen, query),
         command="freehold dataset show",
         first_command="freehold dataset build" if traces else FIRST_COMMAND,
-    )
-
-
-def _chosen(known: Sequence[Dataset], wanted: str | None) -> Dataset:
-    if wanted is None:
-        return known[-1]
-    matches = [
-        one for one in known if one.id.startswith(wanted)
-    ]  # never a folder: the address is a visitor's
-    if len(matches) != 1:
-        raise UsageError(
-            f"{len(matches) or 'no'} datasets have an id that begins with {wanted}",
-            hint=known_datasets(known),
-        )
-    return matches[0]
-
-
-def _line(one: Dataset) -> DatasetLine:
-    return DatasetLine(
-        id=one.id,
-        name=one.name,
-        samples={split.name: split.samples for split in one.splits},
     )
 
 

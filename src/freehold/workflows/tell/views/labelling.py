@@ -18,6 +18,7 @@ from freehold.store import Store
 from freehold.types.evaluated import Evaluation
 from freehold.types.record import Record
 from freehold.workflows.project import Project
+from freehold.workflows.project_store import meant
 from freehold.workflows.prove.label import BlindPair, Choice, LabelSession, open_session
 from freehold.workflows.tell.views.proof_items import ClippedText, clipped
 from freehold.workflows.tell.views.query import ScreenQuery
@@ -116,15 +117,8 @@ def labelling(project: Project, store: Store, query: LabellingQuery, *, at: date
     """The pair to label next; none where nothing was evaluated yet. Raises `UsageError` for an evaluation that is not
     there."""
     made = store.records(Evaluation)
-    if not made:
-        return NOTHING
-    found = [one for one in made if one.id.startswith(query.evaluation)] if query.evaluation else made[-1:]
-    if len(found) != 1:
-        raise UsageError(
-            f"{len(found) or 'no'} evaluations have an id that begins with {query.evaluation}",
-            hint="freehold report --evaluations lists them",
-        )
-    return desk_of(project).pair(found[0].id)
+    chosen = meant(made, query.evaluation, "evaluation", hint="freehold report --evaluations lists them")
+    return NOTHING if chosen is None else desk_of(project).pair(chosen.id)
 
 
 def _shown(session: LabelSession, pair: BlindPair | None, path: Path, evaluation_id: str) -> ShownPair:

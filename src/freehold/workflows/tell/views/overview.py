@@ -13,7 +13,6 @@ from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
 from freehold.store.search import AnsweredTokens, answered_by_candidate, traffic
 from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
-from freehold.types.evaluation import VerdictOutcome
 from freehold.types.journey import JourneyState
 from freehold.types.record import Record
 from freehold.types.route import Route
@@ -74,21 +73,13 @@ class PathLine(Record, frozen=True, kw_only=True):
     refused: int
 
 
-class VerdictLine(Record, frozen=True, kw_only=True):
-    """The last verdict in a word."""
-
-    id: str
-    candidate: str
-    outcome: VerdictOutcome
-
-
 class OverviewScreen(Record, frozen=True, kw_only=True):
     """The journey with the next action, and the last `window_s` seconds of traffic."""
 
     at: datetime
     window_s: float
     journey: JourneyState
-    verdict: VerdictLine | None
+    verdict: Verdict | None
     traffic: RecordedTraffic
     savings: Savings | None
     routes: tuple[OverviewRoute, ...]
@@ -99,14 +90,11 @@ class OverviewScreen(Record, frozen=True, kw_only=True):
 def overview(project: Project, store: Store, query: OverviewQuery, *, at: datetime) -> OverviewScreen:
     """Where the project is. Raises `StoreError` for a record that cannot be read."""
     since = at - timedelta(seconds=query.window_s)
-    verdict = store.latest(Verdict)
     return OverviewScreen(
         at=at,
         window_s=query.window_s,
         journey=journey_state(project_facts(project, store, at=at)),
-        verdict=None
-        if verdict is None
-        else VerdictLine(id=verdict.id, candidate=verdict.candidate, outcome=verdict.outcome),
+        verdict=store.latest(Verdict),
         traffic=traffic(store.database, since=since, until=at),
         savings=savings(project, answered_by_candidate(store.database, since=since, until=at)),
         routes=tuple(map(_line, store.routes())),

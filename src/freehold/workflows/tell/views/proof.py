@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from freehold.errors import UsageError
 from freehold.evals.comparing import question
 from freehold.stats.exact import z_quantile
 from freehold.store import Store
@@ -24,6 +23,7 @@ from freehold.types.report import Report
 from freehold.types.verdict import Verdict
 from freehold.verdict.reasons import REASONS
 from freehold.workflows.project import Project
+from freehold.workflows.project_store import meant
 from freehold.workflows.tell.after_verdict import after_verdict
 from freehold.workflows.tell.project_facts import verdict_facts
 from freehold.workflows.tell.views.proof_items import (
@@ -295,7 +295,7 @@ def proof(project: Project, store: Store, query: ProofQuery, *, at: datetime) ->
     """What there is to see. Raises `UsageError` for an evaluation that is not there."""
     made = store.records(Evaluation)
     looks = {look.id: look.at for look in store.records(ItemLook)}
-    chosen = _chosen(made, query.evaluation)
+    chosen = meant(made, query.evaluation, "evaluation", hint="freehold report --evaluations lists them")
     report = store.latest(Report)
     return ProofScreen(
         app=project.config.app.name,
@@ -306,18 +306,6 @@ def proof(project: Project, store: Store, query: ProofQuery, *, at: datetime) ->
         mixtures=shown_mixtures(store.records(Mixture)),
         detail=None if chosen is None else _detail(store, chosen, query, looks.get(chosen.id)),
     )
-
-
-def _chosen(made: list[Evaluation], wanted: str | None) -> Evaluation | None:
-    if wanted is None:
-        return made[-1] if made else None
-    found = [one for one in made if one.id.startswith(wanted)]
-    if len(found) != 1:
-        raise UsageError(
-            f"{len(found) or 'no'} evaluations have an id that begins with {wanted[:32]}",
-            hint="freehold report --evaluations lists them" if made else "freehold evaluate makes one",
-        )
-    return found[0]
 
 
 def _detail(store: Store, made: Evaluation, query: ProofQuery, at: datetime | None) -> ProofDetail:

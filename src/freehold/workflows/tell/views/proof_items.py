@@ -19,9 +19,9 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError, InputError
-from freehold.evals.comparing import question, slice_values
+from freehold.evals.comparing import slice_values
 from freehold.evals.text import NotJson, parse_json
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.record import Record
 
@@ -176,40 +176,6 @@ _CAUSE_CHARACTERS = 40
 _KEPT_INDICES = 4
 
 
-class _LineScore(msgspec.Struct):
-    value: float | None
-
-
-class _LineResult(msgspec.Struct):
-    """A result without what an index does not need; its answer stays the bytes it is."""
-
-    score: _LineScore
-    output: msgspec.Raw
-
-
-class _LineSample(msgspec.Struct):
-    gold: str | None = None
-    metadata: dict[str, Any] = {}
-
-
-class _Line(msgspec.Struct):
-    """What an index reads of a line: a third of the time that reading all of it takes."""
-
-    sample: _LineSample
-    incumbent: _LineResult
-    candidate: _LineResult
-
-    @property
-    def gap(self) -> float | None:
-        one, other = self.incumbent.score.value, self.candidate.score.value
-        return None if one is None or other is None else other - one
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether there is a cause to tell: the candidate lost, or could not be scored."""
-        return self.candidate.score.value is None or (self.gap or 0.0) < 0
-
-
 class IndexedItem(NamedTuple):
     """Where an item's line lies in its file, and what it is filtered by. `gap` is candidate minus incumbent."""
 
@@ -314,20 +280,21 @@ def item_index(path: Path, slices: tuple[str, ...]) -> ItemIndex:
 
 @lru_cache(maxsize=_KEPT_INDICES)
 def _indexed(path: str, size: int, changed_ns: int, slices: tuple[str, ...]) -> ItemIndex:
-    read, whole = msgspec.json.Decoder(_Line).decode, msgspec.json.Decoder(ItemResult).decode
-    found: list[IndexedItem] = []
+    decode = msgspec.json.Decoder(ItemResult).decode
+    indexed: list[IndexedItem] = []
     samples: list[Sample] = []
     place = Path(path)
     with files.reading(place, hint="freehold evaluate"), place.open("rb") as file:
         offset = 0
         for number, line in enumerate(file, 1):
             try:
-                item = read(line)
-                lost = whole(line) if item.is_lost or "length" in slices else None
+                item = decode(line)
             except (msgspec.DecodeError, msgspec.ValidationError) as error:
                 raise InputError(f"not a result: {error}", path=path, line=number) from None
-            found.append(_entry(item, offset, len(line), causes_of(lost) if lost and item.is_lost else ()))
-            samples.append(_sliced_by(item.sample, slices, lost))
+            indexed.append(_entry(item, offset, len(line)))
+            # All are kept while the file is read, so only with what slices are told from.
+            kept = item.sample.messages if "length" in slices else ()
+            samples.append(msgspec.structs.replace(item.sample, messages=kept, incumbent=None, tools=None))
             offset += len(line)
     columns = {name: _values(name, samples) for name in slices}
     return ItemIndex(
@@ -340,18 +307,20 @@ def _indexed(path: str, size: int, changed_ns: int, slices: tuple[str, ...]) -> 
                     if (value := column[row]) is not None
                 )
             )
-            for row, one in enumerate(found)
+            for row, one in enumerate(indexed)
         ],
     )
 
 
-def _entry(item: _Line, offset: int, length: int, causes: tuple[str, ...]) -> IndexedItem:
-    gap = item.gap
+def _entry(item: ItemResult, offset: int, length: int) -> IndexedItem:
+    one, other = item.incumbent.score.value, item.candidate.score.value
+    gap = None if one is None or other is None else other - one
     change: ItemChange = (
         "unscored" if gap is None else "worse" if gap < 0 else "better" if gap > 0 else "same"
     )
+    lost = other is None or (gap or 0.0) < 0
     differs = item.incumbent.output != item.candidate.output
-    return IndexedItem(offset, length, change, gap or 0.0, differs, causes, ())
+    return IndexedItem(offset, length, change, gap or 0.0, differs, causes_of(item) if lost else (), ())
 
 
 def causes_of(item: ItemResult) -> tuple[str, ...]:
@@ -384,19 +353,6 @@ def _shown(one: IndexedItem, show: ItemFilter) -> bool:
     if show == "all":
         return True
     return one.differs if show == "different" else one.change == show
-
-
-def _sliced_by(sample: _LineSample, slices: tuple[str, ...], whole: ItemResult | None) -> Sample:
-    """The sample with what its slices are told from, and nothing else: all are kept while the file is read."""
-    asked = () if whole is None else (Message(role="user", content=question(whole.sample)),)
-    told = {key: value for key, value in sample.metadata.items() if key in slices}
-    has_gold = any(name == "label" or name.startswith("gold.") for name in slices)
-    return Sample(
-        id="",
-        messages=asked if "length" in slices else (),
-        gold=sample.gold if has_gold else None,
-        metadata=told,
-    )
 
 
 def _values(name: str, samples: Sequence[Sample]) -> Sequence[str | None]:

@@ -17,7 +17,7 @@ from freehold.types.route import Route, RouteChange
 from freehold.types.trace import RecordedTraffic
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
-from freehold.workflows.shift import background
+from freehold.workflows.serve import background
 from freehold.workflows.shift.endpoints import configured_endpoints, without_key
 from freehold.workflows.shift.rollout import rollout as rollouts
 from freehold.workflows.shift.rollout.scoring import PathPoint, quality_path

@@ -18,12 +18,19 @@ from freehold.types.record import Record
 from freehold.types.trace import Completeness, RecordedTraffic, Trace, TracePage, TraceQuery, Usage
 from freehold.workflows.data import traces
 from freehold.workflows.project import Project
+from freehold.workflows.tell.views.proof_items import ClippedText
 from freehold.workflows.tell.views.query import Cursor, Place, ScreenQuery
 
 Text = Annotated[str, Meta(max_length=300)]
 Window = Annotated[float, Meta(ge=0, le=366 * 86_400)]
 CHART_MOST_S = 90 * 86_400.0
 """What is drawn where all traces are searched."""
+
+
+_NARROWING = (
+    "text", "route", "model", "arm", "status", "user", "api_key", "conversation_id", "upstream_id", "slower_than_ms",
+)  # fmt: skip
+"""What a search has in common with `TraceQuery`."""
 
 
 class TrafficQuery(ScreenQuery, frozen=True, kw_only=True):
@@ -64,22 +71,8 @@ class TrafficScreen(Record, frozen=True, kw_only=True):
 def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime) -> TrafficScreen:
     """What there was in the window. Raises `UsageError` for a status or a text that cannot be looked for."""
     since = at - timedelta(seconds=query.window_s) if query.window_s else None
-    wanted = TraceQuery(
-        text=query.text or None,
-        route=query.route or None,
-        model=query.model or None,
-        arm=query.arm or None,
-        status=query.status or None,
-        user=query.user or None,
-        api_key=query.api_key or None,
-        conversation_id=query.conversation_id or None,
-        upstream_id=query.upstream_id or None,
-        slower_than_ms=query.slower_than_ms,
-        own_only=query.own,
-        since=since,
-        after=query.after,
-        most=query.most,
-    )
+    words: dict[str, Any] = {name: getattr(query, name) or None for name in _NARROWING}
+    wanted = TraceQuery(**words, own_only=query.own, since=since, after=query.after, most=query.most)
     routes = store.routes()
     page = search(store.database, wanted)
     return TrafficScreen(
@@ -114,18 +107,11 @@ class OneTraceQuery(ScreenQuery, frozen=True, kw_only=True):
     id: Cursor = ""
 
 
-class ShownText(Record, frozen=True, kw_only=True):
-    """The beginning of a text, and how many characters it has in all."""
-
-    text: str
-    characters: int
-
-
 class TraceMessage(Record, frozen=True, kw_only=True):
     """One message of a request; a tool call is its JSON."""
 
     role: str
-    content: ShownText
+    content: ClippedText
 
 
 class TraceAnswer(Record, frozen=True, kw_only=True):
@@ -145,7 +131,7 @@ class TraceAnswer(Record, frozen=True, kw_only=True):
     total_ms: float | None
     usage: Usage | None
     deferral: DeferralDecision | None
-    content: ShownText | None
+    content: ClippedText | None
 
 
 class Feedback(Record, frozen=True, kw_only=True):
@@ -175,10 +161,10 @@ class ShownTrace(Record, frozen=True, kw_only=True):
     streamed: bool
     messages: tuple[TraceMessage, ...]
     left_out: int
-    parameters: ShownText
+    parameters: ClippedText
     answer: TraceAnswer
     others: tuple[TraceAnswer, ...]
-    gold: ShownText | None
+    gold: ClippedText | None
     desirable: bool | None
     feedback: Feedback | None
     stored_bytes: int
@@ -202,9 +188,9 @@ def trace(project: Project, store: Store, query: OneTraceQuery, *, at: datetime)
     )
 
 
-def shown_text(text: str, most: int = TEXT_MAX) -> ShownText:
+def shown_text(text: str) -> ClippedText:
     """The beginning of a text."""
-    return ShownText(text=text[:most], characters=len(text))
+    return ClippedText(text=text[:TEXT_MAX], characters=len(text))
 
 
 def _same_request(store: Store, found: Trace) -> list[Trace]:
@@ -224,26 +210,22 @@ def _shown(found: Trace, others: Sequence[Trace]) -> ShownTrace:
         name: value for name, value in found.request.items() if name not in ("messages", "input", "prompt")
     }
     return ShownTrace(
-        id=found.id,
-        source=found.source,
-        model=found.model,
-        route=found.route,
-        decision=found.decision,
-        share=found.share,
-        user=found.user,
-        api_key=found.api_key,
-        conversation_id=found.conversation_id,
-        streamed=found.streamed,
+        **_same(found, ShownTrace, without=("messages", "answer", "gold")),
         messages=tuple(map(_message, kept)),
         left_out=len(messages) - len(kept),
         parameters=shown_text(msgspec.json.format(msgspec.json.encode(rest)).decode()),
         answer=_answer(found),
         others=tuple(map(_answer, others)),
         gold=None if found.gold is None else shown_text(found.gold),
-        desirable=found.desirable,
         feedback=_feedback(found.metadata.get("feedback")),
         stored_bytes=len(msgspec.json.encode(found)),
     )
+
+
+def _same(found: Trace, kind: type[Record], without: tuple[str, ...]) -> dict[str, Any]:
+    """The fields that a trace and what is shown of it have in common, `without` those that are shown otherwise."""
+    names = set(kind.__struct_fields__) & set(Trace.__struct_fields__) - set(without)
+    return {name: getattr(found, name) for name in names}
 
 
 def _feedback(said: Any) -> Feedback | None:
@@ -264,20 +246,10 @@ def _message(given: Any) -> TraceMessage:
 
 def _answer(found: Trace) -> TraceAnswer:
     return TraceAnswer(
+        **_same(found, TraceAnswer, without=("model",)),
         trace_id=found.id,
-        at=found.at,
-        arm=found.arm,
         mirrored=found.parent_id is not None,
-        endpoint=found.endpoint,
         model=_model_that_answered(found),
-        status=found.status,
-        completeness=found.completeness,
-        finish_reason=found.finish_reason,
-        fallback=found.fallback,
-        ttft_ms=found.ttft_ms,
-        total_ms=found.total_ms,
-        usage=found.usage,
-        deferral=found.deferral,
         content=_answer_text(found.response),
     )
 
@@ -287,7 +259,7 @@ def _model_that_answered(found: Trace) -> str | None:
     return model[:200] if isinstance(model, str) else None
 
 
-def _answer_text(response: dict[str, Any] | None) -> ShownText | None:
+def _answer_text(response: dict[str, Any] | None) -> ClippedText | None:
     if response is None:
         return None
     message = response_message(response)
