@@ -1,6 +1,5 @@
 """All an application asks besides its model: the real clients by the gateway, against the same calls made directly."""
 
-import asyncio
 import io
 import json
 
@@ -8,7 +7,6 @@ import anthropic
 import httpx
 import openai
 import pytest
-import websockets
 from tests.gateway.asking import get, metric, post
 from tests.gateway.loopback import eventually, gateway
 from tests.gateway.vendor import AUDIO, incumbent
@@ -139,40 +137,6 @@ def test_a_redirect_is_neither_followed_nor_passed_on(vendor, passing):
         and "location" not in headers
         and json.loads(body)["error"]["code"] == "upstream_redirect"
     )
-
-
-def test_the_realtime_client_speaks_by_the_gateway(vendor, passing):
-    async def talk():
-        async with (
-            openai.AsyncOpenAI(base_url=f"{passing.base_url}/v1", api_key="sk-client") as client,
-            client.realtime.connect(model="gpt-realtime") as connection,
-        ):
-            first = await connection.recv()
-            await connection.send_raw('{"type":"x"}')
-            return first.type, (await connection.recv_bytes()).decode()
-
-    kind, answer = asyncio.run(talk())
-    assert kind == "session.created" and answer == '{"type":"x"}'[::-1]
-    method, path, headers = vendor.seen[-1]
-    assert (method, path) == ("GET", "/v1/realtime?model=gpt-realtime")
-    assert headers["authorization"] == "Bearer sk-client" and headers["host"] == f"127.0.0.1:{vendor.port}"
-    assert eventually(
-        lambda: metric(passing, 'freehold_passed_on_total{endpoint="incumbent",path="realtime",status="101"}')
-    )
-
-
-def test_a_websocket_carries_large_messages_both_ways(vendor, passing):
-    async def talk():
-        url = passing.base_url.replace("http", "ws") + "/v1/realtime"
-        async with websockets.connect(
-            url, max_size=None, compression=None, subprotocols=["realtime"]
-        ) as socket:
-            await socket.recv()
-            for size in (1, 70_000, 9_000_000):
-                await socket.send(AUDIO[:1] * size)
-                assert len(await socket.recv()) == size
-
-    asyncio.run(talk())
 
 
 def memory_bytes(running):

@@ -1,6 +1,5 @@
 """What lies behind a password in an address: the same promises hold."""
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -11,7 +10,6 @@ import time
 import httpx
 import openai
 import pytest
-import websockets
 from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, gateway, stream, stream_of, trace_of
 from tests.gateway.vendor import AUDIO
@@ -117,14 +115,3 @@ def test_a_long_body_is_sent_as_it_comes(vendor, passing, length):
     assert answer.json() == {"bytes": len(piece) * pieces, "sha256": digest}
     assert ("content-length" in vendor.seen[-1][2]) == length
     assert vendor.seen[-1][2]["authorization"].startswith("Basic ")
-
-
-def test_a_websocket_takes_the_password_and_another_host_none(vendor, passing):
-    async def talk():
-        url = passing.base_url.replace("http", "ws") + "/v1/realtime"
-        async with websockets.connect(url, subprotocols=["realtime"]) as one:
-            return await one.recv()
-
-    assert "session.created" in asyncio.run(talk())
-    headers = vendor.seen[-1][2]
-    assert headers["authorization"] == "Basic bWU6c2VjcmV0" and headers["host"] == f"127.0.0.1:{vendor.port}"

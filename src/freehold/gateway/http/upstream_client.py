@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -37,7 +37,6 @@ _KEEPS = (b"connection: close\r\n", b"")
 
 
 _PROXY_ANSWER_BYTES_MAX = 16 * 1024
-_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
 
 class Proxy(NamedTuple):
@@ -390,10 +389,11 @@ class UpstreamClient:
         return response
 
     async def _connect(self, address: Address) -> UpstreamConnection:
-        return await self.connect(address, lambda: UpstreamConnection(self, address))
-
-    async def connect(self, address: Address, protocol: Callable[[], _Protocol]) -> _Protocol:
         """A connection of its own. Raises `ConnectError`."""
+
+        def protocol() -> UpstreamConnection:
+            return UpstreamConnection(self, address)
+
         if address.tls and self._context is None:
             self._context = ssl.create_default_context()
         secure: dict[str, Any] = {}

@@ -9,7 +9,6 @@ import socket
 from base64 import b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from freehold.errors import ConfigError
@@ -23,11 +22,7 @@ from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 from freehold.wire.base_url import is_loopback, merged_query, target
 
-if TYPE_CHECKING:
-    from freehold.gateway.http.tunnel import Tunnel
-
 log = logging.getLogger("freehold.gateway")
-_OFFERED_WITHIN_S = 30.0
 
 
 class UpstreamFailure(Exception):
@@ -260,19 +255,6 @@ class Upstreams:
             return await self.signer.signed(endpoint, method, place, headers, body)
         except NoCredentialsError as error:
             raise NoCredentialsFailure(error) from None
-
-    async def offer(self, endpoint: Endpoint, place: str, headers: list[tuple[str, str]]) -> Tunnel:
-        """Offer an endpoint to continue as a WebSocket. Raises `UpstreamFailure`."""
-        from freehold.gateway.http.tunnel import dig
-
-        headers = await self._signed("GET", endpoint, place, headers, None)
-        upgrade = [*headers, ("connection", "Upgrade"), ("upgrade", "websocket")]
-        address = self._address(endpoint)
-        head = request_head("GET", endpoint, address, place, upgrade, None)
-        try:
-            return await dig(self._client, address, head, within_s=_OFFERED_WITHIN_S)
-        except TransportError as error:
-            raise upstream_failure(endpoint, error) from error
 
 
 def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:

@@ -41,7 +41,7 @@ _DIGITS_MAX = 7
 class _Waiting:
     """A head has come, and its body is on its way."""
 
-    cancel_on_disconnect, upgrade = False, ""
+    cancel_on_disconnect = False
 
     def header(self, _name: str) -> None:
         return

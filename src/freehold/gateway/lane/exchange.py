@@ -56,7 +56,6 @@ class LaneExchange(msgspec.Struct, eq=False, kw_only=True):
     raw: bytes = b""
     is_over: bool = False
     cancel_on_disconnect: bool = True
-    upgrade: str = ""
 
     # The endpoint's side
 

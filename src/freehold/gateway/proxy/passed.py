@@ -1,8 +1,8 @@
 """Pass on what no route, endpoint or page here answers: other paths of the incumbent's API, byte by byte.
 
-Covered: bodies and answers of any length in bounded memory, both ways at once, binary ones included; WebSockets; keys
-of this gateway with their roles and limits; counting. Not covered: reading what is passed on (no trace is kept of it,
-its tokens and dollars are not counted: a key under such a limit may only look), tries again (the endpoint may have
+Covered: bodies and answers of any length in bounded memory, both ways at once, binary ones included; keys of this
+gateway with their roles and limits; counting. Not covered: WebSockets; reading what is passed on (no trace is kept of
+it, its tokens and dollars are not counted: a key under such a limit may only look), tries again (the endpoint may have
 acted), redirects (neither followed nor passed on).
 """
 
@@ -17,10 +17,9 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from freehold.gateway.http.headers import passes_key, protocols_without_keys, response_headers
+from freehold.gateway.http.headers import response_headers
 from freehold.gateway.http.request import ClientDisconnect, Headers, Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
-from freehold.gateway.http.tunnel import Tunnel
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may
 from freehold.gateway.limits.limiter import Admission
@@ -39,7 +38,6 @@ from freehold.wire.responses import OWN_RESPONSE_PATH, not_stored, without_own_i
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _LOOKING = frozenset(("GET", "DELETE"))
-_KEY_LOOKED_AT_EVERY_S = 1.0
 _HOW = '[incumbent] others = "pass" in freehold.toml passes it on'
 
 
@@ -86,10 +84,7 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
-        if request.upgrade:
-            await _tunnel(state, endpoint, place, passed)
-        else:
-            await _exchange(state, endpoint, place, passed)
+        await _exchange(state, endpoint, place, passed)
     except (asyncio.CancelledError, ClientDisconnect):
         if not request.disconnected:
             raise
@@ -121,7 +116,7 @@ def _check_key(state: WorkerState, passed: _Passed, key: ApiKey | None) -> None:
             403, f"this key is made for some models or routes only, and {what}", code="not_passed_on"
         )
     counted = any(limits.counts_tokens for _, limits in state.keys.limits_of(key))
-    if counted and (passed.request.method not in _LOOKING or passed.request.upgrade):
+    if counted and passed.request.method not in _LOOKING:
         raise ApiError(
             429,
             f"this key has a limit of tokens or dollars, and {what}, so neither can be counted",
@@ -250,45 +245,11 @@ class _ClientSide:
         return True
 
 
-async def _tunnel(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
-    """Have an endpoint continue as a WebSocket, and pass bytes on until one side ends it."""
-    request = passed.request
-    key_too = passes_key(endpoint, keys_here=state.keys.required)
-    offered = [
-        (name, protocols_without_keys(value, key_too=key_too) if name == "sec-websocket-protocol" else value)
-        for name, value in request.headers
-    ]
-    headers = _headers(state, endpoint, place, [pair for pair in offered if pair[1]])
-    tunnel = await state.upstreams.offer(endpoint, place, headers)
-    try:
-        passed.status = tunnel.status
-        passed.first_s = time.perf_counter()
-        if tunnel.status == 101:
-            tunnel.join(request)
-            await _last_of(state, tunnel, request)
-            return
-        _refuse_redirect(endpoint, tunnel.status)
-        declined = [
-            pair for pair in tunnel.headers if pair[0] in ("content-type", "www-authenticate", "retry-after")
-        ]
-        request.respond(tunnel.status, _returned(declined, passed, endpoint), tunnel.body)
-    finally:
-        tunnel.close()
-
-
-async def _last_of(state: WorkerState, tunnel: Tunnel, request: Request) -> None:
-    """Wait until a tunnel ends, or the key that it was dug with: it could go on for hours."""
-    while not tunnel.ended.done():
-        await asyncio.wait((tunnel.ended,), timeout=_KEY_LOOKED_AT_EVERY_S)
-        if state.keys.refuses(request.header):
-            return
-
-
 def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:
     """Count what was passed on, and hand it to the request log."""
     status, ended_s = passed.status, time.perf_counter()
     state.meters.count("freehold_passed_on", endpoint.name, passed.kind, str(status))
-    if status and status != 101:
+    if status:
         first_s = None if passed.first_s is None else passed.first_s - passed.started_s
         key = "" if passed.key is None else state.meters.key_label(passed.key.name)
         state.meters.count_answer(
