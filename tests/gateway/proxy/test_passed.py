@@ -152,7 +152,7 @@ def test_a_client_that_leaves_ends_the_vendors_work(passing):
     before = metric(passing, "freehold_client_aborts_total")
     with socket.create_connection(("127.0.0.1", passing.config.port)) as client:
         client.sendall(
-            b"POST /v1/uploads/huge HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 99999999\r\n\r\n"
+            b"POST /v1/uploads/huge HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 50000000\r\n\r\n"
             + bytes(1 << 20)
         )
     eventually(lambda: metric(passing, "freehold_client_aborts_total") == before + 1)

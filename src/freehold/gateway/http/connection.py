@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
         if self._in_head:
             return waited_s > deadlines.HEAD_WITHIN_S
         if self._incoming is not None:
-            too_long = now_s - self._body_since_s > deadlines.BODY_WITHIN_S and not self._incoming.passes_on
+            too_long = now_s - self._body_since_s > deadlines.BODY_WITHIN_S
             return waited_s > deadlines.BODY_STALLS_S or too_long
         return self.current is None and waited_s > deadlines.IDLE_S
 

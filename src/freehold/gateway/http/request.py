@@ -145,8 +145,6 @@ class Request(msgspec.Struct, eq=False):
     _held_bytes: int = 0
     _is_watched: bool = False
     _refused: bool = False
-    passes_on: bool = False
-    """Its body is read piece by piece: it may be of any length, and take as long as it goes on."""
     began: Began | None = None
     first_try: FirstTry | None = None
     _max_bytes: int | None = None
@@ -208,28 +206,6 @@ class Request(msgspec.Struct, eq=False):
         if len(self._body) > 1:
             self._body = [b"".join(self._body)]
         return self._body.pop() if self._body else b""
-
-    async def read_pieces(self) -> list[bytes]:
-        """What came of the body since the last call; empty at its end. Raises what `body` raises but for 413."""
-        self.passes_on = True
-        while not self._body and self._long is None and not self.complete:
-            if self.disconnected:
-                raise ClientDisconnect
-            if self._refused:
-                raise no_room()
-            if self.expects_continue:
-                self.expects_continue = False
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.transport.resume_reading()
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-            self._waiter = None
-        pieces, self._body = self._body, []
-        if self._long is not None:
-            pieces, self._long = [bytes(self._long)], None
-        # Their room stays held: they are on their way, and as many come after them.
-        self._body_bytes = 0
-        return pieces
 
     def hold_copy(self, size: int) -> None:
         """Count a changed copy of the body, as the endpoint is sent it."""
@@ -352,8 +328,6 @@ class Request(msgspec.Struct, eq=False):
                 # Put together as it comes: joining a long one at its end would stop the loop for everybody.
                 self._long = bytearray().join([*self._body, data])
                 self._body.clear()
-            if self.passes_on:
-                self._wake()
         else:
             self._wake()
 

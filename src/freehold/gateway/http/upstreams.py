@@ -8,7 +8,7 @@ import os
 import socket
 from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
 from freehold.errors import ConfigError
@@ -221,25 +221,15 @@ class Upstreams:
         method: str,
         place: str,
         headers: list[tuple[str, str]],
-        body: bytes | AsyncIterator[list[bytes]] | None,
+        body: bytes | None,
     ) -> UpstreamResponse:
         """Send any request to a `place` (path and query) of an endpoint's host and wait for the head of the answer.
-
-        Pieces are sent as they come, framed as the client's were: the headers say their length, or they go in chunks.
-        Raises `UpstreamFailure`, and what the pieces raise.
-        """
+        Raises `UpstreamFailure`."""
         address = self._address(endpoint)
         try:
-            if isinstance(body, AsyncIterator):
-                headers = await self._signed(method, endpoint, place, headers, None)
-                chunked = not any(name == "content-length" for name, _ in headers)
-                framing = [("transfer-encoding", "chunked")] if chunked else []
-                head = request_head(method, endpoint, address, place, [*headers, *framing], None)
-                response = await self._client.send_pieces(address, head, body, chunked=chunked)
-            else:
-                headers = await self._signed(method, endpoint, place, headers, body)
-                head = request_head(method, endpoint, address, place, headers, body)
-                response = await self._client.send(address, head, body or b"")
+            headers = await self._signed(method, endpoint, place, headers, body)
+            head = request_head(method, endpoint, address, place, headers, body)
+            response = await self._client.send(address, head, body or b"")
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
         self.signer.learn(endpoint, response.status)

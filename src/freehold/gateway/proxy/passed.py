@@ -1,7 +1,7 @@
 """Pass on what no route, endpoint or page here answers: other paths of the incumbent's API, byte by byte.
 
-Covered: bodies and answers of any length in bounded memory, both ways at once, binary ones included; keys of this
-gateway with their roles and limits; counting. Not covered: WebSockets; reading what is passed on (no trace is kept of
+Covered: bodies up to the longest that is accepted, answers of any length in bounded memory, binary ones included; keys
+of this gateway with their roles and limits; counting. Not covered: WebSockets; reading it (no trace is kept of
 it, its tokens and dollars are not counted: a key under such a limit may only look), tries again (the endpoint may have
 acted), redirects (neither followed nor passed on).
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -22,7 +21,6 @@ from freehold.gateway.http.request import ClientDisconnect, Headers, Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may
-from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.proxy.paths import check_lent, path_class, place_at, unknown
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
@@ -80,7 +78,7 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     if request.query_string:
         keys_here = state.keys.required
         place = state.upstreams.with_query(endpoint, place, request.query_string, keys_here=keys_here)
-    release = await _limited(state, key)
+    release = await state.limiter.admit([] if key is None else state.keys.limits_of(key))
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
@@ -125,69 +123,29 @@ def _check_key(state: WorkerState, passed: _Passed, key: ApiKey | None) -> None:
         )
 
 
-async def _limited(state: WorkerState, key: ApiKey | None) -> Admission:
-    """Count a request of a key, and hold its place. Raises `ApiError` (429)."""
-    limited = [] if key is None else state.keys.limits_of(key)
-    return await state.limiter.admit(limited)
-
-
-def _headers(state: WorkerState, endpoint: Endpoint, place: str, sent: Headers) -> Headers:
-    """The headers of what is passed on. Google's own paths expect its key in a header of their own."""
+async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
+    request = passed.request
     headers = state.upstreams.request_headers(
-        endpoint, sent, pass_credentials=not state.keys.required, compressed=True
+        endpoint, request.headers, pass_credentials=not state.keys.required, compressed=True
     )
     if endpoint.dialect == "gemini" and endpoint.api_key_env is not None and "/openai/" not in place:
+        # Google's own paths expect its key in a header of their own.
         headers = [
             ("x-goog-api-key", value.removeprefix("Bearer ")) if name == "authorization" else (name, value)
             for name, value in headers
         ]
-    return headers
-
-
-async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
-    request = passed.request
-    headers = _headers(state, endpoint, place, request.headers)
-    body = await _body(request)
-    if passed.kind == "responses" and isinstance(body, bytes):
+    has_body = request.header("transfer-encoding") is not None or request.header("content-length") is not None
+    body = None
+    if has_body or request.method not in _LOOKING:
+        body = await request.body(state.config.largest_body_bytes)
+    if passed.kind == "responses" and body is not None and len(body) <= INLINE_BYTES_MAX:
         with contextlib.suppress(msgspec.MsgspecError):  # what cannot be read names no answer
             body = without_own_ids(body)
-    length = request.header("content-length")
-    if isinstance(body, AsyncIterator) and endpoint.credentials == "aws":
-        raise ApiError(
-            413,
-            f"endpoint {endpoint.name} wants requests signed over their whole body: of what is passed on unread, "
-            f"{INLINE_BYTES_MAX // 1024} KiB at most",
-            code="not_signable",
-        )
-    if isinstance(body, AsyncIterator) and length is not None:
-        headers.append(("content-length", length))
     response = await state.upstreams.pass_on(endpoint, request.method, place, headers, body)
     try:
         await _answer(endpoint, response, passed)
     finally:
         response.close()
-
-
-async def _body(request: Request) -> bytes | AsyncIterator[list[bytes]] | None:
-    """The body of a request: whole where it is short, else in pieces; None where it has none."""
-    has_body = request.header("transfer-encoding") is not None or request.header("content-length") is not None
-    if not has_body:
-        return None if request.method in _LOOKING else b""
-    came: list[bytes] = []
-    size = 0
-    while size <= INLINE_BYTES_MAX:
-        pieces = await request.read_pieces()
-        if not pieces:
-            return b"".join(came)
-        came += pieces
-        size += sum(map(len, pieces))
-    return _pieces(request, came)
-
-
-async def _pieces(request: Request, came: list[bytes]) -> AsyncIterator[list[bytes]]:
-    yield came
-    while pieces := await request.read_pieces():
-        yield pieces
 
 
 async def _answer(endpoint: Endpoint, response: UpstreamResponse, passed: _Passed) -> None:
