@@ -147,7 +147,6 @@ def require_backup(file: Path) -> StoreCheck:
 _NOT_LOST = (
     "leases",
     "limit_shares",
-    "usage_windows",
     "counters",
     "trace_blocks",
     "trace_counts",

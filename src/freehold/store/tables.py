@@ -158,15 +158,6 @@ steps = Table(
     Column("finished_at", BigInteger, nullable=False),
 )
 
-usage_windows = Table(
-    "usage_windows",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("window", BigInteger, primary_key=True, autoincrement=False),
-    Column("requests", BigInteger, nullable=False),
-    Column("tokens", BigInteger, nullable=False),
-)
-
 spending = Table(
     "spending",
     metadata,

@@ -1,4 +1,4 @@
-"""What is left of limits is given out once, over workers, gateways and restarts; nothing where it is not known."""
+"""What is left of limits is given out once, over workers and gateways; nothing where it is not known."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -179,21 +179,7 @@ def test_two_gateways_never_use_more_together(store, tmp_path):
     assert 45 <= used <= 60 and NANO * 8 // 10 <= spent <= NANO
 
 
-def test_a_gateway_that_is_started_again_remembers_its_minute(store, tmp_path):
-    one = OneGateway(tmp_path / "one", "one")
-    one.accounts.learn(store, TABLE)
-    assert one.let_in(60) == 60
-    one.accounts.share(store)
-    with store.database.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM leases")
-    again = OneGateway(tmp_path / "again", "again")
-    again.accounts.learn(store, TABLE)
-    assert again.let_in(60) <= 2, "but for what the even spread puts out of the minute"
-
-
-def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_that_one_is_gone(
-    store, tmp_path
-):
+def test_a_gateway_that_follows_one_that_was_killed_waits_until_that_one_is_gone(store, tmp_path):
     one = OneGateway(tmp_path / "one", "one")
     one.accounts.learn(store, TABLE)
     assert one.let_in(60) == 60
@@ -205,4 +191,4 @@ def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_th
     with store.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM leases WHERE owner = 'one'")
     again.accounts.share(store)
-    assert again.let_in(60) <= 2
+    assert again.let_in(60) == 60

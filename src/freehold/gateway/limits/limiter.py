@@ -27,7 +27,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from freehold.gateway.limits.rates import IS_SHARED, TOKENS, USES, RateCounter, SharedRates
+from freehold.gateway.limits.rates import IS_SHARED, TOKENS, RateCounter, SharedRates
 from freehold.gateway.limits.shared_page import SharedPage
 from freehold.gateway.messages import UsageTotals
 from freehold.processes import start_of
@@ -132,7 +132,6 @@ class Limiter:
                     raise _refusal(name, limits, counter, kind, tokens, now_s, shared=shared)
                 counters.append((name, limits, counter))
             if count:
-                rates.words[USES] += 1
                 for name, limits, counter in counters:
                     if limits.tokens_per_minute is None:
                         second = counter.add(1, 0)
@@ -174,7 +173,6 @@ class Limiter:
             name, second, held, tokens = self.unsettled[0]
             rates.counter(name, now_s).settle(second, held, tokens)
             self.unsettled.popleft()
-        rates.words[USES] += 1
 
     def _unknown(self, error: OSError) -> ApiError:
         if not self._warned:
