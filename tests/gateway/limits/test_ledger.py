@@ -9,7 +9,7 @@ import pytest
 from freehold.gateway.capture.limit_accounts import Billing, LimitAccounts
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits import ledger
-from freehold.gateway.limits.ledger import NANO, SpendLedger, SpendPublisher, nano_of
+from freehold.gateway.limits.ledger import NANO, SpendLedger, nano_of
 from freehold.gateway.limits.limiter import Limiter
 from freehold.gateway.messages import TableMessage
 from freehold.gateway.telemetry.meters import Meters
@@ -22,7 +22,7 @@ CAPPED = [("key:a", Limits(usd_per_day=Decimal(1)))]
 
 
 def published(folder, spent="0", *, shared=False, at=None):
-    publisher = SpendPublisher(folder)
+    publisher = SpendLedger(folder)
     nano = nano_of(Decimal(spent))
     publisher.publish(["key:a"], {"key:a": (nano, nano)}, at=at or datetime.now(UTC))
     publisher.beat(shared=shared)
@@ -86,7 +86,7 @@ def test_a_gateway_beside_others_reserves_its_share_and_nothing_before_it_knows_
 def test_an_unknown_or_old_figure_lets_nothing_through(tmp_path, monkeypatch, caplog):
     worker = SpendLedger(tmp_path, "one")
     assert refusal(worker) == (503, "spend_unknown")
-    publisher = SpendPublisher(tmp_path)
+    publisher = SpendLedger(tmp_path)
     publisher.beat()
     assert refusal(worker) == (503, "spend_unknown"), "nothing is known of this name"
     published(tmp_path)

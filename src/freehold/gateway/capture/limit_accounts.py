@@ -20,8 +20,8 @@ import msgspec
 
 from freehold.gateway.capture.spool import SpoolReader
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.limits.ledger import NANO, SpendPublisher, nano_of
-from freehold.gateway.limits.rates import REQUESTS, TOKENS, WINDOW_S, Counted, SharedRates
+from freehold.gateway.limits.ledger import NANO, SpendLedger, nano_of
+from freehold.gateway.limits.rates import IS_SHARED, REQUESTS, TOKENS, WINDOW_S, SharedRates
 from freehold.gateway.messages import NumberedCharge, TableMessage, UsageTotals
 from freehold.gateway.spending import Charge, usd_of
 from freehold.gateway.telemetry.meters import Meters
@@ -59,7 +59,7 @@ class LimitAccounts:
         self.config = config
         self._run_folder = run_folder
         self._billing = billing
-        self._ledger = SpendPublisher(run_folder)
+        self._ledger = SpendLedger(run_folder)
         self._rates: SharedRates | None = None
         self._table = TableMessage(routes=())
         self._limits = limits_by_name(config, self._table)
@@ -138,17 +138,17 @@ class LimitAccounts:
         """Whether limits are shared: others live, or did until now."""
         if not others and not (self._run_folder / "rates").exists():
             return False
-        return bool(others) or self._opened().is_shared
+        return bool(others) or bool(self._opened().words[IS_SHARED])
 
     def _exchange(self, store: Store, others: Sequence[str], now: datetime) -> Granted | None:
         """Say what is held of each limit, and write down what may be used; None where no other gateway has a part."""
         rates = self._opened()
         rated = [name for name, limits in self._limits.items() if limits.counts_rates]
-        if not rates.is_shared and not self._published:
+        if not rates.words[IS_SHARED] and not self._published:
             # It comes to others: its workers have not been told of any limit yet.
-            with rates.counting():
-                rates.set_shared(True)
-        was_shared = rates.is_shared
+            with rates.locked():
+                rates.words[IS_SHARED] = True
+        was_shared = bool(rates.words[IS_SHARED])
         wants = [*self._wanted_rates(rates, rated), *self._wanted_money(was_shared)]
         caps = {
             name: (nano_or_none(limits.usd_per_day), nano_or_none(limits.usd_per_month))
@@ -160,26 +160,26 @@ class LimitAccounts:
             # Most stay as they are: only what changes is written, under the lock that workers wait for.
             changed = {one.name for one in wants if one.held != granted.shares[one.name, one.kind]}
             now_s = time.monotonic()
-            for counted, names in self._in_parts(rates, [name for name in rated if name in changed]):
+            for names in self._in_parts(rates, [name for name in rated if name in changed]):
                 for name in names:
                     for kind, word in _RATES:
-                        counted(name, now_s).set_share(kind, granted.shares.get((name, word), 0))
+                        rates.counter(name, now_s).set_share(kind, granted.shares.get((name, word), 0))
         for name in caps:
             share = None if granted is None else granted.shares.get((name, "nano_usd"), 0)
             alone = granted is not None and name in granted.alone
             if not (file := self._ledger.file(name)).is_told(share, alone=alone):
                 file.set_share(share, alone=alone)
-        with rates.counting():
-            rates.set_shared(granted is not None)
+        with rates.locked():
+            rates.words[IS_SHARED] = granted is not None
         return granted
 
     def _wanted_rates(self, rates: SharedRates, names: Sequence[str]) -> list[Wanted]:
         found: list[Wanted] = []
         now_s = time.monotonic()
-        is_shared = rates.is_shared
-        for counted, part in self._in_parts(rates, names):
+        is_shared = bool(rates.words[IS_SHARED])
+        for part in self._in_parts(rates, names):
             for name in part:
-                limits, counter = self._limits[name], counted(name, now_s)
+                limits, counter = self._limits[name], rates.counter(name, now_s)
                 for kind, word in _RATES:
                     limit = limits.tokens_per_minute if kind else limits.requests_per_minute
                     if limit is not None:
@@ -207,10 +207,10 @@ class LimitAccounts:
             self._short_until_s[name, kind] = now_s + _SHORT_FOR_S
         return self._short_until_s.get((name, kind), 0.0) > now_s
 
-    def _in_parts(self, rates: SharedRates, names: Sequence[str]) -> Iterator[tuple[Counted, Sequence[str]]]:
+    def _in_parts(self, rates: SharedRates, names: Sequence[str]) -> Iterator[Sequence[str]]:
         for start in range(0, len(names), _AT_ONCE):
-            with rates.counting() as counted:
-                yield counted, names[start : start + _AT_ONCE]
+            with rates.locked():
+                yield names[start : start + _AT_ONCE]
 
     def _opened(self) -> SharedRates:
         if self._rates is None:

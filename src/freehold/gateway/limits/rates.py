@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from freehold.gateway.limits.shared_page import WORD_BYTES, SharedPage
@@ -29,8 +27,6 @@ from freehold.types.route import Limits
 
 WINDOW_S = 60
 REQUESTS, TOKENS = 0, 1
-Counted = Callable[[str, float], "RateCounter"]
-"""Gives the counter of a name at a time, to look at and to change."""
 _KEPT = WINDOW_S + 1  # seconds that may hold a part of the last sixty
 _RING = 64
 # Where in a counter's words what stands. Shares are kept one higher, so that zeros are unknown. The ring holds the
@@ -171,22 +167,6 @@ class SharedRates(SharedPage):
         self._cells = cells
         super().__init__(folder / "rates", _CELLS_AT + cells * _CELL_WORDS)
         self._known: dict[str, tuple[int, int, RateCounter]] = {}
-
-    @contextmanager
-    def counting(self) -> Iterator[Counted]:
-        """Nothing else counts inside. Raises `OSError` (`TimeoutError` among them) where the counters are not to be
-        had."""
-        with self.locked():
-            yield self.counter
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other gateways use a part of each limit. Ask while it is locked."""
-        return bool(self.words[IS_SHARED])
-
-    def set_shared(self, shared: bool) -> None:
-        """Say it to all workers. While it is locked."""
-        self.words[IS_SHARED] = shared
 
     def counter(self, name: str, now_s: float) -> RateCounter:
         """The counter of a name, while the page is locked. Raises `OSError` when the table is full: a name that is not
