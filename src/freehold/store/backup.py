@@ -150,7 +150,6 @@ _NOT_LOST = (
     "counters",
     "trace_blocks",
     "trace_counts",
-    "answered_counts",
     "imported_traces",
 )
 _SIDE_FILES = ("-wal", "-shm", "-journal")
