@@ -23,6 +23,8 @@ from freehold.wire import anthropic
 from freehold.wire.base_url import is_loopback, merged_query, target
 
 log = logging.getLogger("freehold.gateway")
+# The longest list of models that is known, OpenRouter's, has half of it. Reading this much takes some ten milliseconds.
+SHORT_BYTES_MAX = 2 * 1024 * 1024
 
 
 class UpstreamFailure(Exception):
@@ -180,20 +182,34 @@ class Upstreams:
         headers = self.request_headers(endpoint, (), pass_credentials=False)
         if body is not None:
             headers.append(("content-type", "application/json"))
-        method = "GET" if body is None else "POST"
         place = target(endpoint.base_url, path, api=endpoint.api)
+        status, _ = await self.ask(endpoint, place, headers, body, within_s=timeout_s)
+        return status
+
+    async def ask(
+        self,
+        endpoint: Endpoint,
+        place: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        *,
+        within_s: float,
+        most_bytes: int = SHORT_BYTES_MAX,
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to a question of the gateway's own: a GET, or a POST of `body`. Of one that is
+        longer than `most_bytes` the body is empty. Raises `UpstreamFailure`."""
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(within_s):
+                method = "GET" if body is None else "POST"
                 response = await self.pass_on(endpoint, method, place, headers, body)
                 try:
-                    await response.read_all()
+                    return response.status, await response.read_short(most_bytes) or b""
                 finally:
                     response.close()
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
         except TimeoutError as error:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
-        return response.status
 
     def idle(self, endpoint: Endpoint) -> deque[UpstreamConnection]:
         """The open connections to an endpoint that wait for a request."""

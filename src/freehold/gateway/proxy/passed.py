@@ -213,23 +213,19 @@ def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:
         state.meters.count_answer(
             "", endpoint.name, "incumbent", status, first_s, ended_s - passed.started_s, "", key
         )
-    if state.reporter is not None and not passed.is_refused:
-        state.reporter.add(
-            RequestSummary(
-                id=passed.id,
-                at_ms=passed.at_ms,
-                api=endpoint.api,
-                kind=passed.kind,
-                path=passed.request.path[:200],
-                method=passed.request.method,
-                model="",
-                status=status,
-                total_ms=round((ended_s - passed.started_s) * 1000, 3),
-                completeness=passed.completeness,
-                endpoint=endpoint.name,
-                key=None if passed.key is None else passed.key.name,
-                traceparent=passed.request.header("traceparent"),
-            )
+    if not passed.is_refused:
+        _tell(
+            state,
+            passed.request,
+            id=passed.id,
+            at_ms=passed.at_ms,
+            api=endpoint.api,
+            kind=passed.kind,
+            status=status,
+            total_ms=round((ended_s - passed.started_s) * 1000, 3),
+            completeness=passed.completeness,
+            endpoint=endpoint.name,
+            key=None if passed.key is None else passed.key.name,
         )
 
 
@@ -239,29 +235,19 @@ def report_refusal(
     """Count a request that is refused, by the kind of its path, and hand it to the request log."""
     kind, code = path_class(path), failure.code or str(failure.status)
     state.meters.count("freehold_refusals", code, kind)
+    at_ms = int(time.time() * 1000)
+    _tell(state, request, id=request_id, at_ms=at_ms, kind=kind, status=failure.status, code=code)
+
+
+def _tell(state: WorkerState, request: Request, **told: Any) -> None:
     if state.reporter is not None:
-        at_ms = int(time.time() * 1000)
-        state.reporter.add(
-            RequestSummary(
-                id=request_id,
-                at_ms=at_ms,
-                api="openai",
-                kind=kind,
-                path=request.path[:200],
-                method=request.method,
-                model="",
-                status=failure.status,
-                total_ms=0.0,
-                code=code,
-                traceparent=request.header("traceparent"),
-            )
-        )
+        values = {"api": "openai", "model": "", "total_ms": 0.0, "path": request.path[:200]} | told
+        traceparent = request.header("traceparent")
+        state.reporter.add(RequestSummary(method=request.method, traceparent=traceparent, **values))
 
 
 _WITHIN_S = 5.0
 _PAGE = ("limit", "after_id", "before_id")
-# OpenRouter's, the longest that is known, has half of it. Reading this much takes the loop some ten milliseconds.
-_LIST_BYTES_MAX = 2 * 1024 * 1024
 
 
 async def listed_elsewhere(state: WorkerState, request: Request) -> list[dict[str, Any]]:
@@ -283,15 +269,10 @@ async def listed_elsewhere(state: WorkerState, request: Request) -> list[dict[st
         headers = state.upstreams.request_headers(
             endpoint, request.headers, pass_credentials=not state.keys.required
         )
-        async with asyncio.timeout(_WITHIN_S):
-            response = await state.upstreams.pass_on(endpoint, "GET", place, headers, None)
-            try:
-                body = await response.read_short(_LIST_BYTES_MAX) if response.status == 200 else None
-                return [] if body is None else _listed(body)
-            finally:
-                response.close()
-    except (UpstreamFailure, TransportError, TimeoutError):
+        status, body = await state.upstreams.ask(endpoint, place, headers, None, within_s=_WITHIN_S)
+    except UpstreamFailure:
         return []
+    return _listed(body) if status == 200 else []
 
 
 def _listed(body: bytes) -> list[dict[str, Any]]:
