@@ -16,7 +16,7 @@ from freehold.gateway.app import running
 from freehold.gateway.capture.spool import Spool
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.server import HttpServer
-from freehold.gateway.lane.exchange import LaneExchange
+from freehold.gateway.lane.client import LaneExchange
 from freehold.gateway.limits.keys import KeyRing, hash_of
 from freehold.gateway.worker import serving
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
