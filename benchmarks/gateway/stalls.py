@@ -25,9 +25,9 @@ import uvloop
 from measure import PLAIN, running
 from upstream import ANSWER
 
-from freehold.gateway.app import running as app_running
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.server import HttpServer
+from freehold.gateway.worker import running as app_running
 from freehold.types.endpoint import Endpoint, ServedModel
 
 MIB = 1024 * 1024

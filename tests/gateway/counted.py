@@ -121,10 +121,9 @@ async def _counted(port: int, key: str, count: int, *, stream: bool = False) -> 
 
 
 async def main() -> None:
-    from freehold.gateway.app import running
     from freehold.gateway.config import GatewayConfig
     from freehold.gateway.limits.keys import KeyRing, hash_of
-    from freehold.gateway.worker import serving
+    from freehold.gateway.worker import running, serving
     from freehold.types.endpoint import ANY_SERVED, Endpoint
     from freehold.types.route import ApiKey, Limits, Route, Target
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from tests.gateway.loopback import FakeUpstream
 
 from freehold.types.endpoint import Endpoint, ServedModel
@@ -13,15 +13,13 @@ AUDIO = bytes(range(256)) * 700
 
 
 class Vendor(FakeUpstream):
-    """Any path answers with what was asked, as JSON; some with bytes, events, a redirect or a WebSocket."""
+    """Any path answers with what was asked, as JSON; some with bytes, events or a redirect."""
 
     uploaded_bytes = 0
 
     async def _handle(self, request):
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.seen.append((request.method, request.raw_path, headers))
-        if headers.get("upgrade") == "websocket" and "realtime" in request.path:
-            return await self._speak(request)
         if request.path.endswith("/huge"):
             return await self._swallow(request)
         if request.path.endswith("/moved"):
@@ -66,17 +64,6 @@ class Vendor(FakeUpstream):
             digest.update(data)
             self.uploaded_bytes += len(data)
         return web.json_response({"bytes": self.uploaded_bytes, "sha256": digest.hexdigest()})
-
-    async def _speak(self, request):
-        socket = web.WebSocketResponse(protocols=("realtime",), compress=False, max_msg_size=0)
-        await socket.prepare(request)
-        await socket.send_str(json.dumps({"type": "session.created", "path": request.raw_path}))
-        async for message in socket:
-            if message.type == WSMsgType.TEXT:
-                await socket.send_str(message.data[::-1])
-            elif message.type == WSMsgType.BINARY:
-                await socket.send_bytes(message.data)
-        return socket
 
 
 @pytest.fixture(scope="module")

@@ -176,7 +176,6 @@ UNAUDITED_WRITERS = {
     "store/traces.py:replace_trace": "feedback of a client: the trace says whose key and when",
     "store/traces.py:_mark": "of an import, which has entries before and after",
     "store/traces.py:bring_in": "of an import, which has entries before and after",
-    "store/shares.py:add_use": "what is counted of traffic",
     "store/shares.py:book": "what is counted of traffic",
 }
 """Functions that open a transaction to write and make no entry in it, and why not."""

@@ -19,14 +19,13 @@ from freehold.store.index import (
     MIDDLE_S,
     MOST_TOKENS,
     SHORT_S,
-    add_answered,
     add_counts,
     phrases_of,
     wanted_tags,
     words_in,
 )
 from freehold.store.search import AnsweredTokens, answered_by_candidate, search, traffic
-from freehold.store.tables import answered_counts, trace_counts
+from freehold.store.tables import trace_counts
 from freehold.types.trace import TraceQuery, Usage
 
 
@@ -57,10 +56,8 @@ def test_what_a_clock_that_is_ahead_wrote_takes_nothing_of_the_last_day_away(sto
     with store.database.writing() as connection:
         for one in some:
             add_counts(connection, [one])
-            add_answered(connection, [one])
-        for table in (trace_counts, answered_counts):
-            query = select(func.sum(table.c.requests)).where(table.c.width_s == MIDDLE_S)
-            assert connection.execute(query).scalar() == 2
+        query = select(func.sum(trace_counts.c.requests)).where(trace_counts.c.width_s == MIDDLE_S)
+        assert connection.execute(query).scalar() == 2
 
 
 def test_what_a_broken_upstream_counts_does_not_stop_the_counts(store):
@@ -69,10 +66,9 @@ def test_what_a_broken_upstream_counts_does_not_stop_the_counts(store):
     store.add_traces(trace(one, source="gateway", arm="candidate", usage=many) for one in range(3))
     store.add_traces([trace(9, source="gateway", arm="candidate", usage=many)])
     with store.database.reading() as connection:
-        for table in (trace_counts, answered_counts):
-            query = select(func.sum(table.c.requests), func.sum(table.c.prompt_tokens))
-            requests, tokens = connection.execute(query.where(table.c.width_s == MIDDLE_S)).one()
-            assert (requests, tokens) == (4, 4 * MOST_TOKENS)
+        table = trace_counts.c
+        query = select(func.sum(table.requests), func.sum(table.prompt_tokens))
+        assert connection.execute(query.where(table.width_s == MIDDLE_S)).one() == (4, 4 * MOST_TOKENS)
 
 
 def seen(number, **changes):

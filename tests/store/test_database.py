@@ -95,7 +95,6 @@ def test_what_must_outlive_a_power_failure_is_synced_when_it_commits(tmp_path):
         assert {name: level_of(act) for name, act in durable.items()} == {name: {2} for name in durable}
         quick = {
             "traces": lambda: store.add_traces([trace(1)]),
-            "use": lambda: shares.add_use(store.database, 1, {}),
             "a lease": lambda: leases.take(store.database, "x", "me", at=NOON, seconds=1),
         }
         assert {name: level_of(act) for name, act in quick.items()} == {name: {1} for name in quick}

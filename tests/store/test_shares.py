@@ -11,7 +11,7 @@ import pytest
 
 from freehold.store import leases, open_store
 from freehold.store import shares as usage
-from freehold.store.shares import BilledCost, ShareRounds, Use, Wanted, add_use, book, spent
+from freehold.store.shares import BilledCost, ShareRounds, Wanted, book, spent
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -208,14 +208,6 @@ def test_of_several_that_find_a_lease_over_one_takes_it(url, store):
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def test_windows_add_up_and_old_ones_are_forgotten(store):
-    add_use(store.database, 7, {"key:a": Use(2, 20)})
-    totals = add_use(store.database, 7, {"key:a": Use(1, 5), "route:r": Use(1, 0)})
-    assert totals == {("key:a", 7): Use(3, 25), ("route:r", 7): Use(1, 0)}
-    assert add_use(store.database, 8, {})["key:a", 7] == Use(3, 25)
-    assert add_use(store.database, 9, {}) == {}
-
-
 def test_money_is_exact_and_counted_by_day_and_month(store):
     cents = Decimal("0.000000125")
     bills = [BilledCost("w", number, "2026-03-01", ["route:a"], cents) for number in (1, 2, 3)]
@@ -249,13 +241,9 @@ def test_gateways_that_count_the_first_of_a_name_at_once_all_count(url, store):
                 bill = BilledCost(
                     f"w{round_}-{number}", 1, f"2026-03-{round_ + 1:02}", ("a", "b"), Decimal(1)
                 )
-                names = ("a", "b", "c") if number % 2 else ("c", "b", "a")
                 start.wait(30)
-                add_use(mine.database, 100 + round_, {name: Use(1, 5) for name in names})
                 return book(mine.database, [bill], at=NOW)
 
         with ThreadPoolExecutor(3) as pool:
             assert all(pool.map(work, range(3)))
-        used = add_use(store.database, 100 + round_, {})
-        assert {used[name, 100 + round_] for name in "abc"} == {Use(3, 15)}
         assert spent(store.database, f"2026-03-{round_ + 1:02}", "2026-03")["a"].day_usd == 3

@@ -17,8 +17,8 @@ from freehold.types.endpoint import Endpoint
 
 ANSWER_BYTES_MAX = 256 * 1024
 """A longer answer is not kept."""
-BUDGET_SHARE = 0.25
-"""All answers together take at most this part of the worker's budget."""
+MOST_BYTES, BUDGET_SHARE = 16 * 2**20, 0.25
+"""All answers together take at most this, and this part of the worker's budget."""
 _OVERHEAD_BYTES = 1024
 
 
@@ -39,78 +39,62 @@ class KeptAnswer(msgspec.Struct, frozen=True, gc=False):
         return sum(map(len, self.chunks)) + _OVERHEAD_BYTES
 
 
-class _OfRoute(msgspec.Struct):
-    """The answers of one version of a route, oldest first."""
-
-    held: HeldBytes
-    answers: dict[bytes, KeptAnswer] = {}
-
-    def drop(self, key: bytes) -> None:
-        self.held.give(self.answers.pop(key).size_bytes)
-
-    def drop_oldest(self) -> None:
-        self.drop(next(iter(self.answers)))
-
-
 class KeptAnswers:
-    """All answers of this worker, by the version of a route (a hash of it and of what answers it) and a request's key.
+    """All answers of this worker, the oldest first, by the version of a route (a hash of it and of what answers it) and
+    a request's key.
 
     `now_s` is a clock that never goes back.
     """
 
     def __init__(self, memory: MemoryBudget) -> None:
-        self._memory = memory
-        self._routes: dict[bytes, _OfRoute] = {}
+        self._held = HeldBytes(memory)
+        self._most_bytes = min(MOST_BYTES, int(memory.limit_bytes * BUDGET_SHARE))
+        self._answers: dict[tuple[bytes, bytes], KeptAnswer] = {}
         memory.spare = self.give_way
 
     def find(self, version: bytes, key: bytes, *, now_s: float) -> KeptAnswer | None:
         """The answer to a request, if it is here."""
-        of_route = self._routes.get(version)
-        answer = None if of_route is None else of_route.answers.get(key)
+        answer = self._answers.get((version, key))
         return None if answer is None or answer.until_s <= now_s else answer
 
-    def keep(self, version: bytes, key: bytes, answer: KeptAnswer, *, most_bytes: int) -> bool:
-        """Keep an answer, where there is room for it: the route's oldest make some, up to `most_bytes` of all of them.
-        The newest answer to a request counts."""
-        size, most_of_all = answer.size_bytes, self._memory.limit_bytes * BUDGET_SHARE
-        if size > min(most_bytes, most_of_all, ANSWER_BYTES_MAX + _OVERHEAD_BYTES):
+    def keep(self, version: bytes, key: bytes, answer: KeptAnswer) -> bool:
+        """Keep an answer, where there is room for it: the oldest make some. The newest answer to a request counts."""
+        size = answer.size_bytes
+        if size > min(self._most_bytes, ANSWER_BYTES_MAX + _OVERHEAD_BYTES):
             return False
-        of_route = self._routes.setdefault(version, _OfRoute(HeldBytes(self._memory)))
-        if key in of_route.answers:
-            of_route.drop(key)
-        while of_route.held.size_bytes + size > most_bytes:
-            of_route.drop_oldest()
-        while self.held_bytes + size > most_of_all:
+        if (version, key) in self._answers:
+            self._drop((version, key))
+        while self.held_bytes + size > self._most_bytes:
             self.give_way()
-        if not of_route.held.take(size):
+        if not self._held.take(size):
             return False
-        of_route.answers[key] = answer
+        self._answers[version, key] = answer
         return True
 
     def sweep(self, *, now_s: float) -> None:
-        """Forget what is too old. A route's answers are here in the order of their end: all have the same time, and a
-        change of it has emptied the route."""
-        for of_route in self._routes.values():
-            while of_route.answers and next(iter(of_route.answers.values())).until_s <= now_s:
-                of_route.drop_oldest()
+        """Forget what is too old."""
+        self._drop(*[place for place, one in self._answers.items() if one.until_s <= now_s])
 
     def retain(self, versions: Collection[bytes]) -> None:
         """Forget the answers of all routes but those of these versions."""
-        for version in self._routes.keys() - set(versions):
-            self._routes.pop(version).held.release()
+        kept = frozenset(versions)
+        self._drop(*[place for place in self._answers if place[0] not in kept])
 
     def give_way(self) -> bool:
-        """Forget the oldest answer of the route that holds most; False where there is none."""
-        fullest = max(self._routes.values(), key=lambda one: one.held.size_bytes, default=None)
-        if fullest is None or not fullest.answers:
-            return False
-        fullest.drop_oldest()
-        return True
+        """Forget the oldest answer; False where there is none."""
+        for place in self._answers:
+            self._drop(place)
+            return True
+        return False
+
+    def _drop(self, *places: tuple[bytes, bytes]) -> None:
+        for place in places:
+            self._held.give(self._answers.pop(place).size_bytes)
 
     @property
     def held_bytes(self) -> int:
         """What all answers take."""
-        return sum(one.held.size_bytes for one in self._routes.values())
+        return self._held.size_bytes
 
 
 def replayed(kept: KeptAnswer, memory: MemoryBudget, *, now_s: float) -> UpstreamResponse:

@@ -58,7 +58,7 @@ class FeedbackHandler:
 
     async def __call__(self, request: Request, config: GatewayConfig, keys: KeyRing) -> HttpReply:
         """Raises `ApiError` and `ClientDisconnect`. `config` and `keys` are those in force."""
-        key = keys.check(request.header("authorization"), request.header("x-api-key"))
+        key = keys.admit(request.header)
         if request.method != "POST" or request.path != PATH:
             raise ApiError(404, "nothing is served here", code="unknown_url")
         try:

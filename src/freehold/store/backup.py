@@ -147,11 +147,9 @@ def require_backup(file: Path) -> StoreCheck:
 _NOT_LOST = (
     "leases",
     "limit_shares",
-    "usage_windows",
     "counters",
     "trace_blocks",
     "trace_counts",
-    "answered_counts",
     "imported_traces",
 )
 _SIDE_FILES = ("-wal", "-shm", "-journal")

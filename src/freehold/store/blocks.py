@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from freehold.store import damage, database, index
 from freehold.store.damage import DamagedBody, unless_damaged
-from freehold.store.index import add_answered, add_counts, term_of, terms_of
+from freehold.store.index import add_counts, term_of, terms_of
 from freehold.store.tables import (
     OPEN,
     imported_traces,
@@ -116,7 +116,6 @@ def add(connection: Connection, new: Iterable[Trace]) -> list[tuple[int, Trace]]
     lines.update((place, _Stored(_encode(trace), trace)) for place, trace in placed)
     _write(connection, lines)
     add_counts(connection, kept.values())
-    add_answered(connection, kept.values())
     return placed
 
 

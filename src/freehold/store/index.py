@@ -22,13 +22,13 @@ import re
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, delete, text
+from sqlalchemy import Connection, delete, text
 
 from freehold.errors import UsageError
-from freehold.store.tables import answered_counts, insert_many, searchable, trace_counts
+from freehold.store.tables import insert_many, searchable, trace_counts
 from freehold.types.trace import Trace, TraceQuery
 
 LONGEST = 256
@@ -349,7 +349,7 @@ def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
     for trace in new:
         if trace.source != "gateway":
             continue
-        at, error = int(trace.at.timestamp()), is_error(trace)
+        at, outcome = int(trace.at.timestamp()), _outcome(trace)
         arm = "mirrored" if trace.parent_id is not None else trace.arm
         more = (1, int(trace.fallback is not None), *_tokens(trace))
         for width in (SHORT_S, MIDDLE_S, LONG_S, DAY_S):
@@ -358,31 +358,21 @@ def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
                 at - at % width,
                 searchable(trace.route or ""),
                 arm,
-                "error" if error else "ok",
-                NO_TIME if error else time_class(trace.total_ms),
+                searchable(trace.endpoint or ""),
+                outcome,
+                NO_TIME if outcome == "error" else time_class(trace.total_ms),
             )
             row = rows[key]
             for place, value in enumerate(more):
                 row[place] += value
-    # Both widths by name: below an hour is one range of the key, whose every row would be read, with each batch.
-    _add(connection, trace_counts, rows, short=(SHORT_S, MIDDLE_S))
+    _add(connection, rows)
 
 
-def add_answered(connection: Connection, new: Iterable[Trace]) -> None:
-    """Count what was answered on the candidate's side, by who answered, in the caller's transaction: not mirrored
-    copies, errors or requests that another endpoint stood in for."""
-    rows: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for trace in new:
-        if trace.source != "gateway" or trace.arm != "candidate" or trace.parent_id is not None:
-            continue
-        if trace.fallback is not None or is_error(trace):
-            continue
-        at, tokens = int(trace.at.timestamp()), _tokens(trace)
-        for width in (MIDDLE_S, LONG_S):
-            row = rows[width, at - at % width, searchable(trace.endpoint or "")]
-            for place, value in enumerate((1, *tokens)):
-                row[place] += value
-    _add(connection, answered_counts, rows, short=(MIDDLE_S,))
+def _outcome(trace: Trace) -> str:
+    """``error``; ``stood_in`` where another endpoint answered than the one that was asked first; or ``ok``."""
+    if is_error(trace):
+        return "error"
+    return "ok" if trace.fallback is None else "stood_in"
 
 
 def _tokens(trace: Trace) -> tuple[int, int]:
@@ -392,23 +382,21 @@ def _tokens(trace: Trace) -> tuple[int, int]:
     return min(usage.prompt_tokens or 0, MOST_TOKENS), min(usage.completion_tokens or 0, MOST_TOKENS)
 
 
-def _add(
-    connection: Connection, table: Table, rows: Mapping[tuple[Any, ...], list[int]], *, short: Sequence[int]
-) -> None:
-    """Add to what was counted, and let go of stretches of the widths `short` that are old. What is dated ahead of the
-    clock does not say what is old: a gateway whose clock was wrong would take the last day from all others."""
+def _add(connection: Connection, rows: Mapping[tuple[Any, ...], list[int]]) -> None:
+    """Add to what was counted, and let go of short stretches that are old. What is dated ahead of the clock does not
+    say what is old: a gateway whose clock was wrong would take the last day from all others."""
     if not rows:
         return
-    names, key = list(table.columns.keys()), ", ".join(table.primary_key.columns.keys())
-    sums = ", ".join(
-        f"{name} = {table.name}.{name} + excluded.{name}" for name in names[len(table.primary_key) :]
-    )
+    table = trace_counts
+    key = ", ".join(table.primary_key.columns.keys())
+    sums = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in COUNTS)
     # In the order of the key: two that count at once wait for each other, and not both.
     values = [(*one, *row) for one, row in sorted(rows.items())]
     insert_many(connection, table, values, f"ON CONFLICT ({key}) DO UPDATE SET {sums}")
     now = time.time()
     newest = max((begins_s for _, begins_s, *_ in rows if begins_s <= now), default=0)
-    old = table.c.width_s.in_(short) & (table.c.begins_s < newest - SHORT_KEPT_S)
+    # Both widths by name: below an hour is one range of the key, whose every row would be read, with each batch.
+    old = table.c.width_s.in_((SHORT_S, MIDDLE_S)) & (table.c.begins_s < newest - SHORT_KEPT_S)
     connection.execute(delete(table).where(old))
 
 

@@ -34,7 +34,7 @@ from freehold.store.index import (
     wanted_tags,
     words_in,
 )
-from freehold.store.tables import answered_counts, to_micros, trace_counts
+from freehold.store.tables import to_micros, trace_counts
 from freehold.types.trace import (
     ArmTraffic,
     RecordedTraffic,
@@ -254,13 +254,14 @@ def answered_by_candidate(database: Database, *, since: datetime, until: datetim
     """
     begin, end = int(since.timestamp()), int(until.timestamp())
     width = MIDDLE_S if end - begin <= SHORT_KEPT_S - LONG_S else LONG_S
-    counted = answered_counts.c
+    counted = trace_counts.c
     requests = func.sum(counted.requests)
     query = (
         select(
             counted.endpoint, requests, func.sum(counted.prompt_tokens), func.sum(counted.completion_tokens)
         )
         .where(counted.width_s == width, counted.begins_s >= begin - begin % width, counted.begins_s <= end)
+        .where(counted.arm == "candidate", counted.outcome == "ok")
         .group_by(counted.endpoint)
         .order_by(requests.desc())
     )

@@ -1,4 +1,4 @@
-"""What was used and billed, and what each of several gateways on one store may use of a limit.
+"""What was billed, and what each of several gateways on one store may use of a limit.
 
 A gateway says what it holds of each limit: the larger of what it may use and what it has used. It is granted no more
 than what the others do not hold, in a transaction that no other runs beside. A holding lasts for a while after its
@@ -19,44 +19,16 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, text, update
 
 from freehold.store.database import Database
-from freehold.store.tables import bill_marks, limit_shares, one_at_a_time, spending, to_micros, usage_windows
+from freehold.store.tables import bill_marks, limit_shares, one_at_a_time, spending, to_micros
 
 _NANO = Decimal(10) ** 9
 # In one statement: of two gateways that find no row yet, both would insert one.
-_ADD_USE = text(
-    'INSERT INTO usage_windows (name, "window", requests, tokens) VALUES (:name, :window, :requests, :tokens) '
-    'ON CONFLICT (name, "window") DO UPDATE SET requests = usage_windows.requests + excluded.requests, '
-    "tokens = usage_windows.tokens + excluded.tokens"
-)
 _ADD_NANO = text(
     "INSERT INTO spending (name, day, nano_usd) VALUES (:name, :day, :nano) "
     "ON CONFLICT (name, day) DO UPDATE SET nano_usd = spending.nano_usd + excluded.nano_usd"
 )
 # A worker that was killed may leave bills in its spool; after this long its last number is forgotten.
 _MARKS_KEPT = timedelta(days=400)
-
-
-class Use(NamedTuple):
-    """Requests and tokens."""
-
-    requests: int
-    tokens: int
-
-
-def add_use(database: Database, window: int, more: Mapping[str, Use]) -> dict[tuple[str, int], Use]:
-    """Add to a window, forget windows before the last, and return what all have used in these two."""
-    table = usage_windows
-    # Of the last two minutes: nothing that is worth a sync.
-    with database.writing(durable=False) as connection:
-        connection.execute(delete(table).where(table.c.window < window - 1))
-        # In the order of names: two gateways that count at once wait for each other, and not both.
-        for name, use in sorted(more.items()):
-            connection.execute(
-                _ADD_USE,
-                {"name": name, "window": window, "requests": use.requests, "tokens": use.tokens},
-            )
-        rows = connection.execute(select(table).where(table.c.window >= window - 1)).all()
-    return {(row.name, row.window): Use(row.requests, row.tokens) for row in rows}
 
 
 class Spent(NamedTuple):

@@ -98,6 +98,7 @@ trace_counts = Table(
     Column("begins_s", BigInteger, primary_key=True, autoincrement=False),
     Column("route", String, primary_key=True),
     Column("arm", String, primary_key=True),
+    Column("endpoint", String, primary_key=True),
     Column("outcome", String, primary_key=True),
     Column("time_class", Integer, primary_key=True, autoincrement=False),
     Column("requests", BigInteger, nullable=False),
@@ -107,19 +108,6 @@ trace_counts = Table(
     sqlite_with_rowid=False,  # or SQLite keeps the key twice
 )
 """How many requests there were in each stretch of `width_s` seconds. They stay when traces are forgotten."""
-
-answered_counts = Table(
-    "answered_counts",
-    metadata,
-    Column("width_s", Integer, primary_key=True, autoincrement=False),
-    Column("begins_s", BigInteger, primary_key=True, autoincrement=False),
-    Column("endpoint", String, primary_key=True),
-    Column("requests", BigInteger, nullable=False),
-    Column("prompt_tokens", BigInteger, nullable=False),
-    Column("completion_tokens", BigInteger, nullable=False),
-    sqlite_with_rowid=False,  # or SQLite keeps the key twice
-)
-"""What each endpoint answered of the requests that were sent to the candidate's side, in each stretch of time."""
 
 routes = Table(
     "routes",
@@ -156,15 +144,6 @@ steps = Table(
     Column("inputs_hash", String, nullable=False),
     Column("outputs", LargeBinary, nullable=False),
     Column("finished_at", BigInteger, nullable=False),
-)
-
-usage_windows = Table(
-    "usage_windows",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("window", BigInteger, primary_key=True, autoincrement=False),
-    Column("requests", BigInteger, nullable=False),
-    Column("tokens", BigInteger, nullable=False),
 )
 
 spending = Table(

@@ -424,7 +424,7 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
     """In the place of a key, the usual chain of credentials of a cloud: `aws` signs requests (Bedrock), `google`
     (Vertex AI) and `azure` (Entra ID) send access tokens. Needs the extra of that name."""
     others: Literal["auto", "pass", "refuse"] = "auto"
-    """What becomes of everything else an application asks (other models, files, images, audio, batches, realtime …):
+    """What becomes of everything else an application asks (other models, files, images, audio, batches …):
     `pass` hands it on to the incumbent, `refuse` answers 404. `auto` passes it on while clients bring keys of their
     own, and refuses it where `api_key_env` or `credentials` are the owner's."""
     price: PriceConfig | None = None

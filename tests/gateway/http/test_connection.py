@@ -45,6 +45,16 @@ def test_who_expects_continue_is_told_to_go_on(shared, upstream):
         assert read_answer(file)[0] == 200
 
 
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_declined(shared, offer):
+    more = f"connection: upgrade\r\nupgrade: {offer}\r\n"
+    with raw(shared) as client, client.makefile("rb") as file:
+        client.sendall(ask(more=more) + ask())
+        assert [read_answer(file)[0] for _ in range(2)] == [200, 200]
+        client.sendall(f"GET /health HTTP/1.1\r\nhost: [::1]\r\n{more}\r\n".encode() + ask())
+        assert [read_answer(file)[0] for _ in range(2)] == [200, 200]
+
+
 def test_http_1_0_gets_its_stream_to_the_end_of_the_connection(shared, upstream):
     upstream.answer = lambda seen: stream(stream_of("ja"))
     with raw(shared) as client, client.makefile("rb") as file:

@@ -1,20 +1,15 @@
 """What lies behind a password in an address: the same promises hold."""
 
-import asyncio
 import contextlib
-import hashlib
 import json
 import socketserver
 import threading
 import time
 
-import httpx
 import openai
 import pytest
-import websockets
 from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, gateway, stream, stream_of, trace_of
-from tests.gateway.vendor import AUDIO
 
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
@@ -97,34 +92,3 @@ def test_odd_answers_are_errors_or_cost_nothing(upstream, tmp_path):
                 status, headers, body = post(running, QUESTION, path=path)
                 assert (status, body, headers["x-kept"]) == (200, data, "yes")
                 assert headers["x-name"].encode("latin-1") == b"M\xc3\xbcller"
-
-
-@pytest.fixture(scope="module")
-def passing(vendor, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("passing")
-    with gateway(vendor, folder, endpoints=(behind_a_password(vendor.port),), others_to="far") as running:
-        yield running
-
-
-@pytest.mark.parametrize("length", [True, False])
-def test_a_long_body_is_sent_as_it_comes(vendor, passing, length):
-    piece, pieces = AUDIO[: 1 << 17], 400
-    digest = hashlib.sha256(piece * pieces).hexdigest()
-    headers = {"content-length": str(len(piece) * pieces)} if length else {}
-    with httpx.Client(timeout=60) as asking:
-        url = f"{passing.base_url}/v1/uploads/huge"
-        answer = asking.post(url, content=(piece for _ in range(pieces)), headers=headers)
-    assert answer.json() == {"bytes": len(piece) * pieces, "sha256": digest}
-    assert ("content-length" in vendor.seen[-1][2]) == length
-    assert vendor.seen[-1][2]["authorization"].startswith("Basic ")
-
-
-def test_a_websocket_takes_the_password_and_another_host_none(vendor, passing):
-    async def talk():
-        url = passing.base_url.replace("http", "ws") + "/v1/realtime"
-        async with websockets.connect(url, subprotocols=["realtime"]) as one:
-            return await one.recv()
-
-    assert "session.created" in asyncio.run(talk())
-    headers = vendor.seen[-1][2]
-    assert headers["authorization"] == "Basic bWU6c2VjcmV0" and headers["host"] == f"127.0.0.1:{vendor.port}"

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.gateway.app import running
 from freehold.gateway.capture.spool import Spool
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.server import HttpServer
-from freehold.gateway.lane.exchange import LaneExchange
+from freehold.gateway.lane.client import LaneExchange
 from freehold.gateway.limits.keys import KeyRing, hash_of
-from freehold.gateway.worker import serving
+from freehold.gateway.worker import running, serving
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.route import ApiKey, Limits, Route, Target
 

@@ -8,10 +8,9 @@ import pytest
 from tests.gateway.lane.both_ways import CHAT, Upstream, ask, config, whole
 
 from freehold.gateway import deadlines
-from freehold.gateway.app import running
 from freehold.gateway.lane.client import LaneConnection
 from freehold.gateway.limits.keys import KeyRing
-from freehold.gateway.worker import serving
+from freehold.gateway.worker import running, serving
 
 
 @contextlib.asynccontextmanager

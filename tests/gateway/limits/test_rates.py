@@ -157,13 +157,13 @@ def test_several_workers_count_as_one_does(tmp_path_factory, events):
     for worker, name, requests, passed_s in events:
         now_s += passed_s
         for counts in (workers[worker], alone):
-            with counts.counting() as counted:
-                counted(name, now_s).add(requests, 2 * requests)
+            with counts.locked():
+                counts.counter(name, now_s).add(requests, 2 * requests)
     for name in "abc":
         found = []
         for counts in (alone, *workers):
-            with counts.counting() as counted:
-                counter = counted(name, now_s)
+            with counts.locked():
+                counter = counts.counter(name, now_s)
                 found.append((counter.used(0), counter.used(1)))
         assert len(set(found)) == 1, found
     for worker in (alone, *workers):
@@ -175,8 +175,8 @@ def _take(folder, limit, tries, taken):
     count = 0
     for _ in range(tries):
         try:
-            with mine.counting() as counted:
-                counter = counted("key:a", 1_000_000.0)
+            with mine.locked():
+                counter = mine.counter("key:a", 1_000_000.0)
                 if counter.used(0) < limit:
                     counter.add(1, 0)
                     count += 1
@@ -200,14 +200,14 @@ def test_processes_that_ask_at_once_never_take_the_same_request(tmp_path):
 def test_a_page_that_was_tidied_away_is_made_newly_with_what_it_held(tmp_path):
     one, other = SharedRates(tmp_path), SharedRates(tmp_path)
     now_s = time.monotonic()
-    with one.counting() as counted:
-        counted("key:a", now_s).add(7, 0)
+    with one.locked():
+        one.counter("key:a", now_s).add(7, 0)
     (tmp_path / "rates").unlink()
     for find in (lambda: one, lambda: other, lambda: SharedRates(tmp_path)):
-        with find().counting() as counted:
-            counted("key:a", now_s).add(1, 0)
-    with one.counting() as counted:
-        assert counted("key:a", now_s).used(0) == 10
+        with (page := find()).locked():
+            page.counter("key:a", now_s).add(1, 0)
+    with one.locked():
+        assert one.counter("key:a", now_s).used(0) == 10
 
 
 def _hold(folder, ready, go):

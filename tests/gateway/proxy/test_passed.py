@@ -1,20 +1,15 @@
 """Who may have what passed on, and what is told of the client on the way."""
 
-import asyncio
 import json
 import socket
-from datetime import UTC, datetime
 
 import httpx
 import pytest
-import websockets
-from msgspec.structs import replace
-from tests.gateway.asking import metric, post, ready
+from tests.gateway.asking import metric, post
 from tests.gateway.loopback import eventually, gateway
 from tests.gateway.vendor import Vendor, incumbent
 
 from freehold.gateway.limits.keys import hash_of, new_key
-from freehold.store import default_url, open_store
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import ApiKey, Limits
 
@@ -153,76 +148,15 @@ def test_the_owners_account_stays_the_owners(vendor, owned, path, key):
     assert len(vendor.seen) == before
 
 
-def test_a_browsers_key_among_the_protocols_stays_here(vendor, owned):
-    async def talk():
-        url = owned.base_url.replace("http", "ws") + "/v1/realtime"
-        offered = [
-            "realtime",
-            "openai-insecure-api-key.sk-client",
-            f"openai-insecure-api-key.{SECRETS['free']}",
-        ]
-        headers = {"x-api-key": SECRETS["free"]}
-        async with websockets.connect(url, subprotocols=offered, additional_headers=headers) as one:
-            await one.recv()
-            return one.subprotocol
-
-    assert asyncio.run(talk()) == "realtime"
-    assert vendor.seen[-1][2]["sec-websocket-protocol"] == "realtime"
-    assert vendor.seen[-1][2]["authorization"] == "Bearer sk-owner"
-
-
-def test_pages_of_other_origins_open_no_websocket(vendor, owned):
-    async def talk():
-        url = owned.base_url.replace("http", "ws") + "/v1/realtime"
-        headers = {"x-api-key": SECRETS["free"]}
-        with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
-            await websockets.connect(url, origin="https://evil.example.com", additional_headers=headers)
-        return refused.value.response.status_code
-
-    assert asyncio.run(talk()) == 403
-
-
 def test_a_client_that_leaves_ends_the_vendors_work(passing):
     before = metric(passing, "freehold_client_aborts_total")
     with socket.create_connection(("127.0.0.1", passing.config.port)) as client:
         client.sendall(
-            b"POST /v1/uploads/huge HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 99999999\r\n\r\n"
+            b"POST /v1/uploads/huge HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 50000000\r\n\r\n"
             + bytes(1 << 20)
         )
     eventually(lambda: metric(passing, "freehold_client_aborts_total") == before + 1)
     assert metric(passing, "freehold_in_flight") == 0
-
-
-def test_a_websocket_ends_with_its_key_and_no_other(vendor, tmp_path):
-    url, words = default_url(tmp_path), {name: new_key() for name in ("lost", "good")}
-    keys = {name: ApiKey(name=name, hash=hash_of(word)) for name, word in words.items()}
-
-    async def talk(running):
-        def connected(name):
-            shown = {"authorization": f"Bearer {words[name]}"}
-            place = running.base_url.replace("http", "ws") + "/v1/realtime"
-            return websockets.connect(place, additional_headers=shown)
-
-        async with connected("lost") as lost, connected("good") as good:
-            for one in (lost, good):
-                await one.recv()
-                await one.send("ab")
-                assert await one.recv() == "ba"
-            with open_store(url) as store:
-                store.put(replace(keys["lost"], revoked_at=datetime.now(UTC)))
-            with pytest.raises(websockets.exceptions.ConnectionClosed):
-                await asyncio.wait_for(lost.recv(), 30)
-            await good.send("ab")
-            assert await asyncio.wait_for(good.recv(), 30) == "ba"
-
-    with open_store(url) as store:
-        for key in keys.values():
-            store.put(key)
-    with gateway(
-        vendor, tmp_path, endpoints=(incumbent(vendor),), others_to="incumbent", store_url=url
-    ) as running:
-        ready(running, key=words["good"])
-        asyncio.run(talk(running))
 
 
 def test_a_method_that_is_not_passed_on_is_told_which_are(passing):

@@ -85,13 +85,12 @@ ANSWERS = {
     OPENAI: (
         "POST /v1/chat/completions", "POST /v1/images/generations", "POST /v1/audio/transcriptions",
         "POST /v1/moderations", "POST /v1/responses/input_tokens", "GET /v1/models", "GET /v1/models/meta%2Fllama-3",
-        "GET /v1/models/ft:gpt-4o:organization::id", "GET /v1/realtime",
+        "GET /v1/models/ft:gpt-4o:organization::id", "POST /v1/realtime/calls",
     ),
     GEMINI: (
         "POST /v1beta/models/g:generateContent", "POST /v1beta/models/g:countTokens", "GET /v1beta/models",
-        "GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
     ),
-    AZURE: ("POST /openai/deployments/d/images/generations", "POST /openai/responses", "GET /openai/realtime"),
+    AZURE: ("POST /openai/deployments/d/images/generations", "POST /openai/responses"),
     ANTHROPIC: ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models"),
 }  # fmt: skip
 STORED = {

@@ -7,7 +7,6 @@ of the store for a rate, and what is left of money is all its own. With others b
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import time
@@ -21,8 +20,8 @@ import msgspec
 
 from freehold.gateway.capture.spool import SpoolReader
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.limits.ledger import NANO, SpendPublisher, nano_of
-from freehold.gateway.limits.rates import REQUESTS, TOKENS, USES, WINDOW_S, Counted, SharedRates
+from freehold.gateway.limits.ledger import NANO, SpendLedger, nano_of
+from freehold.gateway.limits.rates import IS_SHARED, REQUESTS, TOKENS, WINDOW_S, SharedRates
 from freehold.gateway.messages import NumberedCharge, TableMessage, UsageTotals
 from freehold.gateway.spending import Charge, usd_of
 from freehold.gateway.telemetry.meters import Meters
@@ -33,9 +32,7 @@ from freehold.store.shares import (
     ShareKind,
     ShareRounds,
     Spent,
-    Use,
     Wanted,
-    add_use,
     book,
     in_usd,
     spent_nano,
@@ -62,13 +59,11 @@ class LimitAccounts:
         self.config = config
         self._run_folder = run_folder
         self._billing = billing
-        self._ledger = SpendPublisher(run_folder)
+        self._ledger = SpendLedger(run_folder)
         self._rates: SharedRates | None = None
         self._table = TableMessage(routes=())
         self._limits = limits_by_name(config, self._table)
-        self._uses = 0
         self._published = False
-        self._seeded = False
         self._short_until_s: dict[tuple[str, ShareKind], float] = {}
         # The gateway's, not this process's: a recorder that is started again would be a second gateway beside itself.
         self._owner = owner or f"{socket.gethostname()}:{run_folder.name}"
@@ -83,14 +78,12 @@ class LimitAccounts:
         self._publish(store, owners, now)
 
     def share(self, store: Store) -> tuple[UsageTotals, list[SpoolReader]] | None:
-        """Book, add this gateway's use to the store's, and say what workers are to know, with the spools of the bills
-        that are booked. None where nothing is limited."""
+        """Book, and say what workers are to know, with the spools of the bills that are booked. None where nothing is
+        limited."""
         now = datetime.now(UTC)
         done = self._billing.book(store, at=now)
         if not (self._has_limits() or done):
             return None
-        if use := self._take_use():
-            add_use(store.database, int(time.time() // WINDOW_S), use)
         owners = self._alive(store, now)
         spending = self._publish(store, owners, now)
         totals = UsageTotals(
@@ -110,24 +103,6 @@ class LimitAccounts:
         """At the end: the gateway that follows is not beside this one. What this one holds of limits stays held."""
         leases.give_back(store.database, f"{_KIND}:{self._owner}", self._owner)
 
-    def _take_use(self) -> dict[str, Use]:
-        """What was counted since the last call. Where the page is not to be had, it stays there until the next one."""
-        rated = [name for name, limits in self._limits.items() if limits.counts_rates]
-        use: dict[str, Use] = {}
-        with contextlib.suppress(OSError):
-            if rated and (uses := self._uses_so_far()) != self._uses:
-                now_s = time.monotonic()
-                for counted, names in self._in_parts(self._opened(), rated):
-                    for name in names:
-                        if (counts := counted(name, now_s).take_unreported()) != (0, 0):
-                            use[name] = Use(*counts)
-                self._uses = uses
-        return use
-
-    def _uses_so_far(self) -> int:
-        with self._opened().locked():
-            return self._opened().words[USES]
-
     def _has_limits(self) -> bool:
         self._limits = limits_by_name(self.config, self._table)
         return bool(self._limits)
@@ -146,8 +121,6 @@ class LimitAccounts:
             with store.database.reading() as connection:
                 spending = spent_nano(connection, day, day[:7])
         self._ledger.publish(capped, spending, at=now)
-        if granted is None and not self._seeded:
-            self._seed(store)
         self._published = True
         # From here on money is shared or not: the figures are of now.
         self._ledger.beat(shared=granted is not None)
@@ -165,17 +138,17 @@ class LimitAccounts:
         """Whether limits are shared: others live, or did until now."""
         if not others and not (self._run_folder / "rates").exists():
             return False
-        return bool(others) or self._opened().is_shared
+        return bool(others) or bool(self._opened().words[IS_SHARED])
 
     def _exchange(self, store: Store, others: Sequence[str], now: datetime) -> Granted | None:
         """Say what is held of each limit, and write down what may be used; None where no other gateway has a part."""
         rates = self._opened()
         rated = [name for name, limits in self._limits.items() if limits.counts_rates]
-        if not rates.is_shared and not self._published:
+        if not rates.words[IS_SHARED] and not self._published:
             # It comes to others: its workers have not been told of any limit yet.
-            with rates.counting():
-                rates.set_shared(True)
-        was_shared = rates.is_shared
+            with rates.locked():
+                rates.words[IS_SHARED] = True
+        was_shared = bool(rates.words[IS_SHARED])
         wants = [*self._wanted_rates(rates, rated), *self._wanted_money(was_shared)]
         caps = {
             name: (nano_or_none(limits.usd_per_day), nano_or_none(limits.usd_per_month))
@@ -184,33 +157,29 @@ class LimitAccounts:
         }
         granted = self._rounds.exchange(store.database, others, wants, at=now, seconds=HELD_S, caps=caps)
         if granted is not None:
-            # Beside others that live, what the gateway before this one held is held for it.
-            self._seeded = self._seeded or any(granted.shares.values())
             # Most stay as they are: only what changes is written, under the lock that workers wait for.
             changed = {one.name for one in wants if one.held != granted.shares[one.name, one.kind]}
             now_s = time.monotonic()
-            for counted, names in self._in_parts(rates, [name for name in rated if name in changed]):
+            for names in self._in_parts(rates, [name for name in rated if name in changed]):
                 for name in names:
                     for kind, word in _RATES:
-                        counted(name, now_s).set_share(kind, granted.shares.get((name, word), 0))
+                        rates.counter(name, now_s).set_share(kind, granted.shares.get((name, word), 0))
         for name in caps:
             share = None if granted is None else granted.shares.get((name, "nano_usd"), 0)
             alone = granted is not None and name in granted.alone
             if not (file := self._ledger.file(name)).is_told(share, alone=alone):
                 file.set_share(share, alone=alone)
-        if granted is None and not self._seeded:
-            self._seed(store)  # before any of its workers is let use all of a limit
-        with rates.counting():
-            rates.set_shared(granted is not None)
+        with rates.locked():
+            rates.words[IS_SHARED] = granted is not None
         return granted
 
     def _wanted_rates(self, rates: SharedRates, names: Sequence[str]) -> list[Wanted]:
         found: list[Wanted] = []
         now_s = time.monotonic()
-        is_shared = rates.is_shared
-        for counted, part in self._in_parts(rates, names):
+        is_shared = bool(rates.words[IS_SHARED])
+        for part in self._in_parts(rates, names):
             for name in part:
-                limits, counter = self._limits[name], counted(name, now_s)
+                limits, counter = self._limits[name], rates.counter(name, now_s)
                 for kind, word in _RATES:
                     limit = limits.tokens_per_minute if kind else limits.requests_per_minute
                     if limit is not None:
@@ -238,30 +207,10 @@ class LimitAccounts:
             self._short_until_s[name, kind] = now_s + _SHORT_FOR_S
         return self._short_until_s.get((name, kind), 0.0) > now_s
 
-    def _in_parts(self, rates: SharedRates, names: Sequence[str]) -> Iterator[tuple[Counted, Sequence[str]]]:
+    def _in_parts(self, rates: SharedRates, names: Sequence[str]) -> Iterator[Sequence[str]]:
         for start in range(0, len(names), _AT_ONCE):
-            with rates.counting() as counted:
-                yield counted, names[start : start + _AT_ONCE]
-
-    def _seed(self, store: Store) -> None:
-        """A gateway that was started again goes on with what the one before it let in during the last minute: when it
-        is alone, which is when the one before it is known to be gone."""
-        self._seeded = True
-        window, into_s, now_s = int(time.time() // WINDOW_S), time.time() % WINDOW_S, time.monotonic()
-        known = add_use(store.database, window, {})
-        rates = self._opened()
-        for name, limits in self._limits.items():
-            if not limits.counts_rates:
-                continue
-            with rates.counting() as counted:
-                counter = counted(name, now_s)
-                if counter.used(REQUESTS) or counter.used(TOKENS):
-                    continue  # the recorder was started again, not the gateway
-                for (told, at_window), use in known.items():
-                    if told == name:
-                        ended_s = now_s if at_window == window else now_s - into_s
-                        began_s = now_s - into_s - (window - at_window) * WINDOW_S
-                        counter.restore(use, began_s, ended_s)
+            with rates.locked():
+                yield names[start : start + _AT_ONCE]
 
     def _opened(self) -> SharedRates:
         if self._rates is None:

@@ -5,8 +5,8 @@ A request is handled by one task. What it sends goes to the socket in the same t
 Covered: keep-alive, requests sent ahead (answered in turn), bodies by length and by chunks, ``Expect: 100-continue``,
 deadlines for heads and for bodies (in all, and for a pause), bounds on heads, back-pressure, leaving clients, a
 drain on stop.
-An offer to continue as a WebSocket is left to the handler (`Request.switch_protocols`); others are declined.
-TLS comes from the loop (`certificate`). Not covered: HTTP/2; put a proxy in front for that.
+An offer to continue in another protocol is declined. TLS comes from the loop (`certificate`). Not covered: WebSockets;
+HTTP/2 (put a proxy in front for that).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from freehold.gateway import deadlines
 from freehold.gateway.http.memory import HeldBytes
-from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Current, Headers, Receiver, Request
+from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Current, Headers, Request
 
 log = logging.getLogger("freehold.gateway")
 HEAD_BYTES_MAX = 128 * 1024
@@ -29,8 +29,6 @@ HEADERS_MAX = 128
 _HEAD_FREE_BYTES = 16 * 1024
 # Requests that a client sent ahead of its answers; what one read of the socket holds beyond it is an attack.
 PIPELINED_MAX = 128
-# What a client may send behind an offer to continue in another protocol, before that is accepted.
-_EARLY_BYTES_MAX = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -40,7 +38,6 @@ class Connection(asyncio.Protocol):
         "__weakref__",
         "_body_since_s",
         "_drain",
-        "_early",
         "_head_bytes",
         "_head_held",
         "_headers",
@@ -50,7 +47,6 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_pipelined",
         "_reading_paused",
-        "_receiver",
         "_since_s",
         "_task",
         "_transport",
@@ -75,8 +71,6 @@ class Connection(asyncio.Protocol):
         self._body_since_s = 0.0
         self._pipelined: deque[Request] = deque()
         self._upgrade_declined: Request | None = None
-        self._early: bytearray | None = None
-        self._receiver: Receiver | None = None
         self._task: asyncio.Task[None] | None = None
         self._transport: Any = None
         self._drain: asyncio.Future[None] | None = None
@@ -113,7 +107,7 @@ class Connection(asyncio.Protocol):
         if self._in_head:
             return waited_s > deadlines.HEAD_WITHIN_S
         if self._incoming is not None:
-            too_long = now_s - self._body_since_s > deadlines.BODY_WITHIN_S and not self._incoming.passes_on
+            too_long = now_s - self._body_since_s > deadlines.BODY_WITHIN_S
             return waited_s > deadlines.BODY_STALLS_S or too_long
         return self.current is None and waited_s > deadlines.IDLE_S
 
@@ -141,8 +135,6 @@ class Connection(asyncio.Protocol):
             and self._incoming is None
             and not (self._in_head and self._head_bytes)
             and not self._lingering
-            and self._early is None
-            and self._receiver is None
         )
 
     def abort(self) -> None:
@@ -166,7 +158,7 @@ class Connection(asyncio.Protocol):
         self._head_held.release()
         # The parser and the request know this connection: a circle that would hold a whole upload until the garbage
         # collector, which runs rarely, finds it.
-        self._parser = self._incoming = self._upgrade_declined = self._receiver = None
+        self._parser = self._incoming = self._upgrade_declined = None
         self.resume_writing()
         if self.current is not None:
             self.current.connection_lost()
@@ -185,9 +177,6 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
-            return
-        if self._early is not None or self._receiver is not None:
-            self._receive_unread(data)
             return
         try:
             self._feed(data)
@@ -230,28 +219,6 @@ class Connection(asyncio.Protocol):
                     self._parser.feed_data(
                         b"POST / HTTP/1.1\r\n" + framing_header(self._incoming) + b"\r\n\r\n"
                     )
-                elif (last := self._pipelined[-1] if self._pipelined else self.current) and last.upgrade:
-                    # The handler decides; until then what comes is in neither protocol yet.
-                    self._early = bytearray(data)
-                    return
-
-    def _receive_unread(self, data: bytes) -> None:
-        """Bytes that are not HTTP, or may not be."""
-        if self._receiver is not None:
-            self._receiver.receive(data)
-            if self._receiver.is_full:
-                self._pause_reading()
-        elif self._early is not None:
-            self._early += data
-            if len(self._early) > _EARLY_BYTES_MAX:
-                self._pause_reading()
-
-    def take_over(self, receiver: Receiver) -> None:
-        early, self._early, self._receiver = self._early, None, receiver
-        if early:
-            self._receive_unread(bytes(early))
-        if not receiver.is_full:
-            self.resume_reading()
 
     def _send_error(self, status: int, why: bytes) -> None:
         """Answer a request that cannot be parsed, and close."""
@@ -314,8 +281,6 @@ class Connection(asyncio.Protocol):
         request.keep_alive = parser.should_keep_alive() and (
             request.supports_chunks or not ends_connection(headers)
         )
-        if "upgrade" in first_values:
-            self._note_offer(request)
         if len(self._headers) > HEADERS_MAX:
             self._incoming = None
             self._in_head = True
@@ -324,12 +289,6 @@ class Connection(asyncio.Protocol):
         else:
             self._pipelined.append(request)
             self._pause_reading()
-
-    def _note_offer(self, request: Request) -> None:
-        """An offer of a WebSocket may be accepted: then, and where it is not, no other request follows here."""
-        offered = first_upgrade(request)
-        if offered is not None and self._parser.should_upgrade():
-            request.upgrade, request.keep_alive = offered, False
 
     def on_body(self, data: bytes) -> None:
         if self._incoming is not None:
@@ -426,13 +385,3 @@ def ends_connection(headers: Headers) -> bool:
 def is_chunked(headers: Headers) -> bool:
     """Whether chunks are the one transfer coding of a request, said once."""
     return [value.strip().lower() for name, value in headers if name == "transfer-encoding"] == ["chunked"]
-
-
-def first_upgrade(request: Request) -> str | None:
-    """The protocol that a request offers to continue in, where that is one that can be passed on: ``websocket``."""
-    offered = (request.header("upgrade") or "").strip().lower()
-    return (
-        offered
-        if offered == "websocket" and request.method == "GET" and not framing_header(request)
-        else None
-    )

@@ -99,11 +99,7 @@ _NAMES = re.compile(
     r"|organi[sz]ation|project|account|workspace|tenant|subscription|(?:^|-)cert"
 )
 # These look like it by name only.
-_HARMLESS = frozenset(
-    ("idempotency-key", "x-idempotency-key", "sec-websocket-key", "pagetoken", "page_token")
-)
-# Browsers, which can send no headers with a WebSocket, put a key among the protocols they name.
-_KEY_PROTOCOL = "openai-insecure-api-key."
+_HARMLESS = frozenset(("idempotency-key", "x-idempotency-key", "pagetoken", "page_token"))
 _OWN_KEY = re.compile(r"(?<![A-Za-z0-9_-])fh-[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])")
 
 
@@ -123,17 +119,6 @@ def query_without_keys(query: str, *, key_too: bool) -> str:
         if (key_too or not is_credential(name)) and not holds_own_key(part):
             kept.append(part)
     return "&".join(kept)
-
-
-def protocols_without_keys(value: str, *, key_too: bool) -> str:
-    """The WebSocket protocols that a client names, without a key among them, unless it is meant for the endpoint."""
-    named = [one.strip() for one in value.split(",")]
-    keep = [
-        one
-        for one in named
-        if not holds_own_key(one) and (key_too or not one.lower().startswith(_KEY_PROTOCOL))
-    ]
-    return ", ".join(keep)
 
 
 def holds_own_key(value: str) -> bool:

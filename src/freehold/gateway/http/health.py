@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.gateway.http.headers import is_credential
-from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams
 from freehold.types.endpoint import Endpoint
 from freehold.wire.base_url import target
@@ -211,14 +210,10 @@ class SpokenApis:
             headers = self._upstreams.request_headers(endpoint, sent, pass_credentials=pass_credentials)
             headers.append(("content-type", "application/json"))
             place = target(endpoint.base_url, _PATH, api=endpoint.api)
-            async with asyncio.timeout(_REFUSES_WITHIN_S):
-                response = await self._upstreams.pass_on(endpoint, "POST", place, headers, b"{}")
-                try:
-                    status = response.status
-                    body = await response.read_short(_ANSWER_BYTES_MAX) or b""
-                finally:
-                    response.close()
-        except (UpstreamFailure, TransportError, TimeoutError):
+            status, body = await self._upstreams.ask(
+                endpoint, place, headers, b"{}", within_s=_REFUSES_WITHIN_S, most_bytes=_ANSWER_BYTES_MAX
+            )
+        except UpstreamFailure:
             pass
         has = has_responses(status, body)
         if has is not None:

@@ -38,10 +38,6 @@ class Current(Protocol):
     def cancel_on_disconnect(self) -> bool:
         """Whether its task is to be ended when the client goes."""
 
-    @property
-    def upgrade(self) -> str:
-        """The protocol that it offers to continue in."""
-
     def header(self, name: str) -> str | None:
         """The first value of a header."""
 
@@ -72,17 +68,6 @@ class ConnectionHost(ServerState, Protocol):
         """For one more connection."""
 
 
-class Receiver(Protocol):
-    """Takes the bytes of a connection that speaks something else than HTTP by now."""
-
-    def receive(self, data: bytes) -> None:
-        """Bytes have come."""
-
-    @property
-    def is_full(self) -> bool:
-        """Read no more for now."""
-
-
 class ClientTransport(Protocol):
     """A request's connection, as the request sees it."""
 
@@ -104,9 +89,6 @@ class ClientTransport(Protocol):
 
     def resume_reading(self) -> None:
         """The body is wanted now."""
-
-    def take_over(self, receiver: Receiver) -> None:
-        """From now on the client's bytes are for `receiver`, unread."""
 
 
 class ClientDisconnect(Exception):
@@ -163,10 +145,6 @@ class Request(msgspec.Struct, eq=False):
     _held_bytes: int = 0
     _is_watched: bool = False
     _refused: bool = False
-    passes_on: bool = False
-    """Its body is read piece by piece: it may be of any length, and take as long as it goes on."""
-    upgrade: str = ""
-    """The protocol that the client offers to continue in, where a handler may accept that."""
     began: Began | None = None
     first_try: FirstTry | None = None
     _max_bytes: int | None = None
@@ -228,28 +206,6 @@ class Request(msgspec.Struct, eq=False):
         if len(self._body) > 1:
             self._body = [b"".join(self._body)]
         return self._body.pop() if self._body else b""
-
-    async def read_pieces(self) -> list[bytes]:
-        """What came of the body since the last call; empty at its end. Raises what `body` raises but for 413."""
-        self.passes_on = True
-        while not self._body and self._long is None and not self.complete:
-            if self.disconnected:
-                raise ClientDisconnect
-            if self._refused:
-                raise no_room()
-            if self.expects_continue:
-                self.expects_continue = False
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.transport.resume_reading()
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-            self._waiter = None
-        pieces, self._body = self._body, []
-        if self._long is not None:
-            pieces, self._long = [bytes(self._long)], None
-        # Their room stays held: they are on their way, and as many come after them.
-        self._body_bytes = 0
-        return pieces
 
     def hold_copy(self, size: int) -> None:
         """Count a changed copy of the body, as the endpoint is sent it."""
@@ -326,15 +282,6 @@ class Request(msgspec.Struct, eq=False):
         """Wait until the client has read most of what was sent."""
         await self.transport.drain()
 
-    def switch_protocols(self, headers: Headers, receiver: Receiver) -> None:
-        """Accept the offer to continue in another protocol: what comes from here on is for `receiver`."""
-        self.response_started = True
-        lines = _as_bytes("".join([f"{name}: {value}\r\n" for name, value in headers]))
-        upgrade = f"connection: Upgrade\r\nupgrade: {self.upgrade}\r\n".encode("latin-1")
-        self.transport.write(b"%b%b%b\r\n" % (STATUS_LINES[101], upgrade, lines))
-        self.abort_response()
-        self.transport.take_over(receiver)
-
     def abort_response(self) -> None:
         """End the connection without the end of the response, so that it is not taken for a complete one."""
         self._chunked = self.keep_alive = False
@@ -381,8 +328,6 @@ class Request(msgspec.Struct, eq=False):
                 # Put together as it comes: joining a long one at its end would stop the loop for everybody.
                 self._long = bytearray().join([*self._body, data])
                 self._body.clear()
-            if self.passes_on:
-                self._wake()
         else:
             self._wake()
 

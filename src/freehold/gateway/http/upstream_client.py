@@ -15,8 +15,8 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -37,7 +37,6 @@ _KEEPS = (b"connection: close\r\n", b"")
 
 
 _PROXY_ANSWER_BYTES_MAX = 16 * 1024
-_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
 
 class Proxy(NamedTuple):
@@ -87,9 +86,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._passes = False
         self._keeps = False
         self._paused = False
-        self._uploading: asyncio.Task[None] | None = None
-        self._full: asyncio.Future[None] | None = None
-        self.upload_error: Exception | None = None
         self.transport: Any = None
         self.heard_s = 0.0
         self.heard_anything = False
@@ -129,36 +125,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._parser.feed_data(b"HTTP/1.1 200 OK\r\n%btransfer-encoding: chunked\r\n\r\n" % _KEEPS[keeps])
 
-    def upload(self, pieces: AsyncIterator[list[bytes]], *, chunked: bool) -> None:
-        """Send the body behind a head that was sent. The connection carries no other request."""
-        self._uploading = self._loop.create_task(self._upload(pieces, chunked=chunked))
-
-    async def _upload(self, pieces: AsyncIterator[list[bytes]], *, chunked: bool) -> None:
-        try:
-            async for some in pieces:
-                for piece in some:
-                    self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                self.heard_s = self._loop.time()
-                if self._full is not None:
-                    await self._full
-            if chunked:
-                self.transport.write(b"0\r\n\r\n")
-        except Exception as error:  # noqa: BLE001  # `send_pieces` raises it
-            self.upload_error = error
-            self.abort()
-
-    def pause_writing(self) -> None:
-        self._full = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        if self._full is not None:
-            self._full.set_result(None)
-            self._full = None
-
-    def _stop_uploading(self) -> None:
-        if self._uploading is not None and self._uploading is not asyncio.current_task(self._loop):
-            self._uploading.cancel()
-
     def abort(self) -> None:
         """Close at once; the endpoint notices and stops working."""
         self._fail(RemoteProtocolError("closed"))
@@ -181,7 +147,6 @@ class UpstreamConnection(asyncio.Protocol):
         response, self._response = self._response, None
         self._passing = None
         self._pool.busy.discard(self)
-        self._stop_uploading()
         self.transport.abort()
         if asker is not None:
             asker.set_exception(error)
@@ -247,18 +212,16 @@ class UpstreamConnection(asyncio.Protocol):
         """The response is whole; `again` says that the connection may carry another."""
         self._passing = None
         self._pool.busy.discard(self)
-        if again and self._uploading is None and not self.transport.is_closing():
+        if again and not self.transport.is_closing():
             if self._paused:
                 self.resume_reading()
             self.heard_s = self._loop.time()
             self._pool.release(self, self._address)
         else:
-            self._stop_uploading()
             self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._pool.discard(self, self._address)
-        self.resume_writing()
         response = self._response
         if response is None and self._asker is None:
             return
@@ -370,30 +333,12 @@ class UpstreamClient:
                 raise
             return response
 
-    async def send_pieces(
-        self, address: Address, head: bytes, pieces: AsyncIterator[list[bytes]], *, chunked: bool
-    ) -> UpstreamResponse:
-        """The same for a body that comes in pieces: on a connection of its own, since it cannot be sent twice.
-
-        An endpoint may answer before it has all of them. Raises what `pieces` raises, too.
-        """
-        connection = await self._connect(address)
-        response = connection.send([head])
-        connection.upload(pieces, chunked=chunked)
-        try:
-            await response.wait_for_head()
-        except BaseException:
-            connection.abort()
-            if connection.upload_error is not None:
-                raise connection.upload_error from None
-            raise
-        return response
-
     async def _connect(self, address: Address) -> UpstreamConnection:
-        return await self.connect(address, lambda: UpstreamConnection(self, address))
-
-    async def connect(self, address: Address, protocol: Callable[[], _Protocol]) -> _Protocol:
         """A connection of its own. Raises `ConnectError`."""
+
+        def protocol() -> UpstreamConnection:
+            return UpstreamConnection(self, address)
+
         if address.tls and self._context is None:
             self._context = ssl.create_default_context()
         secure: dict[str, Any] = {}

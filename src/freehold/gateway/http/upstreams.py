@@ -8,8 +8,7 @@ import os
 import socket
 from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
 from freehold.errors import ConfigError
@@ -23,11 +22,9 @@ from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 from freehold.wire.base_url import is_loopback, merged_query, target
 
-if TYPE_CHECKING:
-    from freehold.gateway.http.tunnel import Tunnel
-
 log = logging.getLogger("freehold.gateway")
-_OFFERED_WITHIN_S = 30.0
+# The longest list of models that is known, OpenRouter's, has half of it. Reading this much takes some ten milliseconds.
+SHORT_BYTES_MAX = 2 * 1024 * 1024
 
 
 class UpstreamFailure(Exception):
@@ -185,20 +182,34 @@ class Upstreams:
         headers = self.request_headers(endpoint, (), pass_credentials=False)
         if body is not None:
             headers.append(("content-type", "application/json"))
-        method = "GET" if body is None else "POST"
         place = target(endpoint.base_url, path, api=endpoint.api)
+        status, _ = await self.ask(endpoint, place, headers, body, within_s=timeout_s)
+        return status
+
+    async def ask(
+        self,
+        endpoint: Endpoint,
+        place: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        *,
+        within_s: float,
+        most_bytes: int = SHORT_BYTES_MAX,
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to a question of the gateway's own: a GET, or a POST of `body`. Of one that is
+        longer than `most_bytes` the body is empty. Raises `UpstreamFailure`."""
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(within_s):
+                method = "GET" if body is None else "POST"
                 response = await self.pass_on(endpoint, method, place, headers, body)
                 try:
-                    await response.read_all()
+                    return response.status, await response.read_short(most_bytes) or b""
                 finally:
                     response.close()
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
         except TimeoutError as error:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
-        return response.status
 
     def idle(self, endpoint: Endpoint) -> deque[UpstreamConnection]:
         """The open connections to an endpoint that wait for a request."""
@@ -226,25 +237,15 @@ class Upstreams:
         method: str,
         place: str,
         headers: list[tuple[str, str]],
-        body: bytes | AsyncIterator[list[bytes]] | None,
+        body: bytes | None,
     ) -> UpstreamResponse:
         """Send any request to a `place` (path and query) of an endpoint's host and wait for the head of the answer.
-
-        Pieces are sent as they come, framed as the client's were: the headers say their length, or they go in chunks.
-        Raises `UpstreamFailure`, and what the pieces raise.
-        """
+        Raises `UpstreamFailure`."""
         address = self._address(endpoint)
         try:
-            if isinstance(body, AsyncIterator):
-                headers = await self._signed(method, endpoint, place, headers, None)
-                chunked = not any(name == "content-length" for name, _ in headers)
-                framing = [("transfer-encoding", "chunked")] if chunked else []
-                head = request_head(method, endpoint, address, place, [*headers, *framing], None)
-                response = await self._client.send_pieces(address, head, body, chunked=chunked)
-            else:
-                headers = await self._signed(method, endpoint, place, headers, body)
-                head = request_head(method, endpoint, address, place, headers, body)
-                response = await self._client.send(address, head, body or b"")
+            headers = await self._signed(method, endpoint, place, headers, body)
+            head = request_head(method, endpoint, address, place, headers, body)
+            response = await self._client.send(address, head, body or b"")
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
         self.signer.learn(endpoint, response.status)
@@ -260,19 +261,6 @@ class Upstreams:
             return await self.signer.signed(endpoint, method, place, headers, body)
         except NoCredentialsError as error:
             raise NoCredentialsFailure(error) from None
-
-    async def offer(self, endpoint: Endpoint, place: str, headers: list[tuple[str, str]]) -> Tunnel:
-        """Offer an endpoint to continue as a WebSocket. Raises `UpstreamFailure`."""
-        from freehold.gateway.http.tunnel import dig
-
-        headers = await self._signed("GET", endpoint, place, headers, None)
-        upgrade = [*headers, ("connection", "Upgrade"), ("upgrade", "websocket")]
-        address = self._address(endpoint)
-        head = request_head("GET", endpoint, address, place, upgrade, None)
-        try:
-            return await dig(self._client, address, head, within_s=_OFFERED_WITHIN_S)
-        except TransportError as error:
-            raise upstream_failure(endpoint, error) from error
 
 
 def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:

@@ -180,7 +180,6 @@ class Heads:
             or request.query_string
             or not request.supports_chunks
             or request.expects_continue
-            or request.upgrade
             or "transfer-encoding" in request.first_values
             or sum(name == "content-length" for name, _ in request.headers) != 1
             or not _PLAIN_HEAD.fullmatch(raw)

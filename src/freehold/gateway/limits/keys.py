@@ -66,13 +66,6 @@ class KeyRing:
             return error.status == 401
         return False
 
-    def admit(self, header: Callable[[str], str | None]) -> ApiKey | None:
-        """`check` with the key a request shows in any of the headers that clients of the APIs put one into."""
-        if not self.required:
-            return None
-        others = header("x-api-key") or header("api-key") or header("x-goog-api-key")
-        return self.check(header("authorization"), others)
-
     def limits_of(self, key: ApiKey) -> list[tuple[str, Limits]]:
         """The limits of a key and of its label that limit anything, each with the name it is counted under."""
         limits = key.limits
@@ -82,8 +75,9 @@ class KeyRing:
             found.append((shared.account, shared.limits))
         return found
 
-    def check(self, authorization: str | None, x_api_key: str | None) -> ApiKey | None:
-        """The key a request shows, in ``Authorization: Bearer`` or ``x-api-key``; None when none is needed.
+    def admit(self, header: Callable[[str], str | None]) -> ApiKey | None:
+        """The key that a request shows, in ``Authorization: Bearer`` or another of the headers that clients of the APIs
+        put one into; None when none is needed.
 
         Raises `ApiError` (401, or 503 while the keys are not known).
         """
@@ -96,7 +90,8 @@ class KeyRing:
             )
         if self.waiting:
             raise ApiError(503, "the gateway is starting", code="starting", retry_after_s=1)
-        shown = x_api_key
+        shown = header("x-api-key") or header("api-key") or header("x-goog-api-key")
+        authorization = header("authorization")
         if authorization is not None and authorization[:7].lower() == "bearer ":
             shown = authorization[7:].strip()
         if not shown:

@@ -128,14 +128,24 @@ class SpendFile(SharedPage):
 
 
 class SpendLedger:
-    """A worker's view: reserve, and say later what it came to."""
+    """All names. A `worker` reserves, and says later what it came to; the recorder writes what the store says."""
 
-    def __init__(self, folder: Path, worker: str) -> None:
+    def __init__(self, folder: Path, worker: str = "") -> None:
         self._folder = folder
         self._worker = ledger_id(worker)
         self._files: dict[str, SpendFile] = {}
+        self._published: dict[str, tuple[int, int, str]] = {}
         self._beat: SharedPage | None = None
         self._warned = False
+
+    def file(self, name: str) -> SpendFile:
+        """That of a name. Raises `OSError`."""
+        file = self._files.get(name)
+        if file is None:
+            file = self._files[name] = SpendFile(self._folder, name)
+        return file
+
+    # By a worker
 
     def reserve(self, capped: Sequence[tuple[str, Limits]], nano: int) -> None:
         """For all names or for none. Raises `ApiError`: 429 where a cap is reached, 503 where that is unknown."""
@@ -144,7 +154,7 @@ class SpendLedger:
         try:
             shared = self._is_shared()
             for name, limits in capped:
-                file = self._file(name)
+                file = self.file(name)
                 with file.locked():
                     _check(name, limits, file, nano, now, shared=shared)
                     file.change(self._worker, nano)
@@ -170,19 +180,11 @@ class SpendLedger:
     def change(self, names: Iterable[str], nano: int) -> None:
         """Reserve more, or less, without asking."""
         for name in names:
-            self._file(name).change(self._worker, nano)
-
-    def _file(self, name: str) -> SpendFile:
-        file = self._files.get(name)
-        if file is None:
-            file = self._files[name] = SpendFile(self._folder, name)
-        return file
+            self.file(name).change(self._worker, nano)
 
     def _is_shared(self) -> bool:
         """Whether gateways share the store. Raises `TimeoutError` when the recorder's word is too old."""
-        if self._beat is None:
-            self._beat = _beat_in(self._folder)
-        at, shared = self._beat.words
+        at, shared = self._opened_beat().words
         age_s = (time.monotonic_ns() - at) / 1e9
         if not at or age_s > STALE_S:
             raise TimeoutError(
@@ -190,15 +192,12 @@ class SpendLedger:
             )
         return bool(shared)
 
+    def _opened_beat(self) -> SharedPage:
+        if self._beat is None:
+            self._beat = SharedPage(self._folder / "spend-beat", 2)
+        return self._beat
 
-class SpendPublisher:
-    """The recorder's view: write what the store says."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files: dict[str, SpendFile] = {}
-        self._published: dict[str, tuple[int, int, str]] = {}
-        self._beat: SharedPage | None = None
+    # By the recorder
 
     def publish(self, names: Iterable[str], spent: Mapping[str, tuple[int, int]], *, at: datetime) -> None:
         """The nanodollars that each of `names` has spent on the day and in the month of `at`. Raises `OSError`."""
@@ -209,19 +208,11 @@ class SpendPublisher:
                 self.file(name).publish(row[0], row[1], at)
                 self._published[name] = row
 
-    def file(self, name: str) -> SpendFile:
-        """That of a name. Raises `OSError`."""
-        file = self._files.get(name)
-        if file is None:
-            file = self._files[name] = SpendFile(self._folder, name)
-        return file
-
     def beat(self, *, shared: bool = False) -> None:
         """The figures are those of now, and the store can be written to."""
-        if self._beat is None:
-            self._beat = _beat_in(self._folder)
-        self._beat.words[_SHARED] = shared
-        self._beat.words[_BEAT] = time.monotonic_ns()
+        words = self._opened_beat().words
+        words[_SHARED] = shared
+        words[_BEAT] = time.monotonic_ns()
 
     def take(self, worker: str) -> dict[str, int]:
         """Free the cells of a worker that is gone; returns the nanodollars it had reserved, by name."""
@@ -265,10 +256,6 @@ def _check(name: str, limits: Limits, file: SpendFile, nano: int, now: datetime,
         else:
             shown, wait_s = f"{shown}; what is left may be used up by the requests that are running", 1.0
         raise ApiError(429, shown, code="spend_cap_reached", type="insufficient_quota", retry_after_s=wait_s)
-
-
-def _beat_in(folder: Path) -> SharedPage:
-    return SharedPage(folder / "spend-beat", 2)
 
 
 def _next_day(now: datetime) -> datetime:

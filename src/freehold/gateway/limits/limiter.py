@@ -20,14 +20,13 @@ import contextlib
 import hashlib
 import logging
 import os
-import random
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from freehold.gateway.limits.rates import IS_SHARED, TOKENS, USES, RateCounter, SharedRates
+from freehold.gateway.limits.rates import IS_SHARED, TOKENS, RateCounter, SharedRates
 from freehold.gateway.limits.shared_page import SharedPage
 from freehold.gateway.messages import UsageTotals
 from freehold.processes import start_of
@@ -132,7 +131,6 @@ class Limiter:
                     raise _refusal(name, limits, counter, kind, tokens, now_s, shared=shared)
                 counters.append((name, limits, counter))
             if count:
-                rates.words[USES] += 1
                 for name, limits, counter in counters:
                     if limits.tokens_per_minute is None:
                         second = counter.add(1, 0)
@@ -174,7 +172,6 @@ class Limiter:
             name, second, held, tokens = self.unsettled[0]
             rates.counter(name, now_s).settle(second, held, tokens)
             self.unsettled.popleft()
-        rates.words[USES] += 1
 
     def _unknown(self, error: OSError) -> ApiError:
         if not self._warned:
@@ -209,7 +206,6 @@ class Limiter:
         """Wait for a place, in turn; False when the deadline came first."""
         turn = asyncio.Event()
         queue.append(turn)
-        slots.wait(1)
         deadline = time.monotonic() + wait_s
         try:
             while (rest := deadline - time.monotonic()) > 0:
@@ -223,7 +219,6 @@ class Limiter:
             return False
         finally:
             queue.remove(turn)
-            slots.wait(-1)
             if queue:
                 queue[0].set()
 
@@ -238,8 +233,7 @@ class Limiter:
         for name in names:
             slots, queue = self._slots[name], self._waiting.get(name)
             slots.release()
-            # Requests that wait here learn of it at once, those elsewhere a moment later: leave those their share.
-            if queue and random.random() * (len(queue) + slots.waiting_elsewhere()) < len(queue):
+            if queue:  # those that wait in other workers look for themselves
                 queue[0].set()
 
 
@@ -271,9 +265,9 @@ def _refusal(
     )
 
 
-# The words of a cell: the worker's process, when that started, what runs in it, what waits.
-_PROCESS, _START, _RUNNING, _WAITING = range(4)
-_CELL, _CELLS = 4, 256
+# The words of a cell: the worker's process, when that started, what runs in it.
+_PROCESS, _START, _RUNNING = range(3)
+_CELL, _CELLS = 3, 256
 
 
 class Slots(SharedPage):
@@ -283,7 +277,7 @@ class Slots(SharedPage):
         """Raises `OSError`, here and in `acquire`: `TimeoutError` while another process holds the page."""
         digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
         super().__init__(folder / f"taken-slots-{digest}", _CELL * _CELLS)
-        self._running = self._waiting = 0
+        self._running = 0
         self._process, self._start = os.getpid(), start_of(os.getpid()) or 0
         self._at = 0
         with self.locked():
@@ -308,15 +302,6 @@ class Slots(SharedPage):
         self._running -= 1
         self._write()
 
-    def wait(self, change: int) -> None:
-        """Record that one more (1) or one fewer (-1) request waits here."""
-        self._waiting += change
-        self._write()
-
-    def waiting_elsewhere(self) -> int:
-        """How many wait in other workers."""
-        return sum(self.words[_WAITING::_CELL]) - self._waiting
-
     def _settle(self) -> None:
         """Have a cell on this page, which may have been exchanged."""
         if not self._is_own(self._at):
@@ -335,8 +320,8 @@ class Slots(SharedPage):
     def _sweep(self) -> None:
         """Forget what workers that are gone had."""
         for at in range(0, _CELL * _CELLS, _CELL):
-            process, start, running, waiting = self.words[at : at + _CELL]
-            if (running or waiting) and not _is_alive(process, start):
+            process, start, running = self.words[at : at + _CELL]
+            if running and not _is_alive(process, start):
                 for where in range(_CELL):
                     self.words[at + where] = 0
 
@@ -345,7 +330,7 @@ class Slots(SharedPage):
         `acquire`; until then fewer slots are free than might be."""
         words, at = self.words, self._at
         words[at], words[at + _START] = self._process, self._start
-        words[at + _RUNNING], words[at + _WAITING] = self._running, self._waiting
+        words[at + _RUNNING] = self._running
 
 
 def _is_alive(process: int, start: int) -> bool:

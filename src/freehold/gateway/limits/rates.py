@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from freehold.gateway.limits.shared_page import WORD_BYTES, SharedPage
@@ -29,13 +27,11 @@ from freehold.types.route import Limits
 
 WINDOW_S = 60
 REQUESTS, TOKENS = 0, 1
-Counted = Callable[[str, float], "RateCounter"]
-"""Gives the counter of a name at a time, to look at and to change."""
 _KEPT = WINDOW_S + 1  # seconds that may hold a part of the last sixty
 _RING = 64
 # Where in a counter's words what stands. Shares are kept one higher, so that zeros are unknown. The ring holds the
 # requests and tokens of each second.
-_SECOND, _SUMS, _UNREPORTED, _SHARES, _SHORT, _HELD, _HELD_AT, _RING_AT = 0, 1, 3, 5, 7, 9, 10, 12
+_SECOND, _SUMS, _SHARES, _SHORT, _HELD, _HELD_AT, _RING_AT = 0, 1, 3, 5, 7, 8, 9
 WORDS = _RING_AT + 2 * _RING
 _NOTHING = memoryview(bytes(2 * _RING * WORD_BYTES)).cast("q")
 
@@ -115,18 +111,6 @@ class RateCounter:
         elif tokens > held:
             self._change(now, 0, tokens - held)
 
-    def restore(self, used: tuple[int, int], from_s: float, to_s: float) -> None:
-        """Requests and tokens that were used between two times, as if evenly: more is not known of them."""
-        now = self.words[self.at]
-        seconds = range(int(from_s), max(int(from_s), int(to_s)) + 1)
-        for number, second in enumerate(seconds):
-            if 0 <= now - second < _KEPT:
-                part = [
-                    count * (number + 1) // len(seconds) - count * number // len(seconds) for count in used
-                ]
-                self._change(second, part[0], part[1])
-        self.take_unreported()
-
     def free_in_s(self, kind: int, most: int, need: int, now_s: float) -> float:
         """Seconds until `need` more fit below `most`, if nothing else comes; where they never do, until all is free."""
         left, now = self.used(kind), self.words[self.at]
@@ -142,7 +126,8 @@ class RateCounter:
 
     def take_short(self, kind: int) -> bool:
         """Whether one was since the last call."""
-        return bool(self._take(_SHORT + kind))
+        before, self.words[self.at + _SHORT + kind] = self.words[self.at + _SHORT + kind], 0
+        return bool(before)
 
     def share(self, kind: int) -> int:
         """What the recorder has granted; negative while that is not known."""
@@ -151,14 +136,6 @@ class RateCounter:
     def set_share(self, kind: int, share: int) -> None:
         self.words[self.at + _SHARES + kind] = share + 1
 
-    def take_unreported(self) -> tuple[int, int]:
-        """What was counted since the last call."""
-        return self._take(_UNREPORTED), self._take(_UNREPORTED + 1)
-
-    def _take(self, where: int) -> int:
-        before, self.words[self.at + where] = self.words[self.at + where], 0
-        return before
-
     def _change(self, second: int, requests: int, tokens: int) -> None:
         # `_place`, written out: a request under a limit comes through here several times.
         words, at = self.words, self.at
@@ -166,8 +143,6 @@ class RateCounter:
         tokens = max(tokens, -words[place + 1])
         words[at + _SUMS] += requests
         words[at + _SUMS + 1] += tokens
-        words[at + _UNREPORTED] += requests
-        words[at + _UNREPORTED + 1] += tokens
         words[place] += requests
         words[place + 1] += tokens
 
@@ -175,8 +150,8 @@ class RateCounter:
         return self.at + _RING_AT + second % _RING * 2
 
 
-IS_SHARED, USES = 0, 1
-"""Words of the page: whether gateways share, and a number that is another one whenever something was counted."""
+IS_SHARED = 0
+"""The word of the page that says whether gateways share."""
 _CELLS_AT = 8
 _OWNER_WORDS = 2
 _CELL_WORDS = _OWNER_WORDS + WORDS
@@ -192,22 +167,6 @@ class SharedRates(SharedPage):
         self._cells = cells
         super().__init__(folder / "rates", _CELLS_AT + cells * _CELL_WORDS)
         self._known: dict[str, tuple[int, int, RateCounter]] = {}
-
-    @contextmanager
-    def counting(self) -> Iterator[Counted]:
-        """Nothing else counts inside. Raises `OSError` (`TimeoutError` among them) where the counters are not to be
-        had."""
-        with self.locked():
-            yield self.counter
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other gateways use a part of each limit. Ask while it is locked."""
-        return bool(self.words[IS_SHARED])
-
-    def set_shared(self, shared: bool) -> None:
-        """Say it to all workers. While it is locked."""
-        self.words[IS_SHARED] = shared
 
     def counter(self, name: str, now_s: float) -> RateCounter:
         """The counter of a name, while the page is locked. Raises `OSError` when the table is full: a name that is not

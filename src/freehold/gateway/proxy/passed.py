@@ -1,8 +1,8 @@
 """Pass on what no route, endpoint or page here answers: other paths of the incumbent's API, byte by byte.
 
-Covered: bodies and answers of any length in bounded memory, both ways at once, binary ones included; WebSockets; keys
-of this gateway with their roles and limits; counting. Not covered: reading what is passed on (no trace is kept of it,
-its tokens and dollars are not counted: a key under such a limit may only look), tries again (the endpoint may have
+Covered: bodies up to the longest that is accepted, answers of any length in bounded memory, binary ones included; keys
+of this gateway with their roles and limits; counting. Not covered: WebSockets; reading it (no trace is kept of
+it, its tokens and dollars are not counted: a key under such a limit may only look), tries again (the endpoint may have
 acted), redirects (neither followed nor passed on).
 """
 
@@ -11,19 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from freehold.gateway.http.headers import passes_key, protocols_without_keys, response_headers
+from freehold.gateway.http.headers import response_headers
 from freehold.gateway.http.request import ClientDisconnect, Headers, Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
-from freehold.gateway.http.tunnel import Tunnel
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may
-from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.proxy.paths import check_lent, path_class, place_at, unknown
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
@@ -39,7 +36,6 @@ from freehold.wire.responses import OWN_RESPONSE_PATH, not_stored, without_own_i
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _LOOKING = frozenset(("GET", "DELETE"))
-_KEY_LOOKED_AT_EVERY_S = 1.0
 _HOW = '[incumbent] others = "pass" in freehold.toml passes it on'
 
 
@@ -82,14 +78,11 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     if request.query_string:
         keys_here = state.keys.required
         place = state.upstreams.with_query(endpoint, place, request.query_string, keys_here=keys_here)
-    release = await _limited(state, key)
+    release = await state.limiter.admit([] if key is None else state.keys.limits_of(key))
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
-        if request.upgrade:
-            await _tunnel(state, endpoint, place, passed)
-        else:
-            await _exchange(state, endpoint, place, passed)
+        await _exchange(state, endpoint, place, passed)
     except (asyncio.CancelledError, ClientDisconnect):
         if not request.disconnected:
             raise
@@ -121,7 +114,7 @@ def _check_key(state: WorkerState, passed: _Passed, key: ApiKey | None) -> None:
             403, f"this key is made for some models or routes only, and {what}", code="not_passed_on"
         )
     counted = any(limits.counts_tokens for _, limits in state.keys.limits_of(key))
-    if counted and (passed.request.method not in _LOOKING or passed.request.upgrade):
+    if counted and passed.request.method not in _LOOKING:
         raise ApiError(
             429,
             f"this key has a limit of tokens or dollars, and {what}, so neither can be counted",
@@ -130,69 +123,29 @@ def _check_key(state: WorkerState, passed: _Passed, key: ApiKey | None) -> None:
         )
 
 
-async def _limited(state: WorkerState, key: ApiKey | None) -> Admission:
-    """Count a request of a key, and hold its place. Raises `ApiError` (429)."""
-    limited = [] if key is None else state.keys.limits_of(key)
-    return await state.limiter.admit(limited)
-
-
-def _headers(state: WorkerState, endpoint: Endpoint, place: str, sent: Headers) -> Headers:
-    """The headers of what is passed on. Google's own paths expect its key in a header of their own."""
+async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
+    request = passed.request
     headers = state.upstreams.request_headers(
-        endpoint, sent, pass_credentials=not state.keys.required, compressed=True
+        endpoint, request.headers, pass_credentials=not state.keys.required, compressed=True
     )
     if endpoint.dialect == "gemini" and endpoint.api_key_env is not None and "/openai/" not in place:
+        # Google's own paths expect its key in a header of their own.
         headers = [
             ("x-goog-api-key", value.removeprefix("Bearer ")) if name == "authorization" else (name, value)
             for name, value in headers
         ]
-    return headers
-
-
-async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
-    request = passed.request
-    headers = _headers(state, endpoint, place, request.headers)
-    body = await _body(request)
-    if passed.kind == "responses" and isinstance(body, bytes):
+    has_body = request.header("transfer-encoding") is not None or request.header("content-length") is not None
+    body = None
+    if has_body or request.method not in _LOOKING:
+        body = await request.body(state.config.largest_body_bytes)
+    if passed.kind == "responses" and body is not None and len(body) <= INLINE_BYTES_MAX:
         with contextlib.suppress(msgspec.MsgspecError):  # what cannot be read names no answer
             body = without_own_ids(body)
-    length = request.header("content-length")
-    if isinstance(body, AsyncIterator) and endpoint.credentials == "aws":
-        raise ApiError(
-            413,
-            f"endpoint {endpoint.name} wants requests signed over their whole body: of what is passed on unread, "
-            f"{INLINE_BYTES_MAX // 1024} KiB at most",
-            code="not_signable",
-        )
-    if isinstance(body, AsyncIterator) and length is not None:
-        headers.append(("content-length", length))
     response = await state.upstreams.pass_on(endpoint, request.method, place, headers, body)
     try:
         await _answer(endpoint, response, passed)
     finally:
         response.close()
-
-
-async def _body(request: Request) -> bytes | AsyncIterator[list[bytes]] | None:
-    """The body of a request: whole where it is short, else in pieces; None where it has none."""
-    has_body = request.header("transfer-encoding") is not None or request.header("content-length") is not None
-    if not has_body:
-        return None if request.method in _LOOKING else b""
-    came: list[bytes] = []
-    size = 0
-    while size <= INLINE_BYTES_MAX:
-        pieces = await request.read_pieces()
-        if not pieces:
-            return b"".join(came)
-        came += pieces
-        size += sum(map(len, pieces))
-    return _pieces(request, came)
-
-
-async def _pieces(request: Request, came: list[bytes]) -> AsyncIterator[list[bytes]]:
-    yield came
-    while pieces := await request.read_pieces():
-        yield pieces
 
 
 async def _answer(endpoint: Endpoint, response: UpstreamResponse, passed: _Passed) -> None:
@@ -250,67 +203,29 @@ class _ClientSide:
         return True
 
 
-async def _tunnel(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
-    """Have an endpoint continue as a WebSocket, and pass bytes on until one side ends it."""
-    request = passed.request
-    key_too = passes_key(endpoint, keys_here=state.keys.required)
-    offered = [
-        (name, protocols_without_keys(value, key_too=key_too) if name == "sec-websocket-protocol" else value)
-        for name, value in request.headers
-    ]
-    headers = _headers(state, endpoint, place, [pair for pair in offered if pair[1]])
-    tunnel = await state.upstreams.offer(endpoint, place, headers)
-    try:
-        passed.status = tunnel.status
-        passed.first_s = time.perf_counter()
-        if tunnel.status == 101:
-            tunnel.join(request)
-            await _last_of(state, tunnel, request)
-            return
-        _refuse_redirect(endpoint, tunnel.status)
-        declined = [
-            pair for pair in tunnel.headers if pair[0] in ("content-type", "www-authenticate", "retry-after")
-        ]
-        request.respond(tunnel.status, _returned(declined, passed, endpoint), tunnel.body)
-    finally:
-        tunnel.close()
-
-
-async def _last_of(state: WorkerState, tunnel: Tunnel, request: Request) -> None:
-    """Wait until a tunnel ends, or the key that it was dug with: it could go on for hours."""
-    while not tunnel.ended.done():
-        await asyncio.wait((tunnel.ended,), timeout=_KEY_LOOKED_AT_EVERY_S)
-        if state.keys.refuses(request.header):
-            return
-
-
 def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:
     """Count what was passed on, and hand it to the request log."""
     status, ended_s = passed.status, time.perf_counter()
     state.meters.count("freehold_passed_on", endpoint.name, passed.kind, str(status))
-    if status and status != 101:
+    if status:
         first_s = None if passed.first_s is None else passed.first_s - passed.started_s
         key = "" if passed.key is None else state.meters.key_label(passed.key.name)
         state.meters.count_answer(
             "", endpoint.name, "incumbent", status, first_s, ended_s - passed.started_s, "", key
         )
-    if state.reporter is not None and not passed.is_refused:
-        state.reporter.add(
-            RequestSummary(
-                id=passed.id,
-                at_ms=passed.at_ms,
-                api=endpoint.api,
-                kind=passed.kind,
-                path=passed.request.path[:200],
-                method=passed.request.method,
-                model="",
-                status=status,
-                total_ms=round((ended_s - passed.started_s) * 1000, 3),
-                completeness=passed.completeness,
-                endpoint=endpoint.name,
-                key=None if passed.key is None else passed.key.name,
-                traceparent=passed.request.header("traceparent"),
-            )
+    if not passed.is_refused:
+        _tell(
+            state,
+            passed.request,
+            id=passed.id,
+            at_ms=passed.at_ms,
+            api=endpoint.api,
+            kind=passed.kind,
+            status=status,
+            total_ms=round((ended_s - passed.started_s) * 1000, 3),
+            completeness=passed.completeness,
+            endpoint=endpoint.name,
+            key=None if passed.key is None else passed.key.name,
         )
 
 
@@ -320,29 +235,19 @@ def report_refusal(
     """Count a request that is refused, by the kind of its path, and hand it to the request log."""
     kind, code = path_class(path), failure.code or str(failure.status)
     state.meters.count("freehold_refusals", code, kind)
+    at_ms = int(time.time() * 1000)
+    _tell(state, request, id=request_id, at_ms=at_ms, kind=kind, status=failure.status, code=code)
+
+
+def _tell(state: WorkerState, request: Request, **told: Any) -> None:
     if state.reporter is not None:
-        at_ms = int(time.time() * 1000)
-        state.reporter.add(
-            RequestSummary(
-                id=request_id,
-                at_ms=at_ms,
-                api="openai",
-                kind=kind,
-                path=request.path[:200],
-                method=request.method,
-                model="",
-                status=failure.status,
-                total_ms=0.0,
-                code=code,
-                traceparent=request.header("traceparent"),
-            )
-        )
+        values = {"api": "openai", "model": "", "total_ms": 0.0, "path": request.path[:200]} | told
+        traceparent = request.header("traceparent")
+        state.reporter.add(RequestSummary(method=request.method, traceparent=traceparent, **values))
 
 
 _WITHIN_S = 5.0
 _PAGE = ("limit", "after_id", "before_id")
-# OpenRouter's, the longest that is known, has half of it. Reading this much takes the loop some ten milliseconds.
-_LIST_BYTES_MAX = 2 * 1024 * 1024
 
 
 async def listed_elsewhere(state: WorkerState, request: Request) -> list[dict[str, Any]]:
@@ -364,15 +269,10 @@ async def listed_elsewhere(state: WorkerState, request: Request) -> list[dict[st
         headers = state.upstreams.request_headers(
             endpoint, request.headers, pass_credentials=not state.keys.required
         )
-        async with asyncio.timeout(_WITHIN_S):
-            response = await state.upstreams.pass_on(endpoint, "GET", place, headers, None)
-            try:
-                body = await response.read_short(_LIST_BYTES_MAX) if response.status == 200 else None
-                return [] if body is None else _listed(body)
-            finally:
-                response.close()
-    except (UpstreamFailure, TransportError, TimeoutError):
+        status, body = await state.upstreams.ask(endpoint, place, headers, None, within_s=_WITHIN_S)
+    except UpstreamFailure:
         return []
+    return _listed(body) if status == 200 else []
 
 
 def _listed(body: bytes) -> list[dict[str, Any]]:

@@ -36,18 +36,15 @@ _ASKS = re.compile(
     rf"|(?:/openai/deployments/{_NAME}/(?:chat/completions|completions|embeddings|audio/\w+|images/\w+)|/openai/responses)"
     rf"|/v1(?:beta|alpha)/(?:{_NAME}/)+{_NAME}:(?:(?:streamG|g)enerate|embed|batchEmbed|count|predict)\w*"
 )
-_LISTS = re.compile(
-    rf"(?:/v1(?:beta|alpha)?|/openai)/models(?:/(?:{_NAME}|%2[Ff]|/)+)?|/(?:openai/)?(?:v1/)?realtime"
-    r"|/ws/google\.[\w./]+\.BidiGenerateContent"
-)
+_LISTS = re.compile(rf"(?:/v1(?:beta|alpha)?|/openai)/models(?:/(?:{_NAME}|%2[Ff]|/)+)?")
 # What clients leave with the vendor: all that have the owner's key see it.
 _STORED = re.compile(
     r"(?:/v1|/openai|(?:/(?:upload|download))?/v1(?:beta|alpha))/(?:assistants|batches|cachedContents|chat/completions"
     r"|containers|conversations|evals|files|fine_tuning/jobs|messages/batches|models|responses|skills|threads|uploads"
     rf"|vector_stores|videos)(?:/{_NAME})*"
 )
-# https://ai.google.dev/api (methods of models, files, uploads and the live API; read 2026-11-27).
-_GEMINI = re.compile(r"/(?:(?:upload|download)/)?v1(?:beta|alpha)(?:/|$)|/ws/google\.|/v1/\w+/[^/]+:\w+$")
+# https://ai.google.dev/api (methods of models, files and uploads; read 2026-11-27).
+_GEMINI = re.compile(r"/(?:(?:upload|download)/)?v1(?:beta|alpha)(?:/|$)|/v1/\w+/[^/]+:\w+$")
 # https://docs.aws.amazon.com/bedrock/latest/APIReference (read 2026-11-29): what asks a model, and what counts for it.
 _BEDROCK = re.compile(
     r"/model/[^/]+(?:/[^/]+)*/(?:invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)$"
@@ -96,7 +93,7 @@ def path_class(path: str) -> str:
         return "admin"
     if first == "api":
         return "ollama" if rest.partition("/")[0] in _OLLAMA else "other"
-    if _GEMINI_METHOD.search(path) or first in ("v1beta", "v1alpha", "upload", "download", "ws"):
+    if _GEMINI_METHOD.search(path) or first in ("v1beta", "v1alpha", "upload", "download"):
         return "gemini"
     if first == "openai":
         return "azure"

@@ -31,8 +31,6 @@ from freehold.types.trace import REPEATED
 from freehold.wire.errors import UNREADABLE
 from freehold.wire.openai import raw_fields
 
-MOST_BYTES = 16 * 2**20
-"""Of one route in one worker."""
 _DAY_S = 86_400.0
 _NOTHING = (b"", b"null", b"[]", b"false")
 _FORBIDDEN = (
@@ -245,7 +243,7 @@ def keep(exchange: ProxyExchange) -> None:
         kept_s=now_s,
         until_s=now_s + seconds,
     )
-    if state.kept.keep(version, key, kept, most_bytes=MOST_BYTES):
+    if state.kept.keep(version, key, kept):
         state.meters.count("freehold_cache", route.name, "kept")
 
 

@@ -5,7 +5,7 @@ second from a thread; when more come than can be exported, the rest is dropped a
 
 A span takes its trace from the client's ``traceparent`` (W3C Trace Context), else its own request id, and carries the
 attributes of the GenAI semantic conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans, read
-2026-11-29); tokens and the answering model where the answer was captured or counted. Where spans go is said by the
+2026-11-29); tokens where the answer was captured or counted. Where spans go is said by the
 configuration, else by the standard variables of OpenTelemetry (``OTEL_EXPORTER_OTLP_ENDPOINT``,
 ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SERVICE_NAME``, …).
 """
@@ -33,15 +33,6 @@ WAITING_MAX = 20_000
 ENDS_BYTES_MAX = 16 * 1024 * 1024
 """Of answers' ends among what waits: while a collector hangs, spans go without tokens rather than fill the memory."""
 _OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings"}
-# Of the first object of an answer or of an event, before any other begins: nothing that a model wrote can stand there.
-_MODEL = re.compile(
-    rb'(?:^|data: ?)\{[^{}]*?(?:"(?:message|response)" ?: ?\{[^{}]*?)?"model" ?: ?"([\w.:/@+-]{1,200})"',
-    re.MULTILINE,
-)
-_FINISH = re.compile(
-    rb'"(?:finish_reason|stop_reason|done_reason)" ?: ?"(stop|length|tool_calls|content_filter|function_call|end_turn|'
-    rb'max_tokens|stop_sequence|tool_use|pause_turn|refusal)"'
-)
 _PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
@@ -70,7 +61,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_d
     traceparent: str | None = None
     upstream_id: str | None = None
     ends: tuple[bytes, bytes] | None = None
-    """Of the answer, for a span's exporter: usage and the model's name stand there. Never told as they are."""
+    """Of the answer, for a span's exporter: its usage stands there. Never told as they are."""
 
 
 class SpansLostError(Exception):
@@ -172,14 +163,11 @@ class SpanExporter:
 def _attributes(summary: RequestSummary, operation: str) -> dict[str, Any]:
     head, tail = summary.ends or (b"", b"")
     usage = usage_in(head, tail)
-    said = _told(_MODEL, head, tail)
     error_type = summary.code or (str(summary.status) if summary.status >= 400 else None)
     attributes = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": maker_of(summary.model),
         "gen_ai.request.model": summary.model,
-        "gen_ai.response.model": said[0] if said else None,
-        "gen_ai.response.finish_reasons": _told(_FINISH, tail) or None,
         "gen_ai.usage.input_tokens": None if usage is None else usage.prompt_tokens,
         "gen_ai.usage.output_tokens": None if usage is None else usage.completion_tokens,
         "gen_ai.usage.cache_read.input_tokens": None if usage is None else usage.cached_prompt_tokens,
@@ -201,12 +189,6 @@ def _attributes(summary: RequestSummary, operation: str) -> dict[str, Any]:
         "freehold.upstream_id": summary.upstream_id,
     }
     return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _told(field: re.Pattern[bytes], *parts: bytes) -> list[str]:
-    """The values of a field in parts of an answer, each once, as a name may be spelled."""
-    values = [value.decode("ascii", "replace") for part in parts for value in field.findall(part)]
-    return list(dict.fromkeys(values))
 
 
 def check_spans() -> None:
