@@ -241,7 +241,12 @@ def report_refusal(
 
 def _tell(state: WorkerState, request: Request, **told: Any) -> None:
     if state.reporter is not None:
-        values = {"api": "openai", "model": "", "total_ms": 0.0, "path": request.path[:200]} | told
+        values: dict[str, Any] = {
+            "api": "openai",
+            "model": "",
+            "total_ms": 0.0,
+            "path": request.path[:200],
+        } | told
         traceparent = request.header("traceparent")
         state.reporter.add(RequestSummary(method=request.method, traceparent=traceparent, **values))
 
