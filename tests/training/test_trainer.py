@@ -1,8 +1,6 @@
 """Steps, batches, learning rates and workers of a trainer, and memory that runs out."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from tests.training.conftest import task_samples
 from tests.training.runs import CONFIG
 
 from freehold.errors import TrainingError
-from freehold.training import group, schedule
+from freehold.training import schedule
 from freehold.training.formatting import Encoded
 from freehold.training.loop import is_out_of_memory, retry_smaller
 from freehold.training.trainer import Trainer
@@ -72,12 +70,6 @@ def test_a_checkpoint_of_another_size_is_refused():
         trainer_of().restore(saved)
 
 
-def test_activations_are_computed_again_once():
-    trainer = trainer_of()
-    assert [trainer.recompute(), trainer.recompute()] == [True, False]
-    assert trainer.checkpointed == 1
-
-
 TWO_EPOCHS = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0)
 
 
@@ -92,15 +84,6 @@ def test_each_epoch_sees_every_sample_once(lengths):
         assert sorted(order.tolist()) == list(range(1010))
 
 
-@pytest.mark.parametrize("lengths", [None, lengths_of(100)])
-def test_order_follows_the_seed_and_the_epoch(lengths):
-    first = schedule.epoch_order(0, 100, TWO_EPOCHS, lengths).tolist()
-    assert first == schedule.epoch_order(0, 100, TWO_EPOCHS, lengths).tolist()
-    assert first != schedule.epoch_order(1, 100, TWO_EPOCHS, lengths).tolist()
-    other = FinetuneConfig(batch_size=4, seed=1)
-    assert first != schedule.epoch_order(0, 100, other, lengths).tolist()
-
-
 def test_batches_are_of_like_length_and_come_in_any_order():
     lengths = lengths_of(1010)
     batches = [
@@ -111,11 +94,6 @@ def test_batches_are_of_like_length_and_come_in_any_order():
     assert padded < 1.05 * lengths.sum() < 0.8 * 4 * int(alone.sum())
     means = [float(batch.mean()) for batch in batches[: schedule.WINDOW]]
     assert means != sorted(means)
-
-
-@pytest.mark.parametrize(("samples", "epochs", "steps"), [(10, 2, 6), (1, 0.1, 1), (8, 1.5, 3)])
-def test_total_steps(samples, epochs, steps):
-    assert schedule.total_steps(samples, FinetuneConfig(batch_size=4, epochs=epochs)) == steps
 
 
 def test_learning_rate_warms_up_and_decays():
@@ -130,50 +108,6 @@ def test_learning_rate_warms_up_and_decays():
     assert rates[99] < 0.001
     straight = [schedule.learning_rate(step, 100, 1.0, schedule.LINEAR) for step in range(100)]
     assert straight[:10] == rates[:10] and straight[55] == pytest.approx(0.5)
-
-
-def test_parts_of_a_batch_hold_all_samples_within_the_limit():
-    samples = [Encoded(str(n), (1,) * n, (True,) * n) for n in (5, 9, 3, 20, 7)]
-    parts = schedule.split_batch(samples, 16)
-    assert sorted(sample.id for part in parts for sample in part) == sorted(sample.id for sample in samples)
-    assert all(sum(len(sample.ids) for sample in part) <= 16 or len(part) == 1 for part in parts)
-    assert parts == schedule.split_batch(samples[::-1], 16)
-
-
-WORKER = """
-import sys, torch, torch.distributed as distributed
-from freehold.training import group
-rank = int(sys.argv[1])
-distributed.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
-shard, number = list(group.shard([0, 1, 2])), torch.tensor([1.0 + rank])
-group.all_reduce(number)
-print(group.rank(), shard, number.item(), group.totals(rank, 10), group.from_first(None if rank else 7),
-      group.from_first(rank if rank else None), sep=";")
-distributed.destroy_process_group()
-"""
-
-
-def test_alone_everything_is_the_identity():
-    items, number = [1, 2, 3], torch.tensor([4.0])
-    group.all_reduce(number)
-    assert group.rank() == 0 and group.shard(items) is items and number.item() == 4.0
-    assert group.totals(1, 2.5) == (1, 2.5)
-    assert (group.from_first(3.0), group.from_first(None)) == (3.0, None)
-
-
-@pytest.mark.process
-def test_two_workers_share_a_batch_and_agree_on_sums(tmp_path):
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(rank), str(tmp_path / "meeting")],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    first, second = (worker.communicate(timeout=100)[0].strip().split(";") for worker in workers)
-    assert first == ["0", "[0, 2]", "3.0", "(1.0, 20.0)", "7.0", "None"]
-    assert second == ["1", "[1]", "3.0", "(1.0, 20.0)", "7.0", "None"]
 
 
 TENS = [Encoded(f"s{n}", tuple(range(10)), (False,) * 9 + (True,)) for n in range(8)]
@@ -252,14 +186,6 @@ def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
     (plain, loss), (fewer, same) = kept(again=False), kept(again=True)
     assert fewer < plain / 3
     assert torch.equal(loss, same)
-
-
-def test_other_errors_pass():
-    def work(samples):
-        raise RuntimeError("shapes do not match")
-
-    with pytest.raises(RuntimeError, match="shapes"):
-        retry_smaller(Trainer(), work, TENS, lambda message: None)
 
 
 def test_what_pytorch_says_is_known():

@@ -49,15 +49,6 @@ def test_gguf_adapter_names_scale_and_row_order(tmp_path, trainer):
     assert np.array_equal(found["blk.1.attn_k.weight.lora_b"], tensors[key.format("k", "B")].numpy()[order])
 
 
-def test_other_architectures_keep_their_rows(tmp_path, trainer):
-    path = tmp_path / "adapter.gguf"
-    tensors = export._lora_tensors(trainer.model)
-    export.write_gguf(path, trainer.model, tensors, architecture="qwen2", name="x")
-    _, found = read(path)
-    key = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
-    assert np.array_equal(found["blk.0.attn_q.weight.lora_b"], tensors[key].numpy())
-
-
 CONFIG = FinetuneConfig(method="full", learning_rate=0.01, epochs=1)
 
 
