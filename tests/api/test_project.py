@@ -19,8 +19,6 @@ ROOT = Path(__file__).parents[2]
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
     rehearsed(tmp_path)
-    with (tmp_path / "freehold.toml").open("a") as file:
-        file.write('[curate]\npersonal_data = "patterns"\n')
     return tmp_path
 
 

@@ -2,18 +2,14 @@
 
 import inspect
 import io
-import shlex
 import sys
 from decimal import Decimal
-from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 from tests.cli.test_documents import COMMANDS, MORE, filled
 from tests.documents import ROOT
 
-from freehold.cli.main import cli
 from freehold.cli.options import low_high, number
 from freehold.workflows.project import open_project
 
@@ -216,34 +212,12 @@ def test_every_integer_fits_into_64_bits(freehold, tmp_path, words, option):
     assert "too large a number" in ran.err or "is not in the range" in ran.err, ran.err
 
 
-def test_a_long_example_can_be_pasted():
-    shown = CliRunner().invoke(cli, ["routes", "--help"], terminal_width=80).output
-    example = shown[shown.index("freehold routes set support --model") :].split("--limit")[0]
-    assert " \\\n" in example
-    words = shlex.split(example.replace("\\\n", ""))
-    assert words[:8] == [
-        "freehold", "routes", "set", "support", "--model", "gpt-4o", "--incumbent", "incumbent"
-    ]  # fmt: skip
-    assert words[8:10] == ["--candidate", "local/base:app"]
-
-
 PATHS = [
     (words, one)
     for words, command in COMMANDS.items()
     for one in command.params
     if isinstance(one.type, click.Path)
 ]
-
-
-@pytest.mark.parametrize(("words", "parameter"), PATHS, ids=lambda one: getattr(one, "name", one))
-def test_every_path(monkeypatch, tmp_path, words, parameter):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "x").write_text("")
-    kind = parameter.type
-    if not kind.file_okay:
-        (tmp_path / "x").unlink()
-        (tmp_path / "x").mkdir()
-    assert Path(kind.convert("~/x", parameter, None)) == tmp_path / "x"
 
 
 @pytest.mark.parametrize(("words", "parameter"), PATHS, ids=lambda one: getattr(one, "name", one))

@@ -1,6 +1,5 @@
 """What the system refuses a command or lacks, and what a closed pipe does."""
 
-import importlib
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ from tests.cli.test_documents import COMMANDS
 
 from freehold import __version__
 from freehold.cli.ending import unix_error
-from freehold.cli.progress import progress
 
 
 @pytest.mark.parametrize("words", [("--version", "--json"), ("--json", "--version")])
@@ -41,14 +39,6 @@ def test_a_closed_pipe(words, errors_too):
     assert errors_too or ("Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr), ended
 
 
-def test_a_pipe_gets_plain_lines_on_stderr(capsys):
-    with progress() as shown:
-        shown.step("learn", note="3 epochs")
-        shown.say("a checkpoint is written")
-    told = capsys.readouterr()
-    assert told.out == "" and told.err.splitlines() == ["· learn — 3 epochs", "a checkpoint is written"]
-
-
 @pytest.mark.parametrize("look", [lambda: signal.SIGNOWHERE, lambda: os.fork_nowhere])
 def test_a_call_or_signal_of_unix(look):
     with pytest.raises(AttributeError) as raised:
@@ -56,15 +46,6 @@ def test_a_call_or_signal_of_unix(look):
     told = unix_error(raised.value)
     assert "needs Linux or macOS" in told.message and raised.value.name in told.message
     assert "WSL 2" in told.hint
-
-
-def test_other_mistakes_are_not_explained_away():
-    with pytest.raises(ModuleNotFoundError) as missing:
-        importlib.import_module("freehold.nowhere")
-    assert unix_error(missing.value) is None
-    with pytest.raises(AttributeError) as wrong:
-        _ = object().nothing
-    assert unix_error(wrong.value) is None
 
 
 LATIN_1 = os.fsdecode(b"caf\xe9.jsonl")

@@ -148,27 +148,6 @@ def pairs(texts, threshold=0.8, kept=()):
     return set(zip(found.first.tolist(), found.second.tolist(), strict=True))
 
 
-@given(st.text(min_size=1), st.text(min_size=1))
-def test_pieces_are_those_of_the_text(first, second):
-    def plain(text):
-        line = " ".join(text.lower().split())
-        width = min(5, len(line))
-        return {line[at : at + width] for at in range(len(line) - width + 1)} if line else set()
-
-    assert len(near.pieces(first)) == len(plain(first))
-    shared = np.intersect1d(near.pieces(first), near.pieces(second))
-    assert len(shared) == len(plain(first) & plain(second))
-
-
-def test_a_small_change_is_found_and_another_question_is_not():
-    texts = [
-        "Where is my parcel with the blue shoes, ordered last Tuesday?",
-        "where is  my parcel with the blue shoes, ordered last Tuesday please?",
-        "How do I return a jacket that does not fit me?",
-    ]
-    assert pairs(texts) == {(0, 1)}
-
-
 def test_what_all_share_does_not_make_them_alike():
     before = (
         "You are the shop's assistant. Answer briefly, in the customer's language, and never promise a date. "
@@ -203,11 +182,6 @@ def turns(name, said, answer, *, group=None, hour=0):
 def linked(*traces, **recipe):
     dropped = Counter()
     return list(linked_samples(traces, Recipe(**recipe), dropped)), dropped
-
-
-def test_an_id_names_the_session_and_takes_in_what_has_none():
-    found, _ = linked(turns("1", ["a"], "b", group="mine"), turns("2", ["a", "b", "c"], "d"))
-    assert [one.sample.group for one in found] == ["mine", "mine"]
 
 
 def test_a_conversation_is_in_the_period_it_began_in():

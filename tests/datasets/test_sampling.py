@@ -11,14 +11,11 @@ from freehold.datasets.messages import (
     all_asked,
     asked_context,
     chat_message,
-    chat_messages,
     is_step,
     last_turn,
     message_text,
-    modern,
     normalized_question,
     refusal_of,
-    response_message,
     text_of,
 )
 from freehold.datasets.sampling import Recipe, calls_unoffered, sample_of
@@ -50,12 +47,6 @@ def trace(answer="yes", *, gold=None, tools=None, metadata=None, question="q", *
 
 def sample(*args, **changes):
     return sample_of(trace(*args, **changes), Recipe())
-
-
-def test_tool_calls_stay_messages():
-    one = sample({"role": "assistant", "content": None, "tool_calls": [CALL]}, tools=TOOLS)
-    assert one.answer == (Message(role="assistant", content=None, tool_calls=[CALL]),)
-    assert msgspec.json.decode(one.target) == [CALL]
 
 
 @pytest.mark.parametrize(
@@ -125,12 +116,6 @@ def sample_of_asked(*turns):
     return Sample(id="0" * 32, messages=tuple(Message(role=role, content=said) for role, said in turns))
 
 
-def test_one_turn_asks_what_its_last_message_says():
-    one = sample_of_asked(("system", "be brief"), ("user", "earlier"), ("user", " Refund   PLEASE"))
-    assert normalized_question(one) == normalized_question(one, step=True) == "refund please"
-    assert not is_step(one)
-
-
 def test_a_stock_phrase_is_another_question_in_another_conversation():
     first = sample_of_asked(("user", "my lamp is broken"), ("assistant", "sorry"), ("user", "thanks!"))
     other = sample_of_asked(("user", "my tent is wet"), ("assistant", "sorry"), ("user", "thanks!"))
@@ -162,18 +147,3 @@ def test_a_refusal_is_what_was_said():
     parts = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
     assert message_text(parts) == refusal_of(parts) == text_of(parts["content"]) == "No."
     assert refusal_of({"role": "assistant", "content": "No.", "refusal": None}) is None
-
-
-def test_old_function_calls_are_tool_calls():
-    function = {"name": "find", "arguments": "{}"}
-    old = [
-        {"role": "user", "content": "q"},
-        {"role": "assistant", "function_call": function},
-        {"role": "function", "name": "find", "content": None},
-    ]
-    _, call, result = chat_messages(old)
-    assert call.tool_calls[0]["function"] == function and call.content is None
-    assert (result.role, result.content, result.tool_call_id) == ("tool", "", call.tool_calls[0]["id"])
-    assert modern(old[:1]) == old[:1]
-    response = {"choices": [{"message": {"role": "assistant", "function_call": function}}]}
-    assert response_message(response)["tool_calls"][0]["function"] == function

@@ -249,15 +249,6 @@ def test_no_conversation_is_torn():
     assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
 
 
-def test_the_order_of_the_log_changes_nothing():
-    log = traces(agent_log())
-    made, again = make_samples(log, CURATED), make_samples(log[::-1], CURATED)
-    for name in SPLITS:
-        assert [(s.id, s.group) for s in made.by_split[name]] == [
-            (s.id, s.group) for s in again.by_split[name]
-        ]
-
-
 def test_a_session_stays_where_it_was_when_it_goes_on():
     log = agent_log()
     early, whole = traces(log[: len(log) // 2]), traces(log)

@@ -34,13 +34,6 @@ def test_texts_are_collapsed_and_instructions_told_from_turns():
     assert asked.shape.instructed and asked.shape.model == "m" and asked.shape.form == "text"
 
 
-def test_tools_count_by_name_in_any_order():
-    def offered(*names):
-        return asks(tools=[{"type": "function", "function": {"name": name}} for name in names])
-
-    assert offered("b", "a").shape == offered("a", "b").shape != offered("a").shape
-
-
 def test_schemas_differ_by_name_else_by_content():
     def form(schema):
         return asks(response_format={"type": "json_schema", "json_schema": schema}).shape.form
@@ -63,15 +56,6 @@ def test_completions_and_embeddings_are_asked_by_their_text():
     assert asked_task({"prompt": "Once upon"}, kind="completions").user == "Once upon"
     assert asked_task({"input": ["a text", "another"]}, kind="embeddings").user == "a text"
     assert asked_task({"input": [[1, 2]]}, kind="embeddings").user == ""
-
-
-def test_calls_in_the_history_are_named():
-    turns = [
-        {"role": "user", "content": "go"},
-        {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "find", "arguments": "{}"}}]},
-        {"role": "tool", "tool_call_id": "1", "content": "found"},
-    ]
-    assert asked_task({"messages": turns}).called == {"find"}
 
 
 def asks_of_selecting(said="hello there", system=None, **more):

@@ -1,8 +1,6 @@
 """The echo engine: what it answers, over HTTP, in a process and within this one."""
 
-import base64
 import json
-import struct
 
 import pytest
 from aiohttp import web
@@ -14,7 +12,6 @@ from freehold.engines.echo_answers import (
     instance,
     read_answers,
     reply_to,
-    tokens,
 )
 from freehold.engines.echo_server import EchoApp
 from freehold.errors import InputError
@@ -37,11 +34,6 @@ def test_answers_come_from_the_table_then_rules_then_default_then_the_message():
     assert ask("42", options).text == "n"
     assert ask("else", options).text == "d"
     assert ask("else").text == "else"
-
-
-def test_tokens_join_to_the_text():
-    for text in ("Hello, world!  Two  spaces\n", "", "ümlaut — dash", "{}"):
-        assert "".join(tokens(text)) == text
 
 
 def test_stop_and_length():
@@ -101,24 +93,6 @@ async def test_mistakes_are_errors_as_openai_writes_them(client_for, body, statu
     reply = await client.post("/v1/chat/completions", data=data)
     assert reply.status == status
     assert (await reply.json())["error"]["code"] == code
-
-
-@pytest.mark.anyio
-async def test_failures_come_at_the_rate_and_status_asked_for(client_for):
-    client = await client_for(failure_rate=1.0, failure_status=503)
-    reply = await client.post("/v1/chat/completions", json=chat("x"))
-    assert reply.status == 503 and (await reply.json())["error"]["type"] == "server_error"
-
-
-@pytest.mark.anyio
-async def test_embeddings_come_as_numbers_or_packed(client_for):
-    client = await client_for()
-    body = {"model": "m", "input": ["a", "b"]}
-    plain = await (await client.post("/v1/embeddings", json=body)).json()
-    packed = await (await client.post("/v1/embeddings", json={**body, "encoding_format": "base64"})).json()
-    vector = plain["data"][1]["embedding"]
-    raw = base64.b64decode(packed["data"][1]["embedding"])
-    assert struct.unpack(f"<{len(vector)}f", raw) == pytest.approx(vector)
 
 
 @pytest.mark.anyio

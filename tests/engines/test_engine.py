@@ -40,13 +40,6 @@ def test_an_engine_says_whether_it_is_here_and_refuses_unknown_options(name, set
         check(ServePlan(engine=name, model="m", options=wrong), settings)
 
 
-@pytest.mark.parametrize("name", [name for name in ENGINES if ENGINE_KINDS[name].names_models])
-def test_an_engine_without_weights_of_its_own_passes_its_checks(name, settings):
-    options = NEEDED.get(name, {})
-    engines.load(name).require(options, settings)
-    check(ServePlan(engine=name, model="m", options=options), settings)
-
-
 def test_the_settings_say_where_an_engine_lies(settings, tmp_path):
     native.folder(settings.home).mkdir(parents=True)
     program = native.folder(settings.home) / "llama-server"
@@ -75,17 +68,6 @@ def test_an_engine_that_is_not_here_is_told_before_the_work(settings, monkeypatc
         engines.load("llamacpp").require({"binary": "library"}, settings)
     assert "freehold[local]" in caught.value.hint
     engines.load("echo").require({}, settings)
-
-
-@pytest.mark.anyio
-async def test_a_session_starts_its_engine_and_stops_it(settings, tmp_path):
-    plan = ServePlan(engine="echo", model="m", options={"in_process": True})
-    session = engines.start(plan, log_dir=tmp_path, name="mine", settings=settings)
-    await session.stop()  # nothing was started
-    async with session as endpoint:
-        assert (endpoint.name, [model.name for model in endpoint.models]) == ("mine", ["m"])
-        assert session.running.health().state == "ready"
-    assert session.running.health().state == "stopped"
 
 
 @pytest.mark.anyio

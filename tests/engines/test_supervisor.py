@@ -116,17 +116,6 @@ async def test_pauses_grow_and_then_it_is_called_failed(child, monkeypatch):
 
 @pytest.mark.process
 @pytest.mark.anyio
-async def test_a_crash_after_a_start_is_answered_at_once(child):
-    one = child()
-    await one.start(0)
-    await die(one)
-    await until(lambda: one.health().restarts == 1 and one.health().state == "ready")
-    assert "code 7" in one.health().last_crash and one.starts() == 2
-    await one.stop()
-
-
-@pytest.mark.process
-@pytest.mark.anyio
 async def test_memory_at_load_is_told_apart(child):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); bytes(1 << 30)"
     with pytest.raises(EngineError, match="did not start: out of memory: MemoryError"):
@@ -278,16 +267,6 @@ async def test_alive_is_a_good_answer_with_json(server):
 
 
 @pytest.mark.anyio
-async def test_a_completion_is_one_token_and_an_embedding_one_text(server):
-    answers, url, bodies = server
-    answers["/v1/chat/completions"] = answers["/v1/embeddings"] = (200, "{}")
-    await supervisor.ask_completion(url, "m", seconds=5)
-    await supervisor.ask_completion(url, "m", path="/v1/embeddings", seconds=5)
-    assert bodies[0]["max_tokens"] == 1 and bodies[0]["messages"][0]["role"] == "user"
-    assert bodies[1] == {"model": "m", "input": "Hi"}
-
-
-@pytest.mark.anyio
 @pytest.mark.parametrize(("status", "retry"), [(503, True), (429, True), (400, False), (404, False)])
 async def test_an_engine_that_loads_is_asked_again_and_one_that_refuses_is_not(server, status, retry):
     answers, url, _ = server
@@ -295,9 +274,3 @@ async def test_an_engine_that_loads_is_asked_again_and_one_that_refuses_is_not(s
     with pytest.raises(supervisor.ProbeError, match=f"^{status}: why") as caught:
         await supervisor.ask_completion(url, "m", seconds=5)
     assert caught.value.retry is retry and len(str(caught.value)) < 320
-
-
-@pytest.mark.anyio
-async def test_nothing_there_is_an_error_of_the_connection():
-    with pytest.raises(aiohttp.ClientError):
-        await supervisor.ask_completion("http://127.0.0.1:9", "m", seconds=2)

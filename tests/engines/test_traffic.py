@@ -7,7 +7,7 @@ import pytest
 from tests.engines.conftest import serving
 
 from freehold import engines
-from freehold.engines.traffic import drive, from_bodies, knee, quantiles, rates, refusal, synthetic
+from freehold.engines.traffic import drive, from_bodies, knee, rates, refusal, synthetic
 from freehold.errors import UpstreamError, UsageError
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.serving import LoadLevel, Quantiles
@@ -118,12 +118,6 @@ async def test_the_knee_is_the_fewest_streams_near_the_best():
     assert knee([level(1, 10), level(4, 38), level(8, 40), level(32, 41)]) == 4
     assert knee([level(1, 0)]) is None
     assert knee([]) is None
-
-
-async def test_quantiles_are_measured_values():
-    found = quantiles([5, 1, 3, 2, 4])
-    assert (found.n, found.p50, found.p95) == (5, 3, 5)
-    assert quantiles([]).p50 is None
 
 
 async def test_made_up_prompts_share_what_they_should():

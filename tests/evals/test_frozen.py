@@ -92,16 +92,6 @@ class Counting(Scorer):
         self.closed = True
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_no_more_are_scored_at_a_time_than_the_scorer_takes(at_once):
-    scorer = Counting({"at_once": at_once})
-    samples = [Sample(id=str(i), messages=()) for i in range(8)]
-    answers = [ChatAnswer(output=str(i)) for i in range(8)]
-    results = asyncio.run(score_all(scorer, "m", samples, answers, [None] * 8))
-    assert scorer.most == at_once
-    assert [one.output for one in results] == [str(i) for i in range(8)]
-
-
 @pytest.mark.parametrize(
     ("answer", "value", "format_ok"),
     [

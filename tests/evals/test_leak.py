@@ -90,14 +90,6 @@ def test_the_set_is_200_different_requests_each_skill_with_its_share():
     assert {one.id.rpartition("-")[0] for one in every} == set(SKILLS)
 
 
-@pytest.mark.parametrize("count", [1, 4, 79, 80])
-def test_a_part_has_the_skills_in_turn_and_is_always_the_same(count):
-    part = probes(count)
-    assert part == probes(200)[:count]
-    shares = Counter(one.skill for one in part).values()
-    assert len(part) == count and max(shares) - min(shares) <= 1
-
-
 CALL = '[{"type":"function","function":{"name":"f","arguments":"{}"}}]'
 
 

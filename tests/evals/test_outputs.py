@@ -60,14 +60,6 @@ def test_an_id_may_occur_once(tmp_path):
         unique([line("a"), line("b"), line("a")], tmp_path)
 
 
-def test_an_answer_that_is_json_of_its_own_stays_what_it_is(tmp_path):
-    own = [{"id": 1, "output": {"error": "none"}}, {"id": 2, "output": {"output": ["a"]}}]
-    assert [one.output for one in read_lines(write(tmp_path, *own))] == [
-        '{"error":"none"}',
-        '{"output":["a"]}',
-    ]
-
-
 def saved(path, value):
     path.write_text(
         json.dumps(value) if isinstance(value, dict) else "\n".join(map(json.dumps, value)) + "\n"
@@ -186,13 +178,6 @@ def test_promptfoo(tmp_path):
     assert [line.score for line in read(path, "openai:gpt-4o")] == [1.0, None]
 
 
-def test_anything_else_is_native(tmp_path):
-    path = saved(tmp_path / "own.jsonl", [{"id": "a", "output": {"x": 1}, "gold": "g"}])
-    assert read(path)[0].output == '{"x":1}'
-    with pytest.raises(InputError, match="cannot be read"):
-        read(tmp_path / "none.jsonl")
-
-
 @pytest.mark.parametrize(
     "value",
     [
@@ -206,17 +191,6 @@ def test_anything_else_is_native(tmp_path):
 def test_another_shape_is_an_error_that_names_the_file(tmp_path, value):
     with pytest.raises(InputError, match=r"odd\.json: not of the shape its tool is known to write"):
         read(saved(tmp_path / "odd.json", value))
-
-
-def test_an_archive_that_cannot_be_unpacked_is_an_error(tmp_path):
-    path = tmp_path / "log.eval"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("samples/1.json", "{}")
-    data = bytearray(path.read_bytes())
-    data[data.index(b"PK\x01\x02") + 6] = 200  # the version that is needed to unpack it
-    path.write_bytes(data)
-    with pytest.raises(InputError, match="cannot be read: zip file version"):
-        read(path)
 
 
 def row(number, *, filter_name="none", **scores):
@@ -244,15 +218,6 @@ def test_a_metric_is_named_and_the_first_is_taken_otherwise(tmp_path):
     assert scores_of(f"{path}::acc_norm") == [0.0, 0.0]
     (first, _) = read_outputs(source(f"{path}::acc_norm"))
     assert (first.metric, first.metrics) == ("acc_norm", ("acc", "acc_norm"))
-
-
-def test_filter_and_metric_are_named_together_in_either_order(tmp_path):
-    rows = [row(0, filter_name="strict", acc=1.0, f1=0.5), row(0, filter_name="loose", acc=0.0, f1=0.25)]
-    path = saved_rows(tmp_path / "samples_x.jsonl", rows)
-    assert scores_of(f"{path}::loose::f1") == scores_of(f"{path}::f1::loose") == [0.25]
-    with pytest.raises(InputError, match="holds several filters") as raised:
-        scores_of(f"{path}::f1")
-    assert raised.value.hint.endswith("::strict::f1")
 
 
 def test_a_folder_of_subtasks_is_read_as_one(tmp_path):

@@ -49,7 +49,7 @@ def journey(tmp_path_factory):
         project(folder)
         path = folder / "freehold.toml"
         text = path.read_text().replace('"rented-1"', '"rented-1"\nbase_url = "http://127.0.0.1:9/v1"')
-        path.write_text(f'{text}[curate]\npersonal_data = "patterns"\n')
+        path.write_text(text)
         for name in ANSWERS:
             rows = [{"id": str(n), "output": "yes", "gold": "yes"} for n in range(300)]
             (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))

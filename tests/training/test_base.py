@@ -86,13 +86,6 @@ def test_the_same_file_is_read_once(file):
     assert gguf.GGUFReader is original
 
 
-def test_the_library_is_restored_after_an_error(file):
-    original = gguf.GGUFReader
-    with pytest.raises(FileNotFoundError), parsed_once():
-        gguf.GGUFReader(file.with_name("none.gguf"))
-    assert gguf.GGUFReader is original
-
-
 def query(text="order_status", **changes):
     return ReferenceQuery(
         **{"id": "q", "messages": task_samples(1)[0].messages, "answer_text": text, **changes}

@@ -15,13 +15,6 @@ def encode(tokenizer, sample, max_tokens=512):
     return format_samples(tokenizer, [sample], max_tokens=max_tokens)
 
 
-def test_only_the_answer_and_its_end_are_targets(tokenizer):
-    (one,) = encode(tokenizer, make_sample(1, "where is my lamp", "order_status")).samples
-    targets = [token for token, wanted in zip(one.ids, one.mask, strict=True) if wanted]
-    assert tokenizer.decode(targets) == "order_status<|im_end|>"
-    assert one.ids[-1] == tokenizer.eos_token_id
-
-
 def test_prompt_ids_are_those_a_server_computes(tokenizer):
     sample = make_sample(1, "where is my lamp", "order_status")
     (one,) = encode(tokenizer, sample).samples
@@ -152,17 +145,6 @@ def test_samples_that_cannot_be_trained_on_are_passed_over_and_counted(tokenizer
     }
     assert found.longest_over > 100 >= found.longest_tokens >= found.median_tokens > found.shared_tokens > 0
     assert "find are not JSON" in found.first_left_out[-1].reason
-
-
-def test_of_a_large_split_every_nth_is_looked_at(tokenizer, monkeypatch):
-    monkeypatch.setattr(preview, "MOST_LOOKED_AT", 10)
-    found = preview.measure_split(tokenizer, task_samples(45), FinetuneConfig(), 45)
-    assert (found.samples, found.looked_at, found.usable) == (45, 9, 9)
-
-
-def test_an_empty_split_has_no_lengths(tokenizer):
-    found = preview.measure_split(tokenizer, [], FinetuneConfig(), 0)
-    assert (found.usable, found.tokens, found.longest_tokens) == (0, 0, 0)
 
 
 def test_words_of_a_sentencepiece_tokenizer_keep_their_spaces():

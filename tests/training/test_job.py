@@ -9,7 +9,7 @@ from tests.training.conftest import task_samples, write_dataset
 
 from freehold.errors import InputError, TrainingError, UsageError
 from freehold.training import job as jobs
-from freehold.training.schedule import FEWEST_SAMPLES, check, check_count, check_rank, resolved, weight_count
+from freehold.training.schedule import check, resolved, weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
 
@@ -93,22 +93,6 @@ def test_what_is_given_stays():
 )
 def test_weights_are_counted_by_their_format(size, quantization, count):
     assert weight_count(base(size, quantization)) == pytest.approx(count, rel=0.01)
-
-
-def test_a_rank_fits_into_the_narrowest_layer():
-    check_rank(FinetuneConfig(r=32), 32)
-    with pytest.raises(TrainingError, match=r"rank r=33 is larger .* \(32\)") as caught:
-        check_rank(FinetuneConfig(r=33), 32)
-    assert caught.value.hint == "choose r of at most 8"
-
-
-def test_too_few_samples_say_what_is_needed_and_why_the_first_was_left_out():
-    check_count(FEWEST_SAMPLES, None)
-    with pytest.raises(TrainingError, match=r"3 samples can be trained on, at least 4 are needed$") as caught:
-        check_count(3, None)
-    assert caught.value.hint.startswith("add samples")
-    with pytest.raises(TrainingError, match="first reject: too long"):
-        check_count(0, "too long")
 
 
 @pytest.mark.parametrize(

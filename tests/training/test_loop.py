@@ -92,13 +92,6 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     assert outcome.curve == run(tmp_path / "straight", CountingTrainer())[0].curve
 
 
-def test_checkpoints_come_in_between_and_not_twice_at_the_end(tmp_path):
-    trainer = CountingTrainer()
-    trainer.checkpoint_steps = 3
-    _, events = run(tmp_path, trainer)
-    assert [event.step for event in events if event.kind == "checkpoint"] == [3, 6]
-
-
 @pytest.mark.parametrize(("keeps_best", "left"), [(True, (2, 0.5, 0.9)), (False, (4, 0.6, 0.8))])
 def test_a_run_ends_with_its_last_weights_or_its_best(tmp_path, keeps_best, left):
     config = FinetuneConfig(batch_size=4, epochs=2, learning_rate=0.1)
@@ -128,34 +121,6 @@ def test_a_run_without_a_step_is_an_error(tmp_path):
     artefacts.save(tmp_path, position, {"adapter": torch.zeros(1)})
     with pytest.raises(TrainingError, match="made no step"):
         run(tmp_path, CountingTrainer())
-
-
-@pytest.mark.parametrize(
-    ("left", "affordable"),
-    [
-        (66.0, None),  # 5 steps of 12 s and one validation of 6 s
-        (65.0, None),  # within the slack
-        (60.0, 9),
-        (30.0, 7),  # 24 s of steps and the validation at the end
-        (29.0, 6),
-        (-5.0, 6),  # over the time already: one more
-    ],
-)
-def test_minutes_that_are_not_enough_buy_fewer_steps(left, affordable):
-    def seconds_to(steps):
-        return 12.0 * (steps - 5) + 6.0 * loop.evaluations(5, steps, 10)
-
-    assert loop.affordable_steps(seconds_to, left, 1.0, 5, 10) == affordable
-    assert loop.affordable_steps(seconds_to, left, 1.0, 10, 10) is None
-
-
-@pytest.mark.parametrize(
-    ("step", "steps", "each", "count"),
-    [(1, 10, 5, 2), (1, 11, 5, 3), (5, 10, 5, 2), (4, 4, 5, 1), (5, 5, 5, 1), (6, 13, 5, 2)],
-)
-def test_validations_left_are_those_that_are_then_made(step, steps, each, count):
-    made = [at for at in range(step, steps + 1) if at % each == 0 or at == steps]
-    assert loop.evaluations(step, steps, each) == len(made) == count
 
 
 def test_the_time_of_validations_is_counted_and_is_not_a_steps(tmp_path, monkeypatch):
@@ -202,20 +167,6 @@ def test_the_best_weights_are_of_the_highest_score_and_then_of_the_lowest_loss()
     assert run.parameters.flat.item() == pytest.approx(0.4)
 
 
-def test_a_checkpoint_keeps_the_best():
-    best, run = loop.BestWeights(True), _weighing(1.0)
-    best.record(ValidationResult(0.5, 0.8), run)
-    again = loop.BestWeights(True)
-    position = artefacts.Position(
-        job="j", step=2, steps=9, tokens=0, seconds=0.0, best_loss=0.5, best_score=0.8
-    )
-    run.parameters.flat.data.fill_(2.0)
-    again.restore(position, {**best.tensors(), "adapter": run.parameters.flat.detach()})
-    assert again.result == ValidationResult(0.5, 0.8)
-    again.give_back(run, None)
-    assert run.parameters.flat.item() == pytest.approx(1.0)
-
-
 POSITION = artefacts.Position(job="j", step=3, steps=9, tokens=10, seconds=1.5, curve=((1, 0.5),))
 
 
@@ -226,10 +177,6 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert state.position == POSITION
     assert all(torch.equal(state.tensors[name], tensors[name]) for name in tensors)
     assert [path.name for path in tmp_path.iterdir()] == [artefacts.FILE]
-
-
-def test_no_checkpoint_is_none(tmp_path):
-    assert artefacts.load(tmp_path, "j") is None
 
 
 def test_a_full_disk_leaves_the_previous_one_intact(tmp_path, monkeypatch):

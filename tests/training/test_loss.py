@@ -1,4 +1,4 @@
-"""Cross-entropy in chunks, parameters as views of one vector, samples as one row: against PyTorch's and PEFT's own."""
+"""Cross-entropy in chunks, and samples as one row: against PyTorch's and PEFT's own."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from freehold.training.attention import packed_attention
 from freehold.training.formatting import Encoded
-from freehold.training.loss import _CHUNK_ROWS, Parameters, cross_entropy_sum, judge
+from freehold.training.loss import _CHUNK_ROWS, cross_entropy_sum, judge
 from freehold.training.packing import common_prefix, pack
 
 ROWS = _CHUNK_ROWS + 37  # a whole chunk and a part of one
@@ -47,51 +47,6 @@ def test_a_row_is_right_when_its_target_is_the_most_likely(numbers, softcap):
     assert right.tolist() == (best == targets).tolist()
 
 
-@pytest.fixture
-def model():
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2))
-    model[0].bias.requires_grad_(False)
-    return model
-
-
-def test_a_model_computes_with_the_vector(model):
-    x = torch.ones(1, 3)
-    before = model(x)
-    parameters = Parameters(model)
-    assert parameters.names == ["0.weight", "1.weight", "1.bias"]
-    assert parameters.flat.numel() == 6 + 4 + 2
-    assert torch.equal(model(x), before)
-    begin, end = parameters.slices["1.bias"]
-    with torch.no_grad():
-        parameters.flat[begin:end] += 5
-    torch.testing.assert_close(model(x), before + 5)
-
-
-def test_gradients_gather_in_one_vector_and_start_again_at_zero(model):
-    parameters = Parameters(model)
-    model(torch.ones(1, 3)).sum().backward()
-    begin, end = parameters.slices["1.bias"]
-    assert parameters.gradient[begin:end].tolist() == [1.0, 1.0]
-    parameters.zero_gradient()
-    assert not model[1].bias.grad.any()
-
-
-def test_the_optimizer_moves_what_the_model_uses(model):
-    parameters = Parameters(model)
-    optimizer = torch.optim.SGD([parameters.flat], lr=1.0)
-    before = model[1].bias.detach().clone()
-    model(torch.ones(1, 3)).sum().backward()
-    optimizer.step()
-    torch.testing.assert_close(model[1].bias.detach(), before - 1)
-
-
-def test_equal_samples_keep_a_token_apart(samples):
-    packed = pack([samples[0], samples[0]._replace(id="again")])
-    first_target = samples[0].mask.index(True)
-    assert packed.prefix == first_target - 1
-
-
 def encoded(name, ids, targets):
     return Encoded(name, tuple(ids), (False,) * (len(ids) - targets) + (True,) * targets)
 
@@ -107,20 +62,6 @@ def test_a_row_holds_the_prefix_once_and_knows_whose_targets_are_whose():
     assert packed.owners.tolist() == [0, 1, 1]
     assert (packed.plain_tokens, packed.samples) == (10, 2)
     assert len(packed.ids) % 64 == 0
-
-
-def test_samples_without_a_common_beginning_share_nothing():
-    packed = pack([encoded("a", [1, 2, 3], 1), encoded("b", [7, 8, 9], 1)])
-    assert packed.prefix == 0 and packed.prefix_group is None
-
-
-def test_samples_of_unlike_length_are_not_padded_to_each_other():
-    alike = pack([encoded(str(n), [n, *range(100, 118)], 1) for n in range(3)])
-    unlike = pack([encoded("a", [1, *range(9)], 1), encoded("b", [2, *range(400)], 1)])
-    assert [len(group.at) for group in alike.groups] == [3]
-    assert [len(group.at) for group in unlike.groups] == [1, 1]
-    group = alike.groups[0]
-    assert torch.equal(group.at.reshape(-1)[group.slots], group.tokens)
 
 
 @pytest.mark.parametrize("window", [None, 5])

@@ -17,17 +17,15 @@ from tests.training.runs import JOB_CONFIG, Run, make, weights_of
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.training import artefacts, worker
-from freehold.training import job as jobs
 from freehold.training.templates import is_tagged
 from freehold.training.worker import run_job
-from freehold.types.training import TrainingEvent
 
 pytestmark = pytest.mark.timeout(600)
 
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
 
-LONG = msgspec.structs.replace(JOB_CONFIG, epochs=200)
+LONG = msgspec.structs.replace(JOB_CONFIG, epochs=100)
 """Long enough that the worker is still at it when an event has been read and the signal comes."""
 
 
@@ -53,7 +51,7 @@ def whole(tmp_path_factory, tiny):
 def test_a_run_leaves_an_adapter_that_learned_and_is_recognised_until_a_file_changes(whole, tiny):
     job, events = whole
     steps = [event for event in events if event.kind == "step"]
-    assert [event.step for event in steps] == list(range(1, 601))
+    assert [event.step for event in steps] == list(range(1, 301))
     assert steps[-1].loss < 0.7 * steps[0].loss
     assert events[-1].kind == "end"
     adapter = training.finished_adapter(job)
@@ -61,7 +59,7 @@ def test_a_run_leaves_an_adapter_that_learned_and_is_recognised_until_a_file_cha
         "adapter_model.safetensors", "adapter_config.json", "adapter.gguf", "chat_template.jinja",
     }  # fmt: skip
     assert (adapter.dataset_id, adapter.base_sha256) == (job.dataset.id, tiny.sha256)
-    assert len(adapter.curve) == 600
+    assert len(adapter.curve) == 300
     path = Path(adapter.path) / "adapter.gguf"
     data = path.read_bytes()
     path.write_bytes(data[:-1])
@@ -83,7 +81,7 @@ def test_stopped_killed_and_killed_for_memory_it_leaves_the_same_weights(tmp_pat
 
     counts = iter([0, 1, 1, 1])  # of the system's kills: the first is one of them, the second is not
     monkeypatch.setattr("freehold.hardware.probes.oom_kills", lambda: next(counts))
-    ends, killed = [stopped + 60, stopped + 200], set()
+    ends, killed = [stopped + 40, stopped + 120], set()
     said = []
     with pytest.raises(TrainingError, match="killed"):
         for event in of_note(training.train(job)):
@@ -225,24 +223,6 @@ def test_before_it_first_looks_whether_to_stop_nothing_is_to_be_kept_and_it_ends
         assert child.wait() == worker.STOPPED
 
 
-def test_what_is_foreseen_ends_with_an_error_event(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(worker, "_Stop", lambda: lambda: False)  # leave this process's signals alone
-    job = make(tmp_path, tiny, samples=task_samples(3))
-    run_dir = Path(job.run_dir)
-    run_dir.mkdir(parents=True)
-    (run_dir / jobs.JOB).write_bytes(msgspec.json.encode(job))
-    threads = torch.get_num_threads()
-    try:
-        assert worker.main([str(run_dir)]) == 1
-    finally:
-        torch.use_deterministic_algorithms(False)
-        torch.set_num_threads(threads)
-    event = msgspec.json.decode((run_dir / jobs.EVENTS).read_bytes().splitlines()[-1], type=TrainingEvent)
-    assert event.kind == "error"
-    message, _, hint = event.message.partition("\n")
-    assert "3 samples can be trained on" in message and "add samples" in hint
-
-
 def test_a_few_validation_samples_give_no_figure_and_tool_calls_their_format(tmp_path, tiny, tokenizer):
     few = make(tmp_path, tiny)
     data = write_dataset(tmp_path / "more", [*task_samples(8), sample("call")], task_samples(7))
@@ -261,8 +241,3 @@ def test_a_few_validation_samples_give_no_figure_and_tool_calls_their_format(tmp
     more = write_dataset(tmp_path / "enough", task_samples(8), task_samples(8))
     found = worker._format(msgspec.structs.replace(few, dataset=more), tokenizer, events.append)
     assert (len(found.validation), found.calls) == (8, "template")
-
-
-def test_the_largest_memory_so_far_is_in_bytes():
-    used = psutil.Process().memory_info().rss
-    assert used / 4 < worker.peak_memory() < 1 << 45

@@ -70,12 +70,6 @@ def test_a_checkpoint_of_another_size_is_refused():
         trainer_of().restore(saved)
 
 
-def test_activations_are_computed_again_once():
-    trainer = trainer_of()
-    assert [trainer.recompute(), trainer.recompute()] == [True, False]
-    assert trainer.checkpointed == 1
-
-
 TWO_EPOCHS = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0)
 
 
@@ -90,15 +84,6 @@ def test_each_epoch_sees_every_sample_once(lengths):
         assert sorted(order.tolist()) == list(range(1010))
 
 
-@pytest.mark.parametrize("lengths", [None, lengths_of(100)])
-def test_order_follows_the_seed_and_the_epoch(lengths):
-    first = schedule.epoch_order(0, 100, TWO_EPOCHS, lengths).tolist()
-    assert first == schedule.epoch_order(0, 100, TWO_EPOCHS, lengths).tolist()
-    assert first != schedule.epoch_order(1, 100, TWO_EPOCHS, lengths).tolist()
-    other = FinetuneConfig(batch_size=4, seed=1)
-    assert first != schedule.epoch_order(0, 100, other, lengths).tolist()
-
-
 def test_batches_are_of_like_length_and_come_in_any_order():
     lengths = lengths_of(1010)
     batches = [
@@ -109,11 +94,6 @@ def test_batches_are_of_like_length_and_come_in_any_order():
     assert padded < 1.05 * lengths.sum() < 0.8 * 4 * int(alone.sum())
     means = [float(batch.mean()) for batch in batches[: schedule.WINDOW]]
     assert means != sorted(means)
-
-
-@pytest.mark.parametrize(("samples", "epochs", "steps"), [(10, 2, 6), (1, 0.1, 1), (8, 1.5, 3)])
-def test_total_steps(samples, epochs, steps):
-    assert schedule.total_steps(samples, FinetuneConfig(batch_size=4, epochs=epochs)) == steps
 
 
 def test_learning_rate_warms_up_and_decays():
@@ -128,14 +108,6 @@ def test_learning_rate_warms_up_and_decays():
     assert rates[99] < 0.001
     straight = [schedule.learning_rate(step, 100, 1.0, schedule.LINEAR) for step in range(100)]
     assert straight[:10] == rates[:10] and straight[55] == pytest.approx(0.5)
-
-
-def test_parts_of_a_batch_hold_all_samples_within_the_limit():
-    samples = [Encoded(str(n), (1,) * n, (True,) * n) for n in (5, 9, 3, 20, 7)]
-    parts = schedule.split_batch(samples, 16)
-    assert sorted(sample.id for part in parts for sample in part) == sorted(sample.id for sample in samples)
-    assert all(sum(len(sample.ids) for sample in part) <= 16 or len(part) == 1 for part in parts)
-    assert parts == schedule.split_batch(samples[::-1], 16)
 
 
 TENS = [Encoded(f"s{n}", tuple(range(10)), (False,) * 9 + (True,)) for n in range(8)]
@@ -211,14 +183,6 @@ def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
     (plain, loss), (fewer, same) = kept(again=False), kept(again=True)
     assert fewer < plain / 3
     assert torch.equal(loss, same)
-
-
-def test_other_errors_pass():
-    def work(samples):
-        raise RuntimeError("shapes do not match")
-
-    with pytest.raises(RuntimeError, match="shapes"):
-        retry_smaller(Trainer(), work, TENS, lambda message: None)
 
 
 def test_what_pytorch_says_is_known():

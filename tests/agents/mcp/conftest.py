@@ -15,8 +15,6 @@ def folder(tmp_path, monkeypatch):
     root = tmp_path / "project"
     root.mkdir()
     rehearsed(root)
-    with (root / "freehold.toml").open("a") as file:
-        file.write('[curate]\npersonal_data = "patterns"\n')
     return root
 
 

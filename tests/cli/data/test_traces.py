@@ -114,8 +114,3 @@ def test_tasks_of_a_file_are_shown(freehold, mixed):
     shown = freehold("tasks", str(mixed)).out
     assert "5 tasks in 300 requests over 29.9 days" in shown
     assert "1. " in shown and "score     narrow" in shown and "lora" in shown
-
-
-def test_captured_traces_are_looked_at(freehold, traffic):
-    (task,) = freehold("tasks", "--json").json["tasks"]
-    assert task["requests"] == 80

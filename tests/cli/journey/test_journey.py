@@ -1,5 +1,6 @@
 """The journey by command, from a log to what is served."""
 
+import functools
 import json
 import os
 import signal
@@ -141,11 +142,6 @@ def test_it_is_prepared_from_the_file_alone(freehold, training_file, tmp_path):
     assert "  freezing   nothing: no API was named" in ran.err
 
 
-def test_nothing_can_be_asked_for_nothing(freehold, training_file):
-    ran = freehold("rescue", "training.jsonl", "--budget-usd", "0")
-    assert ran.code == 2 and "nothing can be asked for 0 dollars" in ran.err
-
-
 @pytest.fixture
 def running(freehold, tmp_path):
     """What ``freehold migrate`` would have left running."""
@@ -162,21 +158,10 @@ def test_what_was_stopped_is_told_in_json(freehold, running):
     assert background.running(open_project()) is None
 
 
-@pytest.mark.process
-def test_nothing_runs(refused, project):
-    refused("down", message="nothing runs in the background here", hint="freehold up starts it")
-
-
 @pytest.fixture
 def rehearsal_of_migrate(tmp_path):
     """A project whose whole journey takes seconds: on the echo engine, with personal data found by patterns."""
-
-    def make(**changes):
-        rehearsed(tmp_path, **changes)
-        with (tmp_path / "freehold.toml").open("a") as file:
-            file.write('[curate]\npersonal_data = "patterns"\n')
-
-    return make
+    return functools.partial(rehearsed, tmp_path)
 
 
 def test_the_exit_code_is_the_verdicts_and_the_page_is_named(freehold, rehearsal_of_migrate):

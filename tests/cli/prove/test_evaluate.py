@@ -16,9 +16,6 @@ from freehold.cli.defer import mixture_view
 from freehold.cli.output import show
 from freehold.store import look_ledger
 from freehold.types.evaluated import ItemLook
-from freehold.types.gates import ParityItem
-from freehold.workflows.prove import parity as workflow
-from freehold.workflows.prove.encoder_parity import summarize
 from freehold.workflows.prove.label import LabelSession
 
 
@@ -90,21 +87,6 @@ def test_answers_are_frozen_and_asked_once(freehold, incumbent):
     assert again.startswith(f"{made['answered']} answers of echo to {made['samples']} samples are frozen\n")
     assert f"  self-noise {made['self_noise']:.3f}: " in again
     assert again.endswith(f"  {made['file']}\n")
-
-
-def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, project, monkeypatch):
-    item = ParityItem(sample_id="s", prompt_tokens=9, difference_at=None, tokens=3, agreeing=2, distance=0.25)
-    report = summarize([item], model="m:shop", adapter_id="a")
-    monkeypatch.setattr(workflow, "project_parity", lambda *_, **__: report)
-    ran = freehold("parity", "tickets")
-    assert ran.code == 1
-    assert ran.out.splitlines()[:5] == [
-        "  model     m:shop",
-        "  messages  1 of 1 are cut into equal tokens",
-        "  answers   66.7% of 3 values agree",
-        "  distance  0.2500 at most between the probabilities of an answer",
-        "FAILED     numbers",
-    ]
 
 
 @pytest.mark.parametrize(

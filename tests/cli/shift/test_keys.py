@@ -151,20 +151,6 @@ def test_every_command_that_takes_a_route_names_the_one_that_was_meant(refused, 
     assert not (project / "x.jsonl").exists()
 
 
-def test_a_model_that_no_trace_was_asked_of_is_refused(refused, freehold, project):
-    freehold("routes", "set", "support", "--model", "gpt-4o-mini", "--incumbent", "local")
-    for command in (("list",), ("export", "x.jsonl")):
-        refused(
-            "traces",
-            *command,
-            "--model",
-            "gpt-4o-mni",
-            message="gpt-4o-mni",
-            hint="did you mean gpt-4o-mini?",
-        )
-    refused("routes", "set", "new", "--model", "m", "--incumbent", "locl", message="locl", hint="mean local?")
-
-
 @pytest.fixture
 def begun(freehold, project):
     ran = freehold("rollout", "start", "--candidate", "base:app", "--json")

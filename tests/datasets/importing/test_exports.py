@@ -203,11 +203,6 @@ def test_old_function_calls_become_tool_calls(tmp_path):
     assert found.request["messages"][2]["tool_calls"][0]["id"] == found.request["messages"][3]["tool_call_id"]
 
 
-def test_reinforcement_file_has_a_right_answer(tmp_path):
-    _, found = one(tmp_path, {"messages": ASKED, "reference_answer": {"order": 1}})
-    assert (found.gold, found.response) == ('{"order":1}', None)
-
-
 def test_stored_completions_with_their_messages(tmp_path):
     stored = {**COMPLETION, "metadata": {"session_id": "s1"}, "tools": [TOOL]}
     sent = [{**message, "id": f"m{n}", "content_parts": None} for n, message in enumerate(ASKED)]

@@ -41,13 +41,6 @@ def test_csv_with_line_breaks_and_bad_rows(tmp_path):
     assert "more fields" in rest[1].reason
 
 
-def test_csv_without_the_named_column_is_an_error(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="no column 'text'; columns are: a, b"):
-        list(read(path, DataConfig(input="text", label="b")))
-
-
 OTHER_KINDS = (b"ARROW1", b"PAR1", b"PK\x03\x04", b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 """How files begin that are no lines of text, whatever they are called: these may be refused as a whole."""
 
@@ -173,15 +166,6 @@ def test_alpaca_and_sharegpt(tmp_path):
     turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
     format, found = one(tmp_path, {"conversations": turns})
     assert format == "openai" and found.request["messages"] == [{"role": "user", "content": "hi"}]
-
-
-def test_pairs_keep_gold_group_and_metadata(tmp_path):
-    (pair,) = read(write(tmp_path / "a.jsonl", PAIR))
-    assert (pair.gold, pair.conversation_id, pair.metadata) == (
-        '{"intent":"greeting"}',
-        "7",
-        {"language": "en"},
-    )
 
 
 def test_the_time_is_the_record_s_else_the_answer_s(tmp_path):

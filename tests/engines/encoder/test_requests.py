@@ -29,11 +29,6 @@ def test_the_users_last_message_is_read():
     assert MANIFEST.texts_of(read_chat(body).conversation) == ("last",)
 
 
-def test_half_of_a_surrogate_pair_is_replaced():
-    assert read_json(b'{"a": "x\\ud800y"}') == {"a": "x?y"}
-    assert read_json('{"a": "😀"}'.encode()) == {"a": "😀"}
-
-
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),

@@ -86,12 +86,6 @@ def test_a_second_run_does_not_unpack_again(tools, tmp_path, monkeypatch):
     assert told.steps == ["configure llama.cpp", "compile llama.cpp"]
 
 
-def test_what_fails_is_said_in_one_line(tools, tmp_path, monkeypatch):
-    monkeypatch.setenv("FAIL_CONFIGURE", "1")
-    with pytest.raises(EngineError, match="CMake Error: no luck"):
-        native.build(tmp_path, Told())
-
-
 def test_an_altered_source_is_not_built(tools, tmp_path, monkeypatch):
     monkeypatch.setattr(native, "SHA256", "0" * 64)
     with pytest.raises(HashMismatchError):

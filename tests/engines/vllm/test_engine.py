@@ -1,7 +1,6 @@
 """What vLLM's engine refuses before it starts."""
 
 import json
-import socket
 
 import msgspec
 import pytest
@@ -9,7 +8,7 @@ from tests.engines.vllm.conftest import arguments, mounted, with_options
 
 from freehold import engines
 from freehold.engines.vllm import engine
-from freehold.errors import EngineError, InputError, PortInUseError, UsageError
+from freehold.errors import EngineError, InputError, UsageError
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -51,16 +50,6 @@ def test_context_template_and_numbers(plan, tmp_path):
     (tmp_path / "weights" / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json: cannot be read"):
         engines.check(plan)
-
-
-def test_a_port_in_use(plan):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(PortInUseError):
-            engines.check(msgspec.structs.replace(plan, port=taken.getsockname()[1]))
-    with pytest.raises(UsageError, match="past the gateway"):
-        engines.check(msgspec.structs.replace(plan, host="0.0.0.0"))
 
 
 def test_options_become_arguments(plan):

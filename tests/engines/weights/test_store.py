@@ -2,15 +2,12 @@
 
 import hashlib
 import json
-import mmap
 import struct
 from pathlib import Path
 
 import pytest
-from tests.engines.conftest import Told
 
 from freehold.engines.weights import store
-from freehold.engines.weights.store import users
 from freehold.errors import HashMismatchError, InputError, WeightsError
 from freehold.workflows.weights.pull import ensure_weights, list_weights
 
@@ -27,16 +24,6 @@ def test_large_files_in_place_are_hashed_once(tmp_path, settings, tiny_gguf, mon
     path.write_bytes(tiny_gguf("other", padding=6000))
     again = ensure_weights(str(path), settings)
     assert again.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and len(hashed) == 2
-
-
-def test_hashing_a_large_file_shows_how_far_it_is(tmp_path, settings, tiny_gguf, monkeypatch):
-    monkeypatch.setattr(store, "ALWAYS_HASH_BYTES", 100)
-    told = Told()
-    path = tmp_path / "large.gguf"
-    path.write_bytes(tiny_gguf())
-    size = path.stat().st_size
-    ensure_weights(str(path), settings, progress=told)
-    assert (told.steps, told.updates) == (["hash large.gguf"], [(size, size)])
 
 
 def test_a_record_that_another_process_removes_meanwhile_is_none(tmp_path, settings, tiny_gguf, monkeypatch):
@@ -116,10 +103,3 @@ def test_truncated_files_are_refused(tmp_path, settings, tiny_gguf, tiny_safeten
         ensure_weights(str(path), settings)
     with pytest.raises(InputError, match="no such file"):
         ensure_weights(f"file:{tmp_path / 'nowhere.gguf'}", settings)
-
-
-def test_nobody_uses_a_file_of_ours_but_ourselves(tmp_path):
-    path = tmp_path / "m.gguf"
-    path.write_bytes(bytes(100))
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
-        assert users(path) == ()

@@ -129,15 +129,6 @@ def refusing_reply(body, attempt):
     return "x"
 
 
-def test_how_sure_the_model_was_comes_with_the_answer_and_is_kept(serve, tmp_path):
-    path = tmp_path / "kept.jsonl"
-    found, requests = run(serve, ["a"], telling_reply, path=path, telling=TELLING)
-    sure = {"mean_logprob": -0.5, "min_logprob": -0.5}
-    assert (found[0][0].output, found[0][0].signals, requests) == ("x", sure, 1)
-    found, requests = run(serve, ["a"], telling_reply, path=path, telling=TELLING)
-    assert (found[0][0].signals, found[0][1], requests) == (sure, True, 0)
-
-
 def test_what_was_kept_without_is_asked_again_under_its_old_key(serve, tmp_path):
     path = tmp_path / "kept.jsonl"
     found, _ = run(serve, ["a"], telling_reply, path=path)

@@ -3,7 +3,6 @@ import json
 
 import pytest
 from aiohttp import web
-from tests.engines.conftest import serving
 from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
@@ -139,27 +138,6 @@ def test_a_model_that_gives_no_log_probabilities_is_asked_for_none(serve, messag
     answers, seen = asyncio.run(ask())
     assert seen == [*asked, asked[-1]]
     assert all(one.output == "yes" for one in answers)
-
-
-@pytest.mark.parametrize(
-    ("written", "sent"),
-    [("/modèles/v1", "/mod%C3%A8les/v1"), ("/a b/v1", "/a%20b/v1"), ("/a%20b/v1", "/a%20b/v1")],
-)
-def test_an_address_is_quoted_as_http_wants_it(written, sent):
-    paths = []
-
-    async def answer(request):
-        paths.append(request.raw_path)
-        return web.json_response({"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]})
-
-    async def go():
-        async with serving(answer) as url:
-            endpoint = Endpoint(name="one", engine="remote", base_url=f"{url}{written}")
-            async with ChatClient(endpoint, concurrency=1, stream=False) as client:
-                return await client.ask({"model": "m", "messages": []})
-
-    assert asyncio.run(go()).output == "yes"
-    assert paths == [f"{sent}/chat/completions"]
 
 
 def test_tool_calls_are_put_together_from_pieces(serve, samples):

@@ -16,7 +16,7 @@ from freehold.evals.asking import (
     request_key,
     unread_notes,
 )
-from freehold.evals.client import ChatClient, HeldSpending, answer_tokens, limited, spending_cap, unbounded
+from freehold.evals.client import ChatClient, HeldSpending, limited, spending_cap, unbounded
 from freehold.types.dataset import Message, RecordedAsking, Sample
 from freehold.types.endpoint import Endpoint, Preparation, ServedModel
 from freehold.types.evaluation import Task
@@ -158,10 +158,6 @@ def test_text_with_a_limit_has_a_bound(fields):
 )
 def test_what_has_none_is_said(fields, why):
     assert why in (unbounded(BODY | fields) or "")
-
-
-def test_of_two_limits_the_larger_is_the_bound():
-    assert answer_tokens({"max_tokens": 10, "max_completion_tokens": 20}) == 20
 
 
 def test_a_limit_is_said_where_there_is_none():

@@ -69,14 +69,6 @@ def test_a_rubric_with_a_mistake_is_named(tmp_path, text, message):
     assert "mine.toml" in raised.value.message
 
 
-def test_braces_in_answers_are_left_alone():
-    asked = load(None, "pairwise").messages(
-        question="{x}", reference="–", answer_a='{"a": 1}', answer_b="{answer_a}"
-    )
-    assert '{"a": 1}' in asked[-1]["content"]
-    assert "{answer_a}" in asked[-1]["content"]
-
-
 def test_human_labels(tmp_path):
     path = tmp_path / "labels.jsonl"
     path.write_text(
@@ -88,16 +80,6 @@ def test_human_labels(tmp_path):
     path.write_text('{"id": "a", "winner": "mine"}\n')
     with pytest.raises(InputError, match=r"labels.jsonl:1: winner is 'mine'"):
         read_labels(path)
-
-
-def test_a_pair_that_was_skipped_later_has_no_label(tmp_path):
-    path = tmp_path / "labels.jsonl"
-    path.write_text('{"id": "a", "winner": "candidate"}\n{"id": "a", "winner": null}\n')
-    assert read_labels(path) == {}
-
-
-def test_white_space_makes_no_other_answers():
-    assert answers_key("a  b", "c") == answers_key(" a b\n", "c") != answers_key("c", "a b")
 
 
 PLACE = {"base_url": "http://127.0.0.1:9", "model": "j"}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.training.encoder.conftest import KINDS
 
-from freehold.errors import MissingExtraError, WeightsError
+from freehold.errors import WeightsError
 from freehold.training.encoder import base as bases
 from freehold.training.encoder.base import CHUNK, EmbeddingCache, TorchReader
 from freehold.training.encoder.trainers import ByteDropout, seen_only
@@ -76,12 +76,6 @@ def test_what_cannot_be_read_says_so(copied, tmp_path):
         bases.load(copied)
 
 
-def test_a_missing_library_names_the_extra(base_weights, monkeypatch):
-    monkeypatch.setattr(bases.late.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match="encoder"):
-        bases.require(base_weights)
-
-
 def compute(texts):
     compute.asked += len(texts)
     return np.array([[len(text), 1] for text in texts], dtype="f4")
@@ -109,15 +103,6 @@ def test_a_run_that_was_stopped_goes_on_after_what_is_done(tmp_path):
     assert 0 < compute.asked < CHUNK + 10
     assert len(embedded(tmp_path, texts)) == CHUNK + 10
     assert compute.asked == CHUNK + 10
-
-
-def test_of_too_many_rows_those_of_the_run_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(bases, "MOST_ROWS", 3)
-    embedded(tmp_path, ["a", "b", "c", "d"])
-    compute.asked = 0
-    embedded(tmp_path, ["a", "x"])
-    embedded(tmp_path, ["a", "b"])
-    assert compute.asked == 2
 
 
 def test_a_damaged_file_is_computed_again(tmp_path):
@@ -154,14 +139,6 @@ def test_it_drops_its_share_and_keeps_the_mean():
     assert made.unique().tolist() == pytest.approx([0.0, 256 / 230])
 
 
-def test_gradients_pass_where_values_did():
-    torch.manual_seed(5)
-    given = torch.ones(256, requires_grad=True)
-    made = ByteDropout(0.5)(given)
-    made.sum().backward()
-    assert torch.equal(given.grad, made.detach())
-
-
 class Model(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -187,24 +164,3 @@ def test_what_is_seen_learns_and_the_rest_stays():
     changed = (whole.weight.detach() != before).all(1).nonzero().ravel().tolist()
     assert changed == [0, 3, 9, 40]
     assert torch.equal(whole.weight.detach()[9], before[9] + 1)
-
-
-def test_a_word_that_was_not_seen_is_an_error():
-    model = Model()
-    with seen_only(model, [[3]], [0]), pytest.raises(IndexError):
-        model.words(torch.tensor([7]))
-
-
-def test_all_words_are_back_after_a_failure():
-    model = Model()
-    whole = model.words
-    with pytest.raises(ZeroDivisionError), seen_only(model, [[3]], [0]):
-        raise ZeroDivisionError
-    assert model.words is whole
-
-
-def test_a_model_with_another_table_is_left_alone():
-    model = Model()
-    model.words = torch.nn.EmbeddingBag(5, 2)
-    with seen_only(model, [[1]], [0]):
-        assert isinstance(model.words, torch.nn.EmbeddingBag)

@@ -53,11 +53,6 @@ def test_without_validation_parts_of_all_do():
     assert made.heads[0].field.temperature > 0
 
 
-def test_too_few_samples_have_no_figure():
-    made = fitted(drawn(12, 0), drawn(0, 1))
-    assert (made.asked, made.calibration_error) == (0, None)
-
-
 def test_a_labels_own_words_are_taught():
     names = (unit_length(np.eye(3, dtype="f4")),)
     assert fitted(drawn(6, 3), drawn(300, 1), names).right >= fitted(drawn(6, 3), drawn(300, 1)).right
@@ -124,18 +119,6 @@ def test_words_answer_first_what_costs_nothing(right, answers):
     assert frozen.words_first(few, after._replace(hits=by_encoder[:900], sure=sure[:900]))[1] is None
 
 
-def test_an_empty_text_of_a_further_view_is_zeros():
-    examples = Examples(["a", "b"], [(), ()], [("", "c"), ("d", "")])
-    made = frozen.embedded(lambda texts: np.array([[ord(one), 1] for one in texts], dtype="f4"), examples, 3)
-    assert made.tolist() == [[97, 1, 0, 0, 99, 1], [98, 1, 100, 1, 0, 0]]
-
-
-@pytest.mark.parametrize("places", [[0, 2], []])
-def test_some_of_the_examples(places):
-    some = drawn(6, 0).at(np.array(places, dtype=np.intp))
-    assert len(some.examples) == len(some.pooled) == len(places)
-
-
 EXAMPLES = Examples(list(KINDS.values()), [("x",)] * 3)
 POOLED = np.zeros((3, 32), dtype="f4")
 
@@ -150,13 +133,6 @@ def test_tokens_are_embedded_where_a_field_is_copied(base_weights):
     assert [len(one) for one in made.tokens] == [len(one) for one in made.spans] == [7, 7, 7]
     assert features(base, EXAMPLES, POOLED, form("one"), 32).tokens == ()
     assert features(None, EXAMPLES, POOLED, form("one"), 32).pooled is POOLED
-
-
-def test_a_split_that_is_left_out_is_not_learned():
-    rows = drawn(60, 1)._replace(pooled=np.eye(3, dtype="f4")[(np.arange(60) + 1) % 3])
-    made = fitted(drawn(30, 0), rows)
-    assert made.right < 20, "what it learned contradicts it"
-    assert (made.heads[0].logits(rows.pooled).argmax(axis=1) == np.arange(60) % 3).mean() < 0.2
 
 
 ABC = ("a", "b", "c")
@@ -195,10 +171,3 @@ def test_answers_spread_to_texts_alike():
     assert (made.argmax(axis=1) == right).mean() > 0.95
     assert made[0].tolist() == [1, 0], "what is known stays"
     assert np.allclose(made.sum(axis=1), 1, atol=1e-5)
-
-
-def test_neighbours_are_the_nearest_others():
-    features = unit_length(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype="f4"))
-    near, alike = pseudo.neighbours(features, 1)
-    assert near.ravel().tolist() == [1, 0, 3, 2]
-    assert (alike > 0.99).all()

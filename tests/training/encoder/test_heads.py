@@ -1,14 +1,11 @@
 import numpy as np
 import pytest
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
 from freehold.encoders.answers import floored, probabilities
-from freehold.encoders.pieces import TAGS, bounds_of
 from freehold.encoders.runner import unit_length
 from freehold.training.encoder import heads
 from freehold.types.encoder import FieldHead, of_the_set
-
-FIELD = FieldHead(name="", kind="one", labels=("a", True, 1))
 
 
 def blobs(count=90, labels=3):
@@ -19,10 +16,6 @@ def blobs(count=90, labels=3):
     ), places
 
 
-def test_places_tell_true_from_one():
-    assert heads.places_of(FIELD, ["a", True, 1, "never"]).tolist() == [0, 1, 2, -1]
-
-
 @pytest.mark.parametrize("labels", [2, 3])
 def test_one_head(labels):
     features, places = blobs(labels=labels)
@@ -30,12 +23,6 @@ def test_one_head(labels):
     assert (head.logits(features).argmax(axis=1) == places).mean() > 0.9
     assert head.weight.shape == (labels + 1, labels)
     assert np.isfinite(head.bias).all(), "a label without a sample is unlikely, not infinite"
-
-
-def test_a_field_that_never_changes_is_answered_so():
-    features, _ = blobs()
-    head = heads.fit_one(field_of("a"), features, np.zeros(len(features), dtype=np.intp), 10)
-    assert (head.logits(features).argmax(axis=1) == 0).all()
 
 
 def test_several_heads():
@@ -53,28 +40,6 @@ def test_the_tokens_of_a_copied_value():
     assert marks.astype(int).tolist() == [*may, [0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0]]
     assert heads.marks_of(field, "order a-12", None, offsets).astype(int).tolist() == [*may, [0] * 7, [0] * 7]
     assert not heads.marks_of(field, "order a-12", "B-9", offsets).any(), "what is no piece teaches nothing"
-
-
-@pytest.mark.parametrize("temperature", [0.5, 2.0])
-def test_temperature_of_pieces_is_found(temperature):
-    rng = np.random.default_rng(0)
-    marks, logits = [], []
-    for _ in range(2000):
-        rows = rng.normal(size=(3, TAGS)) * 3
-        first, last = bounds_of(rows / temperature, np.ones(3, bool), np.ones(3, bool))
-        pieces = [(i, j) for i in range(3) for j in range(i, 3)]
-        shares = softmax(np.array([0.0, *(first[i] + last[j] for i, j in pieces)]))
-        drawn = rng.choice(len(shares), p=shares)
-        one = np.zeros((4, 3), bool)
-        one[:2] = True
-        if drawn:
-            one[2, pieces[drawn - 1][0]] = one[3, pieces[drawn - 1][1]] = True
-        marks.append(one)
-        logits.append(rows)
-    nothing = [np.zeros((4, 5), bool)]
-    assert heads.temperature_of_pieces([*logits, np.ones((5, TAGS))], marks + nothing) == pytest.approx(
-        temperature, rel=0.1
-    )
 
 
 def field_of(*labels):
@@ -124,15 +89,6 @@ def test_what_is_like_nothing_that_was_taught_is_given_the_label_for_it():
     )  # which of the two is not said
 
 
-def test_parts_hold_each_label_and_each_sample_once():
-    strata = np.arange(100) % 5
-    folds = heads.folds_of(100, strata)
-    assert sorted(np.concatenate(folds).tolist()) == list(range(100))
-    assert all(len(np.unique(strata[fold])) == 5 for fold in folds)
-    assert heads.folds_of(10, strata[:10]) == []
-    assert [len(fold) for fold in heads.folds_of(3000, np.zeros(3000, dtype=np.intp))] == [300]
-
-
 def drawn(temperature, count=4000):
     """Logits of which the softmax at `temperature` says exactly how often each label is right."""
     rng = np.random.default_rng(0)
@@ -151,27 +107,6 @@ def test_few_samples_that_are_all_right_make_nothing_certain():
     logits = np.eye(3) * 2
     sure = softmax(logits / heads.temperature_of(logits, np.arange(3)), axis=1).max(axis=1)
     assert sure.max() < 0.95
-
-
-def test_labels_never_taught_are_left_out():
-    logits, right = drawn(2.0)
-    some = right.copy()
-    some[::2] = -1
-    assert heads.temperature_of(logits, some) == pytest.approx(2.0, rel=0.15)
-
-
-def test_temperature_of_yes_and_no():
-    rng = np.random.default_rng(1)
-    logits = rng.normal(size=(3000, 2)) * 4
-    right = rng.random(logits.shape) < expit(logits / 2)
-    assert heads.temperature_of_several(logits, right) == pytest.approx(2, rel=0.1)
-
-
-def test_threshold_that_makes_most_lists_right():
-    shares = np.array([[0.3, 0.1], [0.35, 0.6], [0.2, 0.9]])
-    right = np.array([[True, False], [True, True], [False, True]])
-    threshold = heads.threshold_of(shares, right)
-    assert ((shares >= threshold) == right).all()
 
 
 def test_a_set_is_as_likely_as_such_sets_were_right():

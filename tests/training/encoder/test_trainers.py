@@ -7,8 +7,8 @@ from tests.training.encoder.conftest import KINDS
 
 from freehold.encoders.runner import unit_length
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import heads, tuned
-from freehold.training.encoder.answers import TaughtForm, form_of, targets_of
+from freehold.training.encoder import heads
+from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, items_of, pairs_of
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import FieldHead
@@ -67,11 +67,6 @@ def test_probabilities_of_labels_are_learned_as_well(base):
     assert trainer.evaluate(items_of(rows, [(int(place),) for place in PLACES])).score == 1
 
 
-def test_a_label_that_is_never_taught_is_wrong(base):
-    items = items_of(base.encode(TEXTS, 32).ids, [(-1,)] * 12)
-    assert AnswerTrainer(base, LABELS, CONFIG).evaluate(items).score == 0
-
-
 def test_lists_and_copies_are_learned_together(base):
     form = TaughtForm(
         answer="json",
@@ -111,42 +106,3 @@ def test_texts_of_one_answer_come_together(base):
         trainer.step(pairs_of(rows, PLACES, 6, at), 5e-4)
     assert apart() > before + 0.1
     assert torch.equal(words, base.model.get_input_embeddings().weight)
-
-
-def test_groups_take_turns_in_pairs():
-    rows = [[n] for n in range(7)]
-    groups = np.array([0, 0, 0, 0, 1, 1, -1])
-    pairs = pairs_of(rows, groups, 20, 0)
-    assert [sum(one.group == group for one in pairs) for group in (0, 1)] == [10, 10]
-    for one in pairs:
-        assert groups[one.ids[0]] == groups[one.other[0]] == one.group
-
-
-def form(answers):
-    return form_of(answers, [""] * len(answers))
-
-
-def test_groups_are_labels_where_there_is_one_field():
-    made = form(["a", "b", "b"] * 3)
-    values = [targets_of(made, answer) for answer in ("b", "a", "b")]
-    assert tuned.groups_of(made, values).tolist() == [0, 1, 0]
-    assert made.can_contrast
-
-
-def test_groups_are_combinations_where_there_are_several():
-    answers = [f'{{"a": "{a}", "b": "{b}"}}' for a in "xy" for b in "uv"] * 3
-    made = form(answers)
-    groups = tuned.groups_of(made, [targets_of(made, answer) for answer in answers])
-    assert len(set(groups.tolist())) == 4
-    assert groups[0] == groups[4]
-
-
-def test_weights_go_a_part_of_the_way(base_weights):
-    base = bases.load(base_weights)
-    before = {name: one.clone() for name, one in base.model.state_dict().items()}
-    with torch.no_grad():
-        for one in base.model.parameters():
-            one.add_(1.0)
-    tuned._move_back(base, before)
-    for name, one in base.model.named_parameters():
-        assert torch.allclose(one, before[name] + tuned.KEPT_SHARE, atol=1e-5)

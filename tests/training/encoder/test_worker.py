@@ -134,13 +134,6 @@ def test_fields_lists_and_copies(of_fields):
 
 @pytest.mark.process
 @pytest.mark.timeout(600)
-def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights):
-    model, _ = made(tmp_path, base_weights, label_samples(60), [], stage="frozen")
-    assert model.validation_asked == 60
-
-
-@pytest.mark.process
-@pytest.mark.timeout(600)
 def test_words_alone_are_a_student_as_any_other(tmp_path):
     model, events = made(tmp_path, NO_WEIGHTS, label_samples(90), label_samples(45, 200))
     assert (model.stage, model.manifest.runs_on, model.manifest.width) == ("words", "words", 0)
@@ -179,21 +172,3 @@ def test_words_alone_copy_nothing(tmp_path):
     dataset = [sample(n, f"a parcel of {7 * n}", json.dumps({"number": f"{7 * n}"})) for n in range(60)]
     with pytest.raises(UsageError, match="words alone do not answer this"):
         made(tmp_path, NO_WEIGHTS, dataset, [])
-
-
-def test_two_values_of_one_name_are_told_apart():
-    class Value:
-        def __init__(self, name):
-            self.name = name
-
-    class Node:
-        def __init__(self, *outputs):
-            self.outputs = outputs
-
-    result, inner = Value("embedding"), Value("embedding")
-
-    class Graph(list):
-        outputs = (result,)
-
-    output._rename_inner(Graph([Node(inner), Node(result)]))
-    assert (result.name, inner.name) == ("embedding", "inner_embedding")

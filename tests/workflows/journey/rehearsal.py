@@ -26,6 +26,8 @@ model = "rented-1"
 [use]
 mode = "internal"
 commercial = true
+[curate]
+personal_data = "patterns"
 [data]
 files = ["traffic.jsonl"]
 format = "columns"

@@ -23,20 +23,24 @@ pytestmark = [pytest.mark.weights, pytest.mark.timeout(900)]
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 ADAPTER = f"{MODEL}:helpdesk"
+SYSTEM = "Answer with a JSON object of intent, order_id and urgency."
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The demo's folder with a slice of its data."""
+    """The demo's folder with a slice of its data, instructions of one line and short answers: each token takes time."""
     pytest.importorskip("torch")
     pytest.importorskip("xllamacpp")
     folder = tmp_path_factory.mktemp("demo")
     config = prepare(folder, "helpdesk")
     text = re.sub(r"(?m)^(held_out|validation) = .*\n", "", config.read_text())
+    text = re.sub(r'system = """.*?"""', f'system = "{SYSTEM}"', text, flags=re.DOTALL)
+    text = text.replace("max_tokens = 64", "max_tokens = 24")
     head, _, rest = text.partition("[[candidates]]")
     text = f'{head}[[candidates]]\nmodel = "{MODEL}"\n\n[serve]{rest.partition("[serve]")[2]}'
-    text = text.replace("[task]", "limit = 48\nheld_out_limit = 16\n\n[task]", 1)
+    text = text.replace("[task]", "limit = 16\nheld_out_limit = 16\n\n[task]", 1)
     before, _, _ = text.partition("[train]")
+    before += '[curate]\npersonal_data = "patterns"\n'
     config.write_text(before + "[train]\nepochs = 1.0\nbatch_size = 8\n")
     return folder
 
@@ -96,7 +100,7 @@ def test_the_same_command_goes_on_and_ends_with_a_report(folder):
     (candidate,) = report.candidates
     assert candidate.ruling.outcome in {"allowed", "allowed_with_obligations"}
     assert candidate.fit.fits
-    assert candidate.trained.steps == 6
+    assert candidate.trained.steps == 2
     assert candidate.parity.passed, candidate.parity.reasons
     assert candidate.parity.score.n >= 8
     assert "parity_ok" in {reason.code for reason in candidate.verdict.reasons}

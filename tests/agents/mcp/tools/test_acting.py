@@ -136,12 +136,11 @@ def rented(folder):
 
     upstream.answer = label
     path = folder / "freehold.toml"
-    before, _, after = path.read_text().partition("[[candidates]]")
+    before, _, _ = path.read_text().partition("[[candidates]]")
     path.write_text(
         f'{before}[[candidates]]\nmodel = "big"\nendpoint = "house"\n[[endpoints]]\nname = "house"\n'
         f'base_url = "{upstream.base_url}"\nmodels = ["big"]\n'
         f"price = {{ prompt = {PRICE['prompt']}, completion = {PRICE['completion']} }}\n"
-        "[curate]" + after.partition("[curate]")[2]
     )
     yield upstream
     upstream.close()
