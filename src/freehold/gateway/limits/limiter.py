@@ -20,6 +20,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import random
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -206,6 +207,7 @@ class Limiter:
         """Wait for a place, in turn; False when the deadline came first."""
         turn = asyncio.Event()
         queue.append(turn)
+        slots.wait(1)
         deadline = time.monotonic() + wait_s
         try:
             while (rest := deadline - time.monotonic()) > 0:
@@ -219,6 +221,7 @@ class Limiter:
             return False
         finally:
             queue.remove(turn)
+            slots.wait(-1)
             if queue:
                 queue[0].set()
 
@@ -233,7 +236,8 @@ class Limiter:
         for name in names:
             slots, queue = self._slots[name], self._waiting.get(name)
             slots.release()
-            if queue:  # those that wait in other workers look for themselves
+            # Requests that wait here learn of it at once, those elsewhere a moment later: leave those their share.
+            if queue and random.random() * (len(queue) + slots.waiting_elsewhere()) < len(queue):
                 queue[0].set()
 
 
@@ -265,9 +269,9 @@ def _refusal(
     )
 
 
-# The words of a cell: the worker's process, when that started, what runs in it.
-_PROCESS, _START, _RUNNING = range(3)
-_CELL, _CELLS = 3, 256
+# The words of a cell: the worker's process, when that started, what runs in it, what waits.
+_PROCESS, _START, _RUNNING, _WAITING = range(4)
+_CELL, _CELLS = 4, 256
 
 
 class Slots(SharedPage):
@@ -277,7 +281,7 @@ class Slots(SharedPage):
         """Raises `OSError`, here and in `acquire`: `TimeoutError` while another process holds the page."""
         digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
         super().__init__(folder / f"taken-slots-{digest}", _CELL * _CELLS)
-        self._running = 0
+        self._running = self._waiting = 0
         self._process, self._start = os.getpid(), start_of(os.getpid()) or 0
         self._at = 0
         with self.locked():
@@ -302,6 +306,15 @@ class Slots(SharedPage):
         self._running -= 1
         self._write()
 
+    def wait(self, change: int) -> None:
+        """Record that one more (1) or one fewer (-1) request waits here."""
+        self._waiting += change
+        self._write()
+
+    def waiting_elsewhere(self) -> int:
+        """How many wait in other workers."""
+        return sum(self.words[_WAITING::_CELL]) - self._waiting
+
     def _settle(self) -> None:
         """Have a cell on this page, which may have been exchanged."""
         if not self._is_own(self._at):
@@ -320,8 +333,8 @@ class Slots(SharedPage):
     def _sweep(self) -> None:
         """Forget what workers that are gone had."""
         for at in range(0, _CELL * _CELLS, _CELL):
-            process, start, running = self.words[at : at + _CELL]
-            if running and not _is_alive(process, start):
+            process, start, running, waiting = self.words[at : at + _CELL]
+            if (running or waiting) and not _is_alive(process, start):
                 for where in range(_CELL):
                     self.words[at + where] = 0
 
@@ -330,7 +343,7 @@ class Slots(SharedPage):
         `acquire`; until then fewer slots are free than might be."""
         words, at = self.words, self._at
         words[at], words[at + _START] = self._process, self._start
-        words[at + _RUNNING] = self._running
+        words[at + _RUNNING], words[at + _WAITING] = self._running, self._waiting
 
 
 def _is_alive(process: int, start: int) -> bool:
