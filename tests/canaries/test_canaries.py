@@ -365,7 +365,7 @@ def test_no_file_of_a_journey_is_for_others_and_no_page_of_it_holds_a_secret(tmp
             'model = "rented-1"',
             'model = "rented-1"\nbase_url = "http://127.0.0.1:1"\napi_key_env = "SHOP_KEY"',
         )
-        + '[capture]\nmode = "patterns"\n[curate]\npersonal_data = "patterns"\n'
+        + '[capture]\nmode = "patterns"\n'
     )
     traffic = world.project / "traffic.jsonl"
     traffic.write_text(traffic.read_text().replace("about a", f"of {MAIL}, whose key is {BODY}, about a"))
