@@ -67,7 +67,7 @@ def trainer_for(tiny, **changes):
     config = FinetuneConfig(**{"r": 4, **changes})
     trainer = LoraTrainer(bases.load(tiny, config), config)
     torch.manual_seed(1)
-    for name, (begin, end) in trainer.parameters.slices.items():
+    for name, parameter in trainer.model.named_parameters():
         if "lora_B" in name:
-            trainer.parameters.flat.data[begin:end].normal_(0, 0.1)
+            parameter.data.normal_(0, 0.1)
     return trainer

@@ -5,12 +5,13 @@ import torch
 from tests.training.runs import trainer_for
 from torch.nn import functional
 
+from freehold.hardware.training_memory import CHUNK_ROWS
 from freehold.training.attention import packed_attention
 from freehold.training.formatting import Encoded
-from freehold.training.loss import _CHUNK_ROWS, cross_entropy_sum, judge
+from freehold.training.loss import cross_entropy_sum, judge
 from freehold.training.packing import common_prefix, pack
 
-ROWS = _CHUNK_ROWS + 37  # a whole chunk and a part of one
+ROWS = CHUNK_ROWS + 37  # a whole chunk and a part of one
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""Cross-entropy in chunks, and the trainable parameters of a model as one vector.
-
-One vector makes the optimizer, the clipping of gradients and the checkpoint one operation each instead of
-hundreds. PEFT's own parameters become views, so PEFT saves what was trained without a copy.
+"""Cross-entropy in chunks.
 
 With a vocabulary of 49k and more, the logits of all positions would be the largest tensor of a step by far.
 Here only target positions are projected, a chunk at a time, and the gradient of the hidden states is made
@@ -15,35 +12,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from freehold.hardware.training_memory import CHUNK_ROWS
 
-class Parameters:
-    """All trainable parameters of a model, moved into `flat`; their gradients gather in `gradient`."""
-
-    def __init__(self, model: Any) -> None:
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        self.names = [name for name, _ in named]
-        total = sum(p.numel() for _, p in named)
-        device = named[0][1].device
-        self.flat = torch.nn.Parameter(torch.empty(total, dtype=torch.float32, device=device))
-        self.gradient = torch.zeros_like(self.flat)
-        self.flat.grad = self.gradient
-        self.slices: dict[str, tuple[int, int]] = {}
-        at = 0
-        for name, parameter in named:
-            end = at + parameter.numel()
-            value = self.flat.detach()[at:end].view(parameter.shape)
-            value.copy_(parameter.detach())
-            parameter.data = value
-            parameter.grad = self.gradient[at:end].view(parameter.shape)
-            self.slices[name] = (at, end)
-            at = end
-
-    def zero_gradient(self) -> None:
-        self.gradient.zero_()
-
-
-# Logits of a chunk: 256 rows × 49k vocabulary × 4 bytes are 50 MB.
-_CHUNK_ROWS = 256
 # The last chunk is filled up, so that few shapes are met (see `freehold.training.packing`).
 _ROW_MULTIPLE = 32
 
@@ -83,8 +53,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     ) -> torch.Tensor:
         grad = torch.empty_like(hidden)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
-            rows = slice(begin, begin + _CHUNK_ROWS)
+        for begin in range(0, hidden.shape[0], CHUNK_ROWS):
+            rows = slice(begin, begin + CHUNK_ROWS)
             logits, count = _logits(hidden[rows], weight), hidden[rows].shape[0]
             loss, slope = _cross_entropy(logits[:count], targets[rows], softcap)
             slope = functional.pad(slope.to(weight.dtype), (0, 0, 0, -count % _ROW_MULTIPLE))
@@ -118,8 +88,8 @@ def judge(
     total = 0.0
     right = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
     with torch.no_grad():
-        for begin in range(0, hidden.shape[0], _CHUNK_ROWS):
-            rows = slice(begin, begin + _CHUNK_ROWS)
+        for begin in range(0, hidden.shape[0], CHUNK_ROWS):
+            rows = slice(begin, begin + CHUNK_ROWS)
             logits = _logits(hidden[rows], weight)[: hidden[rows].shape[0]]
             right[rows] = logits.argmax(dim=1) == targets[rows]
             total += float(_cross_entropy(logits, targets[rows], softcap)[0].sum())

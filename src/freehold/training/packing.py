@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from freehold.hardware.training_memory import ROW_MULTIPLE
 from freehold.late import np
 from freehold.training.formatting import Encoded
 
 if TYPE_CHECKING:
     import torch
 
-# Rows and blocks are filled up to multiples of these. Matrix libraries build and keep a kernel for every shape
+# Rows are filled up to `ROW_MULTIPLE` and blocks to this. Matrix libraries build and keep a kernel for every shape
 # they meet; without it a run would meet new shapes at every step.
-_ROW_MULTIPLE = 64
 _BLOCK_MULTIPLE = 16
 
 # A sample joins a block when the block's padding stays under this share of its slots.
@@ -107,7 +107,7 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
                 targets.append(sample.ids[at])
                 owners.append(number)
     lengths = [len(sample.ids) - prefix for sample in samples]
-    filling = -len(ids) % _ROW_MULTIPLE
+    filling = -len(ids) % ROW_MULTIPLE
     ids += [0] * filling
     positions += [0] * filling
     return Pack(

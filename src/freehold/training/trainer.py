@@ -35,6 +35,34 @@ class ValidationResult(NamedTuple):
     score: float
 
 
+class Parameters:
+    """All trainable parameters of a model, moved into `flat`; their gradients gather in `gradient`.
+
+    One vector makes the optimizer, the clipping of gradients and the checkpoint one operation each instead of
+    hundreds. PEFT's own parameters become views, so PEFT saves what was trained without a copy.
+    """
+
+    def __init__(self, model: Any) -> None:
+        import torch
+
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        total = sum(parameter.numel() for parameter in trained)
+        self.flat = torch.nn.Parameter(torch.empty(total, dtype=torch.float32, device=trained[0].device))
+        self.gradient = torch.zeros_like(self.flat)
+        self.flat.grad = self.gradient
+        at = 0
+        for parameter in trained:
+            end = at + parameter.numel()
+            value = self.flat.detach()[at:end].view(parameter.shape)
+            value.copy_(parameter.detach())
+            parameter.data = value
+            parameter.grad = self.gradient[at:end].view(parameter.shape)
+            at = end
+
+    def zero_gradient(self) -> None:
+        self.gradient.zero_()
+
+
 class Trainer(ABC):
     """One method of training on one loaded base: the trainable parameters of `model`, and their optimizer."""
 
@@ -54,8 +82,6 @@ class Trainer(ABC):
     """Bounds what is computed at once; lowered where memory runs out. The gradient stays the same."""
 
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
-        from freehold.training.loss import Parameters
-
         self.model, self.config = model, config
         self.parameters = Parameters(model)
         self.optimizer = make_optimizer(self.parameters.flat, device, config, self.weight_decay)
