@@ -171,8 +171,7 @@ def plan_view(plan: TrainingPlan) -> Iterator[Block]:
     elif plan.resumes:
         yield "  a run of this job was interrupted: freehold train goes on from its checkpoint"
     yield from _measured(plan.train)
-    rank = f", rank {config.r}"
-    yield "method", f"{config.method}{rank}, rate {config.learning_rate:g}"
+    yield "method", f"{config.method}, rank {config.r}, rate {config.learning_rate:g}"
     yield "steps", f"{plan.steps:,}: {config.epochs:g} passes, {config.batch_size} samples a step"
     parts = (
         "all at once"

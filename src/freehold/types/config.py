@@ -25,7 +25,7 @@ Keepable = Literal["no_tool", "refusal", "format", "chat", "other_tasks"]
 """What can be asked to stay: a skill, or what the base makes of the log's other tasks."""
 
 Method = Literal["lora", "qlora"]
-"""`lora`, and on a 4-bit base `qlora`: imitate the answers. `full`: imitate, moving every weight."""
+"""`lora`: an adapter learns to imitate the answers. `qlora`: the same on a base of 4 bits."""
 
 
 class FinetuneConfig(Record, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ class Fit(StoredRecord, frozen=True, kw_only=True):
     engine: str = "llamacpp"
     """Whose overhead is counted."""
     training: str | None = None
-    """How it would be trained (``lora``, ``qlora``, ``full``); None: the model is served. Of a training,
+    """How it would be trained (``lora`` or ``qlora``); None: the model is served. Of a training,
     `workload` holds the tokens of one sample and the samples computed at once."""
     made_from: tuple[str, ...] = ()
     version: str = ""

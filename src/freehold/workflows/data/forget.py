@@ -239,9 +239,8 @@ def _advice(lost: set[str], adapters: list[Adapter], *, examples: bool) -> Itera
     if lost:
         yield f"{len(lost)} datasets held it and are gone: freehold dataset build makes one without it"
     for one in adapters:
-        name = f"{one.kind.replace('_', ' ')} {one.id[:12]}"
         yield (
-            f"the {name} has learned from it and cannot unlearn: freehold train trains another, then "
+            f"the adapter {one.id[:12]} has learned from it and cannot unlearn: freehold train trains another, then "
             f"freehold models rm {one.id[:12]}"
         )
     if examples:

@@ -222,9 +222,8 @@ def prompts(project: Project, count: int) -> list[Sample]:
     return list(itertools.islice(building.samples(data, "held_out"), count))
 
 
-def _trained_whole(plan: ServePlan, results: Sequence[Adapter]) -> Adapter | None:
-    """What a plan without adapters was trained from, newest first: all weights, or an adapter that was merged. Both are
-    served as ``base:name``, which is not a model that could be pulled."""
+def _merged(plan: ServePlan, results: Sequence[Adapter]) -> Adapter | None:
+    """The adapter that is merged into what a plan without adapters serves as ``base:name``, which nobody could pull."""
     if plan.adapters:
         return None
     return next((one for one in reversed(results) if plan.model.startswith(f"{one.base_model}:")), None)
@@ -254,7 +253,7 @@ def project_parity(
     if model is None:
         with open_store(project.store_url) as store:
             chosen = store.latest(ServePlan)
-            own = _trained_whole(chosen, store.records(Adapter)) if chosen is not None else None
+            own = _merged(chosen, store.records(Adapter)) if chosen is not None else None
         if own is not None and adapter is None:
             model, folder = own.base_model, own.path
     if adapter is None and (encoder := encoder_meant(project, model, chosen)) is not None:

@@ -65,7 +65,7 @@ class RunLine(Record, frozen=True, kw_only=True):
 
 class RunDetail(Record, frozen=True, kw_only=True):
     """One run's curves: pairs of step and value, neighbouring steps joined where there are many. `score` is the share
-    of validation answers that are right to the letter. `result` is what a run of an adapter or a whole model left,
+    of validation answers that are right to the letter. `result` is what a run of an adapter left,
     `encoder` what one of an encoder did."""
 
     line: RunLine
