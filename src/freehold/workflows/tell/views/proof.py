@@ -358,13 +358,11 @@ def _items(index: ItemIndex, query: ProofQuery) -> ItemsShown:
 
 def shown_item(rank: int, item: ItemResult) -> ShownItem:
     """An item as it is shown: texts are cut where they are long, and only these are compared."""
-    asked = clipped(question(item.sample))
-    assert asked is not None
     one, other = item.incumbent.score.value, item.candidate.score.value
     return ShownItem(
         rank=rank,
         sample_id=item.sample.id,
-        question=asked,
+        question=clipped(question(item.sample)),
         reference=clipped(item.reference),
         incumbent=_answer(item.incumbent),
         candidate=_answer(item.candidate),

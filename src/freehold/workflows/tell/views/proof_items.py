@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import msgspec
 
@@ -67,6 +67,10 @@ class AnswerDifference(Record, frozen=True, kw_only=True):
     fields: tuple[FieldChange, ...] = ()
 
 
+@overload
+def clipped(text: str, most: int = SHOWN_CHARACTERS) -> ClippedText: ...
+@overload
+def clipped(text: str | None, most: int = SHOWN_CHARACTERS) -> ClippedText | None: ...
 def clipped(text: str | None, most: int = SHOWN_CHARACTERS) -> ClippedText | None:
     """The beginning of a text; None for none."""
     return None if text is None else ClippedText(text=text[:most], characters=len(text))

@@ -18,7 +18,7 @@ from freehold.types.record import Record
 from freehold.types.trace import Completeness, RecordedTraffic, Trace, TracePage, TraceQuery, Usage
 from freehold.workflows.data import traces
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.proof_items import ClippedText
+from freehold.workflows.tell.views.proof_items import ClippedText, clipped
 from freehold.workflows.tell.views.query import Cursor, Place, ScreenQuery
 
 Text = Annotated[str, Meta(max_length=300)]
@@ -188,11 +188,6 @@ def trace(project: Project, store: Store, query: OneTraceQuery, *, at: datetime)
     )
 
 
-def shown_text(text: str) -> ClippedText:
-    """The beginning of a text."""
-    return ClippedText(text=text[:TEXT_MAX], characters=len(text))
-
-
 def _same_request(store: Store, found: Trace) -> list[Trace]:
     """What else was answered to the request: its mirrored copies, or the one that this is a copy of."""
     if found.parent_id is None:
@@ -213,10 +208,10 @@ def _shown(found: Trace, others: Sequence[Trace]) -> ShownTrace:
         **_same(found, ShownTrace, without=("messages", "answer", "gold")),
         messages=tuple(map(_message, kept)),
         left_out=len(messages) - len(kept),
-        parameters=shown_text(msgspec.json.format(msgspec.json.encode(rest)).decode()),
+        parameters=clipped(msgspec.json.format(msgspec.json.encode(rest)).decode(), TEXT_MAX),
         answer=_answer(found),
         others=tuple(map(_answer, others)),
-        gold=None if found.gold is None else shown_text(found.gold),
+        gold=clipped(found.gold, TEXT_MAX),
         feedback=_feedback(found.metadata.get("feedback")),
         stored_bytes=len(msgspec.json.encode(found)),
     )
@@ -238,10 +233,10 @@ def _feedback(said: Any) -> Feedback | None:
 
 def _message(given: Any) -> TraceMessage:
     if not isinstance(given, dict):
-        return TraceMessage(role="user", content=shown_text(blanked_text(given)))
+        return TraceMessage(role="user", content=clipped(blanked_text(given), TEXT_MAX))
     calls = given.get("tool_calls") or given.get("function_call")
     text = blanked_text(given.get("content")) or (msgspec.json.encode(calls).decode() if calls else "")
-    return TraceMessage(role=str(given.get("role") or "user")[:ROLE_MAX], content=shown_text(text))
+    return TraceMessage(role=str(given.get("role") or "user")[:ROLE_MAX], content=clipped(text, TEXT_MAX))
 
 
 def _answer(found: Trace) -> TraceAnswer:
@@ -265,6 +260,5 @@ def _answer_text(response: dict[str, Any] | None) -> ClippedText | None:
     message = response_message(response)
     text = None if message is None else message_text(message)
     # An error, an embedding, a completion of the old API: as it came.
-    return shown_text(
-        text if text is not None else msgspec.json.format(msgspec.json.encode(response)).decode()
-    )
+    shown = msgspec.json.format(msgspec.json.encode(response)).decode() if text is None else text
+    return clipped(shown, TEXT_MAX)
