@@ -25,6 +25,8 @@ async def somebody(anyio_backend):
     async def models(request):
         assert request.path == "/v1/models"
         given = request.headers.get("Authorization"), request.headers.get("x-api-key")
+        if given == ("Bearer unlucky", None):
+            return web.Response(status=503)
         if given not in (("Bearer right", None), (None, "right")):
             return web.json_response({"error": "who are you"}, status=401)
         return web.json_response({"data": [{"id": "gpt-big"}]})
@@ -50,6 +52,7 @@ async def test_the_key_goes_where_the_api_wants_it(somebody, tmp_path, monkeypat
     ("key", "model", "url", "says", "hint"),
     [
         ("wrong", "gpt-big", None, "refuses the key", "SOMEBODYS_KEY"),
+        ("unlucky", "gpt-big", None, "answers with status 503", "try again"),
         ("right", "gpt-bigg", None, "has no model gpt-bigg", "gpt-big"),
         ("right", "gpt-big", "http://127.0.0.1:9", "nothing answers at", ""),
     ],

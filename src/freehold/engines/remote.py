@@ -108,7 +108,7 @@ def _capabilities(plan: ServePlan, options: RemoteOptions) -> Capabilities:
 
 async def listed_models(endpoint: Endpoint, *, seconds: float = supervisor.PROBE_SECONDS) -> list[str] | None:
     """Model ids that an endpoint lists; None where it answers and has no list, as many gateways. Raises `EngineError`
-    where nothing answers within `seconds`, or it refuses the key."""
+    where nothing answers within `seconds`, it refuses the key, or it fails."""
     url = joined(endpoint.base_url, "/v1/models", api=endpoint.api)
     headers = await OwnCredentials(endpoint).headers("GET", url)
     try:
@@ -117,6 +117,9 @@ async def listed_models(endpoint: Endpoint, *, seconds: float = supervisor.PROBE
         if error.status in (401, 403):
             what = f"{endpoint.base_url} refuses the key (status {error.status})"
             raise EngineError(what, hint=_key_hint(endpoint)) from None
+        if error.status >= 500 and error.status != 501:  # 501: there is no such list
+            what = f"{endpoint.base_url} answers with status {error.status}"
+            raise EngineError(what, hint="try again when it is well") from None
         return None
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise EngineError(
