@@ -202,12 +202,20 @@ def test_a_page_that_was_tidied_away_is_made_newly_with_what_it_held(tmp_path):
     now_s = time.monotonic()
     with one.locked():
         one.counter("key:a", now_s).add(7, 0)
-    (tmp_path / "rates").unlink()
+    next(tmp_path.glob("rates-*")).unlink()
     for find in (lambda: one, lambda: other, lambda: SharedRates(tmp_path)):
         with (page := find()).locked():
             page.counter("key:a", now_s).add(1, 0)
     with one.locked():
         assert one.counter("key:a", now_s).used(0) == 10
+
+
+def test_pages_that_are_laid_out_otherwise_are_apart(tmp_path):
+    now_s = time.monotonic()
+    for cells in (8, 16):  # as a worker finds it that was renewed from another version
+        with (page := SharedRates(tmp_path, cells=cells)).locked():
+            assert page.counter("key:a", now_s).used(0) == 0
+            page.counter("key:a", now_s).add(7, 0)
 
 
 def _hold(folder, ready, go):

@@ -136,9 +136,9 @@ class LimitAccounts:
 
     def _takes_part(self, others: Sequence[str]) -> bool:
         """Whether limits are shared: others live, or did until now."""
-        if not others and not (self._run_folder / "rates").exists():
-            return False
-        return bool(others) or bool(self._opened().words[IS_SHARED])
+        return bool(others) or (
+            any(self._run_folder.glob("rates-*")) and bool(self._opened().words[IS_SHARED])
+        )
 
     def _exchange(self, store: Store, others: Sequence[str], now: datetime) -> Granted | None:
         """Say what is held of each limit, and write down what may be used; None where no other gateway has a part."""

@@ -21,11 +21,12 @@ WORD_BYTES = 8
 
 class SharedPage:
     """A page of `count` words, whole numbers of 64 bits and zeros at first. Each is read and written at once; what
-    belongs together is changed between `lock` and `unlock`."""
+    belongs together is changed between `lock` and `unlock`. The count ends the file's name: workers of another version,
+    whose page is laid out otherwise, have one of their own."""
 
     def __init__(self, path: Path, count: int) -> None:
         """Raises `OSError`."""
-        self._path = path
+        self._path = path.with_name(f"{path.name}-{count}")
         self._size = count * WORD_BYTES
         self._file, self._map = self._opened(bytes(self._size))
         self.words = memoryview(self._map).cast("q")
