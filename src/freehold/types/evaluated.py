@@ -263,19 +263,3 @@ class Freeze(StoredRecord, frozen=True, kw_only=True):
     completion_tokens: int | None = None
     cost_usd: Decimal | None = None
     """At the maker's list price, kept answers included; None where that is not known."""
-
-
-NOTE_CHARACTERS = 2000
-
-
-class ItemNote(StoredRecord, frozen=True, kw_only=True):
-    """A note to one item of an evaluation. Its text may quote customers: it stays in the store."""
-
-    kind: ClassVar[str] = "item_note"
-
-    id: str
-    evaluation_id: str
-    sample_id: str
-    text: str
-    who: str
-    at: datetime

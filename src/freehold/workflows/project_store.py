@@ -170,12 +170,6 @@ def one_at_a_time(
         lock.end()
 
 
-def look_at_lock(store: Store, name: str) -> HeldLock | None:
-    """Who holds the lock `name`, dead or alive; None when it is free."""
-    found = leases.held(store.database, name)
-    return None if found is None else _read(store, name, *found)
-
-
 def _swap(database: Database, name: str, owner: str, former: str) -> bool:
     return leases.take_from(database, name, owner, former, at=datetime.now(UTC), seconds=LEASE_SECONDS)
 

@@ -360,13 +360,12 @@ def test_a_cancelled_call_stops_the_work(folder):
                     return True
 
     def locked():
-        from freehold.store import open_store
+        from freehold.store import leases, open_store
         from freehold.workflows.journey.steps import LOCK
         from freehold.workflows.project import open_project
-        from freehold.workflows.project_store import look_at_lock
 
         with open_store(open_project(folder).store_url) as store:
-            return look_at_lock(store, LOCK) is not None
+            return leases.held(store.database, LOCK) is not None
 
     ended, _ = talk(folder, script, user=User(True))
     assert ended

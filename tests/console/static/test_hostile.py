@@ -11,7 +11,6 @@ from tests.workflows.tell.views import evidence
 from freehold.console.guard import Visitor
 from freehold.console.screens import SCREENS
 from freehold.store import audit, open_store
-from freehold.types.evaluated import ItemNote
 from freehold.types.evaluation import Task
 from freehold.types.rollout import RolloutTerms
 from freehold.types.route import Route, Target
@@ -74,7 +73,7 @@ def project(tmp_path):
             for number in range(100)
         )
     datasets.build(project)
-    made = evidence.with_proof(project, count=8)
+    evidence.with_proof(project, count=8)
     route = Route(
         name=NAME, model=NAME, incumbent=Target(endpoint=NAME), candidate=Target(endpoint=NAME, model=NAME)
     )
@@ -88,9 +87,6 @@ def project(tmp_path):
         rollout.start(store, route, terms, who=NAME, at=now())
         rollout.rollback(store, NAME, who=NAME, at=now(), why=TEXT[:500])
         audit.note(store.database, "export", NAME, who=NAME, why=TEXT[:500])
-        store.put(
-            ItemNote(id="n", evaluation_id=made.id, sample_id=f"{0:032x}", at=now(), who=NAME, text=NAME)
-        )
         store.add_traces([requests(now())])
     return project
 
