@@ -223,7 +223,7 @@ def prompts(project: Project, count: int) -> list[Sample]:
 
 
 def _merged(plan: ServePlan, results: Sequence[Adapter]) -> Adapter | None:
-    """The adapter that is merged into what a plan without adapters serves as ``base:name``, which nobody could pull."""
+    """The adapter that is merged into what a plan without adapters serves: ``base:name``, which cannot be pulled."""
     if plan.adapters:
         return None
     return next((one for one in reversed(results) if plan.model.startswith(f"{one.base_model}:")), None)
