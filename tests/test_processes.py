@@ -1,7 +1,9 @@
-"""Which process a state file means: a living one, an ended one, one of another machine or of a copied folder."""
+"""Which process a state file means: a living one, an ended one, one elsewhere or of a copied folder; and ports."""
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -10,7 +12,8 @@ import psutil
 import pytest
 
 from freehold import processes
-from freehold.processes import RunningProcess, described, is_alive, standing, this_process
+from freehold.errors import ConfigError, PortInUseError
+from freehold.processes import RunningProcess, claim_port, described, is_alive, standing, this_process
 
 pytestmark = pytest.mark.process
 
@@ -105,3 +108,31 @@ except KeyboardInterrupt:
 def test_ctrl_c_is_noticed_by_one_that_it_did_not_wake():
     done = subprocess.run([sys.executable, "-c", UNWOKEN], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+
+
+def test_a_port_in_use_is_refused():
+    with socket.create_server(("127.0.0.1", claim_port())) as listening:
+        taken = listening.getsockname()[1]
+        with pytest.raises(PortInUseError, match=str(taken)):
+            claim_port("127.0.0.1", taken)
+    assert claim_port("127.0.0.1", taken) == taken
+
+
+def test_a_free_port_is_nobody_elses_until_it_is_listened_on():
+    claimed = {claim_port() for _ in range(100)}
+    with contextlib.ExitStack() as others:
+        given = set()
+        for _ in range(600):
+            one = others.enter_context(socket.create_server(("127.0.0.1", 0)))
+            given.add(one.getsockname()[1])
+    assert len(claimed) == 100 and not claimed & given
+    for port in claimed:
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on():
+    for port in (0, 8420):
+        with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
+            claim_port("192.0.2.1", port)
+    with pytest.raises(ConfigError, match="not the name of a host"):
+        claim_port("\u202e")

@@ -36,6 +36,7 @@ from benchmarks.gateway.upstream_process import upstream
 
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig, TlsFiles
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits
@@ -142,7 +143,7 @@ def measured(
     with upstream() as upstream_url:
         config = GatewayConfig(
             endpoints=(Endpoint(name="one", engine="remote", base_url=upstream_url, models=ANY_SERVED),),
-            port=serve.free_port(),
+            port=claim_port(),
             store_url=f"sqlite:///{folder / 'freehold.sqlite3'}",
             capture="raw",
             workers=workers,

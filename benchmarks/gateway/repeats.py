@@ -25,7 +25,8 @@ import psutil
 
 from freehold.engines.engine import start
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import free_port, started
+from freehold.gateway.serve import started
+from freehold.processes import claim_port
 from freehold.types.endpoint import ServePlan
 from freehold.types.route import CacheTerms, Route, Target
 
@@ -89,7 +90,7 @@ async def run(turns: int, requests: int, folder: str) -> dict[str, dict[str, lis
                 Route(name=way, model=way, incumbent=target, cache=None if way == "asked" else CacheTerms())
                 for way in WAYS
             ),
-            port=free_port(),
+            port=claim_port(),
             store_url=f"sqlite:///{folder}/freehold.sqlite3",
             capture="raw",
         )

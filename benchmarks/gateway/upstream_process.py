@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 
 
 @contextlib.contextmanager
 def upstream() -> Iterator[str]:
     """Its URL, for as long as the block runs."""
-    port = free_port()
+    port = claim_port()
     process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("upstream.py")), str(port)])
     try:
         end = time.monotonic() + 30

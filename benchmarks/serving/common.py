@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.engines import supervisor
 from freehold.engines.llamacpp import native
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError
+from freehold.processes import claim_port
 from freehold.settings import load
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
@@ -93,7 +93,7 @@ async def plain_server(
             ready_seconds=120,
             probe_model="plain",
         )
-        await running.start(supervisor.claim_port("127.0.0.1", 0))
+        await running.start(claim_port("127.0.0.1", 0))
         try:
             yield Endpoint(
                 name=name,

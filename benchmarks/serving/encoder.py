@@ -36,8 +36,9 @@ from benchmarks.serving.common import Result, cores
 from benchmarks.serving.run import finish
 from freehold import engines
 from freehold.encoders.folder import read_heads, read_manifest
-from freehold.engines import keys, supervisor
+from freehold.engines import keys
 from freehold.files import write_json
+from freehold.processes import claim_port
 from freehold.settings import load
 from freehold.training.artefacts import sha256_of
 from freehold.training.encoder import base as bases
@@ -134,7 +135,7 @@ async def peer(folder: Path, model: str) -> AsyncIterator[Server]:
     heads = folder / "peer.npz"
     temperature = np.float32(head.field.temperature)
     np.savez(heads, **{"0.weight": head.weight / temperature, "0.bias": head.bias / temperature})
-    port = supervisor.claim_port("127.0.0.1", 0)
+    port = claim_port("127.0.0.1", 0)
     arguments = [str(port), str(cores()), model, str(heads)]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.serving.encoder_peer", *arguments])
     try:

@@ -35,10 +35,10 @@ from benchmarks.serving.run import finish
 from freehold import engines
 from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router, write_router
-from freehold.engines import supervisor
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.proxy.deferrable import ReadRequest, read_request
-from freehold.gateway.serve import free_port, started
+from freehold.gateway.serve import started
+from freehold.processes import claim_port
 from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.deferral import Calibration, DeferralRule, RouterFiles, Tier
@@ -161,7 +161,7 @@ async def measure(data: Path, seconds: float, per_second: float, rounds: int) ->
         router = Router.load(files)
         middle = float(np.median([router.score_text(text) for text in rows]))
         alone = decision_ms(files, rows)
-        upstream_port = supervisor.claim_port("127.0.0.1", 0)
+        upstream_port = claim_port("127.0.0.1", 0)
         upstream = subprocess.Popen([sys.executable, str(UPSTREAM), str(upstream_port)])
         try:
             session = engines.start(plan_encoder(encoder, MODEL, load()), log_dir=folder, name="candidate")
@@ -173,7 +173,7 @@ async def measure(data: Path, seconds: float, per_second: float, rounds: int) ->
                 config = GatewayConfig(
                     endpoints=(incumbent, endpoint),
                     routes=tuple(routes(endpoint, files, middle, sure)),
-                    port=free_port(),
+                    port=claim_port(),
                     store_url=f"sqlite:///{folder / 'freehold.sqlite3'}",
                     capture="raw",
                 )

@@ -27,6 +27,7 @@ from benchmarks.soak.changes import Changes
 from benchmarks.soak.traffic import MODEL, Traffic
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.store.database import file_url
 from freehold.types.endpoint import ANY_SERVED, Endpoint
@@ -64,7 +65,7 @@ def _config(folder: Path, url: str, workers: int) -> GatewayConfig:
         endpoints=tuple(
             Endpoint(name=name, engine="remote", base_url=url, models=ANY_SERVED) for name in names
         ),
-        port=serve.free_port(),
+        port=claim_port(),
         store_url=f"sqlite:///{folder / 'freehold.sqlite3'}",
         capture="raw",
         workers=workers,

@@ -1,4 +1,5 @@
-"""Which process a state file means: told from a later one with its number, and from the process of a copied folder.
+"""Which process a state file means: told from a later one with its number, and from the process of a copied folder;
+and a port for a process that is about to listen.
 
 A number alone names a process only until it ends. On Linux a process is known by the boot of its machine, its process
 namespace and its start in clock ticks since that boot, none of which a change of the clock moves; elsewhere by its
@@ -7,6 +8,7 @@ start in seconds. Not covered: two machines with one host name and without ``/pr
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Literal
 
 import msgspec
 import psutil
+
+from freehold.errors import ConfigError, PortInUseError
 
 Standing = Literal["alive", "ended", "elsewhere", "copied"]
 """`elsewhere` is another machine or container, whose processes cannot be seen from here; `copied` is a file that came
@@ -124,3 +128,35 @@ def start_of(pid: int) -> int | None:
 def this_process(folder: Path | None = None) -> RunningProcess:
     """The process that asks."""
     return msgspec.convert(described(os.getpid(), folder), RunningProcess)
+
+
+def claim_port(host: str = "127.0.0.1", port: int = 0) -> int:
+    """`port` where nothing listens on it, for 0 a free one. Raises `PortInUseError`, and `ConfigError` for a host that
+    is not this machine's or a port that needs root.
+
+    A free one is given to no other process for a minute: a connection to it has just ended here (TIME_WAIT), which the
+    kernel passes over where it chooses, and which servers that name the port do not mind (SO_REUSEADDR, SO_REUSEPORT).
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            if port:
+                probe.bind((host, port))
+                return port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            probe.bind((host, 0))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(host, port) from None
+            raise ConfigError(
+                f"cannot listen on {host}, port {port}: {error.strerror}",
+                hint="choose another address or port; ports below 1024 need root",
+            ) from None
+        except (TypeError, UnicodeError):  # letters that no name of a host has
+            raise ConfigError(f"cannot listen on {host}: not the name of a host") from None
+        probe.listen()
+        with socket.create_connection(probe.getsockname()[:2]):
+            probe.accept()[0].close()
+        chosen: int = probe.getsockname()[1]
+        return chosen

@@ -26,7 +26,7 @@ import sqlalchemy
 import zstandard
 from tests.workflows.journey import rehearsal
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 
 pytestmark = pytest.mark.process
 
@@ -175,7 +175,7 @@ class World:
     @contextlib.contextmanager
     def up(self, key, log):
         """The gateway of ``freehold up``, once it knows the key: its port and its process."""
-        port = free_port()
+        port = claim_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "freehold", "up", "--model", "mine", "--port", str(port)],

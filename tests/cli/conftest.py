@@ -15,8 +15,8 @@ import pytest
 from tests.documents import check
 
 from freehold.cli.main import main
-from freehold.gateway.serve import free_port
 from freehold.hardware import probes
+from freehold.processes import claim_port
 from freehold.store.damage import SEEN
 
 
@@ -148,7 +148,7 @@ def traffic(freehold, project):
 @pytest.fixture
 def serving(freehold, project, tmp_path):
     """``freehold serve echo`` in the project's folder, really running; what it told about itself."""
-    command = [sys.executable, "-m", "freehold", "serve", "echo", "--port", str(free_port()), "--json"]
+    command = [sys.executable, "-m", "freehold", "serve", "echo", "--port", str(claim_port()), "--json"]
     with (
         (tmp_path / "serve.err").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=project) as process,

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from tests.documents import schemas
 
 from freehold.cli.main import EXIT_DAMAGED, cli
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 
 pytestmark = pytest.mark.process
 
@@ -62,7 +62,7 @@ def served(tmp_path):
     """Run ``freehold … serve echo …`` until it is ready, end it; returns what it wrote to stderr."""
 
     def run(*words, **environment):
-        command = [sys.executable, "-m", "freehold", *words, "--port", str(free_port())]
+        command = [sys.executable, "-m", "freehold", *words, "--port", str(claim_port())]
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

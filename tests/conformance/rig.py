@@ -24,7 +24,8 @@ import openai
 
 from freehold import engines
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import free_port, started
+from freehold.gateway.serve import started
+from freehold.processes import claim_port
 from freehold.settings import load
 from freehold.training.templates import tagged_template
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
@@ -134,7 +135,7 @@ def behind_a_gateway() -> Iterator[Clients]:
     try:
         endpoints = run(context.__aenter__())
         try:
-            with started(GatewayConfig(endpoints=endpoints, port=free_port(), retries=0)) as gateway:
+            with started(GatewayConfig(endpoints=endpoints, port=claim_port(), retries=0)) as gateway:
                 ask = Clients(gateway.base_url)
                 try:
                     yield ask

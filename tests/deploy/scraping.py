@@ -14,7 +14,7 @@ import yaml
 from tests.deploy.monitoring_files import ALERTS
 from tests.gateway.loopback import eventually
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 
 
 class Prometheus:
@@ -64,7 +64,7 @@ def prometheus(folder, jobs):
         "rule_files": [str(ALERTS)],
         "scrape_configs": jobs,
     }
-    file, port = folder / "prometheus.yaml", free_port()
+    file, port = folder / "prometheus.yaml", claim_port()
     file.write_text(yaml.safe_dump(config))
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(

@@ -28,7 +28,7 @@ from tests.gateway.proxy.mixtures import mixed, own, rule_for, told
 
 from freehold.gateway.config import TlsFiles
 from freehold.gateway.limits.keys import hash_of, new_key
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
@@ -128,7 +128,7 @@ def scene(folder, secure_folder):
     endpoints = (
         Endpoint(name="rented", engine="remote", base_url=rented.base_url, models=ANY_SERVED),
         candidate,
-        Endpoint(name="dead", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}"),
+        Endpoint(name="dead", engine="llamacpp", base_url=f"http://127.0.0.1:{claim_port()}"),
         Endpoint(name="broken", engine="remote", base_url=broken.base_url),
     )
     with open_store(f"sqlite:///{folder / 'freehold.sqlite3'}") as store:

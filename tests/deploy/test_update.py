@@ -24,7 +24,7 @@ import pytest
 from tests.deploy.chart import LEAST, helm, pods, rendered
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, plain, stream, stream_of
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.store import open_store
 
 pytestmark = [helm, pytest.mark.process, pytest.mark.timeout(580)]
@@ -39,7 +39,7 @@ class PodProcess:
 
     def __init__(self, spec, folder, config, database):
         (container,) = spec["containers"]
-        self.port, self.folder = free_port(), folder
+        self.port, self.folder = claim_port(), folder
         self.grace_s = spec["terminationGracePeriodSeconds"]
         self.pre_stop = container["lifecycle"]["preStop"]["exec"]["command"]
         self.ready_path = container["readinessProbe"]["httpGet"]["path"]

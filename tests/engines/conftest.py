@@ -7,7 +7,7 @@ import numpy
 import pytest
 from aiohttp import web
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.progress import Silent
 from freehold.settings import load
 
@@ -46,7 +46,7 @@ class Told(Silent):
 
 @pytest.fixture
 def unused_port():
-    return free_port()
+    return claim_port()
 
 
 @pytest.fixture(scope="session")

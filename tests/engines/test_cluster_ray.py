@@ -20,7 +20,7 @@ from ray.serve.exceptions import RayServeException
 from freehold.engines import cluster as cluster_ray
 from freehold.engines.cluster import REPLICA_HEADER
 from freehold.errors import EngineError
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.serving import ClusterPlan
@@ -67,7 +67,7 @@ def started(node):
 
 @pytest.fixture(scope="module")
 def port():
-    return free_port()
+    return claim_port()
 
 
 def plan_for(serve, port, **fields):

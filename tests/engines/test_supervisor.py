@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 import textwrap
 
@@ -17,7 +16,7 @@ from tests.gateway.loopback import eventually
 from freehold.engines import supervisor
 from freehold.engines.guard import own_hosts_only
 from freehold.engines.supervisor import Program, SupervisedProcess
-from freehold.errors import EngineError, PortInUseError, UsageError
+from freehold.errors import EngineError, UsageError
 
 SERVER = """
 import http.server, os, sys, pathlib, threading, time
@@ -193,24 +192,6 @@ def test_only_what_was_said_since_counts(tmp_path):
         out.write(b"hello\n")
     assert supervisor.last_lines(log, since=size) == ["hello"]
     assert supervisor.last_lines(tmp_path / "none") == []
-
-
-def test_a_free_port_is_found_and_one_in_use_is_refused():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", supervisor.claim_port("127.0.0.1", 0)))
-        listening.listen()
-        taken = listening.getsockname()[1]
-        with pytest.raises(PortInUseError, match=str(taken)):
-            supervisor.claim_port("127.0.0.1", taken)
-    assert supervisor.claim_port("127.0.0.1", taken) == taken
-
-
-def test_an_address_of_another_machine_cannot_be_listened_on():
-    for port in (0, 8420):
-        with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"):
-            supervisor.claim_port("192.0.2.1", port)
-    with pytest.raises(UsageError, match="not the name of a host"):
-        supervisor.claim_port("\u202e", 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

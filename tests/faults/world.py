@@ -25,6 +25,7 @@ import psutil
 
 from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.config_file import parse
 from freehold.types.endpoint import ANY_SERVED, Endpoint
@@ -56,7 +57,7 @@ class FaultWorld:
         endpoint = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
         values = {
             "endpoints": (endpoint,),
-            "port": serve.free_port(),
+            "port": claim_port(),
             "store_url": f"sqlite:///{self.store_file}",
             "keys_file": str(self.folder / "keys.json"),
             "capture": "raw",

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import free_port, started
+from freehold.gateway.serve import started
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
@@ -64,7 +65,7 @@ class FakeUpstream:
         self.seen: list[ReceivedRequest] = []
         self.aborted = 0
         self.answer: Callable = lambda seen: plain(ANSWER)
-        self.port = free_port()
+        self.port = claim_port()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
@@ -193,7 +194,7 @@ def gateway(upstream, tmp_path, **changes):
                 forward_client_key=True,
             ),
         ),
-        "port": free_port(),
+        "port": claim_port(),
         "store_url": f"sqlite:///{tmp_path / 'freehold.sqlite3'}",
         "capture": "raw",
         "capture_opt_out": True,

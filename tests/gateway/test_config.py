@@ -10,7 +10,8 @@ from tests.gateway.proxy.mixtures import mixed, own, rule_for
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import TAKEN_OVER, GatewayConfig, TlsFiles, check_route, live_change
-from freehold.gateway.serve import free_port, new_run_folder, start, sweep_left_over_folders
+from freehold.gateway.serve import new_run_folder, start, sweep_left_over_folders
+from freehold.processes import claim_port
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import ApiKey, CacheTerms, Route, Target
@@ -162,7 +163,7 @@ def test_a_path_that_no_socket_can_have_is_said_before_the_start(tmp_path, monke
     with pytest.raises(ConfigError, match=f"in {long}: AF_UNIX path too long") as refused:
         start(
             GatewayConfig(
-                endpoints=(endpoint,), port=free_port(), store_url=f"sqlite:///{tmp_path}/s.sqlite3"
+                endpoints=(endpoint,), port=claim_port(), store_url=f"sqlite:///{tmp_path}/s.sqlite3"
             )
         )
     assert "export TMPDIR=/tmp" in refused.value.hint

@@ -16,7 +16,7 @@ from tests.gateway.asking import metric, post
 from tests.gateway.loopback import eventually, gateway, processes, traces_of
 from tests.gateway.proxy.mixtures import mixed, own, rule_for
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
 pytestmark = pytest.mark.process
@@ -28,7 +28,7 @@ class Answering:
     """An endpoint that can be killed, and comes back at the same address."""
 
     def __init__(self, name):
-        self.name, self.port = name, free_port()
+        self.name, self.port = name, claim_port()
         self.start()
 
     @property

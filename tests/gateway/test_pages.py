@@ -19,7 +19,7 @@ from freehold.gateway.http.health import Health
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.pages import unanswered
 from freehold.gateway.proxy.relay import ARM_HEADER
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.store.search import search
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
@@ -86,7 +86,7 @@ def test_a_key_is_told_of_the_models_it_may_ask_for_only(upstream, tmp_path):
 def test_metrics_say_how_the_endpoints_are_and_where_the_time_went(upstream, tmp_path):
     endpoints = (
         Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url),
-        Endpoint(name="gone", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}"),
+        Endpoint(name="gone", engine="llamacpp", base_url=f"http://127.0.0.1:{claim_port()}"),
     )
     routes = (
         Route(name="r", model="m", incumbent=Target(endpoint="incumbent")),
@@ -165,7 +165,7 @@ def readiness(running):
 def test_a_candidate_that_is_down_does_not_take_the_gateway_out(upstream, tmp_path):
     endpoints = (
         Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED),
-        Endpoint(name="new", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}"),
+        Endpoint(name="new", engine="llamacpp", base_url=f"http://127.0.0.1:{claim_port()}"),
     )
     routes = (route("canary", canary_share=0.5, incumbent=Target(endpoint="incumbent")),)
     with gateway(upstream, tmp_path, endpoints=endpoints, routes=routes) as running:
@@ -184,7 +184,7 @@ def test_a_provider_that_is_slow_or_gone_takes_no_gateway_out(upstream, tmp_path
     """It is the same for every replica, and all of them would leave the service at once."""
     endpoints = (
         Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED),
-        Endpoint(name="niche", engine="remote", base_url=f"http://127.0.0.1:{free_port()}"),
+        Endpoint(name="niche", engine="remote", base_url=f"http://127.0.0.1:{claim_port()}"),
     )
     routes = (route("incumbent", candidate=None, incumbent=Target(endpoint="niche")),)
     with gateway(upstream, tmp_path, endpoints=endpoints, routes=routes) as running:

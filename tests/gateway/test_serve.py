@@ -17,7 +17,8 @@ from tests.gateway.loopback import FakeUpstream, eventually, gateway, processes,
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import free_port, start, started
+from freehold.gateway.serve import start, started
+from freehold.processes import claim_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
 pytestmark = pytest.mark.process
@@ -67,21 +68,21 @@ def test_what_is_wrong_before_the_start(upstream, tmp_path, monkeypatch):
     )
     monkeypatch.delenv("FREEHOLD_TEST_NO_KEY", raising=False)
     with pytest.raises(ConfigError, match="FREEHOLD_TEST_NO_KEY, which is not set"):
-        start(GatewayConfig(endpoints=(secret,), port=free_port()))
-    known = GatewayConfig(endpoints=(secret,), without_key=(secret.name,), port=free_port())
+        start(GatewayConfig(endpoints=(secret,), port=claim_port()))
+    known = GatewayConfig(endpoints=(secret,), without_key=(secret.name,), port=claim_port())
     with started(known) as running, urllib.request.urlopen(f"{running.base_url}/ready", timeout=10) as answer:
         assert b'"ready"' in answer.read(), "the process is; that nothing answers the route is a metric"
     (tmp_path / "broken.sqlite3").write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError):
         start(
             GatewayConfig(
-                endpoints=(endpoint,), port=free_port(), store_url=f"sqlite:///{tmp_path}/broken.sqlite3"
+                endpoints=(endpoint,), port=claim_port(), store_url=f"sqlite:///{tmp_path}/broken.sqlite3"
             )
         )
 
 
 def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
-    port = free_port("127.0.0.1")
+    port = claim_port()
     code = (
         "import time\n"
         "from freehold.gateway import serve\n"
@@ -131,7 +132,7 @@ def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_ov
         answers = [post(running, QUESTION) for _ in range(3)]
         assert [status for status, _, _ in answers] == [502, 502, 502]
         assert away.base_url.encode() not in b"".join(body for *_, body in answers), "the inside stays inside"
-        monkeypatch.setattr("tests.gateway.loopback.free_port", lambda: away.port)
+        monkeypatch.setattr("tests.gateway.loopback.claim_port", lambda: away.port)
         back = FakeUpstream()
         try:
             eventually(lambda: post(running, QUESTION)[0] == 200)

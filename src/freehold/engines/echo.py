@@ -11,6 +11,7 @@ from freehold.engines.echo_answers import EchoOptions, read_answers
 from freehold.engines.engine import ConnectedEngine, Presence, RunningEngine, endpoint_of, read_options
 from freehold.engines.supervisor import Program
 from freehold.errors import UsageError
+from freehold.processes import claim_port
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -42,7 +43,7 @@ class EchoEngine:
         if options.answers_file is not None:
             read_answers(options.answers_file)
         if plan.port:
-            supervisor.claim_port(plan.host, plan.port)
+            claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
@@ -77,7 +78,7 @@ async def _in_process(
     app = EchoApp(plan, options, keys.value_of(key_env)).application()
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
-    port = supervisor.claim_port(plan.host, plan.port)
+    port = claim_port(plan.host, plan.port)
     await web.TCPSite(runner, plan.host, port).start()
     url = f"http://{f'[{plan.host}]' if ':' in plan.host else plan.host}:{port}"
     endpoint = endpoint_of(plan, name, url, key_env=key_env, capabilities=CAPABILITIES)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import re
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,33 +26,12 @@ from freehold import files
 from freehold.engines import keys
 from freehold.engines.engine import EngineHealth, State, endpoint_of
 from freehold.environment import inherited
-from freehold.errors import EngineError, PortInUseError, StorageError, UsageError
+from freehold.errors import EngineError, StorageError, UsageError
 from freehold.hardware import probes
 from freehold.late import aiohttp
+from freehold.processes import claim_port
 from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
 from freehold.wire.base_url import is_loopback
-
-
-def claim_port(host: str, port: int) -> int:
-    """`port` when it is free, or any free one for 0. Raises `PortInUseError`, `UsageError` for a host that is not this
-    machine's, or a port that needs root.
-
-    The port is not held: binding it later may fail, and the caller then asks again.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        # As servers do, so that a port in TIME_WAIT counts as free; one that is listened on does not.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUseError(host, port) from None
-            raise UsageError(f"cannot listen on {host}: {error.strerror}") from None
-        except (TypeError, UnicodeError):  # letters that no name of a host has
-            raise UsageError(f"cannot listen on {host}: not the name of a host") from None
-        chosen: int = probe.getsockname()[1]
-        return chosen
 
 
 def require_loopback(host: str, what: str) -> None:

@@ -6,7 +6,6 @@ Processes: a main one that watches over the others, the workers, and one recorde
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import queue
@@ -37,6 +36,7 @@ from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
 from freehold.gateway.telemetry.request_log import check_spans, log_as_json
+from freehold.processes import claim_port
 from freehold.signing.clouds import check_sources
 
 log = logging.getLogger("freehold.gateway")
@@ -198,34 +198,7 @@ def check(config: GatewayConfig) -> None:
 
         check_ring(config)
         check_run_folder()
-    check_port(config.host, config.port)
-
-
-def check_port(host: str, port: int) -> None:
-    """Raises `PortInUseError` when the port is in use, `ConfigError` when it cannot be used."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As servers do: a port whose last connections are still fading may be used.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortInUseError(host, port) from None
-            raise ConfigError(
-                f"cannot listen on {host}, port {port}: {error.strerror}",
-                hint="choose another address or port; ports below 1024 need root",
-            ) from None
-        except (TypeError, UnicodeError):  # letters that no name of a host has
-            raise ConfigError(f"cannot listen on {host}: not the name of a host") from None
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    claim_port(config.host, config.port)
 
 
 class RunningGateway:
@@ -330,7 +303,8 @@ def _await_port(config: GatewayConfig, deadline: float) -> None:
     """The workers of a gateway that died finish their streams before they let the port go."""
     while True:
         try:
-            return check_port(config.host, config.port)
+            claim_port(config.host, config.port)
+            return
         except PortInUseError:
             if time.monotonic() > deadline:
                 raise

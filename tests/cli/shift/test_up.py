@@ -9,13 +9,13 @@ import urllib.request
 import pytest
 from tests.engines.weights.conftest import _tiny_gguf
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 
 
 @pytest.mark.process
 def test_the_projects_model_answers_until_ctrl_c(tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "support"\n[serve]\nengine = "echo"\n')
-    port = free_port()
+    port = claim_port()
     command = [sys.executable, "-m", "freehold", "up", "--model", "mine", "--port", str(port)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path
@@ -34,7 +34,7 @@ def test_the_projects_model_answers_until_ctrl_c(tmp_path):
 @pytest.mark.process
 def test_an_address_beyond_loopback_needs_keys_or_a_word(refused, freehold, tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "support"\n[serve]\nengine = "echo"\n')
-    port = str(free_port("0.0.0.0"))
+    port = str(claim_port("0.0.0.0"))
     refused(
         *("up", "--model", "mine", "--host", "0.0.0.0", "--port", port),
         message="no key is required: everybody there could ask",

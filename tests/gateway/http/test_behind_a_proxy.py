@@ -13,7 +13,7 @@ from tests.gateway.http.proxying import NAME, proxy, replaced, require
 from tests.gateway.http.test_certificate import trusting, write
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 
 pytestmark = pytest.mark.process
 
@@ -55,7 +55,7 @@ def proxied(request, upstream, tmp_path):
 
     authority = trustme.CA()
     files = write(authority, tmp_path, NAME)
-    port = free_port()
+    port = claim_port()
     with (
         gateway(upstream, tmp_path, capture="off") as running,
         httpx.Client(base_url=f"https://{NAME}:{port}", verify=trusting(authority), timeout=60) as client,
@@ -110,7 +110,7 @@ def test_two_gateways_are_one_address_and_a_killed_one_is_survived(program, upst
 
     authority = trustme.CA()
     files = write(authority, tmp_path, NAME)
-    port = free_port()
+    port = claim_port()
     with contextlib.ExitStack() as stack:
         running = []
         for name in ("one", "two"):

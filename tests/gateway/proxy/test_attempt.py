@@ -19,7 +19,7 @@ from tests.gateway.loopback import (
 )
 
 from freehold.gateway.limits.keys import hash_of
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.route import ApiKey, Route, Target
 
@@ -39,7 +39,9 @@ def routed(_upstream, candidate, tmp_path_factory):
         Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(tuned,)),
         Endpoint(name="spare", engine="remote", base_url=f"{_upstream.base_url}/spare"),
-        Endpoint(name="dead", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}", models=(tuned,)),
+        Endpoint(
+            name="dead", engine="llamacpp", base_url=f"http://127.0.0.1:{claim_port()}", models=(tuned,)
+        ),
     )
     routes = (
         promoted("chain", "candidate", fallback=(Target(endpoint="spare"),)),

@@ -15,7 +15,7 @@ from tests.gateway.loopback import (
 )
 from tests.gateway.proxy.mixtures import SECRET, mixed, own, rule_for, told, told_stream
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Target
 
@@ -27,8 +27,8 @@ SURE, UNSURE = -0.5, -5.0
 @pytest.fixture(scope="module")
 def routed(_upstream, candidate, tmp_path_factory):
     one = own("candidate", candidate.base_url)
-    dead = own("dead", f"http://127.0.0.1:{free_port()}")
-    away = Endpoint(name="away", engine="remote", base_url=f"http://127.0.0.1:{free_port()}")
+    dead = own("dead", f"http://127.0.0.1:{claim_port()}")
+    away = Endpoint(name="away", engine="remote", base_url=f"http://127.0.0.1:{claim_port()}")
     able = own("able", candidate.base_url, capabilities=Capabilities(responses=True, json_schema=True))
     endpoints = (
         Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url),

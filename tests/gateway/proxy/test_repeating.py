@@ -16,7 +16,7 @@ from freehold.gateway.config import ApiKey
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.gateway.proxy.repeating import is_repeatable, key_of, tenant_of, told_by_headers
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import CacheTerms, Limits, Route, Target
@@ -277,7 +277,7 @@ def test_time_ends_it_and_a_hit_takes_no_tokens(upstream, tmp_path):
 @pytest.fixture(scope="module")
 def routed(_upstream, candidate, tmp_path_factory):
     """Routes whose rule of deferral decides who answers."""
-    one, dead = own("candidate", candidate.base_url), own("dead", f"http://127.0.0.1:{free_port()}")
+    one, dead = own("candidate", candidate.base_url), own("dead", f"http://127.0.0.1:{claim_port()}")
     incumbent = Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url)
     always = ({"header:x-freehold-session": "legal"},)
     routes = (

@@ -21,7 +21,7 @@ from tests.gateway.proxy.test_deferral import SURE, UNSURE, decided
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import check_rule
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.types.deferral import DeferralRule, Tier
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
@@ -59,7 +59,7 @@ def routed(_upstream, candidate, large, tmp_path_factory):
     one = own("candidate", candidate.base_url)
     incumbent = Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url)
     big = Endpoint(name="big", engine="remote", base_url=large.base_url)
-    nowhere = f"http://127.0.0.1:{free_port()}"
+    nowhere = f"http://127.0.0.1:{claim_port()}"
     gone = Endpoint(name="gone", engine="remote", base_url=nowhere)
 
     def rule(endpoint="big", base_url=large.base_url, **more):
@@ -224,7 +224,7 @@ def test_a_mirrored_request_is_asked_of_the_upper_model_too(routed, upstream, ca
 
 def test_an_upper_model_at_another_address_decides_nothing(upstream, candidate, large, tmp_path):
     one = own("candidate", candidate.base_url)
-    moved = Endpoint(name="big", engine="remote", base_url=f"http://127.0.0.1:{free_port()}")
+    moved = Endpoint(name="big", engine="remote", base_url=f"http://127.0.0.1:{claim_port()}")
     rule = rule_for(one, upper=Tier(endpoint="big", model="qwen", base_url=large.base_url))
     with pytest.raises(
         ConfigError, match=f"proven with qwen at {large.base_url}, and the endpoint big is at"

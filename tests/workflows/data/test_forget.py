@@ -25,6 +25,7 @@ from freehold.gateway import serve
 from freehold.gateway.capture.spool import TRACE, Spool, digest_of, framed, in_flight
 from freehold.gateway.config import GatewayConfig
 from freehold.preparing.index import is_there, write_index
+from freehold.processes import claim_port
 from freehold.progress import Silent
 from freehold.store import erase, open_store, rollouts
 from freehold.store.audit import entries
@@ -307,7 +308,7 @@ def serving(project):
     endpoint = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
     config = GatewayConfig(
         endpoints=(endpoint,),
-        port=serve.free_port(),
+        port=claim_port(),
         store_url=project.store_url,
         spool_folder=str(project.state / "spool"),
         keys_file=str(project.keys_file),

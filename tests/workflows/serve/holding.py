@@ -3,7 +3,7 @@
 import asyncio
 
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.serve.hold import hold
 
@@ -15,7 +15,7 @@ def echo(name="echo", **fields):
 def hold_while(use, plans, log_dir, config=None, **named):
     """Hold the plans' engines; ``use(served_at)`` runs in a thread once all are ready, then they are stopped."""
 
-    config = config or GatewayConfig(endpoints=(), port=free_port())
+    config = config or GatewayConfig(endpoints=(), port=claim_port())
 
     async def run():
         stop, told = asyncio.Event(), asyncio.get_running_loop().create_future()

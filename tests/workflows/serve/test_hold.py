@@ -18,8 +18,8 @@ from tests.workflows.serve.holding import echo, hold_while
 from freehold.engines import keys
 from freehold.errors import EngineError, PortInUseError, StorageError, UsageError
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import free_port
 from freehold.preparing.index import write_index
+from freehold.processes import claim_port
 from freehold.types.endpoint import Example, ExampleIndex, Preparation, ServePlan
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import hold
@@ -33,7 +33,7 @@ def models_at(url):
 
 @pytest.mark.process
 def test_several_engines_answer_at_the_gateways_port_and_leave_a_file(tmp_path):
-    port, seen = free_port(), []
+    port, seen = claim_port(), []
 
     def use(at):
         (server,) = live_servers(tmp_path)
@@ -118,7 +118,7 @@ def test_behind_a_gateway_engines_answer_it_alone(tmp_path, names):
             with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # it has just ended
                 assert keys.value_of(keys.RUN_KEY_ENV) not in " ".join(process.cmdline())
 
-    config = GatewayConfig(endpoints=(), host="127.0.0.1", port=free_port())
+    config = GatewayConfig(endpoints=(), host="127.0.0.1", port=claim_port())
     plans = [ServePlan(engine="echo", model=name) for name in names]
     hold_while(use, plans, tmp_path, config)
     assert seen == [[*names], *[401] * len(names)]
@@ -158,7 +158,7 @@ def test_a_plan_without_its_examples_does_not_start(tmp_path):
     plan = prepared(tmp_path / "examples")
     (Path(plan.preparation.examples.path) / "examples.jsonl").unlink()
     with pytest.raises(EngineError, match="the index of examples cannot be read"):
-        hold_while(lambda at: None, [plan], tmp_path / "logs", GatewayConfig(endpoints=(), port=free_port()))
+        hold_while(lambda at: None, [plan], tmp_path / "logs", GatewayConfig(endpoints=(), port=claim_port()))
 
 
 @pytest.fixture

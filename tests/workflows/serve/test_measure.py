@@ -11,7 +11,7 @@ from tests.gateway.loopback import FakeUpstream, plain
 from freehold import engines
 from freehold.cli.main import cli
 from freehold.errors import EngineError, UpstreamError, UsageError
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import MeasuredSpeed
@@ -178,6 +178,6 @@ def test_what_is_wrong_there_is_told(server, status, body, message, hint):
 
 def test_an_address_where_nothing_answers():
     with pytest.raises(EngineError, match="nothing answers at"):
-        find_endpoint(f"http://127.0.0.1:{free_port()}")
+        find_endpoint(f"http://127.0.0.1:{claim_port()}")
     with pytest.raises(UsageError, match="localhost:1"):
         find_endpoint("localhost:1")

@@ -9,7 +9,7 @@ from tests.workflows.journey.rehearsal import Told
 
 from freehold.cli.main import cli
 from freehold.errors import PortInUseError, UsageError
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.progress import Silent
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
@@ -22,7 +22,7 @@ def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
     told = Told()
     plan = ServePlan(engine="echo", model="echo", options={"anwers": {}})
     with pytest.raises(UsageError, match="unknown option anwers"):
-        serve.serve(open_project(), [plan], port=free_port(), ready=lambda _: None, progress=told)
+        serve.serve(open_project(), [plan], port=claim_port(), ready=lambda _: None, progress=told)
     assert told.said == told.steps == []
 
 
@@ -47,7 +47,7 @@ def test_models_that_do_not_fit_together_are_refused(tmp_path, monkeypatch):
     huge = msgspec.structs.replace(FIT, total_bytes=1 << 50)
     two = [msgspec.structs.replace(ECHO, model=name, memory=huge) for name in "ab"]
     with pytest.raises(UsageError, match=r"the models need .* GiB together, .* GiB are available"):
-        serve.serve(open_project(), two, port=free_port(), ready=lambda _: None, progress=Silent())
+        serve.serve(open_project(), two, port=claim_port(), ready=lambda _: None, progress=Silent())
 
 
 def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch):

@@ -3,12 +3,12 @@
 import pytest
 from tests.gateway.loopback import FakeUpstream, _upstream, plain, upstream  # noqa: F401
 
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 
 
 @pytest.fixture
 def port():
-    return free_port()
+    return claim_port()
 
 
 @pytest.fixture

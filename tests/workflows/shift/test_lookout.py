@@ -12,9 +12,9 @@ from tests.gateway.asking import QUESTION, post, structured
 from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain
 from tests.workflows.shift.shifting import ROUTE, begun
 
-from freehold.gateway.serve import free_port
 from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.meters import Meters, leave_word
+from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.rollout import RouteAlarm
@@ -231,7 +231,7 @@ def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream,
     url = f"sqlite:///{tmp_path / 'freehold.sqlite3'}"
     endpoints = (
         Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED),
-        Endpoint(name="local", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}"),
+        Endpoint(name="local", engine="llamacpp", base_url=f"http://127.0.0.1:{claim_port()}"),
     )
     with open_store(url) as store:
         store.save_route(

@@ -18,6 +18,7 @@ from freehold.engines.engine import Presence, RunningEngine, read_options
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError, UsageError
 from freehold.hardware.probes import usable_cores as machine_cores
+from freehold.processes import claim_port
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -63,7 +64,7 @@ class EncoderEngine:
             check_sha256(folder, manifest, plan.weights_sha256)
         read_heads(folder, manifest)
         if plan.port:
-            supervisor.claim_port(plan.host, plan.port)
+            claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None

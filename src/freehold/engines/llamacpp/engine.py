@@ -16,6 +16,7 @@ from freehold.engines.weights.store import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.probes import usable_cores as machine_cores
+from freehold.processes import claim_port
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -81,7 +82,7 @@ class LlamaEngine:
         for mount in plan.adapters:
             adapters.check_adapter(mount, header, plan.weights_sha256, settings.home)
         if plan.port:
-            supervisor.claim_port(plan.host, plan.port)
+            claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None

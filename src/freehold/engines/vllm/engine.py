@@ -28,6 +28,7 @@ from freehold.engines.vllm.weights import (
     with_parser,
 )
 from freehold.errors import EngineError, UsageError
+from freehold.processes import claim_port
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, Capabilities, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -195,7 +196,7 @@ class VllmEngine:
         check_weights(plan, has_template=options.chat_template is not None or options.embeddings)
         _rank(plan)
         if plan.port:
-            supervisor.claim_port(plan.host, plan.port)
+            claim_port(plan.host, plan.port)
 
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None

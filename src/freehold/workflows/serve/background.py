@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 import psutil
 
-from freehold.engines.supervisor import claim_port
 from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
-from freehold.processes import RunningProcess, described, is_alive, standing
+from freehold.processes import RunningProcess, claim_port, described, is_alive, standing
 from freehold.progress import Progress
 from freehold.workflows.project import Project
 

@@ -27,6 +27,7 @@ from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.gateway.telemetry.request_log import check_spans
+from freehold.processes import claim_port
 from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.project import Project
@@ -154,7 +155,7 @@ async def hold(
     bytes now assumed and reason where a model did not fit though it should have. Engines ask for the key of this run,
     which the gateway has. Raises what starting raises, and `EngineError` when no engine can be restarted.
     """
-    gateway.check_port(gateway_config.host, gateway_config.port)
+    claim_port(gateway_config.host, gateway_config.port)
     host = _ServingHost(plans, gateway_config, log_dir, on_memory, companion)
     await host.run(ready, stop or asyncio.Event(), follow)
 

@@ -9,8 +9,8 @@ import anyio
 from freehold.engines.engine import check as check_plan
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.serve import check_port
 from freehold.hardware.probes import probe_machine
+from freehold.processes import claim_port
 from freehold.progress import Progress
 from freehold.types.endpoint import ServePlan
 from freehold.visible import gib
@@ -39,7 +39,7 @@ def check_address(project: Project, host: str | None, port: int | None) -> tuple
     """Where a server of this project will listen, before weights are fetched for it. Raises `PortInUseError`."""
     host = host or project.settings.host
     port = port or project.config.serve.port or project.settings.port
-    check_port(host, port)
+    claim_port(host, port)
     return host, port
 
 

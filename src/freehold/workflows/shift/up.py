@@ -196,7 +196,7 @@ def up(
     Raises `PortInUseError`, what pulling weights raises, and `EngineError` when the engine does not start.
     """
     from freehold.gateway.http.certificate import check_certificate
-    from freehold.gateway.serve import check_port
+    from freehold.processes import claim_port
 
     config = project.config
     gateway_config = _gateway_config(project, listening, capture)
@@ -208,7 +208,7 @@ def up(
         check_certificate(gateway_config.tls)
     # Before the store is opened, which would make a new one in place of one that is lost.
     key_requirement.check_file(project.keys_file, store_file(project.store_url))
-    check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
+    claim_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
     plans = [plan or _chosen(project, progress)] if with_engine else []
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.

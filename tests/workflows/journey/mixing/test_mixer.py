@@ -10,7 +10,7 @@ from tests.gateway.loopback import ANSWER, FakeUpstream, plain
 from tests.workflows.journey.rehearsal import CONFIG, MODEL, Told
 
 from freehold.errors import ConfigError, FreeholdError, UsageError
-from freehold.gateway.serve import free_port
+from freehold.processes import claim_port
 from freehold.progress import Silent
 from freehold.store import open_store
 from freehold.types.deferral import Tier
@@ -288,6 +288,6 @@ def test_a_candidate_is_not_its_own_upper_model(tmp_path, large):
 
 
 def test_one_that_cannot_be_reached_is_told(tmp_path):
-    address = SimpleNamespace(base_url=f"http://127.0.0.1:{free_port()}")
+    address = SimpleNamespace(base_url=f"http://127.0.0.1:{claim_port()}")
     with pytest.raises(FreeholdError, match="can't be reached"):
         migrate(project(tmp_path, more=with_upper(address)), progress=Silent())

@@ -25,6 +25,7 @@ from freehold.errors import EngineError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.late import aiohttp
+from freehold.processes import claim_port
 from freehold.progress import Progress, Silent
 from freehold.store import Store, leases, open_store, rollouts
 from freehold.store.database import default_url
@@ -117,7 +118,7 @@ class _Rehearsal:
         async with self._engine(_GOOD, {}) as good, self._engine(_BAD, self._fault_options()) as bad:
             config = GatewayConfig(
                 endpoints=(good, bad),
-                port=gateway.free_port(),
+                port=claim_port(),
                 store_url=default_url(self._folder),
                 capture="raw",
                 drain_s=1.0,
