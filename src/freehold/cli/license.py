@@ -51,6 +51,7 @@ def license() -> None:
 
 
 DECLARED = opt("Licence of a MODEL the catalog does not know.", "--license", metavar="ID|FILE")
+BASE = opt("What a MODEL is a quantized or converted copy of, where its name does not tell.", metavar="ID")
 SETTINGS = opt("Lay a value over the use profile.", "--set", metavar="KEY=VALUE")
 
 
@@ -64,6 +65,7 @@ def rule_command(
     model: str | None = arg(),
     *,
     declared: str | None = DECLARED,
+    base: str | None = BASE,
     settings: tuple[str, ...] = SETTINGS,
     config_path: Path | None = CONFIG,
     cases_path: Path | None = opt("Answer a file of worked cases.", "--cases"),
@@ -77,7 +79,7 @@ def rule_command(
     """
     if cases_path is not None:
         return Reply(None, None, _answer_cases(cases_path, as_json))
-    ruling, _, _ = _ruling(model, declared, settings, config_path)
+    ruling, _, _ = _ruling(model, declared, base, settings, config_path)
     return Reply(ruling, partial(_ruling_view, model=model or ""), EXIT_CODES[ruling.outcome])
 
 
@@ -131,6 +133,7 @@ def comply_command(
     model: str | None = arg(),
     *,
     declared: str | None = DECLARED,
+    base: str | None = BASE,
     settings: tuple[str, ...] = SETTINGS,
     config_path: Path | None = CONFIG,
     out: Path = opt("Folder to write into."),
@@ -147,7 +150,7 @@ def comply_command(
     from freehold.workflows.license.rule import comply, done_in, named_after, rule_for_model
     from freehold.workflows.project import open_project
 
-    ruling, lineage, use = _ruling(model, declared, settings, config_path)
+    ruling, lineage, use = _ruling(model, declared, base, settings, config_path)
     ruling = rule_for_model(lineage.model, named_after(lineage, use), lineage=lineage)
     marks = done_in(open_project(config_path, looks=True), ruling)
     due = [one for one in ruling.obligations if not (one.recommended or one.passive)]
@@ -240,6 +243,7 @@ def bom_command(
     model: str | None = arg(),
     *,
     declared: str | None = DECLARED,
+    base: str | None = BASE,
     settings: tuple[str, ...] = SETTINGS,
     config_path: Path | None = CONFIG,
     out: Path | None = opt("File (default: stdout).", dir_okay=False),
@@ -256,7 +260,7 @@ def bom_command(
     from freehold.workflows.license.bom import bill_of_materials
     from freehold.workflows.license.lineage import file_hashes, lineage_path
 
-    ruling, lineage, use = _ruling(model, declared, settings, config_path)
+    ruling, lineage, use = _ruling(model, declared, base, settings, config_path)
     path = lineage_path(model or "")
     text = bill_of_materials(ruling, lineage, use, hashes={} if path is None else file_hashes(path))
     if out is None:
@@ -271,7 +275,11 @@ def bom_command(
 
 
 def _ruling(
-    model: str | None, declared: str | None, settings: tuple[str, ...], config_path: Path | None
+    model: str | None,
+    declared: str | None,
+    base: str | None,
+    settings: tuple[str, ...],
+    config_path: Path | None,
 ) -> tuple[Ruling, Lineage, UseProfile]:
     from freehold.workflows.license.lineage import lineage_path, read_lineage
     from freehold.workflows.license.rule import lineage_of_model, rule_asked
@@ -283,9 +291,9 @@ def _ruling(
     config = open_project(config_path, looks=True).config
     use = with_settings(config.use, settings)
     if (path := lineage_path(model)) is None:
-        lineage = lineage_of_model(model, declared=declared)
-    elif declared is not None:
-        raise click.UsageError("--license goes with a model's name; a lineage file has license_id")
+        lineage = lineage_of_model(model, declared=declared, copy_of=base)
+    elif declared is not None or base is not None:
+        raise click.UsageError("--license and --base go with a model's name; a lineage file says both")
     else:
         lineage, stated = read_lineage(path, use)
         use = use if stated is None else with_settings(stated, settings)

@@ -41,7 +41,9 @@ class UnknownLicense:
                     yield Assumption(_second_hand(ancestor))
                 continue
             yield self._unknown(
-                model, f"no licence is known for {model}: supply it with --license ID or --license LICENSE"
+                model,
+                f"no licence is known for {model}: supply it with --license ID or --license LICENSE, or say with "
+                "--base ID what it is a copy of",
             )
         for layer in situation.layers:
             if layer.license.confidence == "secondary" and not layer.license.permissive:

@@ -152,6 +152,28 @@ def test_columns_are_guessed_and_said(tmp_path):
     assert (found.gold, found.metadata) == ("order", {"region": "EU"})
 
 
+def test_a_table_of_calls_says_model_time_tokens_and_latency(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "ts,utterance,intent,model,prompt_tokens,completion_tokens,latency_ms\n"
+        "2026-11-03 10:00:00,where is it,order,gpt-4.1-mini,30,2,412.5\n"
+    )
+    assert "slices" not in importing.sniff(path).mapping
+    (found,) = importing.read(path)
+    assert (found.request["model"], found.total_ms, found.metadata) == ("gpt-4.1-mini", 412.5, {})
+    assert (found.usage.prompt_tokens, found.at.isoformat()) == (30, "2026-11-03T10:00:00+00:00")
+    path.write_text("text,label,model,time\nit rattles,brakes,Corolla,morning\n")
+    (of_cars,) = importing.read(path)
+    assert of_cars.request["model"] == "" and of_cars.metadata == {"model": "Corolla", "time": "morning"}
+
+
+@pytest.mark.parametrize("name", ["ts", "time", "startTime"])
+def test_chats_say_when_they_were_asked(tmp_path, name):
+    messages = [*ASKED, {"role": "assistant", "content": "ok"}]
+    _, found = one(tmp_path, {"messages": messages, name: 1_767_225_600})
+    assert found.at.isoformat() == "2026-01-01T00:00:00+00:00" and found.metadata == {}
+
+
 def test_a_table_without_the_usual_names_says_what_it_has(tmp_path):
     with pytest.raises(InputError, match="no field for the question; fields are: q, a"):
         exports.read(tmp_path, {"q": "x", "a": "y"})

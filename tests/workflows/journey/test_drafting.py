@@ -242,6 +242,16 @@ def test_what_the_log_tells_is_written(tmp_path):
     assert "allowed for" in told and "3.3(e)) for SmolLM2-135M-Instruct" in told
 
 
+def test_each_model_of_a_log_has_its_end(tmp_path):
+    records = [
+        {"model": ("gpt-4o-2024-08-06", "claude-3-haiku-20240307")[n % 3 == 0], **chat(f"message {n}", "yes")}
+        for n in range(60)
+    ]
+    drafted = draft(DraftRequest(folder=tmp_path, files=(log_of_init(tmp_path / "log.jsonl", records),)))
+    assert drafted.rented.startswith("gpt-4o-2024-08-06 is shut down on 2027-01-14")
+    assert any("[incumbent]: claude-3-haiku-20240307 was shut down on" in line for line in drafted.open)
+
+
 @pytest.mark.parametrize(("a_class", "held_out", "samples"), [(10, 320, 160), (30, 0, 384)])
 def test_training_samples_are_those_that_will_be_learned_from(tmp_path, a_class, held_out, samples):
     def labelled(name, count):

@@ -326,6 +326,17 @@ def test_a_copy_in_another_form_stands_under_the_licence_of_its_base(copy, base)
     assert any(f"by its name a copy of {base}" in one for one in ruling.assumptions)
 
 
+def test_what_a_copy_is_made_of_can_be_said():
+    use = UseProfile(distributes_weights=True, commercial=True)
+    lineage = lineage_of_model("stranger/mine-Q4", copy_of="google/gemma-2-9b-it")
+    ruling, own = (
+        rule_for_model("stranger/mine-Q4", use, lineage=lineage),
+        rule_for_model("google/gemma-2-9b-it", use),
+    )
+    assert (ruling.outcome, ruling.licenses) == (own.outcome, own.licenses)
+    assert rule_for_model("x", use, lineage=lineage_of_model("x", copy_of="not/known")).outcome == "unclear"
+
+
 @pytest.mark.parametrize(
     "name", ["stranger/Qwen3-8B-GGUF", "bartowski/Qwen3-8B-abliterated-GGUF", "ft:gpt-4o:x"]
 )

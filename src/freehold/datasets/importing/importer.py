@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -146,7 +147,7 @@ def call(line: int, record: dict[str, Any], paths: Paths) -> Imported:
         gold=gold,
         usage=found.usage or next((one for one in counts if one is not None), None),
         at=begin or answered_at(as_json(said)),
-        total_ms=float(ms) if isinstance(ms, int | float) else None,
+        total_ms=_milliseconds(ms),
         conversation_id=text_or_none(pick(record, paths.conversation)),
         user=text_or_none(pick(record, paths.user)),
         metadata=paths.metadata(record, as_object(pick(record, paths.slices))),
@@ -197,7 +198,10 @@ def outcome_of(row: Row, convert: Callable[[int, dict[str, Any]], Imported]) -> 
     return RejectedRecord(line=row.line, reason=reason, text=row.text)
 
 
-AT = "at | timestamp | created_at | created"
+TIMES = ("at", "timestamp", "created_at", "created", "ts", "time", "startTime", "start_time")
+AT = " | ".join(TIMES)
+DURATIONS = ("latency_ms", "duration_ms", "total_ms")
+"""Milliseconds until the answer was whole."""
 
 
 def common(record: dict[str, Any]) -> dict[str, Any]:
@@ -217,7 +221,16 @@ def common(record: dict[str, Any]) -> dict[str, Any]:
         "user": text_or_none(record.get("user")),
         "metadata": metadata or {},
         "at": moment(pick(record, AT)),
+        "total_ms": _milliseconds(pick(record, " | ".join(DURATIONS))),
     }
+
+
+def _milliseconds(value: Any) -> float | None:
+    try:
+        ms = float(value)
+    except (TypeError, ValueError):
+        return None
+    return ms if 0 <= ms < math.inf else None
 
 
 _HELD_AS = {

@@ -16,12 +16,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold.datasets.importing.chats import exchange, messages_of, request_of
-from freehold.datasets.importing.importer import Columns, Importer, Mapping, ReadPlan, common, each, pick
+from freehold.datasets.importing.importer import (
+    DURATIONS,
+    TIMES,
+    Columns,
+    Importer,
+    Mapping,
+    ReadPlan,
+    common,
+    each,
+    pick,
+)
 from freehold.datasets.importing.records import (
     BadRecord,
     Imported,
@@ -31,6 +42,7 @@ from freehold.datasets.importing.records import (
     check_exchange,
     completion,
     counted,
+    text_or_none,
 )
 from freehold.datasets.messages import modern
 from freehold.errors import InputError
@@ -115,7 +127,7 @@ PAIRS = Importer(
             "answer": "response.choices[0].message",
             "right answer": "gold",
             "conversation": "conversation_id",
-            "when": "at, timestamp or created_at, else response.created",
+            "when": "at, timestamp, created_at, ts, time or startTime, else response.created",
             "user": "user",
         },
         each(_pair),
@@ -145,6 +157,7 @@ def _conversation(line: int, record: Record) -> Imported:
     elif not turns:
         raise BadRecord("no user message before the assistant's answer")
     used = _USED if answer is not None else _USED.union(_OTHER_RIGHT)
+    used = used.union(TIMES if fields["at"] else (), DURATIONS if fields["total_ms"] is not None else ())
     fields["metadata"] |= {
         key: value
         for key, value in record.items()
@@ -173,6 +186,7 @@ OPENAI = Importer(
             "tools": "tools (or functions)",
             "answer's schema": "response_format",
             "learned or not": "messages[].weight",
+            "when": "at, timestamp, created_at, ts, time or startTime",
             "conversation": "conversation_id",
             "user": "user",
         },
@@ -188,7 +202,17 @@ _RIGHT = ("label", "gold", "category", "class", "intent", "target", "expected", 
 _SAID = ("incumbent", "output", "completion", "response", "prediction", "model_output", "generated",
          "generation")  # fmt: skip
 _TOOLS = ("tools", "functions", "function")
-_KNOWN = ("id", "conversation_id", "user", "at", "timestamp", "created_at", "created")
+_KNOWN = ("id", "conversation_id", "user")
+
+
+def _is_count(name: str) -> bool:
+    """Whether a column counts tokens by its name; `input` and `output` are texts here, whatever they hold."""
+    return name.lower().endswith(("tokens", "_count"))
+
+
+def _is_of_calls(names: Iterable[str]) -> bool:
+    """Whether a column `model` is of the model that was asked: a table of cars has one, too."""
+    return any(name in DURATIONS or _is_count(name) for name in names)
 
 
 class _Fields(NamedTuple):
@@ -220,10 +244,20 @@ def _start(data: DataConfig, columns: Columns) -> ReadPlan:
         mapping["instruction"] = "[data] system"
     mapping |= {
         people: name
-        for people, name in (("conversation", "conversation_id"), ("user", "user"), ("tools", tools))
+        for people, name in (
+            ("conversation", "conversation_id"),
+            ("user", "user"),
+            ("tools", tools),
+            *(("when", name) for name in reversed(TIMES)),
+        )
         if name in columns.names
     }
-    rest = [name for name in columns.names if name not in (tools, *fields, *_KNOWN)]
+    of_calls = [name for name in columns.names if name in ("model", *DURATIONS) or _is_count(name)]
+    if _is_of_calls(columns.names):
+        mapping["the call's"] = ", ".join(of_calls)
+    else:
+        of_calls = []
+    rest = [name for name in columns.names if name not in (tools, *fields, *_KNOWN, *TIMES, *of_calls)]
     if rest:
         mapping["slices"] = ", ".join(rest[:8]) + (" …" if len(rest) > 8 else "")
     return ReadPlan(mapping, each(lambda line, record: _flat(line, record, data, fields)))
@@ -300,16 +334,20 @@ def _flat(line: int, record: Record, data: DataConfig, fields: _Fields) -> Impor
         if isinstance(one, dict) and (one.get("name") or "function" in one)
     ]
     used = {*fields, *_KNOWN, *(_TOOLS if tools else ())}
-    # The columns that count tokens by their name; `input` and `output` are texts here, whatever they hold.
-    counts = {name: value for name, value in record.items() if name.lower().endswith(("tokens", "_count"))}
-    shared = common({key: record.get(key) for key in _KNOWN})
+    counts = {name: value for name, value in record.items() if _is_count(name)}
+    model = ""
+    if _is_of_calls(record):
+        used |= {"model", *DURATIONS, *counts}
+        model = text_or_none(record.get("model")) or ""
+    shared = common({key: record.get(key) for key in (*_KNOWN, *TIMES, *DURATIONS)})
+    used |= {*(TIMES if shared["at"] else ())}
     shared |= {
         "gold": gold,
         "metadata": {key: value for key, value in record.items() if key not in used},
     }
     return Imported(
         line=line,
-        request={"model": "", "messages": messages} | ({"tools": tools} if tools else {}),
+        request={"model": model, "messages": messages} | ({"tools": tools} if tools else {}),
         response=None if answer is None else completion(answer),
         usage=counted(record.get("usage")) or counted(counts),
         **shared,

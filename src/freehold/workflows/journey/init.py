@@ -260,8 +260,11 @@ def _open(request: DraftRequest, told: _Told, incumbent: str | None, config: Pro
     if incumbent is None:
         left.append("[incumbent]: the files name no model; which one do you pay for?")
     elif len(told.models) > 1 and request.incumbent is None:
-        others = ", ".join(f"{name} ({count:,})" for name, count in told.models.most_common(4)[1:])
-        left.append(f"[incumbent]: the files also name {others}")
+        others = [name for name, _ in told.models.most_common(4) if name != incumbent]
+        named = ", ".join(f"{name} ({told.models[name]:,})" for name in others)
+        left.append(f"[incumbent]: the files also name {named}")
+        ends = (ending for name in others if (ending := ending_of(name)) is not None)
+        left += (f"[incumbent]: {ending.text(told.at.date())}" for ending in ends)
     if not request.files:
         left.append("[data]: no traffic yet; freehold up --capture patterns records it")
     elif not told.gold:

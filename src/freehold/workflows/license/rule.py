@@ -148,23 +148,24 @@ def taught_by(model: str, teacher: str, *, shown: bool = False, note: str | None
     return Lineage(model=model, edges=(_base(model), LineageEdge(kind=kind, model=teacher, note=note)))
 
 
-def lineage_of_model(model_id: str, *, declared: str | None = None) -> Lineage:
+def lineage_of_model(model_id: str, *, declared: str | None = None, copy_of: str | None = None) -> Lineage:
     """A model that stands for itself, under a declared licence if there is one: an id or name the catalog knows,
-    or a LICENSE file whose text is a known one. A quantized copy stands under the licence of what it was made from.
+    or a LICENSE file whose text is a known one. A copy in another form (quantized, converted) stands under the licence
+    of what it was made from: `copy_of`, else what its name tells.
 
     Raises `UsageError` when the catalog knows no such licence or the text is another's or changed.
     """
     license_id = None if declared is None else _declared(declared)
-    base = (
-        None
-        if declared is not None or model_id == WORDS_MODEL or releases_of(model_id)
-        else models.copied_from(model_id)
-    )
-    if base is None:
+    note = "said to be"
+    if copy_of is None and license_id is None and model_id != WORDS_MODEL and not releases_of(model_id):
+        known = models.copied_from(model_id)
+        note, copy_of = "by its name", None if known is None else known.id
+    if copy_of is None:
         return Lineage(model=model_id, edges=(_base(model_id, license_id),))
-    note = f"by its name a copy of {base.id} in another form, with no terms of its own"
+    note += f" a copy of {copy_of} in another form, with no terms of its own"
     return Lineage(
-        model=model_id, edges=(_base(base.id), LineageEdge(kind="quantize", model=model_id, note=note))
+        model=model_id,
+        edges=(_base(copy_of, license_id), LineageEdge(kind="quantize", model=model_id, note=note)),
     )
 
 

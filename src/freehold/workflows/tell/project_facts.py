@@ -133,7 +133,10 @@ def _learning(config: ProjectConfig, incumbent: str | None, dataset: Dataset | N
     """Of a dataset that has right answers everywhere nothing of the incumbent is learned."""
     if incumbent is None or (dataset is not None and not dataset.targets_from.get("incumbent", 0)):
         return None
-    return learning_sentence(config.named, config, incumbent, config.use)
+    sentence = learning_sentence(config.named, config, incumbent, config.use)
+    if sentence is None or dataset is not None:
+        return sentence
+    return f"where no record says what is right, {sentence}"
 
 
 def _frozen(store: Store, dataset: Dataset) -> Freeze | None:
