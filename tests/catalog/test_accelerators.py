@@ -31,8 +31,9 @@ DRIVERS = {
     # print-outs of nvidia-smi in public files that agree, read 2026-11-27
     "H100 PCIe": 81_559, "A100 PCIe 80GB": 81_920, "A100 PCIe 40GB": 40_960, "H200": 143_771, "B300": 275_040,
     "GB200": 189_471, "GB300": 284_208, "A30": 24_576, "A40": 46_068, "V100 SXM": 32_768, "RTX A6000": 49_140,
-    "RTX 6000 Ada": 49_140, "RTX 3060": 12_288, "RTX 4060 Ti": 16_380, "RTX 4070 Ti": 12_282, "RTX 4080": 16_376,
-    "RTX 5080": 16_303, "RTX PRO 6000 Blackwell": 97_887, "RTX PRO 6000 Blackwell Server Edition": 97_887,
+    "RTX 6000 Ada": 49_140, "RTX 3060": 12_288, "RTX 4060": 8_188, "RTX 4060 Ti": 16_380, "RTX 4070 Ti": 12_282,
+    "RTX 4080": 16_376, "RTX 5080": 16_303, "RTX PRO 6000 Blackwell": 97_887,
+    "RTX PRO 6000 Blackwell Server Edition": 97_887,
     # rocm-smi, amdgpu, Intel's XPU manager, CUDA's total capacity of unified memory
     "MI300X": 196_592, "RX 7900 XTX": 24_560, "Arc Pro B60": 24_480, "GB10": 122_480,
 }  # fmt: skip

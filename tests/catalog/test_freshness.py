@@ -8,7 +8,7 @@ from freehold.catalog import freshness, licenses, models
 from freehold.catalog.freshness import PARTS, ages, said
 from freehold.engines import ENGINES
 
-DAY = date(2026, 11, 27)
+DAY = date(2026, 12, 3)
 
 
 def test_every_row_of_every_part_says_its_day():

@@ -118,9 +118,14 @@ def pick(name: str) -> PickedRow:
     )
 
 
+_OTHER_CHIPS = {"ti", "super", "xt", "xtx"}
+
+
 def _holding(words: list[str]) -> list[AcceleratorRow]:
+    """Rows whose names hold all of the words, and none that makes it another chip."""
     wanted = {word for word in words if word}
-    return [row for row in rows() if wanted and wanted <= set(plain(row.name).split())]
+    named = ((row, set(plain(row.name).split())) for row in rows())
+    return [row for row, name in named if wanted and wanted <= name and not (name - wanted) & _OTHER_CHIPS]
 
 
 def accelerator(row: AcceleratorRow, memory_gib: float | None = None) -> Accelerator:

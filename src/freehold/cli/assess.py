@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from freehold.cli.operation import CONFIG, Reply, arg, operation, opt
-from freehold.cli.output import Aside, Block, echo, short_count
+from freehold.cli.output import Aside, Block, echo, hanging, short_count
 from freehold.visible import GIB
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _view(found: Assessment, *, show_all: bool) -> Iterator[Block]:
     work = found.workload
     yield f"{found.machine}: {work.context_tokens:,} tokens × {work.concurrency} at once"
     yield from (click.style(f"  · {line}", dim=True) for line in _needs(found))
-    yield f"ranked by {found.ranked_by}"
+    yield hanging(found.ranked_by, "ranked by ")
     yield ""
     shown = [row for row in found.rows if row.outcome == "shortlisted"]
     yield from _rows(list(found.rows) if show_all else shown[:MOST_ROWS])
@@ -111,7 +111,7 @@ def _view(found: Assessment, *, show_all: bool) -> Iterator[Block]:
 
         yield "\n" + as_tables(first_candidates(found.shortlist, 3)).rstrip()
     else:
-        yield "\nno model is left: a larger machine, fewer needs, or stay on the API"
+        yield "\nnone on this machine: take a larger one, or need less; freehold assess --all says what each lacks"
 
 
 def _needs(found: Assessment) -> list[str]:

@@ -19,6 +19,7 @@ from freehold.licensing.situation import (
 )
 from freehold.licensing.words import business_tags, change_tags, domain_tags, inside
 from freehold.types.license import (
+    BARRED,
     BusinessClause,
     DomainClause,
     ModificationClause,
@@ -150,7 +151,8 @@ class Thresholds:
             taken = "taken to be" if reading.side == "unknown" else "is"
             yield reason(self, layer, clause, f"{clause.text}; the figure {taken} not above {reading.line}")
             outcome = clause.otherwise.replace("_", " ")
-            yield Contingency(f"above {reading.line}: {outcome} under {layer.license.name}")
+            bars = clause.otherwise in BARRED and reading.side == "unknown"
+            yield Contingency(f"above {reading.line}: {outcome} under {layer.license.name}", bars)
 
 
 class Regions:
@@ -246,7 +248,8 @@ class BusinessGates:
             open_lines = [reading for reading in readings if reading.side == "unknown"]
             spared = free is not None and gated is None
             for reading in () if spared else readings:
-                yield Contingency(f"above {reading.line}: the gate of {layer.license.name} applies")
+                bars = clause.otherwise in BARRED and reading.side == "unknown"
+                yield Contingency(f"above {reading.line}: the gate of {layer.license.name} applies", bars)
             for reading in () if spared else open_lines:
                 yield Assumption(not_stated(layer, reading))
             if gated is None and not spared:

@@ -17,7 +17,7 @@ from freehold.licensing.grant import (
 from freehold.licensing.origin import Notes, OutputTraining, Profile, UnknownLicense
 from freehold.licensing.situation import Assumption, Contingency, LicenseRule, Situation, Violation
 from freehold.licensing.words import KEY_TITLES
-from freehold.types.license import Obligation, Ruling, RulingOutcome, RulingReason
+from freehold.types.license import BARRED, Obligation, Ruling, RulingOutcome, RulingReason
 from freehold.types.record import content_id
 from freehold.types.use import Mode
 
@@ -56,7 +56,7 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
     obligations: list[Obligation] = []
     violations: list[Violation] = []
     assumptions: list[str] = []
-    changes: list[str] = []
+    changes: list[Contingency] = []
     for check in RULES:
         for finding in check.check(situation):
             match finding:
@@ -69,7 +69,7 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
                 case Assumption():
                     assumptions.append(finding.text)
                 case Contingency():
-                    changes.append(finding.text)
+                    changes.append(finding)
     outcome: RulingOutcome = "allowed"
     if any(not (duty.recommended or duty.passive) for duty in obligations):
         outcome = "allowed_with_obligations"
@@ -91,7 +91,8 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
         reasons=tuple(sorted(_unique(reasons), key=lambda one: -SEVERITY[one.outcome or "allowed"])),
         obligations=tuple(_unique(obligations)),
         violations=tuple(_unique([violation.key for violation in violations])),
-        would_change=tuple(_unique(changes)),
+        would_change=tuple(_unique([change.text for change in changes])),
+        open_lines=tuple(_unique([change.text for change in changes if change.open])),
         assumptions=tuple(_unique(assumptions)),
         licenses=tuple(_unique([layer.license.id for layer in situation.layers])),
         version=version,
@@ -102,13 +103,15 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
     )
 
 
-def _letters(situation: Situation, reasons: list[RulingReason]) -> list[str]:
+def _letters(situation: Situation, reasons: list[RulingReason]) -> list[Contingency]:
     """Who could say what the texts leave open."""
     licensors = {layer.license.id: layer.license.licensor for layer in situation.layers}
     return [
-        f"a letter from {licensors[one.license_id]} on {one.section}"
-        if one.license_id in licensors
-        else f"the licence of {one.model}, stated by an id or its text"
+        Contingency(
+            f"a letter from {licensors[one.license_id]} on {one.section}"
+            if one.license_id in licensors
+            else f"the licence of {one.model}, stated by an id or its text"
+        )
         for one in reasons
         if one.outcome == "unclear"
     ]
@@ -121,7 +124,7 @@ _MODES: dict[Mode, str] = {
 }
 
 
-def _other_modes(situation: Situation, assumed: RulingOutcome) -> list[str]:
+def _other_modes(situation: Situation, assumed: RulingOutcome) -> list[Contingency]:
     """What the usual other ways of use would come out as, where none was stated and that changes something."""
     found = []
     for mode, words in _MODES.items():
@@ -131,7 +134,8 @@ def _other_modes(situation: Situation, assumed: RulingOutcome) -> list[str]:
         due = [KEY_TITLES.get(d.key, d.key) for d in other.obligations if not (d.recommended or d.passive)]
         duties = list(dict.fromkeys(due))
         listed = f": {'; '.join(duties)}" if duties and SEVERITY[other.outcome] < SEVERITY["unclear"] else ""
-        found.append(f"{words}: {other.outcome.replace('_', ' ')}{listed}")
+        said = f"{words}: {other.outcome.replace('_', ' ')}{listed}"
+        found.append(Contingency(said, other.outcome in BARRED))
     return found
 
 

@@ -293,9 +293,10 @@ class Assumption(NamedTuple):
 
 
 class Contingency(NamedTuple):
-    """What would change the answer."""
+    """What would change the answer. `open`: it would forbid the use, and what is stated does not rule it out."""
 
     text: str
+    open: bool = False
 
 
 RuleFinding = RulingReason | Obligation | Violation | Assumption | Contingency

@@ -222,6 +222,8 @@ class CandidateRow(Record, frozen=True, kw_only=True):
     """What the newest comparison of it in this project said, with its figure."""
     rejected: bool = False
     """That comparison rejected it."""
+    open_line: str | None = None
+    """What its licence forbids and the stated use does not rule out: it stands behind those without."""
     engine: str = "llamacpp"
     """The engine by which memory and speed are judged."""
     made_from: tuple[str, ...] = ()

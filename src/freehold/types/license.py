@@ -276,6 +276,7 @@ class ReleaseFamily(
 RulingOutcome = Literal[
     "allowed", "allowed_with_obligations", "not_allowed", "needs_separate_license", "unclear"
 ]
+BARRED: frozenset[RulingOutcome] = frozenset({"not_allowed", "needs_separate_license"})
 EdgeKind = Literal[
     "base",
     "fine_tune",
@@ -364,6 +365,8 @@ class Ruling(StoredRecord, frozen=True, kw_only=True):
     obligations: tuple[Obligation, ...] = ()
     violations: tuple[str, ...] = ()
     would_change: tuple[str, ...] = ()
+    open_lines: tuple[str, ...] = ()
+    """Of these, what would forbid it and is not ruled out by what is stated of the use."""
     assumptions: tuple[str, ...] = ()
     learning: str | None = None
     """Where a project asks: whether answers of its rented model may be learned, and what would decide it."""
@@ -371,6 +374,11 @@ class Ruling(StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...] = ()
     version: str = ""
     details: dict[str, Any] = {}
+
+    @property
+    def ways_out(self) -> tuple[str, ...]:
+        """What would change it for the better, where it is unclear or forbidden."""
+        return tuple(way for way in self.would_change if way not in self.open_lines)
 
     def summary(self) -> str:
         """What came out, and how many duties there are."""

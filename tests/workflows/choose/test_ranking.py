@@ -3,7 +3,7 @@ import json
 import msgspec
 import pytest
 from click.testing import CliRunner
-from tests.workflows.choose.ten_cases import CASES, TWO_CORES
+from tests.workflows.choose.shortlist_cases import CASES, TWO_CORES
 
 from freehold.catalog import models as catalog
 from freehold.cli.main import cli
@@ -85,10 +85,12 @@ def first_three(case, folder):
 
 
 def is_met(case, first):
+    if not case.fits:
+        return not first
     return len(first) == 3 and set(first) <= case.fits and bool(set(first) & case.best)
 
 
-def test_the_first_three_are_sensible_in_eight_of_ten_cases(tmp_path, monkeypatch):
+def test_the_first_three_are_sensible_in_nine_of_ten_cases(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
     told = {}
     for number, case in enumerate(CASES):
@@ -97,7 +99,7 @@ def test_the_first_three_are_sensible_in_eight_of_ten_cases(tmp_path, monkeypatc
         monkeypatch.chdir(folder)
         told[case.name] = first_three(case, folder)
     met = [case.name for case in CASES if is_met(case, told[case.name])]
-    assert len(met) >= 8, {name: first for name, first in told.items() if name not in met}
+    assert len(met) >= 0.9 * len(CASES), {name: first for name, first in told.items() if name not in met}
 
 
 def row(model, **more):
@@ -118,6 +120,18 @@ GPU = Machine(
 
 def order(rows, task=None):
     return [one.model for one in ranked(rows, task, GPU)]
+
+
+def test_what_a_licence_may_forbid_stands_behind_and_published_scores_order_a_table():
+    rows = [
+        row("mistralai/Mistral-Medium-3.5-128B", open_line="above 20,000,000 monthly revenue: …"),
+        row("meta-models/Muse-Glimmer-30B"),
+        row("Qwen/Qwen3.8-27B"),
+    ]
+    assert order(rows, "code") == [one.model for one in reversed(rows)], (
+        "Qwen3.8-27B is ahead in its makers' table"
+    )
+    assert order(rows)[0] == "meta-models/Muse-Glimmer-30B", "without a task no table counts"
 
 
 def test_what_was_rejected_here_stands_last_and_what_was_promoted_first():

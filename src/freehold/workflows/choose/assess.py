@@ -38,9 +38,11 @@ from freehold.workflows.choose.cost import (
 from freehold.workflows.choose.needs import is_doubtful, needs_in, speed_reasons
 from freehold.workflows.choose.needs import seconds as seconds_of
 from freehold.workflows.choose.ranking import (
+    LEAST,
     MOST_SECONDS,
     RANKED_BY,
     MeasuredHere,
+    effective_size,
     is_coder,
     measured_of,
     ranked,
@@ -203,6 +205,10 @@ def _scores(project: Project) -> dict[str, MeasuredHere]:
         return measured_of(store.records(Comparison), store.records(Verdict), store.records(Mixture))
 
 
+LONGEST_SECONDS = 60
+"""For one request: proxies give up then (nginx, `proxy_read_timeout`), and so do most who wait."""
+
+
 def _row(
     model: Model, asked: _Asked, score: MeasuredHere | None, speeds: dict[str, MeasuredSpeed]
 ) -> CandidateRow:
@@ -226,7 +232,9 @@ def _row(
         against += way.against
     seconds = seconds_of(speed, asked.needs, 1)
     notes = [score.said] if score is not None else []
-    if seconds is not None and seconds > MOST_SECONDS:
+    if seconds is not None and seconds > LONGEST_SECONDS and score is None:
+        against.append((True, f"speed: {seconds:,.0f} s or more for a request here"))
+    elif seconds is not None and seconds > MOST_SECONDS:
         notes.append(f"speed: {seconds:,.0f} s or more for a request here")
     if measured is not None and measured.quantization not in (None, placed.quantization):
         notes.append(f"speed measured at {measured.quantization}")
@@ -247,6 +255,7 @@ def _row(
         speed=speed,
         doubtful=is_doubtful(speed, asked.needs, asked.limits),
         seconds_per_request=seconds,
+        open_line=next(iter(ruling.open_lines), None),
         **_measured_fields(score),
         made_from=(
             f"ruling:{ruling.id}",
@@ -336,6 +345,7 @@ def _encoder_row(model: Model, asked: _Asked, score: MeasuredHere | None) -> Can
         engine="encoder",
         total_bytes=fit.total_bytes,
         method="encoder",
+        open_line=next(iter(ruling.open_lines), None),
         **_measured_fields(score),
         made_from=(f"ruling:{ruling.id}", *((f"comparison:{score.comparison_id}",) if score else ())),
     )
@@ -348,10 +358,11 @@ def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
         return [(True, f"licence: {ruling.outcome.replace('_', ' ')}{text}")]
     if ruling.outcome == "unclear":
         return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
+    found = [(False, f"licence: {line}; [use] does not rule that out") for line in ruling.open_lines[:1]]
     if ruling.obligations:
         count = len(ruling.obligations)
-        return [(False, "licence: 1 obligation" if count == 1 else f"licence: {count} obligations")]
-    return []
+        found.append((False, "licence: 1 obligation" if count == 1 else f"licence: {count} obligations"))
+    return found
 
 
 def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
@@ -372,6 +383,15 @@ def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
             )
         )
     found += _language_reasons(model, needs)
+    least = LEAST.get(needs.task) if needs.task is not None else None
+    size = effective_size(parameter_count(model.shape), active_parameter_count(model.shape))
+    if least is not None and size < least:
+        found.append(
+            (
+                True,
+                f"size: counts as {size / 1e9:.1f}B, too small for such a task",
+            )
+        )
     if not model.instruct:
         found.append((False, "base model: it needs training before it answers"))
     if thinks_first(model) and needs.task != "agent":

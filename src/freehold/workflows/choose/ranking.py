@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,19 +25,24 @@ from freehold.types.mixture import Mixture
 from freehold.types.model import Model
 from freehold.types.verdict import Verdict
 
-MONTHS_TO_HALVE = 12
-"""A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
+MONTHS_TO_HALVE = 8
+"""A model that much younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
 arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
 DATE_UNKNOWN = "2025-01"
 """Where the catalog has no month of release; what is older has one."""
 MOST_SECONDS = 10
-"""For one request: who waits longer turns to something else (Nielsen 1993, "Usability Engineering", chapter 5)."""
+"""For one request: who waits longer turns to something else (Nielsen 1993, "Usability Engineering", chapter 5). A model
+that takes so long loses two doublings, one that takes a tenth of it a quarter of one, one that takes twice as long
+five."""
 ENOUGH: dict[TaskKind, float] = {"labels": 4e9, "extraction": 9e9, "tools": 9e9}
 """Parameters beyond which a tuned model brings little on such a task, so that the cheaper one stands first. A judgement
 like all of this order: adapters of models of 2 to 8B passed GPT-4 on most of the 31 tasks of LoRA Land (Zhao et al.
 2024, arXiv 2405.00732), labels among the easier ones."""
 ENOUGH_ON_CORES: dict[TaskKind, float] = {"labels": 1e9, "extraction": 2e9, "tools": 2e9}
 """Without an accelerator, on which more cannot be trained in a day."""
+LEAST: dict[TaskKind, float] = {"code": 4e9, "agent": 4e9}
+"""Parameters (the geometric mean of all and active ones) below which a model asked as it is seldom gets through the
+several steps of such a task. A judgement."""
 _BEYOND = 1.5
 """What a doubling beyond `ENOUGH` takes from the prior, which counts doublings."""
 _CODER = re.compile(r"coder|codestral|devstral|-code\b", re.IGNORECASE)
@@ -44,6 +50,14 @@ _THINKER = re.compile(r"-R1\b|R1-Distill|QwQ|reasoning|thinking|magistral", re.I
 _MADE_FOR_IT, _MADE_FOR_OTHERS, _THINKS_FIRST, _UNTAUGHT = 1.5, 1.5, 3.0, 4.0
 """In doublings: of a coder for code and for other tasks, a model that reasons first where answers are short, a base
 model where nothing is trained."""
+_BOARDS: dict[TaskKind, re.Pattern[str]] = {
+    "code": re.compile(r"SWE|Terminal|Code|Repo|Program"),
+    "agent": re.compile(r"Terminal|MCP|Tool|Browse|OSWorld|Automation|BFCL|SWE"),
+    "text": re.compile(r"GPQA|MMLU|IFBench|IFEval|HLE|SimpleQA|MRCR"),
+}
+"""Public tasks that tell something of a kind of task, where a model is asked as it is."""
+_SCORED = 1.0
+"""In doublings: of a model that any table of the catalog has measured on such a task, against one that none has."""
 _SAME_SIZE = 0.1
 """Of logarithms: a tenth more or less is the same size."""
 _FOUR_BITS = ("Q4_K_M", "AWQ", "GPTQ")
@@ -53,8 +67,8 @@ ENCODERS_FIRST = 2
 """Encoders that stand before what writes; the others follow it."""
 
 RANKED_BY = (
-    "results measured here, then size and release date (a year newer counts as twice the size), up to the size that "
-    "the task needs: a guess until you measure"
+    "results measured here, then size and release date (eight months newer count as twice the size) up to the size "
+    "that the task needs, published scores, and how long a request takes: a guess until you measure"
 )
 
 
@@ -97,17 +111,18 @@ def measured_of(
 
 def ranked(rows: list[CandidateRow], task: TaskKind | None, machine: Machine) -> list[CandidateRow]:
     """Rows in their order, those on the shortlist with their rank. What was rejected here stands last of them."""
+    listed = {row.model for row in rows if row.outcome == "shortlisted"}
+    values = _by_scores({row.model: prior(row, task, machine) for row in rows}, listed, task)
     places = {"shortlisted": 0, "unclear": 1, "excluded": 2}
     newer = superseded(rows)
     rows = [_with_successor(row, newer.get(row.model)) for row in rows]
 
     def key(row: CandidateRow) -> tuple[int, bool, bool, bool, bool, float, float]:
         score = -(row.measured_score if row.measured_score is not None else -1.0)
-        # What takes a minute here helps no one, however new it is; what was measured here has shown its use.
-        slow = (row.seconds_per_request or 0.0) > MOST_SECONDS and row.measured_score is None
+        barred = row.open_line is not None and row.measured_score is None
         old = row.model in newer
-        best = -prior(row, task, machine)
-        return places[row.outcome], row.rejected, slow, old, row.method is None, score, best
+        best = -values[row.model]
+        return places[row.outcome], row.rejected, barred, old, row.method is None, score, best
 
     ordered = sorted(rows, key=key)
     encoders = [row for row in ordered if row.method is not None and row.outcome == "shortlisted"]
@@ -151,21 +166,54 @@ def _with_successor(row: CandidateRow, successor: str | None) -> CandidateRow:
     return msgspec.structs.replace(row, reasons=(*row.reasons, f"{successor} is as large, and later"))
 
 
+def effective_size(parameters: int, active: int) -> float:
+    """What the parameters of a sparse model count as: the geometric mean of all and active ones."""
+    return math.sqrt(parameters * active)
+
+
 def prior(row: CandidateRow, task: TaskKind | None, machine: Machine) -> float:
     """Doublings: parameters as they would count in year 0 (the geometric mean of all and active ones, twice for each
-    year), less what the task does not need and what the model was not made for."""
+    year), less what the task does not need, what the model was not made for, and how long a request takes here."""
     model = catalog.get(row.model)
     year, _, month = (model.released or DATE_UNKNOWN).partition("-")
     months = 12 * int(year) + int(month or 1)
-    size = math.log2(math.sqrt(row.parameters * row.active_parameters))
+    size = math.log2(effective_size(row.parameters, row.active_parameters))
     enough = (ENOUGH if machine.accelerators else ENOUGH_ON_CORES).get(task) if task is not None else None
     if enough is not None and not model.encoder:
         beyond = max(0.0, size - math.log2(enough))
         size -= (1 + _BEYOND) * beyond
+    waits = (row.seconds_per_request or 0.0) / MOST_SECONDS
+    slow = 2 * math.log2(1 + waits) + 2 * math.log2(max(1.0, waits))
     cut = _IN_FOUR_BITS if row.quantization in _FOUR_BITS and not model.quantization else 0.0
-    return (
-        size + months / MONTHS_TO_HALVE + _made_for(model, task) - cut - (_DOUBTFUL if row.doubtful else 0.0)
-    )
+    lost = cut + slow + (_DOUBTFUL if row.doubtful else 0.0)
+    return size + months / MONTHS_TO_HALVE + _made_for(model, task) - lost
+
+
+def _by_scores(values: dict[str, float], listed: set[str], task: TaskKind | None) -> dict[str, float]:
+    """Priors with what was published: who was measured counts for more, and of two in one table, whose scores alone
+    compare, the better on most of the tasks that both have gets the larger prior of both."""
+    if task is None or task not in _BOARDS:
+        return values
+    values = dict(values)
+    tables: dict[str, dict[str, dict[str, float]]] = {}
+    for model in listed:
+        for score in catalog.scores_of((model,)):
+            if _BOARDS[task].search(score.task):
+                tables.setdefault(score.source, {}).setdefault(model, {})[score.task] = score.score
+    for model in {model for table in tables.values() for model in table}:
+        values[model] += _SCORED
+    for table in tables.values():
+        for one, other in combinations(sorted(table), 2):
+            ahead = sum(
+                _sign(table[one][task] - table[other][task]) for task in table[one] if task in table[other]
+            )
+            if ahead * (values[one] - values[other]) < 0:
+                values[one], values[other] = values[other], values[one]
+    return values
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
 
 
 def _made_for(model: Model, task: TaskKind | None) -> float:

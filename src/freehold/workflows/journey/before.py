@@ -24,7 +24,7 @@ from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.finding import Finding, Preflight, fail, ok, warn
-from freehold.types.license import Ruling
+from freehold.types.license import BARRED, Ruling
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import METHOD_KINDS
 from freehold.types.model import Weights
@@ -44,7 +44,7 @@ from freehold.workflows.journey.methods.training import served_fit
 from freehold.workflows.journey.proposals import stand_in
 from freehold.workflows.journey.step_costs import cost_findings
 from freehold.workflows.journey.suits import TaskFacts, Unsuited, suit_findings
-from freehold.workflows.license.rule import BARRED, rule_for_model, where_it_stands
+from freehold.workflows.license.rule import rule_for_model, where_it_stands
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight import AskedEndpoint, PreflightRequest, preflight, scorer_addresses
 from freehold.workflows.prove.results import frozen_answers
@@ -106,7 +106,7 @@ def deciding(ruling: Ruling) -> str:
 def way_out(ruling: Ruling) -> str:
     """What would decide it otherwise."""
     return (
-        "; or ".join(ruling.would_change)
+        "; or ".join(ruling.ways_out)
         or f"another model: freehold assess; why: freehold license {ruling.model}"
     )
 

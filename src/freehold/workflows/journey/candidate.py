@@ -25,7 +25,7 @@ from freehold.stats.looks import LookPlan
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.gates import LeakReport, RetainedSkills
-from freehold.types.license import Ruling
+from freehold.types.license import BARRED, Ruling
 from freehold.types.mixture import Mixture
 from freehold.types.report import CandidateReport
 from freehold.types.verdict import MAX_AGE_DAYS, CheckResult, EvidenceGate, Verdict
@@ -33,7 +33,7 @@ from freehold.workflows.journey.methods import method_named
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError, lineage_behind
 from freehold.workflows.journey.mixer import Mixer
 from freehold.workflows.journey.other_tasks import log_identity, other_tasks
-from freehold.workflows.license.rule import BARRED, rule_for_model
+from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import now
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, answers_file, evaluate
 from freehold.workflows.prove.evidence_basis import answers_folder, basis_of, catalog_part, engine_part

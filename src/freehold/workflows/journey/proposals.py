@@ -21,6 +21,7 @@ from freehold.types.choosing import ModelLimits, Needs, TaskKind
 from freehold.types.config import DEFAULT_MODEL, AppConfig, CandidateConfig, ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
+from freehold.types.license import BARRED
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.use import UseProfile
 from freehold.workflows.choose.assess import assess
@@ -30,7 +31,7 @@ from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.log_tasks import LEAST_TO_TRAIN
 from freehold.workflows.journey.methods import METHODS, Candidate, candidate_of, candidates
 from freehold.workflows.journey.suits import TaskFacts, missing_extra
-from freehold.workflows.license.rule import BARRED, rule_for_model
+from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE, base_for, foreign_share
 from freehold.workflows.weights.pull import why_not_here

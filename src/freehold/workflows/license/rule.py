@@ -31,6 +31,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import WORDS_MODEL
 from freehold.types.endpoint import ServePlan
 from freehold.types.license import (
+    BARRED,
     WOULD_DECIDE,
     DutyMark,
     EdgeKind,
@@ -38,7 +39,6 @@ from freehold.types.license import (
     LineageEdge,
     Obligation,
     Ruling,
-    RulingOutcome,
     duty_id,
 )
 from freehold.types.method import METHOD_KINDS, short_name
@@ -48,7 +48,6 @@ from freehold.workflows.project import Project
 if TYPE_CHECKING:
     from freehold.store import Store
 
-BARRED: frozenset[RulingOutcome] = frozenset({"not_allowed", "needs_separate_license"})
 """Outcomes with which a candidate is neither proposed nor made."""
 _LONGEST = 1_000_000
 """Characters of a file that may be a licence; the GPL 3 has 35,149."""
@@ -101,7 +100,7 @@ def learning_sentence(
         outcome = ruling.outcome.replace("_", " ")
         if ruling.outcome in BARRED or ruling.outcome == "unclear":
             outcome += f" ({where_it_stands(ruling)})"
-            ways_out |= dict.fromkeys(ruling.would_change)
+            ways_out |= dict.fromkeys(ruling.ways_out)
         names.setdefault(outcome, []).append(short_name(one.model, one.name))
     if not names:
         return None
