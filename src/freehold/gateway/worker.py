@@ -153,11 +153,10 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
 
 
 async def _write_meters(state: WorkerState) -> None:
-    """Once a second: forget kept answers whose time is over, renew credentials, and write the numbers; twice where a
-    candidate has requests under way, which may hang."""
+    """Once a second: renew credentials, and write the numbers; twice where a candidate has requests under way, which
+    may hang."""
     while True:
         await asyncio.sleep(0.5 if state.meters.candidates_requests else 1.0)
-        state.kept.sweep(now_s=time.monotonic())
         state.upstreams.signer.tend(state.table.endpoints.values())
         state.write_meters()
 

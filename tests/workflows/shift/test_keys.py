@@ -72,7 +72,7 @@ def test_a_cap_that_cannot_be_held_is_refused_where_it_is_set_and_told_at_a_star
 
 
 def test_a_name_stays_with_its_key_after_revoking(tmp_path):
-    """What goes by the name (traces, feedback, kept answers, spending) does not come to another holder."""
+    """What goes by the name (traces, feedback, spending) does not come to another holder."""
     with open_store(default_url(tmp_path)) as store:
         first = keys.add(store, "app", limits=Limits(), who="ada", at=AT)
         book(store.database, [BilledCost("w", 1, "2026-03-01", ["key:app"], Decimal("1.25"))], at=AT)

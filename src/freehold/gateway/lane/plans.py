@@ -206,10 +206,7 @@ def _way_of(state: WorkerState, head: ClientHead, model: str) -> Way | None:
     ):
         return None
     if route is not None and (
-        route.cache is not None
-        or route.deferral is not None
-        or route.first_byte_ms is not None
-        or route.state == "shadow"
+        route.deferral is not None or route.first_byte_ms is not None or route.state == "shadow"
     ):
         return None
     capturing = is_capturing(state, header)

@@ -17,7 +17,7 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy import deferral, repeating, spend
+from freehold.gateway.proxy import deferral, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import MAY_HAVE_ANSWERED, ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
@@ -54,17 +54,11 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
             exchange.status = 200
             send_reply(request, HttpReply(200, _JSON, told), request_id=exchange.id, api=api_route.api)
             return
-        kept = None
-        if exchange.route is not None and exchange.route.cache is not None:
-            kept = repeating.find(exchange)
         if limited := limits_of(state, exchange.key, exchange.route):
-            await _apply_limits(exchange, limited, is_kept=kept is not None)
-        if kept is None:
-            if exchange.arm == "candidate":
-                state.meters.candidates_requests[exchange.id] = (exchange.route_name, exchange.started_s)
-            await answer(exchange)
-        else:
-            await repeating.replay(exchange, kept)
+            await _apply_limits(exchange, limited)
+        if exchange.arm == "candidate":
+            state.meters.candidates_requests[exchange.id] = (exchange.route_name, exchange.started_s)
+        await answer(exchange)
     except ApiError as error:
         _send_error(exchange, error)
     except (asyncio.CancelledError, ClientDisconnect):
@@ -195,13 +189,9 @@ def limits_of(state: WorkerState, key: ApiKey | None, route: Route | None) -> li
     return limited
 
 
-async def _apply_limits(exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool) -> None:
-    """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
+async def _apply_limits(exchange: ProxyExchange, limited: list[tuple[str, Limits]]) -> None:
+    """Raises `ApiError` (429)."""
     state = exchange.state
-    assert exchange.decision is not None
-    if is_kept:
-        exchange.admission = await state.limiter.admit(limited)
-        return
     tokens = 0
     for _, limits in limited:
         if limits.tokens_per_minute is not None:
@@ -318,7 +308,5 @@ def _finish(shadows: Shadows, exchange: ProxyExchange) -> None:
             None if first_s is None else first_s - exchange.asked_s,
         )
     spend.keep(exchange)
-    if exchange.repeat is not None:
-        repeating.keep(exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)

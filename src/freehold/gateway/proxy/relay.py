@@ -149,7 +149,6 @@ def _start(attempt: Attempt, response: UpstreamResponse) -> Headers:
     exchange.status = response.status
     exchange.streamed = response.is_stream
     exchange.content_encoding = response.header("content-encoding")
-    exchange.content_type = response.header("content-type") or ""
     headers = client_headers(
         response,
         exchange.api_route,
@@ -196,10 +195,8 @@ def _stream_filter(attempt: Attempt, headers: Headers) -> tuple[StreamTranslatio
     found: WholeEvents | None = None
     if endpoint.engine_kind.joins_usage and exchange.api_route.kind == "completions":
         # The engine tells it unasked as well, and clients that did not ask read a choice in every chunk.
-        exchange.hides_usage = with_usage(bytes(exchange.peek.stream_options)) is not None
-        found = SeparateUsage(hides=exchange.hides_usage)
+        found = SeparateUsage(hides=with_usage(bytes(exchange.peek.stream_options)) is not None)
     elif attempt.hide_usage and exchange.content_encoding is None:
-        exchange.hides_usage = True
         found = UsageFilter()
     if (name := _name_to_tell(attempt)) is not None:
         return NamedStream(name, found), headers
@@ -295,7 +292,7 @@ class ClientSink:
         self._exchange = exchange
         self._stream_filter = stream_filter
         request = self._request = exchange.request
-        self._recording = exchange.capturing or exchange.metered or exchange.repeat is not None
+        self._recording = exchange.capturing or exchange.metered
         self._length = None if length is None else int(length)
         self._is_response = exchange.response_kind == "responses"
         self._last = b"\n\n"

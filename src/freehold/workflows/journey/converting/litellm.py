@@ -57,7 +57,6 @@ _LACKING = {
 }
 """Why a key has no counterpart, by the last part of its name."""
 _LONGEST_NAME = 60
-_LONGEST_CACHE_S = 30 * 24 * 3600
 _MOST_TARGETS = 20_000
 _MOST_UNREAD = 40
 
@@ -248,7 +247,6 @@ class ConvertedTables:
         self.mapped.append(Mapped(source=first.source, target="[incumbent]"))
 
     def _all_routes(self) -> None:
-        cache = self._cache()
         fallbacks = self._fallbacks()
         for group, deployments in self._groups.items():
             after = [*fallbacks.get(group, []), *(one for one in fallbacks.get("*", []) if one != group)]
@@ -258,7 +256,7 @@ class ConvertedTables:
             if any(one.first_byte_ms not in (None, wait) for one in deployments):
                 self.unmapped[f"stream_timeout of {where}"] = "a route waits as long for each deployment"
             self._route(group, [*deployments, *others], where, first_byte_ms=wait,
-                        limits=self._limits(deployments, where), cache=cache)  # fmt: skip
+                        limits=self._limits(deployments, where))  # fmt: skip
         for settings in self._settings:
             listed = settings.part("model_group_alias") or Source({})
             for alias in listed:
@@ -323,26 +321,6 @@ class ConvertedTables:
             if name not in self._groups:
                 self.unmapped[f"fallbacks to {name}"] = "it is not among the models that were converted"
         return found
-
-    def _cache(self) -> Table | None:
-        for settings in self._settings:
-            if (settings.text("cache") or "").lower() != "true":
-                continue
-            more = settings.part("cache_params") or Source({})
-            if "semantic" in (more.text("type") or ""):
-                self.unmapped[settings.at("cache_params")] = "only exact repeats are answered from memory"
-                return None
-            self.assumed[
-                "repeats are kept in each worker's memory, and only of requests without chance (temperature 0)"
-            ] = None
-            seconds = more.number("ttl")
-            if seconds is None or not 0 < seconds <= _LONGEST_CACHE_S:
-                self.assumed[
-                    "repeats are answered from memory for an hour: the file says no time that freehold takes"
-                ] = None
-                seconds = Decimal(3600)
-            return {"seconds": seconds}
-        return None
 
 
 def _vendor_and_name(model: str, params: Source) -> tuple[str, str]:
