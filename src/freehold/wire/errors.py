@@ -196,14 +196,6 @@ def anthropic_error(error: ApiError, request_id: str) -> HttpReply:
     return _reply(error, {"type": "error", "error": said, "request_id": request_id}, headers)
 
 
-def ollama_error(error: ApiError, _request_id: str) -> HttpReply:
-    """``{"error": "…"}``. Clients look for the words by which Ollama says that a model is not there."""
-    message = error.message
-    if error.code == "model_not_found" and "not found" not in message:
-        message = f"model not found: {message}"
-    return _reply(error, {"error": message})
-
-
 def request_id_header(api: str) -> str:
     """By which name clients of an API look for the id of a request, on errors and on answers."""
     return "request-id" if api == "anthropic" else "x-request-id"

@@ -175,7 +175,6 @@ class Heads:
         if (
             api_route is None
             or api_route.kind not in _KINDS
-            or api_route.read is not None
             or request.method != "POST"
             or request.query_string
             or not request.supports_chunks

@@ -35,7 +35,6 @@ _NO_LIMITS = Limits()
 _SILENT_S = 5.0
 """A candidate that says nothing for so long, until its client leaves, has failed it."""
 _NO_MODEL = "you must provide a model parameter"
-_JSON = [("content-type", "application/json")]
 _UNANSWERED = frozenset(
     ("upstream_timeout", "upstream_unreachable", "upstream_redirect", "no_credentials", "internal_error")
 )
@@ -50,10 +49,6 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     request.cancel_on_disconnect = True
     try:
         await _admit(exchange)
-        if api_route.loaded is not None and (told := api_route.loaded(exchange.body)) is not None:
-            exchange.status = 200
-            send_reply(request, HttpReply(200, _JSON, told), request_id=exchange.id, api=api_route.api)
-            return
         if limited := limits_of(state, exchange.key, exchange.route):
             await _apply_limits(exchange, limited)
         if exchange.arm == "candidate":
@@ -112,8 +107,6 @@ async def _admit(exchange: ProxyExchange) -> None:
         start = await _read_long(exchange)
     else:
         body = exchange.body = unambiguous(body)
-        if exchange.api_route.read is not None:
-            body = exchange.body = exchange.api_route.read(body)
         exchange.asked = body
         exchange.peek = openai.peek(body)
     peek = exchange.peek
