@@ -78,7 +78,7 @@ NOTHING_STORED = {
     "serve", "cluster up", "cluster status", "cluster down", "power", "routes list",
     "keys list", "label", "tasks",
     "mcp confirm", "skill install",
-    "rollout status", "rollout rehearse", "audit", "doctor", "settings",
+    "rollout status", "audit", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
 

@@ -225,6 +225,8 @@ class ConfigFollower:
 log = logging.getLogger(__name__)
 
 RESTART_PAUSE_S = 1.0
+LOOK_SECONDS = 2.0
+"""How often the rollouts of a store are looked at."""
 LEASE = "observer"
 """Its holder looks at the rollouts of a store."""
 
@@ -236,7 +238,6 @@ class ObserverConfig(Record, frozen=True, kw_only=True):
     config_path: str | None = None
     changes: tuple[str, ...] = ()
     """What this run's command line says otherwise than the file."""
-    look_seconds: float = 2.0
     spool_folder: str | None = None
     """Where the gateways of the project on this machine leave word of where their numbers are."""
 
