@@ -147,11 +147,9 @@ def _operation(
     content: dict[str, Any],
     *errors: int,
     body: type | None = None,
-    parameters: list[dict[str, Any]] | None = None,
     also: dict[int, Any] | None = None,
-    status: int = 200,
 ) -> dict[str, Any]:
-    answers = {str(status): {"description": "as asked", "content": content}}
+    answers = {"200": {"description": "as asked", "content": content}}
     answers |= {
         str(code): {"description": _ERRORS[code], "content": _json(ApiErrorAnswer)} for code in errors
     }
@@ -161,6 +159,4 @@ def _operation(
         content = _json(body)
         content["application/json"]["example"] = _EXAMPLES[body]
         operation["requestBody"] = {"required": True, "content": content}
-    if parameters:
-        operation["parameters"] = parameters
     return operation

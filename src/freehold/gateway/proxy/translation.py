@@ -145,18 +145,13 @@ class _Chained:
         return self._second.broken(error)
 
 
-def _over_chat(outer: Translation) -> Translation:
-    """From a client's API over the chat API to Anthropic's."""
-    inner = _TO_ANTHROPIC
-    return Translation(
-        path=inner.path,
-        request=lambda body: inner.request(outer.request(body)),
-        answer=lambda data, body: outer.answer(inner.answer(data, outer.request(body)), body),
-        stream=lambda body: _Chained(inner.stream(outer.request(body)), outer.stream(body)),
-    )
-
-
-_RESPONSES_TO_ANTHROPIC = _over_chat(_RESPONSES)
+# Over the chat API.
+_RESPONSES_TO_ANTHROPIC = Translation(
+    path=_TO_ANTHROPIC.path,
+    request=lambda body: _TO_ANTHROPIC.request(_RESPONSES.request(body)),
+    answer=lambda data, body: _RESPONSES.answer(_TO_ANTHROPIC.answer(data, _RESPONSES.request(body)), body),
+    stream=lambda body: _Chained(_TO_ANTHROPIC.stream(_RESPONSES.request(body)), _RESPONSES.stream(body)),
+)
 
 
 def _count_request(body: bytes) -> bytes:

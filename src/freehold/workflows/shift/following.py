@@ -225,8 +225,6 @@ class ConfigFollower:
 log = logging.getLogger(__name__)
 
 RESTART_PAUSE_S = 1.0
-LOOK_SECONDS = 2.0
-"""How often the rollouts of a store are looked at."""
 LEASE = "observer"
 """Its holder looks at the rollouts of a store."""
 

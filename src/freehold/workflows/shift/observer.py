@@ -32,12 +32,13 @@ from freehold.types.config import ProjectConfig
 from freehold.types.rollout import Rollout, RouteAlarm
 from freehold.workflows.project import file_state, open_project
 from freehold.workflows.shift import alarms, routes
-from freehold.workflows.shift.following import LEASE, LOOK_SECONDS, ObserverConfig
+from freehold.workflows.shift.following import LEASE, ObserverConfig
 from freehold.workflows.shift.lookout import Lookout, moves_back
 from freehold.workflows.shift.rollout import rollout
 
 log = logging.getLogger("freehold.observer")
 FILE_EVERY_S = 0.5
+LOOK_EVERY_S = 2.0
 LEASE_SECONDS = 30.0
 
 
@@ -69,7 +70,7 @@ class Observer:
                     if store is not None and isinstance(error, StorageError):
                         store.close()
                         store = None
-                stopping.wait(min(FILE_EVERY_S, LOOK_SECONDS))
+                stopping.wait(FILE_EVERY_S)
         finally:
             if store is not None:
                 with contextlib.suppress(StorageError):
@@ -83,14 +84,13 @@ class Observer:
             return
         # Where a candidate answers people, twice as often: each look more is users less that a bad one hurts.
         serves = any(route.state in ("canary", "promoted") for route in store.routes())
-        self._next_look = time.monotonic() + LOOK_SECONDS / (1 + serves)
+        self._next_look = time.monotonic() + LOOK_EVERY_S / (1 + serves)
         self._look_out(store)
         live = routes.live_rollouts(store)
         if not live:
             return
         now = datetime.now(UTC)
-        seconds = max(LEASE_SECONDS, 3 * LOOK_SECONDS)
-        if not leases.take(store.database, LEASE, self._owner, at=now, seconds=seconds):
+        if not leases.take(store.database, LEASE, self._owner, at=now, seconds=LEASE_SECONDS):
             log.debug("another observer looks at the rollouts of this store")
             return
         for watched in live:
