@@ -98,8 +98,7 @@ def set_command(
             changes["limits"] = work.with_pairs(before.limits if before else Limits(), limits, "limit")
         if not changes:
             raise click.UsageError("nothing to change: name an option")
-        note = work.ChangeNote(who=caller(), at=now(), why=why)
-        saved = work.change(store, project.config, name, changes, note)
+        saved = work.change(store, project.config, name, changes, who=caller(), at=now(), why=why)
     return Reply(saved, _describe)
 
 

@@ -117,6 +117,15 @@ def clients_fault(body: bytes) -> ApiError | None:
     )
 
 
+def redirect_refused(endpoint_name: str) -> ApiError:
+    """An endpoint answered with a redirect, which is neither followed nor passed on."""
+    return ApiError(
+        502,
+        f"endpoint {endpoint_name} answered with a redirect, which is not followed",
+        code="upstream_redirect",
+    )
+
+
 def cut_off() -> ApiError:
     """An upstream's answer ended before it was whole."""
     return ApiError(502, "the upstream broke off its answer", code="upstream_cut")
