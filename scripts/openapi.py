@@ -47,12 +47,6 @@ class ApiErrorAnswer(msgspec.Struct):
     error: ErrorBody
 
 
-class OllamaError(msgspec.Struct):
-    """As Ollama spells errors."""
-
-    error: str
-
-
 class Health(msgspec.Struct):
     status: str
 
@@ -74,31 +68,13 @@ class ListedModels(msgspec.Struct):
     data: list[ListedModel]
 
 
-class OllamaModels(msgspec.Struct):
-    models: list[dict[str, Any]]
-
-
-class OllamaVersion(msgspec.Struct):
-    version: str
-
-
-class OllamaAsked(msgspec.Struct):
-    model: str
-
-
-class OllamaModel(msgspec.Struct):
-    details: dict[str, Any]
-    capabilities: list[str]
-
-
 _KINDS = (
-    FeedbackBody, KeptFeedback, ApiErrorAnswer, OllamaError,
-    Health, Readiness, ListedModel, ListedModels, OllamaModels, OllamaVersion, OllamaAsked, OllamaModel,
+    FeedbackBody, KeptFeedback, ApiErrorAnswer,
+    Health, Readiness, ListedModel, ListedModels,
 )  # fmt: skip
 
 _EXAMPLES: dict[type, Any] = {
     FeedbackBody: {"trace_id": "01a217e8-0000-7000-8000-000000000000", "thumb": "down", "gold": "on its way"},
-    OllamaAsked: {"model": "support"},
 }
 
 
@@ -123,29 +99,6 @@ def document() -> dict[str, Any]:
         "/v1/models/{name}": {
             "parameters": [name],
             "get": _operation("One of these names", _json(ListedModel), 401, 404, 503),
-        },
-        "/api/tags": {
-            "get": _operation("The same names, as Ollama lists them", _json(OllamaModels), 401, 503)
-        },
-        "/api/ps": {
-            "get": _operation(
-                "The same names, as Ollama lists those that are in memory", _json(OllamaModels), 401, 503
-            )
-        },
-        "/api/version": {
-            "get": _operation("The version of Ollama's API that is spoken", _json(OllamaVersion))
-        },
-        "/api/show": {
-            "post": _operation(
-                "One model, as Ollama describes it",
-                _json(OllamaModel),
-                400,
-                401,
-                404,
-                413,
-                503,
-                body=OllamaAsked,
-            )
         },
         "/freehold/v1/feedback": {
             "post": _operation(
@@ -194,19 +147,16 @@ def _operation(
     content: dict[str, Any],
     *errors: int,
     body: type | None = None,
-    parameters: list[dict[str, Any]] | None = None,
     also: dict[int, Any] | None = None,
-    status: int = 200,
 ) -> dict[str, Any]:
-    answers = {str(status): {"description": "as asked", "content": content}}
-    error = OllamaError if summary.endswith(("Ollama describes it", "Ollama lists them")) else ApiErrorAnswer
-    answers |= {str(code): {"description": _ERRORS[code], "content": _json(error)} for code in errors}
+    answers = {"200": {"description": "as asked", "content": content}}
+    answers |= {
+        str(code): {"description": _ERRORS[code], "content": _json(ApiErrorAnswer)} for code in errors
+    }
     answers |= {str(code): answer for code, answer in (also or {}).items()}
     operation: dict[str, Any] = {"summary": summary, "responses": answers}
     if body is not None:
         content = _json(body)
         content["application/json"]["example"] = _EXAMPLES[body]
         operation["requestBody"] = {"required": True, "content": content}
-    if parameters:
-        operation["parameters"] = parameters
     return operation

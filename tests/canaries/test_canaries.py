@@ -45,8 +45,6 @@ DOORS = {
     "/v1/embeddings": {"input": f"{BODY} {MAIL}"},
     "/v1/responses": {"input": f"{BODY} {MAIL}"},
     "/v1/messages": {"max_tokens": 5, "messages": [{"role": "user", "content": f"{BODY} {MAIL}"}]},
-    "/api/chat": {"messages": [{"role": "user", "content": f"{BODY} {MAIL}"}]},
-    "/api/generate": {"prompt": f"{BODY} {MAIL}"},
     "/nowhere": {"x": BODY},
 }
 COMMANDS = (

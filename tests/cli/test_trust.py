@@ -122,7 +122,7 @@ def examples(words, command):
 
 APART = {"demo": "writes its own project", "engines install": "builds programs", "mcp": "is tried below"}
 LOOKS = {
-    "init", "import-config", "status", "rescue", "report", "down", "tasks", "traces list", "traces show",
+    "init", "status", "rescue", "report", "down", "tasks", "traces list", "traces show",
     "traces export",
     "store check", "store backup", "store restore", "forget", "scan", "license rule", "license comply", "license init",
     "license identify", "license bom", "assess", "fit", "cost", "catalog list", "catalog sync", "models list",

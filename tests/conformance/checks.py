@@ -99,13 +99,6 @@ def claude_error(
     assert body["request_id"], "no request id"
 
 
-def ollama_error(answer: httpx.Response, status: int = 400, words: str = "") -> None:
-    """An error as Ollama has it."""
-    same(answer.status_code, status, "status")
-    error = answer.json()["error"]
-    assert isinstance(error, str) and words in error, f"{words!r} is not in {error!r}"
-
-
 def sse(answer: httpx.Response) -> list[tuple[str | None, str]]:
     """The events of a stream, each its name and its data, read as the HTML standard says."""
     same(answer.status_code, 200, "status")
@@ -118,13 +111,6 @@ def sse(answer: httpx.Response) -> list[tuple[str | None, str]]:
         if data:
             found.append((names[-1] if names else None, "\n".join(data)))
     return found
-
-
-def lines(answer: httpx.Response) -> list[dict[str, Any]]:
-    """The lines of a stream of Ollama's."""
-    same(answer.status_code, 200, "status")
-    same(answer.headers["content-type"].partition(";")[0], "application/x-ndjson", "content-type")
-    return [json.loads(line) for line in answer.text.splitlines() if line]
 
 
 def chunks(answer: httpx.Response) -> list[dict[str, Any]]:

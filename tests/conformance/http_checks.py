@@ -7,7 +7,7 @@ import socket
 
 import anthropic
 import openai
-from checks import claude_error, must, ollama_error, openai_error, same
+from checks import claude_error, must, openai_error, same
 from rig import CHAT, TEXT, Clients, user
 
 PART = "HTTP"
@@ -57,7 +57,6 @@ def unknown(ask: Clients) -> None:
                          ("POST", "/v1/images/generations"), ("GET", "/v1/responses")):  # fmt: skip
         openai_error(ask.http.request(method, path), 404 if path != "/v1/responses" else 405)
     claude_error(ask.claude_post("/v1/messages/batches", {}), 404, "not_found_error")
-    ollama_error(ask.http.get("/api/nothing"), 404)
 
 
 @must(PART, "methods that are not there: 405 in the API's shape, with allow")
@@ -71,14 +70,11 @@ def methods(ask: Clients) -> None:
     claude = ask.http.get("/v1/messages", headers={"anthropic-version": "2023-06-01"})
     claude_error(claude, 405)
     same(claude.headers.get("allow"), "POST", "allow")
-    llama = ask.http.get("/api/chat")
-    ollama_error(llama, 405)
-    same(llama.headers.get("allow"), "POST", "allow")
 
 
 @must(PART, "HEAD: the head of GET, without a body")
 def heads(ask: Clients) -> None:
-    for path in ("/v1/models", "/health", "/api/tags", "/", f"/v1/models/{CHAT}"):
+    for path in ("/v1/models", "/health", "/", f"/v1/models/{CHAT}"):
         head, whole = ask.http.head(path), ask.http.get(path)
         same((head.status_code, head.content), (200, b""), f"HEAD {path}")
         same(head.headers["content-type"], whole.headers["content-type"], "content-type")
@@ -87,7 +83,7 @@ def heads(ask: Clients) -> None:
 
 @must(PART, "OPTIONS: what is allowed, and no other origin")
 def options(ask: Clients) -> None:
-    for path, allowed in ((PATH, "POST"), ("/v1/models", "GET"), ("/api/chat", "POST")):
+    for path, allowed in ((PATH, "POST"), ("/v1/models", "GET"), ("/v1/messages", "POST")):
         answer = ask.http.options(path)
         assert answer.status_code in (200, 204), f"status is {answer.status_code}"
         assert allowed in answer.headers.get("allow", ""), f"allow of {path}"
@@ -141,7 +137,7 @@ def headers(ask: Clients) -> None:
 @must(PART, "every answer has an id: pages, errors, streams")
 def request_ids(ask: Clients) -> None:
     for answer in (ask.http.get("/v1/models"), ask.http.get("/v1/nothing"), ask.post(PATH, b"{"),
-                   ask.post(PATH, {**ASKED, "stream": True}), ask.http.get("/api/tags")):  # fmt: skip
+                   ask.post(PATH, {**ASKED, "stream": True}), ask.http.get("/v1/models")):  # fmt: skip
         assert answer.headers.get("x-request-id"), f"none on {answer.request.url.path}"
     for answer in (ask.claude_post("/v1/messages", ASKED), ask.claude_post("/v1/messages", {**ASKED, "stream": True}),
                    ask.claude_post("/v1/messages", {})):  # fmt: skip

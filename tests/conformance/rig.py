@@ -19,7 +19,6 @@ import anthropic
 import httpx
 import jinja2
 import msgspec
-import ollama
 import openai
 
 from freehold import engines
@@ -46,13 +45,11 @@ class Clients:
     def __post_init__(self) -> None:
         self.gpt = openai.OpenAI(base_url=f"{self.base_url}/v1", api_key="k", max_retries=0, timeout=120)
         self.claude = anthropic.Anthropic(base_url=self.base_url, api_key="k", max_retries=0, timeout=120)
-        self.llama = ollama.Client(host=self.base_url, timeout=120)
         self.http = httpx.Client(base_url=self.base_url, timeout=120)
 
     def close(self) -> None:
         self.gpt.close()
         self.claude.close()
-        self.llama._client.close()
         self.http.close()
 
     def chat(self, text: str = TEXT, **more: Any) -> Any:
@@ -67,10 +64,6 @@ class Clients:
     def respond(self, given: Any = TEXT, **more: Any) -> Any:
         asked = {"model": CHAT, "input": given, "max_output_tokens": 24, "temperature": 0, **more}
         return self.gpt.responses.create(**asked)
-
-    def ollama_chat(self, text: str = TEXT, **more: Any) -> Any:
-        asked = {"model": CHAT, "messages": user(text), "options": {"temperature": 0, "num_predict": 24}}
-        return self.llama.chat(**{**asked, **more})
 
     def post(self, path: str, body: Any, **more: Any) -> httpx.Response:
         """A request as it is given: JSON, or bytes."""

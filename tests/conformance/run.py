@@ -12,7 +12,6 @@ from typing import Any
 
 import http_checks  # noqa: F401
 import messages_checks  # noqa: F401
-import ollama_checks  # noqa: F401
 import openai_chat_checks  # noqa: F401
 import openai_error_checks  # noqa: F401
 import openai_other_checks  # noqa: F401
@@ -22,7 +21,7 @@ from checks import CHECKS, Check
 from rig import SMOLLM2, Clients, behind_a_gateway
 
 FILE = Path(__file__).with_name("results.json")
-PACKAGES = ("openai", "anthropic", "ollama")
+PACKAGES = ("openai", "anthropic")
 
 
 def run(only: str = "", tell: Callable[[str], None] = str) -> dict[str, str | None]:
@@ -87,8 +86,8 @@ _HEAD = """# Conformance
 
 The checks of a strict outside reader of the gateway in front of a real engine: llama.cpp with SmolLM2 as its
 makers publish it, with the tools that freehold puts into its chat template, and for embeddings. They are asked
-with the `openai`, `anthropic` and `ollama` packages and by plain HTTP. Answers, events and errors are read by
-the types that these packages were made with, and held to what the references of OpenAI, Anthropic and Ollama
+with the `openai` and `anthropic` packages and by plain HTTP. Answers, events and errors are read by
+the types that these packages were made with, and held to what the references of OpenAI and Anthropic
 say. Where freehold refuses by design what a reference has, the check is that the refusal is one of that API:
 its status, its form, the field's name.
 

@@ -20,7 +20,7 @@ def test_the_page_is_made_of_the_last_run_and_that_has_every_check():
 @pytest.mark.timeout(3600)
 def test_what_a_real_engine_gives_is_what_the_page_says():
     known = run.load()["failed"]
-    # One API of the three, whose answers are all translated: all of them take as long as a twentieth of all tests.
+    # One API of the two, whose answers are all translated: all of them take as long as a twentieth of all tests.
     found = run.run("Anthropic")
     assert len(found) >= 40
     broken = {name: why for name, why in found.items() if why is not None and name not in known}

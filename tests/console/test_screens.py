@@ -3,22 +3,18 @@
 import contextlib
 import json
 import re
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.console.conftest import ROUTE, Caller, serving_console
+from tests.console.conftest import Caller, serving_console
 
 from freehold.console.guard import Visitor
 from freehold.console.screens import ACTIONS, SCREENS, query_of
 from freehold.errors import FreeholdError, UsageError
 from freehold.store import audit, open_store
-from freehold.workflows.tell import buttons
 
 SCRIPTS = resources.files("freehold.console") / "static" / "screens"
 
@@ -104,25 +100,6 @@ def test_a_long_right_answer_comes_through_and_a_longer_one_does_not(project, se
         assert store.get_trace("trace-00001").gold == "\u00e4" * 10_000
     assert pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "x" * 10_001})[0] == 400
     assert pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "x" * 100_000})[0] == 413
-
-
-def test_what_takes_long_is_done_once_at_a_time_and_a_rollback_does_not_wait_for_it(served, monkeypatch):
-    began, go_on = threading.Event(), threading.Event()
-
-    def rehearse(project, store, body: buttons.RehearsalButton, *, who, at):
-        began.set()
-        assert go_on.wait(20)
-
-    monkeypatch.setitem(ACTIONS, "rollout.rehearse", replace(ACTIONS["rollout.rehearse"], act=rehearse))
-    with ThreadPoolExecutor(20) as pool:
-        first = pool.submit(pressed, served, "rollout.rehearse", {})
-        assert began.wait(20)
-        others = [pool.submit(pressed, served, "rollout.rehearse", {}) for _ in range(19)]
-        assert {one.result()[0] for one in others} == {409}
-        assert pressed(served, "rollout.rollback", {"route": ROUTE})[0] == 200
-        go_on.set()
-        assert first.result()[0] == 200
-    assert pressed(served, "rollout.rehearse", {})[0] == 200, "again, once it is done"
 
 
 def test_who_only_looks_has_no_button_whatever_it_may_read():

@@ -32,12 +32,12 @@ from freehold.processes import claim_port
 from freehold.store import open_store
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
-from freehold.types.route import ApiKey, CacheTerms, Limits, Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 KEY, FREE, LOOKS = new_key(), new_key(), new_key()
 NOT_MADE = {
-    "Kept answers and preparations B": "no model is prepared here",
+    "Preparations A": "no model is prepared here",
 }
 """Queries that the traffic below makes no series for, each with the reason. Alerts are silent, but for `FIRING`."""
 NO_SERIES = {"FreeholdRequestsRefusedUnchecked", "FreeholdRefusedByEndpoint"}
@@ -60,7 +60,6 @@ def routes(candidate):
         Route(name="shadowed", model="shadowed", state="shadow", shadow_share=1.0, **SIDES),
         Route(name="moved", model="moved", state="promoted", incumbent=SIDES["incumbent"], candidate=dead),
         Route(name="down", model="down", incumbent=Target(endpoint="broken")),
-        Route(name="kept", model="kept", incumbent=SIDES["incumbent"], cache=CacheTerms()),
         mixed("mixed", candidate, rule_for(candidate), incumbent=Target(endpoint="rented", model="m")),
         mixed("would", candidate, rule_for(candidate), incumbent=Target(endpoint="rented", model="m"),
               state="shadow", shadow_share=1.0),
@@ -90,7 +89,7 @@ def ask_everything(running, number):
             body["user"] = user
         return post(running, body, headers=shown, timeout=30)[0]
 
-    for model in ("shadowed", "moved", "down", "kept", "kept", "mixed", "would", "gpt-4o"):
+    for model in ("shadowed", "moved", "down", "mixed", "would", "gpt-4o"):
         ask(model)
     ask("half", user=f"user {number}")
     ask("half")

@@ -5,7 +5,6 @@ import urllib.error
 import urllib.request
 
 import anthropic
-import ollama
 import openai
 import pytest
 from tests.gateway.loopback import ANSWER, eventually
@@ -77,13 +76,6 @@ def gpt(served):
 def claude(served):
     with anthropic.Anthropic(base_url=served.base_url, api_key="x", max_retries=0) as client:
         yield client
-
-
-@pytest.fixture
-def llama(served):
-    client = ollama.Client(host=served.base_url)
-    yield client
-    client._client.close()
 
 
 def metric(running, name, *, key=None):

@@ -1,7 +1,7 @@
 """A fake upstream on loopback for all of the gateway's tests, and clients that are closed."""
 
 import pytest
-from tests.gateway.asking import _close_clients, claude, gpt, llama, served  # noqa: F401
+from tests.gateway.asking import _close_clients, claude, gpt, served  # noqa: F401
 from tests.gateway.loopback import FakeUpstream, _upstream, shared, upstream  # noqa: F401
 from tests.gateway.vendor import vendor  # noqa: F401
 from tests.store.conftest import postgres

@@ -3,10 +3,9 @@
 import json
 
 import anthropic
-import ollama
 import pytest
 from tests.gateway.asking import QUESTION, post
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, traces_of
 
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
@@ -17,7 +16,6 @@ ASKED = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content"
 ASKED_AT = {
     "/v1/messages": ASKED,
     "/v1/responses": {"model": "m", "input": "where?"},
-    "/api/chat": {"model": "m", "messages": ASKED["messages"]},
 }
 
 
@@ -92,12 +90,8 @@ def test_an_anthropic_endpoint_gets_the_bytes_as_they_are(upstream, tmp_path, mo
             {"type": "text", "text": QUESTION["messages"][0]["content"]}
         ]
         assert post(running, {"model": "m", "input": "x"}, path="/v1/embeddings")[0] == 400
-        for path, body in (
-            ("/v1/responses", {"model": "m", "input": "hi"}),
-            ("/api/chat", {**QUESTION, "stream": False}),
-        ):
-            status, _, back = post(running, body, path=path)
-            assert status == 200 and b"hello" in back and upstream.seen[-1].path == "/v1/messages"
+        status, _, back = post(running, {"model": "m", "input": "hi"}, path="/v1/responses")
+        assert status == 200 and b"hello" in back and upstream.seen[-1].path == "/v1/messages"
 
 
 @pytest.mark.parametrize(
@@ -106,8 +100,6 @@ def test_an_anthropic_endpoint_gets_the_bytes_as_they_are(upstream, tmp_path, mo
         ("/v1/messages", {"model": "m", "max_tokens": 5, "messages": "hello"}),
         ("/v1/messages", {"model": "m", "max_tokens": 5, "messages": [], "tools": 7}),
         ("/v1/responses", {"model": "m", "input": [7]}),
-        ("/api/chat", {"model": "m", "messages": "hello"}),
-        ("/api/show", {"model": 5}),
     ],
 )
 def test_wrong_types_are_the_clients_error(shared, upstream, path, body):
@@ -116,32 +108,11 @@ def test_wrong_types_are_the_clients_error(shared, upstream, path, body):
 
 
 @pytest.mark.parametrize("said", [{"choices": 5}, [1], {"choices": [{"message": "x"}]}])
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
 def test_answers_of_wrong_types_are_the_upstreams_error(shared, upstream, path, said):
     upstream.answer = lambda seen: plain(said)
     status, _, answer = post(shared, {**ASKED_AT[path], "stream": False}, path=path)
     assert status == 502 and b"cannot be read" in answer
-
-
-def test_ollama_chat(llama, upstream, shared):
-    answer = llama.chat(
-        "m",
-        [{"role": "user", "content": "where?"}],
-        options={"temperature": 0.5, "num_predict": 7},
-        format={"type": "object"},
-    )
-    assert answer.message.content == "on its way" and answer.done and answer.eval_count == 3
-    sent = upstream.seen[0].json
-    assert (sent["temperature"], sent["max_tokens"]) == (0.5, 7)
-    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
-    upstream.answer = lambda seen: stream(stream_of("on", " its", " way", usage=True))
-    parts = list(llama.chat("m", [{"role": "user", "content": "where?"}], stream=True))
-    assert [part.message.content for part in parts] == ["on", " its", " way", ""]
-    assert parts[-1].done and parts[-1].prompt_eval_count == 9
-    trace = eventually(
-        lambda: [trace for trace in traces_of(shared) if trace.request.get("max_tokens") == 7]
-    )[0]
-    assert trace.response["choices"][0]["message"]["content"] == "on its way"
 
 
 def test_responses_create(gpt, upstream):
@@ -165,10 +136,9 @@ def test_responses_create(gpt, upstream):
     assert sent["response_format"]["json_schema"]["name"] == "f" and sent["max_tokens"] == 9
 
 
-def test_what_is_not_there_is_said_in_the_clients_own_shape(claude, llama):
+def test_what_is_not_there_is_said_in_the_clients_own_shape(claude, shared):
     with pytest.raises(anthropic.NotFoundError) as error:
         claude.messages.batches.list()
     assert error.value.body["error"]["type"] == "not_found_error"
-    with pytest.raises(ollama.ResponseError, match=r"^nothing is served at /api/pull") as refused:
-        llama.pull("m")
-    assert refused.value.status_code == 404
+    status, _, body = post(shared, {"model": "m"}, path="/api/pull")
+    assert status == 404 and b"nothing is served at /api/pull" in body

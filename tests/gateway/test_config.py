@@ -14,7 +14,7 @@ from freehold.gateway.serve import new_run_folder, start, sweep_left_over_folder
 from freehold.processes import claim_port
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.route import ApiKey, CacheTerms, Route, Target
+from freehold.types.route import ApiKey, Route, Target
 
 
 def route(**changes):
@@ -40,8 +40,6 @@ def endpoint(name, *models, **more):
         ({"candidate": None, "state": "canary"}, "has no candidate"),
         ({"canary_share": 1.5}, "expected 0 to 1"),
         ({"sticky": "cookie"}, "sticky is 'cookie'"),
-        ({"cache": CacheTerms(seconds=0)}, "the cache's seconds is 0, expected above 0, at most 2,592,000"),
-        ({"cache": CacheTerms(seconds=float("nan"))}, "the cache's seconds is nan"),
     ],
 )
 def test_routes_that_cannot_be(changes, message):

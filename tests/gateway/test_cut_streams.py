@@ -6,7 +6,6 @@ import random
 from datetime import UTC, datetime
 
 import anthropic
-import ollama
 import openai
 import pytest
 from aiohttp import web
@@ -116,19 +115,10 @@ def responses(url, model):
                 yield one.delta
 
 
-def ollama_chat(url, model):
-    client = ollama.Client(host=url)
-    try:
-        for part in client.chat(model=model, messages=ASKED, stream=True):
-            yield part.message.content or ""
-    finally:
-        client._client.close()
-
-
 @pytest.mark.parametrize(
     ("client", "model"),
     [
-        *((client, name) for client in (chat, ollama_chat) for name in ("chat", "messages")),
+        *((chat, name) for name in ("chat", "messages")),
         (chat_with_usage, "chat"),
         *((messages, name) for name in ("chat", "messages")),
         *((responses, name) for name in STREAMS),
@@ -159,9 +149,7 @@ def test_half_an_answer_is_an_error_to_the_client(cutting, upstream, client, mod
     upstream.answer = cut
     while cuts:
         # Half an event is no JSON to the clients whose streams go through as they are.
-        with pytest.raises(
-            (openai.OpenAIError, anthropic.APIError, ollama.ResponseError, json.JSONDecodeError)
-        ):
+        with pytest.raises((openai.OpenAIError, anthropic.APIError, json.JSONDecodeError)):
             "".join(client(cutting.base_url, model))
         cuts.pop()
 
@@ -208,7 +196,7 @@ def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do
     pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
     upstream.answer = lambda seen: stream(pieces)
     ask = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
-    for path in ("/v1/messages", "/api/chat", "/v1/chat/completions"):
+    for path in ("/v1/messages", "/v1/chat/completions"):
         _, headers, body = post(shared, ask, path=path)
         trace = trace_of(shared, headers["x-freehold-trace-id"])
         assert trace.response["choices"][0]["message"]["content"] == "on its way"
@@ -217,9 +205,6 @@ def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do
             told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
             said = [one["delta"].get("text", "") for one in told if one["type"] == "content_block_delta"]
             assert "".join(said) == "on its way" and told[-1]["type"] == "message_stop"
-        elif path == "/api/chat":
-            lines = [json.loads(line) for line in body.splitlines()]
-            assert "".join(one["message"]["content"] for one in lines) == "on its way" and lines[-1]["done"]
 
 
 def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
@@ -244,7 +229,6 @@ def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
                 for path in (
                     "/v1/chat/completions",
                     "/v1/messages",
-                    "/api/chat",
                     "/v1/responses",
                     "/v1/files",
                 ):

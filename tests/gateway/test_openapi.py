@@ -27,7 +27,7 @@ def test_what_is_published_is_up_to_date():
 
 def test_every_path_the_gateway_answers_itself_is_in_it():
     paths = json.loads(PUBLISHED.read_text())["paths"]
-    own = {f"{pages.MODEL_PREFIX}{{name}}", "/api/show", feedback.PATH, *pages.PAGES}
+    own = {f"{pages.MODEL_PREFIX}{{name}}", feedback.PATH, *pages.PAGES}
     assert own == set(paths)
 
 

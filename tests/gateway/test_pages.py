@@ -39,11 +39,6 @@ def test_models_health_ready_metrics(shared, upstream):
     assert "freehold_in_flight 0.0" in text
 
 
-def test_ollama_lists_and_shows(llama, shared):
-    assert llama.list().models == []
-    assert "completion" in llama.show("m").capabilities
-
-
 def test_licences_and_one_model_are_told_as_each_client_reads_them(upstream, tmp_path):
     served = (ServedModel(name="Some/Model-1", upstream_name="x"),)
     endpoint = Endpoint(name="one", engine="remote", base_url=upstream.base_url, models=served)
@@ -244,7 +239,6 @@ ASKED = {
     "/v1/chat/completions": asked("all"),
     "/v1/messages": MESSAGES,
     "/v1/responses": {"model": "all", "input": "hi"},
-    "/api/chat": asked("all", stream=False),
 }
 
 

@@ -2,7 +2,6 @@
 
 import json
 
-import ollama
 import openai
 import pytest
 from tests.gateway.asking import metric, post
@@ -96,9 +95,8 @@ def test_other_methods_are_told_those_that_are_there(served):
         ("GET", "/v1/chat/completions", 405, "POST"),
         ("POST", "/v1/models", 405, "GET, HEAD"),
         ("DELETE", "/v1/models/org%2Fown", 405, "GET, HEAD"),
-        ("GET", "/api/show", 405, "POST"),
         ("OPTIONS", "/v1/messages", 200, "POST"),
-        ("OPTIONS", "/api/tags", 200, "GET, HEAD"),
+        ("OPTIONS", "/v1/models", 200, "GET, HEAD"),
     ):
         connection = http.client.HTTPConnection("127.0.0.1", served.config.port, timeout=10)
         connection.request(method, path)
@@ -210,25 +208,6 @@ def test_an_item_that_was_cut_is_incomplete(gpt, upstream):
     made = gpt.responses.create(model="org/own", input="x", user="anna", prompt_cache_key="k")
     assert (made.status, made.output[0].status) == ("incomplete", "incomplete")
     assert (made.user, made.prompt_cache_key) == ("anna", "k")
-
-
-def test_ollamas_loading_list_and_durations(served, upstream):
-    host = ollama.Client(host=served.base_url)
-    assert [one.model for one in host.ps().models] == ["org/own", "org/b"]
-    made = host.chat("org/own", [])
-    assert (made.done, made.done_reason, made.message.content) == (True, "load", "")
-    assert host.generate("org/own").done_reason == "load" and not upstream.seen
-    upstream.answer = lambda seen: plain({**ANSWER, "timings": {"prompt_ms": 2.5, "predicted_ms": 4}})
-    told = host.chat("org/own", TURNS)
-    assert (told.prompt_eval_duration, told.eval_duration) == (2_500_000, 4_000_000)
-    assert told.total_duration == 6_500_000
-    upstream.answer = lambda seen: plain(ANSWER)
-    assert host.chat("org/own", TURNS).eval_duration is None, "not measured, not told"
-    with pytest.raises(ollama.ResponseError, match="not found"):
-        host.show("other")
-    status, _, said = post(served, {"model": "org/own", "messages": TURNS, "format": "xml"}, path="/api/chat")
-    assert status == 400 and "format" in json.loads(said)["error"]
-    host._client.close()
 
 
 def test_completions_tell_usage_in_a_chunk_of_its_own(served, upstream):

@@ -335,7 +335,7 @@ def test_turns_and_texts_that_say_nothing_are_left_out_as_the_messages_api_refus
     [(b"\xff\xd8\xff\xe0", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png")],
 )
 def test_the_type_of_a_picture_is_what_it_is(start, kind):
-    """Ollama's clients tell none, and OpenAI's may tell another: the API in between looks itself."""
+    """OpenAI's clients may tell another: the API in between looks itself."""
     data = base64.b64encode(start + bytes(20)).decode()
     part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
     (block,) = to_anthropic(messages=[{"role": "user", "content": [part]}])["messages"][0]["content"]

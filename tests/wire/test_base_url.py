@@ -35,7 +35,6 @@ def test_anthropics_paths_have_a_version_whatever_is_in_front(base_url):
 
 def test_a_path_of_the_server_itself_lies_outside_its_api():
     assert joined("http://host:1/v1", "/tokenize") == "http://host:1/tokenize"
-    assert joined("http://host:1", "/api/version", api="ollama") == "http://host:1/api/version"
 
 
 def test_a_requests_own_parameters_go_first():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.wire import anthropic, ollama, openai, responses
+from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
 from freehold.wire.sse import (
     JsonEvents,
@@ -166,11 +166,6 @@ def test_each_call_is_one_whatever_tells_it_apart(pieces):
     assert (
         calls_in(responses.read_stream(told(responses.ResponsesStreamFromOpenai(REQUEST), answer))) == CALLS
     )
-    lines = told(ollama.OllamaStreamFromOpenai(REQUEST), answer).splitlines()
-    said = json.loads(lines[0])["message"]["tool_calls"]
-    assert [one["function"] for one in said] == [
-        {"name": name, "arguments": json.loads(arguments)} for _, name, arguments in CALLS
-    ]
 
 
 @pytest.mark.parametrize("between", [piece(*CALLS[1][1:], id="b", index=1), {"content": "so"}])

@@ -1,11 +1,10 @@
-"""Requests of OpenAI's Responses API and of Ollama, translated to the chat API."""
+"""Requests of OpenAI's Responses API, translated to the chat API."""
 
 import json
 
 import pytest
 
 from freehold.wire.errors import ApiError
-from freehold.wire.ollama import chat_from_openai, chat_to_openai
 from freehold.wire.responses import (
     is_own_response,
     is_stateless,
@@ -130,74 +129,3 @@ def test_text_and_calls_of_one_turn_are_one_message_in_whichever_order_they_were
         assert [one["role"] for one in made] == ["user", "assistant", "tool", "assistant"]
         assert made[1]["content"] == "I look." and made[1]["tool_calls"][0]["id"] == "c1"
         assert made[3]["content"] == "No."
-
-
-ASKED = {"model": "m", "messages": [{"role": "user", "content": "where?"}]}
-
-
-def from_ollama(**more):
-    return json.loads(chat_to_openai(json.dumps({**ASKED, **more}).encode()))
-
-
-def call(name, **arguments):
-    return {"function": {"name": name, "arguments": arguments}}
-
-
-def result(text, **more):
-    return {"role": "tool", "content": text, **more}
-
-
-def test_results_of_tools_say_which_call_they_answer():
-    """Ollama's have no ids; OpenAI's API refuses a result whose id no call has."""
-    turns = [
-        {"role": "assistant", "content": "", "tool_calls": [call("find", order=1), call("find", order=2)]},
-        result("lost", tool_name="find"),
-        result("sent", tool_name="find"),
-        {"role": "assistant", "content": "", "tool_calls": [call("pay"), call("find", order=3)]},
-        result("here", tool_name="find"),
-        result("paid"),
-    ]
-    messages = from_ollama(messages=turns)["messages"]
-    calls = {one["id"]: one["function"] for turn in messages for one in turn.get("tool_calls", ())}
-    assert len(calls) == 4
-    told = [(calls[one["tool_call_id"]], one["content"]) for one in messages if one["role"] == "tool"]
-    assert [(function["name"], function["arguments"], text) for function, text in told] == [
-        ("find", '{"order":1}', "lost"),
-        ("find", '{"order":2}', "sent"),
-        ("find", '{"order":3}', "here"),
-        ("pay", "{}", "paid"),
-    ]
-
-
-def test_a_result_that_answers_no_call_is_refused():
-    with pytest.raises(ApiError, match="tool find answers no call"):
-        from_ollama(messages=[*ASKED["messages"], result("lost", tool_name="find")])
-
-
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ({"think": True}, "thinking cannot be switched on"),
-        ({"logprobs": True}, "logprobs is possible with /v1/chat/completions only"),
-        ({"options": {"mirostat": 1}}, "option mirostat is not possible"),
-    ],
-)
-def test_what_openai_has_no_word_for_is_refused(more, words):
-    with pytest.raises(ApiError, match=words) as error:
-        from_ollama(**more)
-    assert error.value.status == 400
-
-
-def test_nor_is_it_in_ollamas_words():
-    options = {"num_ctx": 9000, "num_gpu": 1, "mirostat": 0, "num_predict": -1}
-    assert from_ollama(options=options, think=False, keep_alive="5m", max_tokens=5) == from_ollama()
-
-
-@pytest.mark.parametrize(
-    "spent",
-    [1e305, -1],
-)
-def test_a_duration_that_is_none_is_not_told(spent):
-    answer = {"choices": [{"message": {}}], "timings": {"prompt_ms": spent, "predicted_ms": 4}}
-    made = chat_from_openai(json.dumps(answer).encode(), b'{"model": "m"}')
-    assert "total_duration" not in json.loads(made)

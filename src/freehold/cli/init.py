@@ -1,4 +1,4 @@
-"""`freehold init`: a first freehold.toml; `freehold import-config`: LiteLLM's configuration as one."""
+"""`freehold init`: a first freehold.toml."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import click
 from freehold.cli.data import mapping_view
 from freehold.cli.operation import BAR, Reply, arg, operation, opt
 from freehold.cli.options import stated
-from freehold.cli.output import Aside, Block, Verbatim, hanging
+from freehold.cli.output import Block, hanging
 from freehold.datasets.importing import FORMATS
 from freehold.errors import UsageError
 from freehold.types.config import DataConfig
 
 if TYPE_CHECKING:
     from freehold.progress import Progress
-    from freehold.workflows.journey.converting.convert import ConvertedConfig
     from freehold.workflows.journey.init import Draft
     from freehold.workflows.journey.init_tasks import TaskDrafts
 
@@ -104,41 +103,3 @@ def _draft_view(drafted: Draft) -> Iterator[Block]:
     yield "Still up to you:"
     yield from (f"  · {line}" for line in drafted.open)
     yield "Then: freehold migrate" if drafted.seen else "Then: freehold up"
-
-
-@operation("import-config", "freehold.workflows.journey.converting.convert:ConvertedConfig")
-def import_config(
-    file: Path = arg(),
-    *,
-    incumbent: str | None = opt("The model to leave, where the file names several.", metavar="NAME"),
-) -> Reply:
-    """Convert the configuration of LiteLLM's proxy to a freehold.toml.
-
-    It is printed; what has no counterpart and what was assumed is listed on stderr. No key is copied: the file gets
-    names of environment variables.
-
-    \b
-    Examples:
-      freehold import-config config.yaml
-      freehold import-config config.yaml --incumbent gpt-4o > freehold.toml
-    """
-    from freehold.workflows.journey.converting.convert import convert
-
-    return Reply(convert(file, incumbent), _converted_view)
-
-
-def _converted_view(made: ConvertedConfig) -> Iterator[Block]:
-    """The new file, and on stderr what was done with the old one."""
-    yield Verbatim(made.toml.rstrip("\n"))
-    yield Aside(f"{made.file}: LiteLLM")
-    values = (
-        (one.name, f" (its value stands at {one.source})" if one.source else "") for one in made.environment
-    )
-    for title, lines in (
-        ("assumed", made.assumed),
-        ("without a counterpart", [f"{one.source}: {one.why}" for one in made.unmapped]),
-        ("environment variables to set", [name + place for name, place in values]),
-    ):
-        if lines:
-            yield Aside(f"{title}:")
-        yield from (Aside(f"  · {line}") for line in lines)

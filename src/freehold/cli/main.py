@@ -32,7 +32,6 @@ PARTS: dict[str, dict[str, Entry]] = {
     "The whole journey": {
         "demo": Entry("migrate:demo", "Run the whole journey on a shipped example"),
         "init": Entry("init:init", "Write a first freehold.toml from what your log tells"),
-        "import-config": Entry("init:import_config", "Convert LiteLLM's configuration to a freehold.toml"),
         "status": Entry("status:status", "Where am I, and what next?"),
         "migrate": Entry("migrate:migrate", "Run the whole journey from your freehold.toml"),
         "rescue": Entry("rescue:rescue", "My fine-tuned GPT stops on a date: what now?"),

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import BAR, Reply, group, opened, operation, opt, tell
+from freehold.cli.operation import Reply, group, opened, operation, opt, tell
 from freehold.cli.options import caller, now
 from freehold.cli.output import Block, TableRows, echo
 from freehold.types.rollout import Gate, Rollout
 
 if TYPE_CHECKING:
-    from freehold.progress import Progress
     from freehold.store import Store
     from freehold.workflows.project import Project
-    from freehold.workflows.shift.rollout.rehearse import Fault, RehearsalResult
     from freehold.workflows.shift.rollout.rollout import Status
 
 ROUTE = opt("Route to act on (default: the project's).", "--route")
@@ -174,43 +172,6 @@ def rollback(
         work.rollback_route(store, name, who=caller(), at=now(), why=why)
         route = next(route for route in store.routes() if route.name == name)
     return Reply(route, lambda route: [f"route {name}: {_words(route.state)} ({why or 'asked for'})"])
-
-
-@operation("rehearse", "freehold.workflows.shift.rollout.rehearse:RehearsalResult", within=rollout)
-def rehearse(
-    *,
-    drop: float = opt("Share of requests the bad candidate fails.", default=0.2, ge=0, le=1),
-    fault: Fault = opt(
-        "What is bad about it: answers (seen by mirroring), errors or slowness (seen in a canary).",
-        default="quality",
-        choices=["quality", "errors", "slow"],
-    ),
-    project: Project = opened(),
-    bar: Progress = BAR,
-) -> Reply:
-    """A candidate that is bad on purpose: does rollback fire?
-
-    A real gateway, two engines of the shipped fake and a real rollout by this project's margin, in a folder that is
-    thrown away. Nothing of this project is touched. Exit code 0: rolled back, and the candidate got no request later
-    than a second after.
-
-    \b
-    Example:
-      freehold rollout rehearse
-      freehold rollout rehearse --fault errors --drop 0.1
-    """
-    from freehold.workflows.shift.rollout.rehearse import rehearse as work
-
-    made = work(margin=project.config.task.margin, drop=drop, fault=fault, progress=bar)
-    return Reply(made, _rehearsal_view, 0 if made.passed else 3)
-
-
-def _rehearsal_view(made: RehearsalResult) -> Iterator[Block]:
-    if made.rolled_back:
-        yield f"rolled back after {made.requests} requests, {made.seconds:.1f} s: {made.why}"
-        yield f"requests the candidate got later than a second after that: {made.late_requests}"
-    else:
-        yield f"not rolled back within {made.requests} requests"
 
 
 def _opened(project: Project, route_name: str | None) -> AbstractContextManager[tuple[Store, str]]:

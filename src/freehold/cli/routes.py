@@ -98,8 +98,7 @@ def set_command(
             changes["limits"] = work.with_pairs(before.limits if before else Limits(), limits, "limit")
         if not changes:
             raise click.UsageError("nothing to change: name an option")
-        note = work.ChangeNote(who=caller(), at=now(), why=why)
-        saved = work.change(store, project.config, name, changes, note)
+        saved = work.change(store, project.config, name, changes, who=caller(), at=now(), why=why)
     return Reply(saved, _describe)
 
 
@@ -168,7 +167,6 @@ def _describe(route: Route) -> Iterator[Block]:
     yield "deferral", None if route.deferral is None else format_rule(route.deferral)
     yield "in need", ", ".join(format_target(target) for target in route.fallback)
     yield "first byte", None if route.first_byte_ms is None else f"within {route.first_byte_ms:g} ms"
-    for title, record in (("limits", route.limits), ("cache", route.cache)):
-        values = {name: value for name, value in (msgspec.to_builtins(record) or {}).items() if value}
-        yield title, ", ".join(f"{name} {value}" for name, value in values.items())
+    limits = {name: value for name, value in msgspec.to_builtins(route.limits).items() if value}
+    yield "limits", ", ".join(f"{name} {value}" for name, value in limits.items())
     yield "revision", str(route.revision)

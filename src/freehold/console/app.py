@@ -120,7 +120,6 @@ class _Server:
         self._console = console
         self.store = ProjectStore(console.project.store_url)
         self._records = RecordCache()
-        self._under_way: set[str] = set()
 
     async def closing(self, app: web.Application) -> AsyncIterator[None]:
         yield
@@ -204,14 +203,9 @@ class _Server:
             body = msgspec.json.decode(given, type=action.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return error_response(400, f"the body is not what {name} takes: {error}")
-        if name in self._under_way:
-            return error_response(409, f"{name} is under way", hint="wait until it is done")
-        if action.alone:
-            self._under_way.add(name)
         try:
             done = await asyncio.to_thread(self._act, action, body, request.remote)
         finally:
-            self._under_way.discard(name)
             self._records.clear()  # what is refused may have moved something: a step forward takes in what is new
         return web.Response(
             body=msgspec.json.encode({"done": name, "result": done}), content_type="application/json"

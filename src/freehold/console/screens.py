@@ -297,14 +297,11 @@ class Act(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button: `needs` is all that a visitor must be allowed, `body_bytes` how much of a body is read. One that takes
-    long is done `alone`: pressed again meanwhile it is refused, so that it never keeps a rollback waiting for a
-    thread."""
+    """A button: `needs` is all that a visitor must be allowed, `body_bytes` how much of a body is read."""
 
     act: Act
     needs: tuple[Permission, ...] = ("change",)
     body_bytes: int = 16 * 1024
-    alone: bool = False
 
     @property
     def body(self) -> type[buttons.ButtonBody]:
@@ -322,7 +319,6 @@ ACTIONS: dict[str, Action] = {
     "rollout.pause": Action(buttons.pause),
     "rollout.promote": Action(buttons.promote),
     "rollout.rollback": Action(buttons.rollback),
-    "rollout.rehearse": Action(buttons.rehearse, alone=True),
     "trace.feedback": Action(buttons.feedback, needs=_EVIDENCE, body_bytes=64 * 1024),
     "keys.add": Action(buttons.add_key, needs=("keys",)),
     "keys.revoke": Action(buttons.revoke_key, needs=("keys",)),

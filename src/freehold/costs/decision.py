@@ -198,11 +198,6 @@ def decide(
             f"{traffic.reasoning_tokens:,.0f} of {traffic.completion_tokens:,.0f} completion tokens are hidden "
             "reasoning: billed, and not counted for holding a model that does not reason"
         )
-    if traffic.repeats_per_month > 0:
-        reasons.append(
-            f"{traffic.repeats_per_month:,.0f} requests a month more are exact repeats that the gateway answers from "
-            "its memory: they cost nothing on either side and are not counted"
-        )
     if traffic.audio_tokens > 0:
         reasons.append(
             f"{traffic.audio_tokens:,.0f} tokens a request are sound, billed at its price: a model that reads text "

@@ -25,13 +25,12 @@ MOST = 10**12
 
 
 class LoggedRequest(NamedTuple):
-    """What one logged request tells about cost. `is_repeat`: the gateway answered it from its memory."""
+    """What one logged request tells about cost."""
 
     at: datetime
     usage: Usage | None
     prompt_characters: int
     completion_characters: int
-    is_repeat: bool = False
 
     def counted(self) -> tuple[Usage, bool]:
         """What it is billed for, and whether tokens had to be estimated."""
@@ -49,9 +48,8 @@ class LoggedRequest(NamedTuple):
 def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Decimal | None = None) -> Traffic:
     """Averages and a monthly rate. The rate is taken from the log's time span when it is a day or more.
 
-    Exact repeats that the gateway answered itself are counted apart: no model is asked, today or after leaving. Raises
-    `UsageError` when there is nothing, and when the span is too short and no rate was stated: a burst of tests says
-    nothing about a month.
+    Raises `UsageError` when there is nothing, and when the span is too short and no rate was stated: a burst of tests
+    says nothing about a month.
     """
     seen = list(requests)
     if not seen:
@@ -60,29 +58,22 @@ def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Deci
             hint="freehold import FILE brings some in, or state it: --requests-per-month, "
             "--prompt-tokens, --completion-tokens",
         )
-    asked = [request for request in seen if not request.is_repeat]
-    if not asked:
-        raise UsageError(f"all {len(seen):,} traces are answers from the gateway's memory: no model is asked")
-    counted = [request.counted() for request in asked]
+    counted = [request.counted() for request in seen]
     usages = [usage for usage, _ in counted]
     if not any(usage.prompt_tokens or usage.completion_tokens for usage in usages):
         raise UsageError(
-            f"none of {len(asked):,} traces has tokens or text: there is nothing to price",
+            f"none of {len(seen):,} traces has tokens or text: there is nothing to price",
             hint="state it: --requests-per-month, --prompt-tokens, --completion-tokens",
         )
-    times = sorted(request.at for request in asked)
-    days = (max(request.at for request in seen) - min(request.at for request in seen)).total_seconds() / 86400
+    times = sorted(request.at for request in seen)
+    days = (times[-1] - times[0]).total_seconds() / 86400
     monthly, how = rate(len(seen), days, requests_per_month)
-    share = Decimal(len(asked)) / Decimal(len(seen))
-    if share < 1:
-        how += f", {1 - share:.0%} of them answered again from the gateway's memory"
 
     def mean(name: str) -> Decimal:
         return Decimal(sum(getattr(usage, name) or 0 for usage in usages)) / len(usages)
 
     return Traffic(
-        requests_per_month=monthly * share,
-        repeats_per_month=monthly * (1 - share),
+        requests_per_month=monthly,
         prompt_tokens=mean("prompt_tokens"),
         cached_prompt_tokens=mean("cached_prompt_tokens"),
         cache_write_tokens=mean("cache_write_tokens"),

@@ -161,7 +161,7 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
-    if problem := route.limits.problem or (route.cache and route.cache.problem):
+    if problem := route.limits.problem:
         raise ConfigError(f"route {route.name}: {problem}")
     if route.first_byte_ms is not None and not 1 <= route.first_byte_ms <= 3_600_000:
         raise ConfigError(

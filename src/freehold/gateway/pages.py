@@ -25,7 +25,7 @@ from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.exposition import answering, standing
 from freehold.types.endpoint import ANY_MODEL
 from freehold.types.route import ApiKey, Route, Target
-from freehold.wire import anthropic, ollama
+from freehold.wire import anthropic
 from freehold.wire.errors import ApiError, HttpReply
 
 Page = Callable[[WorkerState, Request], Awaitable[HttpReply]]
@@ -34,7 +34,6 @@ _JSON = [("content-type", "application/json")]
 _TEXT = [("content-type", "text/plain; charset=utf-8")]
 _METRICS = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 _LOOKS = ("GET", "HEAD")
-_SHOW_BODY_MAX = 65_536
 _PROBE_WAITS_S = 1.0
 """A probe of this process does not wait longer for what other hosts say."""
 
@@ -47,14 +46,12 @@ def is_others(table: RouteTable, method: str, path: str) -> bool:
         )
         return table.others is not None and not is_own
     if path in API_ROUTES:
-        return table.others is not None and not path.startswith("/api/")
-    return path not in PAGES and path != "/api/show"
+        return table.others is not None
+    return path not in PAGES
 
 
 def find_page(method: str, path: str) -> Page | None:
     """The page at a path; None where there is none, or it does not have the method."""
-    if path == "/api/show":
-        return ollama_show if method == "POST" else None
     if method not in _LOOKS:
         return None
     return model if path.startswith(MODEL_PREFIX) else PAGES.get(path)
@@ -62,7 +59,7 @@ def find_page(method: str, path: str) -> Page | None:
 
 def methods_at(path: str) -> str:
     """The methods that a path which is answered here has, as an Allow header lists them."""
-    return "POST" if path in API_ROUTES or path == "/api/show" else ", ".join(_LOOKS)
+    return "POST" if path in API_ROUTES else ", ".join(_LOOKS)
 
 
 async def health(_state: WorkerState, _request: Request) -> HttpReply:
@@ -71,8 +68,8 @@ async def health(_state: WorkerState, _request: Request) -> HttpReply:
 
 
 async def front(_state: WorkerState, _request: Request) -> HttpReply:
-    """For people who open the address, and for Ollama's command line, which looks here before anything else."""
-    text = b"freehold is running. Ask under /v1 (OpenAI, Anthropic) or /api (Ollama).\n"
+    """For people who open the address."""
+    text = b"freehold is running. Ask under /v1 (OpenAI, Anthropic).\n"
     return HttpReply(200, _TEXT, text)
 
 
@@ -140,33 +137,6 @@ async def model(state: WorkerState, request: Request) -> HttpReply:
     name = urllib.parse.unquote(path.removeprefix(MODEL_PREFIX))
     _check_model(state, name, key)
     return HttpReply(200, _JSON, msgspec.json.encode(_listed_model(state, name, request)))
-
-
-async def ollama_tags(state: WorkerState, request: Request) -> HttpReply:
-    """The same names, as Ollama lists them."""
-    names = _names(state, _check_key(state, request))
-    listed = [ollama.tag(name, state.started_at) for name in names]
-    return HttpReply(200, _JSON, msgspec.json.encode({"models": listed}))
-
-
-async def ollama_running(state: WorkerState, request: Request) -> HttpReply:
-    """The same names as Ollama lists those that are in memory: what is served here is."""
-    names = _names(state, _check_key(state, request))
-    listed = [ollama.running(name, state.started_at) for name in names]
-    return HttpReply(200, _JSON, msgspec.json.encode({"models": listed}))
-
-
-async def ollama_version(_state: WorkerState, _request: Request) -> HttpReply:
-    """The version of Ollama's API that is spoken, not that of freehold, which stays private."""
-    return HttpReply(200, _JSON, msgspec.json.encode({"version": ollama.API_VERSION}))
-
-
-async def ollama_show(state: WorkerState, request: Request) -> HttpReply:
-    """One model, as Ollama describes it."""
-    key = _check_key(state, request)
-    name = ollama.shown_model(await request.body(_SHOW_BODY_MAX))
-    _check_model(state, name, key)
-    return HttpReply(200, _JSON, msgspec.json.encode(ollama.show(name)))
 
 
 async def attribution(state: WorkerState, request: Request) -> HttpReply:
@@ -257,9 +227,6 @@ PAGES: dict[str, Page] = {
     "/v1/models": models,
     "/attribution": attribution,
     "/metrics": metrics,
-    "/api/ps": ollama_running,
-    "/api/tags": ollama_tags,
-    "/api/version": ollama_version,
 }
 
 

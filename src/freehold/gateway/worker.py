@@ -41,10 +41,10 @@ from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.telemetry.request_log import Reporter, log_as_json
 from freehold.types.endpoint import Api
 from freehold.types.record import event_id
-from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
+from freehold.wire.errors import ApiError, HttpReply, anthropic_error, openai_error
 
 log = logging.getLogger("freehold.gateway")
-_ERRORS = {"openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error}
+_ERRORS = {"openai": openai_error, "anthropic": anthropic_error}
 _OPEN_PAGES = frozenset(("/metrics", "/ready"))
 
 
@@ -70,9 +70,7 @@ class GatewayApp:
             await forward(self.state, self.shadows, api_route, request)
             return
         api: Api = "openai" if api_route is None else api_route.api
-        if path.startswith("/api/"):
-            api = "ollama"
-        elif path.startswith("/v1/messages") or request.header("anthropic-version"):
+        if path.startswith("/v1/messages") or request.header("anthropic-version"):
             api = "anthropic"
         request_id = event_id(int(time.time() * 1000))
         try:
@@ -153,11 +151,10 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
 
 
 async def _write_meters(state: WorkerState) -> None:
-    """Once a second: forget kept answers whose time is over, renew credentials, and write the numbers; twice where a
-    candidate has requests under way, which may hang."""
+    """Once a second: renew credentials, and write the numbers; twice where a candidate has requests under way, which
+    may hang."""
     while True:
         await asyncio.sleep(0.5 if state.meters.candidates_requests else 1.0)
-        state.kept.sweep(now_s=time.monotonic())
         state.upstreams.signer.tend(state.table.endpoints.values())
         state.write_meters()
 

@@ -269,7 +269,7 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
     """Address of its API, as its documentation gives it to clients; a host alone means `/v1` there."""
     preset: str | None = None
     """A vendor whose base URL, API and key header are known, as in `[incumbent]`."""
-    api: Literal["openai", "anthropic", "ollama"] = "openai"
+    api: Literal["openai", "anthropic"] = "openai"
     """What it speaks."""
     api_key_env: str | None = None
     """Name of the environment variable that holds its key, never the key."""

@@ -73,9 +73,6 @@ class Traffic(Record, frozen=True, kw_only=True):
     """Of the prompt tokens, those written to the upstream's cache, on average: most vendors charge more for these."""
     audio_tokens: Decimal = Decimal(0)
     """Of all tokens, those of sound, on average: paid for on the API at their own price."""
-    repeats_per_month: Decimal = Decimal(0)
-    """Requests that the gateway answers again from its memory: they cost nothing and are not in
-    `requests_per_month`."""
 
 
 class Bill(Record, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -11,7 +11,6 @@ from freehold.types.record import Record, StoredRecord, content_id
 
 AnswerSignalName = Literal["probability", "mean_logprob", "min_logprob", "field_min_logprob"]
 """Those that a single answer carries."""
-ANSWER_SIGNALS: tuple[AnswerSignalName, ...] = get_args(AnswerSignalName)
 SignalName = Literal[AnswerSignalName, "router"]
 """What is known of how sure an answer is; higher is surer, always.
 

@@ -92,7 +92,7 @@ class ExampleChoice(Record, frozen=True, kw_only=True):
     tried: tuple[ExampleSetting, ...] = ()
 
 
-Api = Literal["openai", "anthropic", "ollama"]
+Api = Literal["openai", "anthropic"]
 Dialect = Literal["azure", "bedrock", "gemini"]
 CloudCredentials = Literal["aws", "google", "azure"]
 """Whose usual chain of credentials requests are signed with (AWS) or get an access token of (Google Cloud, Azure)."""

@@ -79,24 +79,6 @@ class Limits(Record, frozen=True, kw_only=True):
         return self.usd_per_day is not None or self.usd_per_month is not None
 
 
-class CacheTerms(Record, frozen=True, kw_only=True):
-    """How exact repeats of a route's requests are answered: with the answer that the first one got, from memory.
-
-    Kept per worker, for `seconds`, in at most 16 MiB. `shared` lets all of the gateway's keys get one another's
-    answers; otherwise each key has its own.
-    """
-
-    seconds: float = 3600.0
-    shared: bool = False
-
-    @property
-    def problem(self) -> str | None:
-        """What is wrong with them, if anything."""
-        if _is_within(self.seconds, 2_592_000) and self.seconds:
-            return None
-        return f"the cache's seconds is {str(self.seconds)[:40]}, expected above 0, at most 2,592,000"
-
-
 def _is_within(value: float | Decimal, most: int) -> bool:
     try:
         return math.isfinite(value) and 0 <= value <= most
@@ -129,9 +111,6 @@ class RouteTerms(Record, frozen=True, kw_only=True):
     """An endpoint that has sent no byte by then is passed over for the next target (504 where there is none)."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
-    cache: CacheTerms | None = None
-    """`{ seconds = 3600, shared = false }`: exact repeats of requests without chance (temperature 0, or a
-    seed) and without tools get the answer of the first again. Left out: every request is asked."""
 
 
 class Route(RouteTerms, frozen=True, kw_only=True):

@@ -8,8 +8,6 @@ from typing import Any, Literal
 from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
 
-REPEATED = "cache"
-"""The endpoint and the decision of an answer that the gateway gave again from its memory."""
 Completeness = Literal["complete", "client_aborted", "upstream_cut"]
 
 

@@ -117,6 +117,15 @@ def clients_fault(body: bytes) -> ApiError | None:
     )
 
 
+def redirect_refused(endpoint_name: str) -> ApiError:
+    """An endpoint answered with a redirect, which is neither followed nor passed on."""
+    return ApiError(
+        502,
+        f"endpoint {endpoint_name} answered with a redirect, which is not followed",
+        code="upstream_redirect",
+    )
+
+
 def cut_off() -> ApiError:
     """An upstream's answer ended before it was whole."""
     return ApiError(502, "the upstream broke off its answer", code="upstream_cut")
@@ -194,14 +203,6 @@ def anthropic_error(error: ApiError, request_id: str) -> HttpReply:
     if error.code == THREAD_NOT_FOUND:
         said["details"] = {"error_code": error.code}
     return _reply(error, {"type": "error", "error": said, "request_id": request_id}, headers)
-
-
-def ollama_error(error: ApiError, _request_id: str) -> HttpReply:
-    """``{"error": "…"}``. Clients look for the words by which Ollama says that a model is not there."""
-    message = error.message
-    if error.code == "model_not_found" and "not found" not in message:
-        message = f"model not found: {message}"
-    return _reply(error, {"error": message})
 
 
 def request_id_header(api: str) -> str:

@@ -22,7 +22,7 @@ _Fraction = Annotated[float, Meta(ge=0, le=1)]
 _Heat = Annotated[float, Meta(ge=0, le=2)]
 _Penalty = Annotated[float, Meta(ge=-2, le=2)]
 _Count = Annotated[int, Meta(ge=1)]
-# What OpenAI's and Anthropic's references say of the names of tools; Ollama's says nothing.
+# What OpenAI's and Anthropic's references say of the names of tools.
 _ToolName = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
 
 
@@ -90,27 +90,6 @@ class AskedChat(AskedSampling, gc=False, kw_only=True):
     tool_choice: str | dict[str, msgspec.Raw] | None = None
     parallel_tool_calls: bool | None = None
     response_format: AskedForm | None = None
-
-
-class OllamaFunction(msgspec.Struct, gc=False):
-    name: str
-    parameters: dict[str, msgspec.Raw] | None = None
-
-
-class OllamaTool(msgspec.Struct, gc=False):
-    type: str
-    function: OllamaFunction | None = None
-
-
-class AskedOllamaChat(AskedChat, gc=False, kw_only=True):
-    """Ollama's options have no bounds that its reference would tell."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    max_tokens: int | None = None
-    tools: list[OllamaTool] | None = None  # type: ignore[assignment]  # read only: a list of tools all the same
 
 
 class AskedCompletion(AskedSampling, gc=False, kw_only=True):
@@ -202,7 +181,6 @@ _NOT_A_VALUE = re.compile(r"^Invalid enum value '([^']*)'")
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "chat": msgspec.json.Decoder(AskedChat),
-    "ollama_chat": msgspec.json.Decoder(AskedOllamaChat),
     "completions": msgspec.json.Decoder(AskedCompletion),
     "embeddings": msgspec.json.Decoder(AskedEmbeddings),
     "responses": msgspec.json.Decoder(AskedResponse),
@@ -252,7 +230,7 @@ _NAMES: dict[str, tuple[tuple[re.Pattern[str], str], ...]] = {
 def check_types(kind: str, body: bytes) -> None:
     """Raise `ApiError` (400) for a field that is missing, empty, out of bounds or of another type than its API says.
 
-    `kind` is that of the path, and ``ollama_chat`` for a chat request that was read from one of Ollama's.
+    `kind` is that of the path.
     """
     try:
         asked = _DECODERS[kind].decode(body)
@@ -339,9 +317,13 @@ def _check_chat(asked: AskedChat) -> None:
         _check_named(choice["function"], [tool.function.name for tool in asked.tools or () if tool.function])
 
 
+class _NamedFunction(msgspec.Struct, gc=False):
+    name: str
+
+
 def _check_named(chosen: msgspec.Raw, offered: list[str]) -> None:
     try:
-        name = msgspec.json.decode(chosen, type=OllamaFunction).name
+        name = msgspec.json.decode(chosen, type=_NamedFunction).name
     except msgspec.ValidationError:
         raise _missing("tool_choice.function.name") from None
     if name not in offered:

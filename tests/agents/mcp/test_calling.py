@@ -255,7 +255,6 @@ def test_an_answer_speaks_of_tools_and_of_commands_only_where_there_is_none(agen
         "freehold train --max-minutes 5": 'run_step(kind="train") max_minutes 5',
         "`freehold report --open`": '`read(kind="report")`',
         "freehold mcp --with-words --max-requests 5": "freehold mcp --with-words --max-requests 5",
-        "freehold import-config FILE": "in a terminal: freehold import-config FILE",
     }.items():
         assert agent.say(told) == said
     looks = AgentServer(agent.root, {"read": TOOLS["read"]}, AgentLimits())

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,24 +62,6 @@ def test_the_folder_of_another_example_is_refused_and_left_alone(refused, tmp_pa
         message="holds another project (tickets), not the example helpdesk", hint="--dir FOLDER",
     )  # fmt: skip
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["freehold.toml"]
-
-
-FILE = """
-model_list:
-  - {model_name: gpt-4o, litellm_params: {model: openai/gpt-4o, api_key: sk-live-abcdef, mock: 1}}
-general_settings: {master_key: sk-live-master}
-"""
-
-
-def test_the_file_is_shown_and_the_rest_is_said_beside_it(freehold, tmp_path):
-    (tmp_path / "c.yaml").write_text(FILE)
-    ran = freehold("import-config", "c.yaml")
-    assert ran.code == 0
-    assert tomllib.loads(ran.out)["incumbent"]["api_key_env"] == "OPENAI_API_KEY"
-    assert "c.yaml: LiteLLM" in ran.err
-    assert "general_settings: keys are made by commands" in ran.err
-    assert "OPENAI_API_KEY (its value stands at model_list[0].litellm_params.api_key)" in ran.err
-    assert "sk-live" not in ran.out + ran.err
 
 
 def test_an_empty_folder_says_what_to_do_first(freehold, tmp_path):

@@ -69,7 +69,7 @@ BY_RECORD = {
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
-    "init", "import-config", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
+    "init", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
     "dataset show",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost", "trust",
@@ -78,7 +78,7 @@ NOTHING_STORED = {
     "serve", "cluster up", "cluster status", "cluster down", "power", "routes list",
     "keys list", "label", "tasks",
     "mcp confirm", "skill install",
-    "rollout status", "rollout rehearse", "audit", "doctor", "settings",
+    "rollout status", "audit", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
 

@@ -64,22 +64,6 @@ RESPONSES: dict[str, Any] = {
         {"type": "function_call_output", "call_id": "c1", "output": "3"}, {"type": "reasoning"},
     ],
 }  # fmt: skip
-OLLAMA: dict[str, Any] = {
-    "model": "m", "format": {"type": "object"}, "think": "low", "tools": [_TOOL],
-    "options": {"temperature": 0.5, "num_predict": 9, "num_ctx": 99, "mirostat": 0, "stop": ["x"]},
-    "messages": [
-        {"role": "user", "content": "hi", "images": ["AAAA"]},
-        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"q": 1}}}]},
-        {"role": "tool", "tool_name": "f", "content": "3"},
-    ],
-}  # fmt: skip
-GENERATE: dict[str, Any] = {
-    "model": "m",
-    "prompt": "hi",
-    "system": "be kind",
-    "images": ["AA"],
-    "format": "json",
-}
 EMBED: dict[str, Any] = {"model": "m", "input": ["a", "b"], "dimensions": 3}
 _USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 1}}
 COMPLETION: dict[str, Any] = {
@@ -134,16 +118,7 @@ _TRANSLATIONS: tuple[tuple[Translation, Any, Any, Any], ...] = (
     (translation._RESPONSES, RESPONSES, COMPLETION, CHAT_STREAM),
     (translation._TO_ANTHROPIC, CHAT, MESSAGE, MESSAGE_STREAM),
     (translation._RESPONSES_TO_ANTHROPIC, RESPONSES, MESSAGE, MESSAGE_STREAM),
-    *((one, CHAT, COMPLETION, CHAT_STREAM) for one in translation._OLLAMA.values() if "chat" in one.path),
-    *((one, CHAT, MESSAGE, MESSAGE_STREAM) for one in translation._OLLAMA_TO_ANTHROPIC.values()),
-    (translation._OLLAMA["/api/embed"], EMBED, EMBEDDINGS, CHAT_STREAM),
-    (translation._OLLAMA["/api/embeddings"], EMBED, EMBEDDINGS, CHAT_STREAM),
     *((one, MESSAGES, EMBEDDINGS, CHAT_STREAM) for one in translation._COUNTS.values() if one is not None),
-)
-_READERS = tuple(
-    (route.read, seed)
-    for path, seed in (("/api/chat", OLLAMA), ("/api/generate", GENERATE), ("/api/embed", EMBED))
-    if (route := translation.API_ROUTES[path]).read is not None
 )
 
 
@@ -169,18 +144,11 @@ def stream_of(draw: Draw, chunks: list[Any]) -> bytes:
 
 def requests(data: bytes) -> None:
     draw = Draw(data)
-    count = len(_TRANSLATIONS) + len(_READERS)
-    number = draw.below(count)
-    read: Any
-    if number < len(_TRANSLATIONS):
-        one, seed, _, _ = _TRANSLATIONS[number]
-        read = one.request
-    else:
-        read, seed = _READERS[number - len(_TRANSLATIONS)]
+    one, seed, _, _ = draw.one_of(_TRANSLATIONS)
     body = text_of(draw, seed)
     with contextlib.suppress(ApiError):
         openai.peek(body)  # what the gateway does first with each request
-        msgspec.json.decode(read(body))
+        msgspec.json.decode(one.request(body))
 
 
 def answers(data: bytes) -> None:
@@ -249,7 +217,7 @@ def _seeds(count: int) -> tuple[bytes, ...]:
 
 TARGETS = (
     Target("sse", events, "server-sent events, whole and in pieces", (b"\1\0" + b"\0" * 9, b"\0data: x\n\n")),
-    Target("wire-requests", requests, "requests of all APIs", _seeds(len(_TRANSLATIONS) + len(_READERS))),
+    Target("wire-requests", requests, "requests of all APIs", _seeds(len(_TRANSLATIONS))),
     Target("wire-answers", answers, "answers of all APIs", _seeds(len(_TRANSLATIONS))),
     Target("wire-streams", streams, "streams of all APIs", _seeds(len(_TRANSLATIONS))),
     Target("wire-assembled", assembled, "answers put together for traces", _seeds(3)),

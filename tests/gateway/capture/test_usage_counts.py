@@ -18,7 +18,7 @@ from freehold.store import open_store
 from freehold.store.shares import spent
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
-from freehold.types.trace import REPEATED, Usage
+from freehold.types.trace import Usage
 
 
 @pytest.fixture
@@ -47,7 +47,6 @@ def test_tokens_and_dollars_of_what_was_written(counts):
             answered(),
             answered(endpoint="local", arm="candidate"),
             answered(parent_id="x"),
-            answered(decision=REPEATED),
         ]
     )
     assert numbers(counts, "freehold_tokens") == {

@@ -148,10 +148,7 @@ def test_the_other_apis_are_held_to_their_schemas_too(promoted, candidate, upstr
         turns = [{"role": "user", "content": "x"}]
         said = claude.messages.create(model="m", max_tokens=5, messages=turns, tools=[tool])
         assert said.content[0].text == "on its way"
-    body = {"model": "m", "messages": QUESTION["messages"], "stream": False, "format": {"type": "object"}}
-    candidate.answer = lambda seen: plain(structured("Sure!"))
-    assert b"on its way" in post(promoted, body, path="/api/chat")[2]
-    assert len(upstream.seen) == 3
+    assert len(upstream.seen) == 2
 
 
 def test_a_schema_that_points_elsewhere_is_not_fetched(promoted, candidate, upstream):
@@ -174,7 +171,6 @@ def test_a_prompt_the_incumbent_cannot_take_goes_to_a_larger_one(promoted, candi
         ("/v1/chat/completions", lambda said: said["error"]["code"] == "context_length_exceeded"),
         ("/v1/responses", lambda said: said["error"]["code"] == "context_length_exceeded"),
         ("/v1/messages", lambda said: said["error"]["type"] == "invalid_request_error"),
-        ("/api/chat", lambda said: "available context size" in said["error"]),
     ],
 )
 def test_with_nobody_larger_it_is_an_error_in_the_clients_own_words(promoted, candidate, path, shape):

@@ -107,7 +107,6 @@ def test_the_application_sends_its_own_and_the_model_is_asked_with_examples(prep
             {"model": "m", "max_tokens": 9, "system": SYSTEM, "messages": [ASKED["messages"][1]]},
         ),
         ("/v1/responses", {"model": "m", "input": "Wo ist mein Paket?", "instructions": SYSTEM}),
-        ("/api/chat", {**ASKED, "stream": False}),
     ],
 )
 def test_clients_of_other_apis_are_prepared_for_alike(preparing, candidate, path, body):

@@ -20,7 +20,6 @@ DOORS = {
     "/v1/chat/completions": "messages",
     "/v1/responses": "input",
     "/v1/messages": "messages",
-    "/api/chat": "messages",
 }
 
 
@@ -39,7 +38,7 @@ def done(step, how, *parts):
 def test_what_takes_too_much_memory_is_refused(monkeypatch):
     monkeypatch.setattr(reading, "_MEMORY_BYTES", 400 * MIB)
     with pytest.raises(ApiError) as caught:
-        done("read", "/api/chat", b'{"model":"m","messages":[' + b"{}," * (3 * MIB) + b"{}]}")
+        done("read", "/v1/chat/completions", b'{"model":"m","messages":[' + b"{}," * (3 * MIB) + b"{}]}")
     assert (caught.value.status, caught.value.code) == (413, "request_too_complex")
 
 

@@ -100,7 +100,7 @@ def test_one_alone_is_asked_and_nothing_is_added_to_the_question(routed, upstrea
     assert (len(candidate.seen), len(upstream.seen)) == (1, 1)
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/api/chat"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
 def test_it_reads_the_same_in_every_api(routed, upstream, candidate, path):
     for text, asked in ((EASY, candidate), (HARD, upstream)):
         messages = [{"role": "user", "content": text}]

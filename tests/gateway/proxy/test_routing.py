@@ -116,7 +116,6 @@ def test_where_a_translated_request_goes(path, where, upstream):
         ("/v1/embeddings", {"engine": "remote", "api": "anthropic"}, "has no embeddings"),
         ("/v1/completions", {"engine": "remote", "api": "anthropic"}, "has no completions"),
         ("/v1/messages/count_tokens", {"engine": "remote"}, "cannot count tokens"),
-        ("/v1/chat/completions", {"engine": "ollama", "api": "ollama"}, "cannot be translated"),
     ],
 )
 def test_what_cannot_be_translated_is_refused(path, where, why):

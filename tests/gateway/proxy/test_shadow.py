@@ -138,7 +138,6 @@ def test_a_stream_is_mirrored_as_one_whole_request(mirrored, upstream, candidate
     [
         ("/v1/messages", {"model": "m", "max_tokens": 9, "messages": QUESTION["messages"]}),
         ("/v1/responses", {"model": "m", "input": "Wo ist mein Paket?"}),
-        ("/api/chat", {"model": "m", "stream": False, "messages": QUESTION["messages"]}),
     ],
 )
 def test_other_apis_are_mirrored_in_the_candidates_words(mirrored, candidate, path, body):

@@ -4,12 +4,11 @@ from decimal import Decimal
 import pytest
 
 from freehold.costs.prices import TokenPrice
-from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.config_file import parse
-from freehold.types.trace import REPEATED, Trace, Usage
-from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
+from freehold.types.trace import Trace, Usage
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.project import Project
 
 pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
@@ -83,18 +82,3 @@ def test_hidden_reasoning_counts_up_to_the_answer_it_is_part_of(project):
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "completion_tokens_details": details}
     fill(project, [trace(n, response={"choices": [], "usage": usage}) for n in range(48)])
     assert price_traffic(project, "gpt-4o", flat=FLAT).traffic.reasoning_tokens == 70
-
-
-def test_repeats_that_the_gateway_answered_itself_are_counted_apart(project):
-    repeats = [trace(n, endpoint=REPEATED, decision=REPEATED) for n in range(48, 60)]
-    fill(project, [*(trace(n) for n in range(48)), *repeats])
-    found = price_traffic(project, "gpt-4o", StatedTraffic(Decimal(1000)), FLAT)
-    assert (found.traffic.requests_per_month, found.traffic.repeats_per_month) == (800, 200)
-    assert found.bill.usd_per_month.low == Decimal("2.4"), "800 x $0.003: what was repeated costs nothing"
-    assert "20% of them answered again from the gateway's memory" in found.traffic.how
-
-
-def test_a_log_of_nothing_but_repeats_asks_no_model(project):
-    fill(project, [trace(n, decision=REPEATED) for n in range(48)])
-    with pytest.raises(UsageError, match="all 48 traces are answers from the gateway's memory"):
-        price_traffic(project, "gpt-4o", flat=FLAT)

@@ -187,6 +187,3 @@ def test_a_key_and_credentials_are_one_too_many():
         configured_endpoints(incumbent_of(both))
     with pytest.raises(ConfigError, match="Invalid enum value 'gcp'"):
         incumbent_of('base_url = "https://x"\ncredentials = "gcp"\n')
-    ollama = '[[endpoints]]\nname = "o"\napi = "ollama"\nbase_url = "http://x"\ncredentials = "aws"\n'
-    with pytest.raises(ConfigError, match="of no use to Ollama's API"):
-        configured_endpoints(incumbent_of(ollama))

@@ -213,9 +213,7 @@ def observing(tmp_path):
     with ExitStack() as stack:
 
         def begin(config_path=None):
-            config = ObserverConfig(
-                store_url=default_url(tmp_path), config_path=config_path, look_seconds=0.1
-            )
+            config = ObserverConfig(store_url=default_url(tmp_path), config_path=config_path)
             child = ObserverProcess(config, tmp_path / "observer.log")
             stack.callback(child.stop)
             return child

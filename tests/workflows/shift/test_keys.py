@@ -42,11 +42,11 @@ def test_a_cap_that_cannot_be_held_is_refused_where_it_is_set_and_told_at_a_star
     project = open_project(tmp_path / "freehold.toml")
     config = parse(FILE)
     gateway = GatewayConfig(endpoints=configured_endpoints(config))
-    note = routes.ChangeNote(who="ada", at=AT)
+    note = {"who": "ada", "at": AT}
     going = {"model": "mystery", "incumbent": Target(endpoint="incumbent")}
     with open_store(default_url(tmp_path)) as store:
         routes.change(
-            store, config, "r", {**going, "candidate": Target(endpoint="incumbent", model="x")}, note
+            store, config, "r", {**going, "candidate": Target(endpoint="incumbent", model="x")}, **note
         )
         keys.add(store, "app", limits=Limits(), who="ada", at=AT, project=project)
         told = r"has a spend cap, and no price of mystery is known, which route r asks"
@@ -57,13 +57,13 @@ def test_a_cap_that_cannot_be_held_is_refused_where_it_is_set_and_told_at_a_star
         with pytest.raises(UsageError, match=f"label team {told}"):
             keys.limit_label(store, "team", CAPPED, who="ada", at=AT, project=project)
         with pytest.raises(UsageError, match=f"route r {told}"):
-            routes.change(store, config, "r", {"limits": CAPPED}, note)
+            routes.change(store, config, "r", {"limits": CAPPED}, **note)
         elsewhere = keys.KeyScope(models=("other",))
         keys.add(store, "c", limits=CAPPED, scope=elsewhere, who="ada", at=AT, project=project)
         keys.add(store, "older", limits=CAPPED, who="ada", at=AT)
         assert [one.split(" has ")[0] for one in endpoints.unheld_caps(store, gateway)] == ["key older"]
         with pytest.raises(UsageError, match=r"key older .* route s asks"):
-            routes.change(store, config, "s", {**going, "match_keys": ("older",)}, note)
+            routes.change(store, config, "s", {**going, "match_keys": ("older",)}, **note)
         (tmp_path / "freehold.toml").write_text(PRICED)
         priced = open_project(tmp_path / "freehold.toml")
         keys.limit(store, "app", CAPPED, who="ada", at=AT, project=priced)
@@ -72,7 +72,7 @@ def test_a_cap_that_cannot_be_held_is_refused_where_it_is_set_and_told_at_a_star
 
 
 def test_a_name_stays_with_its_key_after_revoking(tmp_path):
-    """What goes by the name (traces, feedback, kept answers, spending) does not come to another holder."""
+    """What goes by the name (traces, feedback, spending) does not come to another holder."""
     with open_store(default_url(tmp_path)) as store:
         first = keys.add(store, "app", limits=Limits(), who="ada", at=AT)
         book(store.database, [BilledCost("w", 1, "2026-03-01", ["key:app"], Decimal("1.25"))], at=AT)

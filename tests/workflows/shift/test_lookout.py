@@ -243,9 +243,7 @@ def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream,
         )  # fmt: skip
     with gateway(upstream, tmp_path, endpoints=endpoints, capture="off") as running:
         observer = ObserverProcess(
-            ObserverConfig(
-                store_url=url, config_path=str(config), look_seconds=0.5, spool_folder=str(tmp_path / "spool")
-            ),
+            ObserverConfig(store_url=url, config_path=str(config), spool_folder=str(tmp_path / "spool")),
             tmp_path / "observer.log",
         )
         try:

@@ -18,7 +18,7 @@ from freehold.workflows.shift import routes
 from freehold.workflows.shift.rollout import rollout
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-NOTE = routes.ChangeNote(who="ada", at=AT)
+NOTE = {"who": "ada", "at": AT}
 HEAD = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
 ROUTE = (
     '[[routes]]\nname = "support"\nmodel = "gpt-4o"\ncandidate = { endpoint = "local", model = "base:ft" }\n'
@@ -41,7 +41,7 @@ def test_the_file_goes_over_into_the_store_once(store):
 
 def test_what_a_command_changed_stays_until_the_files_own_line_changes(store):
     carry(store, ROUTE)
-    routes.change(store, parse(HEAD), "support", {"sticky": "user"}, NOTE)
+    routes.change(store, parse(HEAD), "support", {"sticky": "user"}, **NOTE)
     assert carry(store, ROUTE + "limits = { concurrency = 3 }\n") == ["support"]
     now = routes.find(store, "support")
     assert now.sticky == "user" and now.limits.concurrency == 3
@@ -77,7 +77,7 @@ def test_a_running_rollout_keeps_what_is_its_own(store):
     assert said == ["route support: a rollout is running, candidate, state of freehold.toml left aside"]
     assert carry(store, "", said) == [] and "left as it is" in said[-1]
     with pytest.raises(UsageError, match="decides on its state"):
-        routes.change(store, parse(HEAD), "support", {"state": "promoted"}, NOTE)
+        routes.change(store, parse(HEAD), "support", {"state": "promoted"}, **NOTE)
     with pytest.raises(UsageError):
         routes.remove(store, "support", who="ada", at=AT)
 

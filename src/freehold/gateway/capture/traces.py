@@ -129,7 +129,7 @@ def answer_in(body: bytes, response_kind: ResponseKind, *, streamed: bool) -> As
     return openai.read_answer(body)
 
 
-def decompressed(body: bytes, encoding: str | None, most_bytes: int = _DECOMPRESSED_MAX) -> bytes | None:
+def decompressed(body: bytes, encoding: str | None) -> bytes | None:
     """A body as it was before it was compressed; None where it is longer than that, or cannot be read."""
     if encoding in (None, "identity"):
         return body
@@ -137,7 +137,7 @@ def decompressed(body: bytes, encoding: str | None, most_bytes: int = _DECOMPRES
         return None
     unpacker: Any = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        data: bytes = unpacker.decompress(body, most_bytes)
+        data: bytes = unpacker.decompress(body, _DECOMPRESSED_MAX)
     except zlib.error:
         return None
     return None if unpacker.unconsumed_tail else data

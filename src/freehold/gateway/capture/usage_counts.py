@@ -19,7 +19,7 @@ import msgspec
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.spending import Charge, usd_of
 from freehold.gateway.telemetry.meters import Meters
-from freehold.types.trace import REPEATED, Trace, Usage
+from freehold.types.trace import Trace, Usage
 
 _PRICED_FOR_S = 600.0
 _MODELS_MAX = 1_000
@@ -49,7 +49,7 @@ class UsageCounts:
     def count(self, written: Iterable[Trace]) -> None:
         """Count traces that were written."""
         for trace in written:
-            if trace.status >= 400 or trace.decision == REPEATED or trace.endpoint is None:
+            if trace.status >= 400 or trace.endpoint is None:
                 continue
             told = (trace.response or {}).get("model")
             self._count(

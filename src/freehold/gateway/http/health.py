@@ -74,10 +74,11 @@ class HealthChecks:
         """
         if (trouble := await self._trouble(endpoint)) is not None:
             return Health(False, trouble)
-        path = "/api/version" if endpoint.api == "ollama" else "/v1/models"
+        path = "/v1/models"
         try:
             status = await self._upstreams.probe(endpoint, path, timeout_s=WITHIN_S)
-            if status in (404, 405) and (chat := _CHAT_PATHS.get(endpoint.api)) is not None:
+            if status in (404, 405):
+                chat = _CHAT_PATHS[endpoint.api]
                 # An empty question costs nothing: one that knows the path refuses it.
                 status = await self._upstreams.probe(endpoint, chat, timeout_s=WITHIN_S, body=b"{}")
                 if status in (404, 405):

@@ -8,7 +8,6 @@ that a few of them never shut out ordinary requests.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -38,7 +37,7 @@ class Upload(Protocol):
 class MemoryBudget:
     """The bytes in use, and who waits for more. Everything happens on the event loop's thread."""
 
-    __slots__ = ("_freed_bytes", "_progress", "_stalled", "evictions", "limit_bytes", "spare", "used_bytes")
+    __slots__ = ("_freed_bytes", "_progress", "_stalled", "evictions", "limit_bytes", "used_bytes")
 
     def __init__(self, limit_bytes: int = DEFAULT_BYTES) -> None:
         self.limit_bytes = limit_bytes
@@ -47,8 +46,6 @@ class MemoryBudget:
         self._freed_bytes = 0
         self._progress: dict[Upload, int] = {}
         self._stalled: list[Upload] = []
-        self.spare: Callable[[], bool] | None = None
-        """Returns some of what can be done without; False where there is none. It goes before any upload does."""
 
     def take(self, size: int) -> bool:
         """Reserve bytes; False where there is no room, also after stalled uploads have lost theirs."""
@@ -56,8 +53,6 @@ class MemoryBudget:
         if size > _ORDINARY_BYTES_MAX:
             most = int(most * LARGE_SHARE)
         while self.used_bytes + size > most:
-            if self.spare is not None and self.spare():
-                continue
             if not self._stalled:
                 return False
             self.evictions += 1

@@ -74,7 +74,7 @@ class UpstreamResponse:
 
     Header names are in lower case. Bodies are as the endpoint encoded them. What is held of one counts in a budget
     until it is closed. Filled by its connection (`feed_data`, `deliver`, `feed_eof`, `set_exception`), read by the
-    proxy; one without a `transport` is whole already.
+    proxy.
     """
 
     __slots__ = (
@@ -82,11 +82,11 @@ class UpstreamResponse:
         "headers", "status",
     )  # fmt: skip
 
-    def __init__(self, transport: UpstreamTransport | None, memory: MemoryBudget) -> None:
+    def __init__(self, transport: UpstreamTransport, memory: MemoryBudget) -> None:
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self._first_values: dict[str, str] | None = None
-        self._transport = transport
+        self._transport: UpstreamTransport | None = transport
         self._held = HeldBytes(memory)
         self._whole_bytes = 0
         self._chunks: list[bytes] = []

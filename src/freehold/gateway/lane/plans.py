@@ -175,7 +175,6 @@ class Heads:
         if (
             api_route is None
             or api_route.kind not in _KINDS
-            or api_route.read is not None
             or request.method != "POST"
             or request.query_string
             or not request.supports_chunks
@@ -206,10 +205,7 @@ def _way_of(state: WorkerState, head: ClientHead, model: str) -> Way | None:
     ):
         return None
     if route is not None and (
-        route.cache is not None
-        or route.deferral is not None
-        or route.first_byte_ms is not None
-        or route.state == "shadow"
+        route.deferral is not None or route.first_byte_ms is not None or route.state == "shadow"
     ):
         return None
     capturing = is_capturing(state, header)

@@ -34,7 +34,7 @@ from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.translation import translation_for
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, redirect_refused
 from freehold.wire.responses import is_stateless, names_own
 
 log = logging.getLogger("freehold.gateway")
@@ -355,11 +355,7 @@ def _refuse_redirect(attempt: Attempt, status: int) -> None:
     attempt.exchange.state.meters.count("freehold_upstream_failures", attempt.endpoint.name, str(status))
     if not attempt.last:
         raise NextTarget("redirect")
-    raise ApiError(
-        502,
-        f"endpoint {attempt.endpoint.name} answered with a redirect, which is not followed",
-        code="upstream_redirect",
-    )
+    raise redirect_refused(attempt.endpoint.name)
 
 
 async def _is_answered_by_error(

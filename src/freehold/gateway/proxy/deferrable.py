@@ -1,7 +1,7 @@
 """What a rule of deferral reads of a request and of a candidate's answer. Pure; long bodies are read where it costs the
 event loop nothing (`reading`).
 
-Covered: chat completions, Responses and Anthropic messages, Ollama's chat APIs; answers whole and streamed.
+Covered: chat completions, Responses and Anthropic messages; answers whole and streamed.
 Not covered: text completions and embeddings, several choices, tools that run at the model's maker. What a rule was
 proven for is none of these, so the incumbent answers them.
 """

@@ -143,10 +143,6 @@ class ProxyExchange(msgspec.Struct, eq=False):
     found_no_room: bool = False
     completeness: Completeness = "complete"
     content_encoding: str | None = None
-    content_type: str = ""
-    hides_usage: bool = False
-    repeat: tuple[bytes, bytes] | None = None
-    """Version and key that the answer may be kept under, where the route keeps answers; see `repeating`."""
     chunks: list[bytes] = []
     chunk_bytes: int = 0
     response_started: bool = False

@@ -17,7 +17,7 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy import deferral, repeating, spend
+from freehold.gateway.proxy import deferral, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import MAY_HAVE_ANSWERED, ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
@@ -35,7 +35,6 @@ _NO_LIMITS = Limits()
 _SILENT_S = 5.0
 """A candidate that says nothing for so long, until its client leaves, has failed it."""
 _NO_MODEL = "you must provide a model parameter"
-_JSON = [("content-type", "application/json")]
 _UNANSWERED = frozenset(
     ("upstream_timeout", "upstream_unreachable", "upstream_redirect", "no_credentials", "internal_error")
 )
@@ -50,21 +49,11 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     request.cancel_on_disconnect = True
     try:
         await _admit(exchange)
-        if api_route.loaded is not None and (told := api_route.loaded(exchange.body)) is not None:
-            exchange.status = 200
-            send_reply(request, HttpReply(200, _JSON, told), request_id=exchange.id, api=api_route.api)
-            return
-        kept = None
-        if exchange.route is not None and exchange.route.cache is not None:
-            kept = repeating.find(exchange)
         if limited := limits_of(state, exchange.key, exchange.route):
-            await _apply_limits(exchange, limited, is_kept=kept is not None)
-        if kept is None:
-            if exchange.arm == "candidate":
-                state.meters.candidates_requests[exchange.id] = (exchange.route_name, exchange.started_s)
-            await answer(exchange)
-        else:
-            await repeating.replay(exchange, kept)
+            await _apply_limits(exchange, limited)
+        if exchange.arm == "candidate":
+            state.meters.candidates_requests[exchange.id] = (exchange.route_name, exchange.started_s)
+        await answer(exchange)
     except ApiError as error:
         _send_error(exchange, error)
     except (asyncio.CancelledError, ClientDisconnect):
@@ -118,8 +107,6 @@ async def _admit(exchange: ProxyExchange) -> None:
         start = await _read_long(exchange)
     else:
         body = exchange.body = unambiguous(body)
-        if exchange.api_route.read is not None:
-            body = exchange.body = exchange.api_route.read(body)
         exchange.asked = body
         exchange.peek = openai.peek(body)
     peek = exchange.peek
@@ -195,13 +182,9 @@ def limits_of(state: WorkerState, key: ApiKey | None, route: Route | None) -> li
     return limited
 
 
-async def _apply_limits(exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool) -> None:
-    """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
+async def _apply_limits(exchange: ProxyExchange, limited: list[tuple[str, Limits]]) -> None:
+    """Raises `ApiError` (429)."""
     state = exchange.state
-    assert exchange.decision is not None
-    if is_kept:
-        exchange.admission = await state.limiter.admit(limited)
-        return
     tokens = 0
     for _, limits in limited:
         if limits.tokens_per_minute is not None:
@@ -318,7 +301,5 @@ def _finish(shadows: Shadows, exchange: ProxyExchange) -> None:
             None if first_s is None else first_s - exchange.asked_s,
         )
     spend.keep(exchange)
-    if exchange.repeat is not None:
-        repeating.keep(exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)

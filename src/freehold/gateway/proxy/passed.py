@@ -26,12 +26,12 @@ from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.telemetry.request_log import RequestSummary
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Api, Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import ApiKey
 from freehold.types.trace import Completeness
 from freehold.wire.base_url import target
-from freehold.wire.errors import ApiError, request_id_header
+from freehold.wire.errors import ApiError, redirect_refused, request_id_header
 from freehold.wire.responses import OWN_RESPONSE_PATH, not_stored, without_own_ids
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
@@ -68,8 +68,7 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
         raise unknown(request.path, _HOW if has_incumbent else "there is no incumbent to pass it on to")
     passed = _Passed(request, path)
     key = passed.key = state.keys.admit(request.header)
-    speaks = "anthropic" if request.header("anthropic-version") else "openai"
-    place = place_at(endpoint, path, request.path, speaks="anthropic" if speaks == "anthropic" else "openai")
+    place = place_at(endpoint, path, request.path, speaks=_spoken(request))
     if request.method not in _METHODS:
         raise ApiError(405, f"{request.method} is not passed on", allow=", ".join(sorted(_METHODS)))
     # Without keys there is one client, and what it left with the vendor is its own.
@@ -101,6 +100,11 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
         state.meters.in_flight -= 1
         release()
         _count(state, endpoint, passed)
+
+
+def _spoken(request: Request) -> Api:
+    """The API whose client asks, as its headers tell."""
+    return "anthropic" if request.header("anthropic-version") else "openai"
 
 
 def _check_key(state: WorkerState, passed: _Passed, key: ApiKey | None) -> None:
@@ -152,7 +156,8 @@ async def _answer(endpoint: Endpoint, response: UpstreamResponse, passed: _Passe
     """Send an answer on as it comes. Raises `ApiError` for a redirect."""
     request = passed.request
     passed.status = response.status
-    _refuse_redirect(endpoint, response.status)
+    if 300 <= response.status < 400 and response.status != 304:
+        raise redirect_refused(endpoint.name)
     headers = _returned(response_headers(response), passed, endpoint)
     request.start_response(response.status, headers)
     try:
@@ -160,15 +165,6 @@ async def _answer(endpoint: Endpoint, response: UpstreamResponse, passed: _Passe
     except TransportError:
         passed.completeness = "upstream_cut"
         request.abort_response()
-
-
-def _refuse_redirect(endpoint: Endpoint, status: int) -> None:
-    if 300 <= status < 400 and status != 304:
-        raise ApiError(
-            502,
-            f"endpoint {endpoint.name} answered with a redirect, which is not followed",
-            code="upstream_redirect",
-        )
 
 
 def _returned(headers: Headers, passed: _Passed, endpoint: Endpoint) -> Headers:
@@ -258,12 +254,11 @@ _PAGE = ("limit", "after_id", "before_id")
 async def listed_elsewhere(state: WorkerState, request: Request) -> list[dict[str, Any]]:
     """Its models as it lists them, asked as this client; none where it does not answer, or in another API."""
     endpoint = state.table.others
-    speaks = "anthropic" if request.header("anthropic-version") else "openai"
-    if endpoint is None or endpoint.api != speaks:
+    if endpoint is None or endpoint.api != _spoken(request):
         return []
     place = target(endpoint.base_url, "/v1/models", api=endpoint.api)
     query = request.query_string
-    if speaks == "anthropic":
+    if endpoint.api == "anthropic":
         # All of it: the page that the client asked for is cut from both lists.
         pairs = parse_qsl(query, keep_blank_values=True)
         query = urlencode([*(one for one in pairs if one[0] not in _PAGE), ("limit", "1000")])

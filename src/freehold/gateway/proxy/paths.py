@@ -20,10 +20,6 @@ _WORDS = frozenset(
         "organizations", "realtime", "rerank", "responses", "skills", "threads", "uploads", "vector_stores", "videos",
     )
 )  # fmt: skip
-_OLLAMA = frozenset(
-    ("blobs", "chat", "copy", "create", "delete", "embed", "embeddings", "generate", "ps", "pull", "push", "show",
-     "tags", "version")
-)  # fmt: skip
 _OWN = frozenset(("", "attribution", "health", "metrics", "ready"))
 _ANTHROPICS = frozenset(("complete", "messages", "organizations", "skills"))
 # What the owner's key is lent for. A list of what is allowed, in plain letters: what manages accounts, keys, people and
@@ -91,8 +87,6 @@ def path_class(path: str) -> str:
         return "page"
     if first == "freehold":
         return "admin"
-    if first == "api":
-        return "ollama" if rest.partition("/")[0] in _OLLAMA else "other"
     if _GEMINI_METHOD.search(path) or first in ("v1beta", "v1alpha", "upload", "download"):
         return "gemini"
     if first == "openai":

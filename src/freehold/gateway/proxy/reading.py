@@ -102,11 +102,9 @@ class _Result(msgspec.Struct, array_like=True):
 
 
 def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
-    """A long body's fields; with it the body in OpenAI's words where it changed, what is echoed, its beginning."""
-    read = API_ROUTES[path].read
+    """A long body's fields; with it the body where it changed (`unambiguous`), what is echoed, its beginning."""
     once = unambiguous(body)
-    read_as = once if read is None else read(once)
-    peek = openai.peek(read_as)
+    peek = openai.peek(once)
     seen = BodyFields(
         peek.model,
         peek.stream,
@@ -114,14 +112,14 @@ def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
         _short(peek.safety_identifier),
         bytes(peek.stream_options),
         bytes(peek.tools) not in (b"", b"null", b"[]") or b'"json_' in body,
-        read is not None or once is not body,
-        _is_form_held(API_ROUTES[path].kind, read_as, peek),
-        bounds_of(read_as),
+        once is not body,
+        _is_form_held(API_ROUTES[path].kind, once, peek),
+        bounds_of(once),
     )
     if len(seen.stream_options) > _ECHO_BYTES_MAX:
         raise ApiError(400, "stream_options are too long", param="stream_options")
-    start = openai.conversation_start(read_as)
-    return seen, [read_as if seen.changed else b"", _echo(read_as), start]
+    start = openai.conversation_start(once)
+    return seen, [once if seen.changed else b"", _echo(once), start]
 
 
 def _is_form_held(kind: ApiKind, body: bytes, peek: Peek) -> bool:
@@ -185,7 +183,7 @@ def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     translation = translation_for(route, endpoint)
     if translation is not None or not endpoint.engine_kind.is_rented:
         # Where its own API is spoken a rented endpoint checks this itself, in its own words.
-        check_types("ollama_chat" if route.api == "ollama" and route.kind == "chat" else route.kind, body)
+        check_types(route.kind, body)
     changed = translation.request(body) if translation is not None else body
     if translation is None and route.kind == "responses":
         changed = without_own_ids(body)

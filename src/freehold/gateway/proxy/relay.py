@@ -15,7 +15,6 @@ from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, with_us
 from freehold.gateway.proxy.translation import (
     ApiRoute,
     StreamTranslation,
-    Translation,
     unreadable_answer,
 )
 from freehold.types.endpoint import ANY_MODEL, Endpoint
@@ -58,7 +57,7 @@ async def relay(attempt: Attempt, response: UpstreamResponse) -> None:
     exchange, endpoint, last = attempt.exchange, attempt.endpoint, attempt.last
     headers = _start(attempt, response)
     if attempt.translation is not None and response.status < 300:
-        _check_form(attempt, attempt.translation)
+        _check_form(attempt)
     if exchange.streamed:
         await _wait_for_beginning(attempt, response)
         stream_filter, headers = _stream_filter(attempt, headers)
@@ -90,12 +89,13 @@ async def relay(attempt: Attempt, response: UpstreamResponse) -> None:
         raise UpstreamFailure(f"endpoint {endpoint.name}: {error}", reached=True) from error
 
 
-def _check_form(attempt: Attempt, translation: Translation) -> None:
+def _check_form(attempt: Attempt) -> None:
     """Raise for a stream in the place of a whole answer and the other way about, which clients would read as an empty
-    one. Lines of JSON may be one line."""
+    one."""
     exchange, name = attempt.exchange, attempt.endpoint.name
-    asked = exchange.peek.stream is True
-    if exchange.streamed is asked or (asked and translation.content_type != "text/event-stream"):
+    # A count is never a stream, whatever was asked.
+    asked = exchange.peek.stream is True and exchange.api_route.kind != "count_tokens"
+    if exchange.streamed is asked:
         return
     if not attempt.last:
         raise UpstreamFailure(f"endpoint {name} answers in a form not asked for", reached=True)
@@ -149,7 +149,6 @@ def _start(attempt: Attempt, response: UpstreamResponse) -> Headers:
     exchange.status = response.status
     exchange.streamed = response.is_stream
     exchange.content_encoding = response.header("content-encoding")
-    exchange.content_type = response.header("content-type") or ""
     headers = client_headers(
         response,
         exchange.api_route,
@@ -192,14 +191,12 @@ def _stream_filter(attempt: Attempt, headers: Headers) -> tuple[StreamTranslatio
     headers = [header for header in headers if header[0] != "content-length"]
     if translation is not None:
         others = [header for header in headers if header[0] not in _OF_THE_BODY]
-        return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
+        return translation.stream(exchange.asked), [*others, ("content-type", "text/event-stream")]
     found: WholeEvents | None = None
     if endpoint.engine_kind.joins_usage and exchange.api_route.kind == "completions":
         # The engine tells it unasked as well, and clients that did not ask read a choice in every chunk.
-        exchange.hides_usage = with_usage(bytes(exchange.peek.stream_options)) is not None
-        found = SeparateUsage(hides=exchange.hides_usage)
+        found = SeparateUsage(hides=with_usage(bytes(exchange.peek.stream_options)) is not None)
     elif attempt.hide_usage and exchange.content_encoding is None:
-        exchange.hides_usage = True
         found = UsageFilter()
     if (name := _name_to_tell(attempt)) is not None:
         return NamedStream(name, found), headers
@@ -295,7 +292,7 @@ class ClientSink:
         self._exchange = exchange
         self._stream_filter = stream_filter
         request = self._request = exchange.request
-        self._recording = exchange.capturing or exchange.metered or exchange.repeat is not None
+        self._recording = exchange.capturing or exchange.metered
         self._length = None if length is None else int(length)
         self._is_response = exchange.response_kind == "responses"
         self._last = b"\n\n"

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
 from freehold.types.endpoint import ANY_MODEL, Api, Endpoint
 from freehold.types.route import Route, RouteDecision, Target
 from freehold.wire.errors import ApiError
@@ -21,7 +19,6 @@ class RouteTable:
     __slots__ = (
         "_catch_all",
         "_direct",
-        "cached",
         "default_model",
         "endpoints",
         "others",
@@ -50,13 +47,6 @@ class RouteTable:
             if route.candidate is None
         }
         """By a route's name, the decision that is the same for all its requests."""
-        self.cached = {
-            route.name: self._version(route)
-            for same_model in self.routes.values()
-            for route in same_model
-            if route.cache is not None
-        }
-        """By the name of a route with a cache, a hash of the route and of what answers it."""
         self._direct: dict[str, RouteDecision] = {}
         self._catch_all: Endpoint | None = None
         for endpoint in self.endpoints.values():
@@ -71,12 +61,6 @@ class RouteTable:
         self.default_model = default_model
         self.others = None if others_to is None else self.endpoints.get(others_to)
         """Who is asked what nothing here answers."""
-
-    def _version(self, route: Route) -> bytes:
-        tiers = () if route.deferral is None else route.deferral.tiers
-        named = [one.endpoint for one in (route.incumbent, route.candidate, *tiers, *route.fallback) if one]
-        asked = [None if name is None else self.endpoints.get(name) for name in named]
-        return hashlib.blake2b(msgspec.msgpack.encode([route, asked]), digest_size=16).digest()
 
     def all_routes(self) -> list[Route]:
         """Every route, by name."""

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.gateway.caching import KeptAnswers
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, digest_of
 from freehold.gateway.config import RECORDER_SOCKET, GatewayConfig
 from freehold.gateway.http.certificate import ServerCertificate
@@ -65,7 +64,6 @@ class WorkerState:
         self.table = self._new_table()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
         self.memory = MemoryBudget(config.body_memory_bytes)
-        self.kept = KeptAnswers(self.memory)
         self.reader = BodyReader()
         self.checker = AnswerChecker()
         # A client that asks before the keys are known is not let in, whether there will be keys or not.
@@ -148,7 +146,7 @@ class WorkerState:
         self.config = config
         self.config_since_s = time.time()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
-        self._replace_table()
+        self.table = self._new_table()
 
     def write_meters(self) -> None:
         """Leave this worker's numbers in the run folder."""
@@ -163,7 +161,6 @@ class WorkerState:
         if self.reporter is not None:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
-        self.meters.kept_bytes = self.kept.held_bytes
         self.meters.answers = self.health.known()
         self.meters.open_breakers = tuple(
             name for name, breaker in self._breakers.items() if breaker.open_since_s is not None
@@ -241,7 +238,7 @@ class WorkerState:
         if message.problem is None:
             self._stored_routes = message.routes
             self.rollbacks = message.rollbacks
-            self._replace_table()
+            self.table = self._new_table()
         before = self.keys
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),
@@ -252,10 +249,6 @@ class WorkerState:
         if self.on_revoked is not None and message.problem is None and self.keys.lacks_some_of(before):
             self.on_revoked()
         self.ring_known.set()
-
-    def _replace_table(self) -> None:
-        self.table = self._new_table()
-        self.kept.retain(self.table.cached.values())
 
     def _new_table(self) -> RouteTable:
         config = self.config

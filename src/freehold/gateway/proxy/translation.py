@@ -11,7 +11,7 @@ import msgspec
 from freehold.gateway.messages import ApiKind
 from freehold.types.endpoint import Api, Endpoint
 from freehold.wire import anthropic, anthropic_endpoints, ollama, responses
-from freehold.wire.errors import UNREADABLE, ApiError, HttpReply, anthropic_error, ollama_error, openai_error
+from freehold.wire.errors import UNREADABLE, ApiError, HttpReply, anthropic_error, openai_error
 
 
 class StreamTranslation(Protocol):
@@ -37,29 +37,24 @@ class Translation(NamedTuple):
     request: Callable[[bytes], bytes]
     answer: Callable[[bytes, bytes], bytes]
     stream: Callable[[bytes], StreamTranslation]
-    content_type: str
 
 
 class ApiRoute(NamedTuple):
-    """One path of the gateway that leads to models. `read` turns its requests into what `peek` understands.
+    """One path of the gateway that leads to models.
 
     `error` gets the request's id with the error. `model` is the one that the path itself names; `native` is the
-    client's spelling of it, with ``{model}`` there. `loaded` gives the answer to a request, so read, that asks for
-    nothing but that the model is loaded, and None to others.
+    client's spelling of it, with ``{model}`` there.
     """
 
     kind: ApiKind
     api: Api
     path: str
     error: Callable[[ApiError, str], HttpReply] = openai_error
-    read: Callable[[bytes], bytes] | None = None
     model: str = ""
     native: str = ""
-    loaded: Callable[[bytes], bytes | None] | None = None
 
 
 _CHAT = "/v1/chat/completions"
-_SSE, _NDJSON, _JSON = "text/event-stream", "application/x-ndjson", "application/json"
 
 
 def _from_client(translate: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -95,10 +90,6 @@ def unreadable_answer() -> ApiError:
     )
 
 
-def _same(body: bytes) -> bytes:
-    return body
-
-
 def _no_stream(_request: bytes) -> StreamTranslation:
     raise ApiError(502, "a whole answer was expected, and a stream came", code="upstream_unreadable")
 
@@ -108,7 +99,6 @@ _MESSAGES = Translation(
     request=_from_client(anthropic.request_to_openai),
     answer=_from_upstream(anthropic.answer_from_openai),
     stream=anthropic.AnthropicStreamFromOpenai,
-    content_type=_SSE,
 )
 _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
 # By what an engine does with an answer that the client has begun.
@@ -130,30 +120,13 @@ _RESPONSES = Translation(
     request=_from_client(responses.request_to_openai),
     answer=_from_upstream(responses.answer_from_openai),
     stream=responses.ResponsesStreamFromOpenai,
-    content_type=_SSE,
 )
 _TO_ANTHROPIC = Translation(
     path="/v1/messages",
     request=_from_client(anthropic_endpoints.request_from_openai),
     answer=_from_upstream(anthropic_endpoints.answer_to_openai),
     stream=anthropic_endpoints.StreamToOpenai,
-    content_type=_SSE,
 )
-# Ollama's requests are read into OpenAI's form at the api_route, so nothing is left to do on the way there.
-_OLLAMA: dict[str, Translation] = {
-    "/api/chat": Translation(
-        _CHAT, _same, _from_upstream(ollama.chat_from_openai), ollama.OllamaStreamFromOpenai, _NDJSON
-    ),
-    "/api/generate": Translation(
-        _CHAT, _same, _from_upstream(ollama.generate_from_openai), ollama.GenerateStreamFromOpenai, _NDJSON
-    ),
-    "/api/embed": Translation(
-        "/v1/embeddings", _same, _from_upstream(ollama.embed_from_openai), _no_stream, _NDJSON
-    ),
-    "/api/embeddings": Translation(
-        "/v1/embeddings", _same, _from_upstream(ollama.old_embedding_from_openai), _no_stream, _NDJSON
-    ),
-}
 
 
 class _Chained:
@@ -172,22 +145,13 @@ class _Chained:
         return self._second.broken(error)
 
 
-def _over_chat(outer: Translation) -> Translation:
-    """From a client's API over the chat API to Anthropic's."""
-    inner = _TO_ANTHROPIC
-    return Translation(
-        path=inner.path,
-        request=lambda body: inner.request(outer.request(body)),
-        answer=lambda data, body: outer.answer(inner.answer(data, outer.request(body)), body),
-        stream=lambda body: _Chained(inner.stream(outer.request(body)), outer.stream(body)),
-        content_type=outer.content_type,
-    )
-
-
-_RESPONSES_TO_ANTHROPIC = _over_chat(_RESPONSES)
-_OLLAMA_TO_ANTHROPIC = {
-    path: _over_chat(translation) for path, translation in _OLLAMA.items() if translation.path == _CHAT
-}
+# Over the chat API.
+_RESPONSES_TO_ANTHROPIC = Translation(
+    path=_TO_ANTHROPIC.path,
+    request=lambda body: _TO_ANTHROPIC.request(_RESPONSES.request(body)),
+    answer=lambda data, body: _RESPONSES.answer(_TO_ANTHROPIC.answer(data, _RESPONSES.request(body)), body),
+    stream=lambda body: _Chained(_TO_ANTHROPIC.stream(_RESPONSES.request(body)), _RESPONSES.stream(body)),
+)
 
 
 def _count_request(body: bytes) -> bytes:
@@ -209,14 +173,13 @@ def _probe_answer(body: bytes, _request: bytes) -> bytes:
 _COUNTS: dict[str, Translation | None] = {
     "count_tokens": None,
     "tokenize": Translation(
-        "/tokenize", _from_client(_count_request), _from_upstream(_count_answer), _no_stream, _JSON
+        "/tokenize", _from_client(_count_request), _from_upstream(_count_answer), _no_stream
     ),
     "answer": Translation(
         "/api/chat",
         _from_client(lambda body: ollama.probe_from_openai(anthropic.read_request(body))),
         _from_upstream(_probe_answer),
         _no_stream,
-        _JSON,
     ),
 }
 
@@ -229,33 +192,11 @@ API_ROUTES: dict[str, ApiRoute] = {
     "/v1/messages/count_tokens": ApiRoute(
         "count_tokens", "anthropic", "/v1/messages/count_tokens", anthropic_error
     ),
-    "/api/chat": ApiRoute(
-        "chat",
-        "ollama",
-        "/api/chat",
-        ollama_error,
-        _from_client(ollama.chat_to_openai),
-        loaded=ollama.chat_loaded,
-    ),
-    "/api/generate": ApiRoute(
-        "chat",
-        "ollama",
-        "/api/generate",
-        ollama_error,
-        _from_client(ollama.generate_to_openai),
-        loaded=ollama.generate_loaded,
-    ),
-    "/api/embed": ApiRoute(
-        "embeddings", "ollama", "/api/embed", ollama_error, _from_client(ollama.embed_to_openai)
-    ),
-    "/api/embeddings": ApiRoute(
-        "embeddings", "ollama", "/api/embeddings", ollama_error, _from_client(ollama.embed_to_openai)
-    ),
 }
 
 
 def translation_for(api_route: ApiRoute, endpoint: Endpoint) -> Translation | None:
-    """The translation from a api_route to an endpoint, None where both speak the same.
+    """The translation from an API's path to an endpoint, None where both speak the same.
 
     Raises `ApiError` (400) where one cannot be made to speak the other.
     """
@@ -269,17 +210,13 @@ def translation_for(api_route: ApiRoute, endpoint: Endpoint) -> Translation | No
             return None if endpoint.capabilities.responses else _RESPONSES
         if api_route.kind == "messages":
             return _MESSAGES_CONTINUED[endpoint.engine_kind.continues_answers]
-        return None if api_route.api == "openai" else _OLLAMA[api_route.path]
-    if endpoint.api == "anthropic":
-        if api_route.api == "anthropic":
-            return None
-        if api_route.kind == "responses":
-            return _RESPONSES_TO_ANTHROPIC
-        if api_route.kind == "chat":
-            return _TO_ANTHROPIC if api_route.api == "openai" else _OLLAMA_TO_ANTHROPIC[api_route.path]
-        raise ApiError(
-            400, f"Anthropic's API, which the endpoint {endpoint.name} speaks, has no {api_route.kind}"
-        )
+        return None
+    if api_route.api == "anthropic":
+        return None
+    if api_route.kind == "responses":
+        return _RESPONSES_TO_ANTHROPIC
+    if api_route.kind == "chat":
+        return _TO_ANTHROPIC
     raise ApiError(
-        400, f"the endpoint {endpoint.name} speaks the {endpoint.api} API; this request cannot be translated"
+        400, f"Anthropic's API, which the endpoint {endpoint.name} speaks, has no {api_route.kind}"
     )

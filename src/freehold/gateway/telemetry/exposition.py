@@ -19,8 +19,7 @@ from freehold.types.route import ApiKey, LabelLimits, Limits, Route, RouteState
 GAUGES: dict[str, str] = {
     "freehold_in_flight": "Requests being answered now",
     "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
-    "freehold_held_bytes": "Bytes held of requests, of answers that are read whole, and of kept answers",
-    "freehold_cache_bytes": "Bytes of kept answers",
+    "freehold_held_bytes": "Bytes held of requests, and of answers that are read whole",
     "freehold_config_stale": (
         "1 while freehold.toml is not wholly in force: it was refused, or some of it waits for the next start"
     ),

@@ -86,7 +86,6 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Requests for a model whose requests are prepared, by what became of them",
         ("endpoint", "outcome"),
     ),
-    "freehold_cache": ("Requests for a route that keeps answers", ("route", "outcome")),
     "freehold_bills": ("Answers that were charged to a key, label or route with limits", ("outcome",)),
     "freehold_spend_usd": ("Dollars charged to a key, label or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
@@ -177,7 +176,6 @@ class Meters:
         "counters",
         "held_bytes",
         "in_flight",
-        "kept_bytes",
         "open_breakers",
         "owner",
         "stated",
@@ -199,7 +197,6 @@ class Meters:
         self.answers: dict[str, bool] = {}
         self.in_flight = 0
         self.held_bytes = 0
-        self.kept_bytes = 0
         self.stated: dict[str, float] = {}
         """Further gauges by name."""
 
@@ -282,7 +279,6 @@ class Meters:
             gauges={
                 "freehold_in_flight": float(self.in_flight),
                 "freehold_held_bytes": float(self.held_bytes),
-                "freehold_cache_bytes": float(self.kept_bytes),
                 **self.stated,
             },
         )

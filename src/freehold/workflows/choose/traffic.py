@@ -22,7 +22,7 @@ from freehold.errors import MissingExtraError, UsageError
 from freehold.store import open_store
 from freehold.types.cost import Bill, Range, Traffic
 from freehold.types.record import content_id
-from freehold.types.trace import REPEATED, Trace, Usage
+from freehold.types.trace import Trace, Usage
 from freehold.wire.usage import usage_of
 from freehold.workflows.project import Project, now
 
@@ -111,7 +111,7 @@ def price_requests(
 ) -> PricedTraffic:
     """The traffic of logged requests, and what `incumbent` costs for it. Raises as `price_traffic`."""
     traffic = figures.from_requests(requests, requests_per_month=requests_per_month)
-    usages = [one.counted()[0] for one in requests if not one.is_repeat]
+    usages = [one.counted()[0] for one in requests]
     priced = _priced(incumbent, traffic, usages, flat)
     of_all = f", {len(usages):,} traces, each with its own tokens"
     return priced._replace(bill=msgspec.structs.replace(priced.bill, basis=priced.bill.basis + of_all))
@@ -198,7 +198,6 @@ def logged(found: Trace | Imported, at: datetime) -> figures.LoggedRequest:
         usage=usage,
         prompt_characters=0 if is_counted else len(text_of(found.request.get("messages"))),
         completion_characters=0 if is_counted else len(text_of((found.response or {}).get("choices"))),
-        is_repeat=isinstance(found, Trace) and found.decision == REPEATED,
     )
 
 

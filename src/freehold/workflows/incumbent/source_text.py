@@ -31,8 +31,6 @@ from freehold.catalog import retirements
 from freehold.catalog.retirements import HOLE
 from freehold.workflows.incumbent.meaning import Word
 
-LONGEST_CONSTANT = 160
-"""An expression longer than this is a chain of calls, whose parts are looked at by themselves."""
 CONSTANT_PATTERN = r"(?:\w+\.){1,6}[A-Z]\w*"
 _MEMBER = re.compile(r"(?:\w+\s*\.\s*){0,5}(\w+)\s*\.\s*([A-Z]\w*)")
 _CONSTANT_TYPE = re.compile(r"(?:\w*(?:Model|Models|ModelName|ModelId)|openai|anthropic)", re.IGNORECASE)

@@ -85,8 +85,6 @@ def _check_credentials(where: str, table: IncumbentConfig | EndpointConfig) -> N
             f"{where}: Vertex AI takes access tokens, which end within the hour; {table.api_key_env} is read once",
             hint='credentials = "google" fetches them; leave both out where clients send tokens of their own',
         )
-    if table.credentials is not None and table.api == "ollama":
-        raise ConfigError(f"{where}: credentials = {table.credentials!r} is of no use to Ollama's API")
 
 
 def dialect_of(preset: str | None, base_url: str) -> Dialect | None:

@@ -236,7 +236,6 @@ class ObserverConfig(Record, frozen=True, kw_only=True):
     config_path: str | None = None
     changes: tuple[str, ...] = ()
     """What this run's command line says otherwise than the file."""
-    look_seconds: float = 2.0
     spool_folder: str | None = None
     """Where the gateways of the project on this machine leave word of where their numbers are."""
 

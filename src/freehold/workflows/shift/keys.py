@@ -116,7 +116,7 @@ def add(
     _check_name(name, "a key")
     old = store.get(ApiKey, name)
     if old is not None:
-        # Traces, feedback, kept answers and spending go by the name: another holder would come into them.
+        # Traces, feedback and spending go by the name: another holder would come into them.
         was = "there is" if old.revoked_at is None else "there was"
         raise UsageError(
             f"{was} a key named {name}", hint="choose another name: it stays with its key for good"

@@ -38,6 +38,7 @@ from freehold.workflows.shift.rollout import rollout
 
 log = logging.getLogger("freehold.observer")
 FILE_EVERY_S = 0.5
+LOOK_EVERY_S = 2.0
 LEASE_SECONDS = 30.0
 
 
@@ -69,7 +70,7 @@ class Observer:
                     if store is not None and isinstance(error, StorageError):
                         store.close()
                         store = None
-                stopping.wait(min(FILE_EVERY_S, self._config.look_seconds))
+                stopping.wait(FILE_EVERY_S)
         finally:
             if store is not None:
                 with contextlib.suppress(StorageError):
@@ -83,14 +84,13 @@ class Observer:
             return
         # Where a candidate answers people, twice as often: each look more is users less that a bad one hurts.
         serves = any(route.state in ("canary", "promoted") for route in store.routes())
-        self._next_look = time.monotonic() + self._config.look_seconds / (1 + serves)
+        self._next_look = time.monotonic() + LOOK_EVERY_S / (1 + serves)
         self._look_out(store)
         live = routes.live_rollouts(store)
         if not live:
             return
         now = datetime.now(UTC)
-        seconds = max(LEASE_SECONDS, 3 * self._config.look_seconds)
-        if not leases.take(store.database, LEASE, self._owner, at=now, seconds=seconds):
+        if not leases.take(store.database, LEASE, self._owner, at=now, seconds=LEASE_SECONDS):
             log.debug("another observer looks at the rollouts of this store")
             return
         for watched in live:

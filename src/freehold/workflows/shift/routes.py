@@ -81,15 +81,6 @@ class RouteLine(Record, frozen=True, kw_only=True):
     changed: RouteChange | None
 
 
-class ChangeNote(Record, frozen=True, kw_only=True):
-    """What a route's history keeps of a change besides the route: by whom, when, why, after which verdict."""
-
-    who: str
-    at: datetime
-    why: str = ""
-    verdict_id: str | None = None
-
-
 def endpoint_names(config: ProjectConfig) -> list[str]:
     """The endpoints that routes of this project may name."""
     incumbent = [INCUMBENT] if config.incumbent is not None and config.incumbent.base_url else []
@@ -123,7 +114,10 @@ def change(
     config: ProjectConfig,
     name: str,
     changes: dict[str, Any],
-    note: ChangeNote,
+    *,
+    who: str,
+    at: datetime,
+    why: str = "",
 ) -> Route:
     """Change fields of a route, or make it. Live in every worker within a second.
 
@@ -148,10 +142,9 @@ def change(
     endpoints.check_caps(store, config, route)
     return store.save_route(
         route,
-        who=note.who,
-        at=note.at,
-        why=note.why,
-        verdict_id=note.verdict_id,
+        who=who,
+        at=at,
+        why=why,
         expected_revision=0 if before is None else before.revision,
     )
 

@@ -23,15 +23,11 @@ from freehold.workflows.project import Project
 from freehold.workflows.prove.label import Choice
 from freehold.workflows.shift import keys
 from freehold.workflows.shift.keys import MadeKey
-from freehold.workflows.shift.rollout import rehearse as rehearsal
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.rehearse import RehearsalResult
 from freehold.workflows.shift.routes import with_pairs
 from freehold.workflows.tell.views.labelling import ShownPair, desk_of
 from freehold.workflows.tell.views.license import shown_ruling
 
-REHEARSED_DROP = 0.2
-"""Share of requests that the bad candidate fails, as `freehold rollout rehearse` has it."""
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -45,12 +41,6 @@ class RouteButton(ButtonBody, frozen=True, kw_only=True):
     """A button of one route."""
 
     route: Name
-
-
-class RehearsalButton(ButtonBody, frozen=True, kw_only=True):
-    """What is to be bad about the candidate of a rehearsal."""
-
-    fault: Literal["quality", "errors", "slow"] = "quality"
 
 
 class FeedbackButton(ButtonBody, frozen=True, kw_only=True):
@@ -80,13 +70,6 @@ def promote(project: Project, store: Store, body: RouteButton, *, who: str, at: 
 def rollback(project: Project, store: Store, body: RouteButton, *, who: str, at: datetime) -> None:
     """All traffic to the incumbent, now, whatever state the route is in, also one moved without a rollout."""
     rollout.rollback_route(store, body.route, who=who, at=at, why=body.why)
-
-
-def rehearse(
-    project: Project, store: Store, body: RehearsalButton, *, who: str, at: datetime
-) -> RehearsalResult:
-    """Whether a rollback fires, by `freehold rollout rehearse`: in a folder that is thrown away."""
-    return rehearsal.rehearse(margin=project.config.task.margin, drop=REHEARSED_DROP, fault=body.fault)
 
 
 def feedback(project: Project, store: Store, body: FeedbackButton, *, who: str, at: datetime) -> None:

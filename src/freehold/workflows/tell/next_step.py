@@ -295,9 +295,8 @@ def _promoted_by_verdict(facts: ProjectFacts) -> NextAction:
         then = OtherWay(sentence="Then begin", command="freehold rollout start")
         why = f"{passed}, and a rollout needs recorded traffic"
         return _next("Start the gateway your traffic will use", CAPTURE.command, why, then, *others)
-    rehearse = OtherWay(sentence="Rehearse a rollback", command="freehold rollout rehearse")
     sentence = "Begin the rollout: mirror requests to the candidate, which clients do not see"
-    return _next(sentence, "freehold rollout start", passed, rehearse, *others)
+    return _next(sentence, "freehold rollout start", passed, *others)
 
 
 def _renew(facts: ProjectFacts) -> NextAction:

@@ -1,10 +1,9 @@
 // Each route: who answers, the rollout's steps, its tests over time, and the buttons that move it.
 
 import { el } from "../pieces/dom.js";
-import { tell } from "../pieces/dialogs.js";
 import { bar, figures, lines, stacked } from "../pieces/charts.js";
 import { clock, count, moment, ms, number, percent, seconds } from "../pieces/format.js";
-import { command, empty, filters, fold, from, link, note, panel, pill, table, windowField } from "../pieces/parts.js";
+import { command, empty, filters, fold, from, link, note, pill, table, windowField } from "../pieces/parts.js";
 import { askStep, PARTS, QUESTIONS, STATES } from "../pieces/routes.js";
 
 function sentence(shown) {
@@ -106,17 +105,8 @@ function section(shown, view) {
     el("h3", {}, "Traffic"), view.has("traffic") ? el("p", { class: "small" }, link("All requests of this route", "traffic", { route: route.name, window_s: 86400 })) : null, traffic(shown), history(shown));
 }
 
-/** A candidate that is bad on purpose, in a folder that is thrown away: does the rollback fire? */
-async function rehearse(view) {
-  const done = await view.ask({ title: "Rehearse a rollback?", text: "A gateway and two engines are started in a folder that is thrown away, one of them bad on purpose. It takes about half a minute; nothing of this project is touched.", yes: "Rehearse", reason: false,
-    fields: [{ name: "fault", label: "What is bad about it", kind: "select", options: [["quality", "its answers"], ["errors", "errors"], ["slow", "slow answers"]] }] }, "rollout.rehearse");
-  if (done) tell(done.rolled_back ? "It was rolled back" : "It was NOT rolled back", el("p", {}, done.rolled_back ? `After ${count(done.requests)} requests and ${seconds(done.seconds)}: ${done.why}.` : `Within ${count(done.requests)} requests.`),
-    el("p", { class: "soft" }, `Requests that the candidate got later than a second after that: ${count(done.late_requests)}.`), command("freehold rollout rehearse"));
-}
-
 export function draw(record, view) {
-  const drill = view.can("rollout.rehearse") ? el("div", { class: "buttons", "data-key": "rehearse" }, el("button", { type: "button", onclick: () => rehearse(view) }, "Rehearse a rollback")) : null;
-  if (!record.routes.length) return [empty("There is no route yet", "A rollout begins by mirroring: the candidate gets a copy of the traffic, and no customer waits for it.", "freehold rollout start"), drill];
+  if (!record.routes.length) return empty("There is no route yet", "A rollout begins by mirroring: the candidate gets a copy of the traffic, and no customer waits for it.", "freehold rollout start");
   return [filters([windowField], view), record.verdict ? note("", "The last verdict on ", from(record.verdict.id, record.verdict.candidate), `: ${record.verdict.outcome}.`) : null,
-    record.routes.map((one) => section(one, view)), panel("Before it counts", { "data-key": "drill" }, el("p", { class: "soft" }, "Whether a rollback would fire can be seen beforehand, with a candidate that is bad on purpose."), drill)];
+    record.routes.map((one) => section(one, view))];
 }

@@ -1,1 +1,1 @@
-"""A rollout: its steps, its tests, a rehearsal of it."""
+"""A rollout: its steps and its tests."""

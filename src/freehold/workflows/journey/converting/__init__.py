@@ -1,1 +1,0 @@
-"""Configurations of other tools, converted to `freehold.toml`."""
