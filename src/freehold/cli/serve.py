@@ -1,30 +1,26 @@
-"""`freehold serve`: a model and its adapters behind the gateway; `freehold load`: how an endpoint does under load;
-`freehold cluster`: one plan on several machines."""
+"""`freehold serve`: a model and its adapters behind the gateway; `freehold load`: how an endpoint does under load."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import ALLOWED_HOSTS, BAR, Reply, arg, group, opened, operation, opt, tell
+from freehold.cli.operation import ALLOWED_HOSTS, BAR, Reply, arg, opened, operation, opt, tell
 from freehold.cli.options import variable_name
 from freehold.cli.output import Aside, Block, TableRows
-from freehold.types.serving import TakenDown
 
 if TYPE_CHECKING:
     from freehold.progress import Progress
-    from freehold.types.serving import ClusterState, LoadReport
+    from freehold.types.serving import LoadReport
     from freehold.workflows.project import Project
     from freehold.workflows.serve.hold import ServedAt
-
-ADAPTERS = opt("Serve an adapter as MODEL:NAME.", "--adapter", metavar="NAME=PATH")
 
 
 @operation("serve", "freehold.cli.printed:Serving")
 def serve(
     models: tuple[str, ...] = arg(metavar="MODEL…"),
     *,
-    adapters: tuple[str, ...] = ADAPTERS,
+    adapters: tuple[str, ...] = opt("Serve an adapter as MODEL:NAME.", "--adapter", metavar="NAME=PATH"),
     kv_type: str = opt("Type of the KV cache, for example q8_0.", default="f16"),
     quantization: str | None = opt("Quantization of the weights.", "--quant"),
     port: int | None = opt("Port (default: [serve] port, else FREEHOLD_PORT).", ge=1, le=65535),
@@ -148,89 +144,3 @@ def _load_view(report: LoadReport) -> Iterator[Block]:
         for kind, count in sorted(level.errors.items()):
             yield f"errors  {level.streams} streams: {count} × {kind}"
     yield f"knee    {report.knee_streams} streams give 90% of the best tokens/s"
-
-
-@group("cluster")
-def cluster() -> None:
-    """Serve one plan on several machines through Ray.
-
-    [cluster] in freehold.toml says how many replicas, where and with what.
-
-    \b
-    Example:
-      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct
-      freehold cluster status
-    """
-
-
-@operation("up", "freehold.types.serving:ClusterState", within=cluster)
-def up_command(
-    model: str = arg(),
-    *,
-    adapters: tuple[str, ...] = ADAPTERS,
-    project: Project = opened(),
-    bar: Progress = BAR,
-    as_json: bool,
-) -> None:
-    """Start MODEL's replicas on the cluster, and say where it answers.
-
-    With [cluster] address the replicas stay when this command ends, until freehold cluster down. Without one the
-    cluster is this command: it serves until Ctrl-C.
-
-    \b
-    Example:
-      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct
-    """
-    from freehold.workflows.serve import cluster as work
-    from freehold.workflows.serve.plan import of_config, pull_and_plan
-    from freehold.workflows.weights.trained import mount
-
-    planned = pull_and_plan(
-        model,
-        of_config(project.config.serve),
-        project.settings,
-        adapters=[mount(text, model) for text in adapters],
-        progress=bar,
-    )
-    made = work.plan(project, planned)
-    work.up(project, made, ready=lambda state: tell(Reply(state, _cluster_view), as_json), progress=bar)
-
-
-@operation("status", "freehold.types.serving:ClusterState", within=cluster)
-def status_command(*, project: Project = opened()) -> Reply:
-    """Say how the replicas are and on which machine each is.
-
-    \b
-    Example:
-      freehold cluster status --json
-    """
-    from freehold.workflows.serve import cluster as work
-
-    return Reply(work.status(project), _cluster_view)
-
-
-@operation("down", "freehold.types.serving:TakenDown", within=cluster)
-def down_command(*, project: Project = opened()) -> Reply:
-    """Take the replicas off the cluster; requests under way are finished.
-
-    \b
-    Example:
-      freehold cluster down
-    """
-    from freehold.workflows.serve import cluster as work
-
-    was_there = work.down(project)
-    said = "stopped" if was_there else "nothing of this project was running"
-    return Reply(TakenDown(was_running=was_there), lambda _: [Aside(said)])
-
-
-def _cluster_view(state: ClusterState) -> Iterator[Block]:
-    yield f"{state.status.lower()}   {state.nodes} machine{'s' if state.nodes != 1 else ''}"
-    for replica in state.replicas:
-        yield f"replica   {replica.id}  {replica.state.lower():10} on {replica.node[:12]}"
-    if state.endpoint is not None:
-        yield f"url       {state.endpoint.base_url}/v1"
-        for model in state.endpoint.models:
-            yield f"model     {model.name}"
-    if state.message:
-        yield Aside(state.message)

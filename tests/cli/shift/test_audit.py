@@ -75,7 +75,7 @@ NOTHING_STORED = {
     "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost", "trust",
     "catalog list", "catalog sync",
     "models list", "models export", "models pull", "models rm", "engines list", "engines install", "engines rm",
-    "serve", "cluster up", "cluster status", "cluster down", "power", "routes list",
+    "serve", "power", "routes list",
     "keys list", "label", "tasks",
     "mcp confirm", "skill install",
     "rollout status", "rollout rehearse", "audit", "doctor", "settings",

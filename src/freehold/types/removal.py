@@ -1,40 +1,10 @@
-"""What is served on a cluster and under load, and what commands tell that take something away."""
+"""What an endpoint did under load, and what commands tell that take something away."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from freehold.types.config import ClusterConfig
-from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.record import Record, StoredRecord
-
-
-class ClusterPlan(Record, frozen=True, kw_only=True):
-    """A `ServePlan` and how often, where and with what it runs."""
-
-    name: str
-    serve: ServePlan
-    config: ClusterConfig
-    memory_bytes: int
-    """Memory one replica needs."""
-
-
-class Replica(Record, frozen=True, kw_only=True):
-    """One replica as the cluster tells of it."""
-
-    id: str
-    node: str
-    state: str
-
-
-class ClusterState(Record, frozen=True, kw_only=True):
-    """What runs on the cluster now."""
-
-    status: str
-    replicas: tuple[Replica, ...]
-    nodes: int
-    endpoint: Endpoint | None = None
-    message: str = ""
 
 
 class Quantiles(Record, frozen=True, kw_only=True):
@@ -96,12 +66,6 @@ class Removed(Record, frozen=True, kw_only=True):
     """None for what takes no room to speak of."""
     files_stay_at: str | None = None
     """Where files lie that were read in place: they are forgotten, not deleted."""
-
-
-class TakenDown(Record, frozen=True, kw_only=True):
-    """Whether replicas of the project ran on the cluster; they do not any more."""
-
-    was_running: bool
 
 
 class RevokedKeys(Record, frozen=True, kw_only=True):
