@@ -1,4 +1,4 @@
-"""`freehold serve`: a model and its adapters behind the gateway; `freehold load`: how an endpoint does under load."""
+"""`freehold serve`: a model and its adapters behind the gateway."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from freehold.cli.operation import ALLOWED_HOSTS, BAR, Reply, arg, opened, operation, opt, tell
-from freehold.cli.options import variable_name
-from freehold.cli.output import Aside, Block, TableRows
+from freehold.cli.output import Aside, Block
 
 if TYPE_CHECKING:
     from freehold.progress import Progress
-    from freehold.types.serving import LoadReport
     from freehold.workflows.project import Project
     from freehold.workflows.serve.hold import ServedAt
 
@@ -77,70 +75,3 @@ def _running(running: ServedAt) -> Iterator[Block]:
     elif any(endpoint.name == INCUMBENT for endpoint in running.remote):
         yield Aside('others  refused; [incumbent] others = "pass" passes them on, with the key it names')
     yield Aside(f"logs    {running.logs}   (Ctrl-C stops)")
-
-
-@operation("load", "freehold.types.serving:LoadReport")
-def load(
-    url: str | None = arg(),
-    *,
-    model: str | None = opt("Model to ask for (default: the first the endpoint lists)."),
-    streams: str = opt("Requests at once, one level after another.", default="1,4,8"),
-    seconds: float = opt("How long each level is held.", default=15.0, gt=0),
-    from_traces: bool = opt("Ask what the project's traces asked.", "--traces"),
-    api_key_env: str | None = opt("Environment variable with the endpoint's key.", check=variable_name),
-    project: Project = opened(),
-    bar: Progress = BAR,
-) -> Reply:
-    """Drive the endpoint at URL (default: this project's gateway) and print what it did.
-
-    Only load endpoints that are yours.
-
-    \b
-    Example:
-      freehold load --streams 1,4,8,32
-      freehold load http://127.0.0.1:8420 --traces --seconds 30 --json
-    """
-    from freehold.workflows.serve import measure as work
-    from freehold.workflows.serve.measure import find_endpoint
-
-    wanted = work.parse_streams(streams)
-    endpoint = find_endpoint(url or project.gateway_url, api_key_env=api_key_env)
-    report = work.load(
-        project,
-        endpoint=endpoint,
-        model=model or endpoint.models[0].name,
-        workload=work.workload_of(project, from_traces=from_traces),
-        streams=wanted,
-        seconds=seconds,
-        progress=bar,
-    )
-    return Reply(report, _load_view)
-
-
-def _load_view(report: LoadReport) -> Iterator[Block]:
-    heads = (
-        "streams",
-        "req/s",
-        "prompt tok/s",
-        "tok/s",
-        "TTFT p50",
-        "p95 ms",
-        "gap p50",
-        "p95 ms",
-        "total p50",
-        "p95 ms",
-    )
-    table = TableRows([(*heads, "errors")])
-    for level in report.levels:
-        first, gap, total = level.ttft_ms, level.inter_token_ms, level.total_ms
-        rates = f"{level.requests_per_second:.2f}", f"{level.prompt_tokens_per_second:.0f}"
-        waits = f"{first.p50 or 0:.0f}", f"{first.p95 or 0:.0f}", f"{gap.p50 or 0:.1f}", f"{gap.p95 or 0:.1f}"
-        whole = f"{total.p50 or 0:.0f}", f"{total.p95 or 0:.0f}", str(sum(level.errors.values()))
-        table.append(
-            (str(level.streams), *rates, f"{level.completion_tokens_per_second:.1f}", *waits, *whole)
-        )
-    yield table
-    for level in report.levels:
-        for kind, count in sorted(level.errors.items()):
-            yield f"errors  {level.streams} streams: {count} × {kind}"
-    yield f"knee    {report.knee_streams} streams give 90% of the best tokens/s"

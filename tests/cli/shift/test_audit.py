@@ -64,7 +64,7 @@ ELSEWHERE = {
     "console": "its buttons are those of a rollout: tests/console/test_app.py",
 }
 BY_RECORD = {
-    "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "load",
+    "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity",
     "watch", "defer plan",
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""

@@ -195,7 +195,7 @@ COMMANDS = {
 FOR_PEOPLE = (
     "catalog", "console", "dataset card", "dataset diff", "dataset export",
     "defer", "demo", "engines", "fit --make", "fit --measure", "import-config", "keys", "label",
-    "license comply", "license identify", "license init", "load", "models", "rollout", "routes", "serve",
+    "license comply", "license identify", "license init", "models", "rollout", "routes", "serve",
     "settings", "skill", "store", "traces", "trust",
 )  # fmt: skip
 """Commands that have none."""
