@@ -13,7 +13,7 @@ import numpy
 
 from benchmarks.serving.common import Asked, Result, plan, tell
 from freehold.engines.engine import start
-from freehold.engines.traffic import synthetic
+from freehold.engines.traffic import made_up
 from freehold.hardware.gguf_header import read_header
 from freehold.types.endpoint import AdapterMount, Endpoint
 
@@ -62,7 +62,7 @@ async def measure(asked: Asked) -> list[Result]:
         ):
             before = session.running.health().process_id
             names = [base.model, *(mount.name for mount in mounts)]
-            bodies = synthetic(prompt_tokens=48, completion_tokens=4, count=4096).endless()
+            bodies = iter(made_up(4096, prompt_tokens=48, completion_tokens=4))
             firsts: dict[str, list[float]] = {name: [] for name in names}
             for turn in range(max(10, 8 * asked.rounds)):
                 for name in names:

@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plan
 from freehold.engines.engine import start
-from freehold.engines.traffic import rates, synthetic
+from freehold.engines.traffic import made_up, rates
 from freehold.types.endpoint import ServePlan
 
 PROMPT, WRITTEN = 4.5, 2.2
@@ -19,10 +19,10 @@ PROMPT_TOKENS, COMPLETION_TOKENS = 400, 48
 
 async def speeds_of(way: ServePlan, asked: Asked) -> tuple[float, float]:
     """Tokens per second at one stream, of prompts and of answers; medians."""
-    workload = synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
+    bodies = made_up(2 * asked.rounds + 2, prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
     alone = msgspec.structs.replace(way, parallel=1, port=0)
     async with start(alone, log_dir=asked.logs, name="measure") as endpoint:
-        found = await rates(endpoint, way.model, workload, rounds=2 * asked.rounds + 1)
+        found = await rates(endpoint, way.model, bodies)
     return statistics.median(one.prompt for one in found), statistics.median(one.completion for one in found)
 
 

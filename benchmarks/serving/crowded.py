@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plain_server, plan, tell
+from benchmarks.serving.driving import drive
 from freehold.engines.engine import start
-from freehold.engines.traffic import drive, synthetic
+from freehold.engines.traffic import made_up
 from freehold.types.endpoint import Endpoint
 
 STREAMS = 4
@@ -113,8 +114,8 @@ async def measure(asked: Asked) -> list[Result]:
 
 async def _load(asked: Asked, way: Endpoint) -> float:
     """Tokens a second that the server writes at `STREAMS` streams."""
-    workload = synthetic(prompt_tokens=64, completion_tokens=48, count=1024)
-    (level,) = await drive(way, way.models[0].name, workload, [STREAMS], seconds=asked.seconds)
+    bodies = made_up(1024, prompt_tokens=64, completion_tokens=48)
+    level = await drive(way, way.models[0].name, bodies, STREAMS, seconds=asked.seconds)
     return level.completion_tokens_per_second
 
 

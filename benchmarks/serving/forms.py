@@ -8,9 +8,9 @@ import statistics
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plain_server, plan, tell
+from benchmarks.serving.driving import drive, from_place
 from benchmarks.serving.made_up import forms
 from freehold.engines.engine import start
-from freehold.engines.traffic import drive
 
 STREAMS = 4
 LEAST = 2.0
@@ -44,15 +44,14 @@ async def measure(asked: Asked) -> list[Result]:
         found: list[Result] = []
         for kind in ("classification", "extraction"):
             rates: dict[str, list[float]] = {name: [] for name in ways}
-            workload = forms(kind, count=2048)
+            bodies = forms(kind, count=2048)
             for way in ways.values():  # everybody has read the instructions once, and loaded what it needs
-                await drive(way, way.models[0].name, workload, [STREAMS], seconds=SHORTEST / 2)
+                await drive(way, way.models[0].name, bodies, STREAMS, seconds=SHORTEST / 2)
             for turn in range(asked.rounds):
-                place = turn * len(workload.bodies) // asked.rounds
-                shifted = workload._replace(bodies=[*workload.bodies[place:], *workload.bodies[:place]])
+                shifted = from_place(bodies, turn * len(bodies) // asked.rounds)
                 for name, way in ways.items():
-                    (level,) = await drive(
-                        way, way.models[0].name, shifted, [STREAMS], seconds=max(asked.seconds, SHORTEST)
+                    level = await drive(
+                        way, way.models[0].name, shifted, STREAMS, seconds=max(asked.seconds, SHORTEST)
                     )
                     rates[name].append(level.requests_per_second)
                     tell(f"{kind}: {name}: {level.requests_per_second:.2f}/s")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import random
 from typing import Any, Literal
 
-from freehold.engines.traffic import RequestBodies
-
 Kind = Literal["classification", "extraction"]
 
 LABELS = (
@@ -46,7 +44,7 @@ _ASKS = {
 COMPLETION_TOKENS: dict[Kind, int] = {"classification": 12, "extraction": 72}
 
 
-def forms(kind: Kind, *, count: int = 256, seed: int = 0) -> RequestBodies:
+def forms(kind: Kind, *, count: int = 256, seed: int = 0) -> list[dict[str, Any]]:
     """`count` requests of a kind, the same for the same seed."""
     chance = random.Random(f"{kind} {seed}")
     instructions = _classification(chance) if kind == "classification" else _extraction(chance)
@@ -60,7 +58,7 @@ def forms(kind: Kind, *, count: int = 256, seed: int = 0) -> RequestBodies:
                 "temperature": 0,
             }
         )
-    return RequestBodies(bodies, f"made-up requests: {kind} with shared instructions and examples")
+    return bodies
 
 
 def _classification(chance: random.Random) -> str:

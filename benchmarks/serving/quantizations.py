@@ -8,9 +8,10 @@ import statistics
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, plan, tell
+from benchmarks.serving.driving import drive, from_place
 from freehold.engines.engine import start
 from freehold.engines.llamacpp import native
-from freehold.engines.traffic import drive, synthetic
+from freehold.engines.traffic import made_up
 from freehold.engines.vllm import environment
 from freehold.engines.weights.store import WeightsStore
 from freehold.progress import Silent
@@ -51,16 +52,13 @@ async def measure(asked: Asked) -> list[Result]:
             made = pull_and_plan(asked.model, request, settings)
             ways[VLLM] = await stack.enter_async_context(start(made, log_dir=asked.logs, name="vllm"))
         for kind, (prompt, written) in KINDS.items():
-            workload = synthetic(prompt_tokens=prompt, completion_tokens=written, count=4096)
+            bodies = made_up(4096, prompt_tokens=prompt, completion_tokens=written)
             for streams in streams_tried:
                 rates: dict[str, list[float]] = {name: [] for name in ways}
                 for turn in range(asked.rounds):
                     for number, (name, way) in enumerate(ways.items()):
-                        place = (turn * len(ways) + number) * 211 % len(workload.bodies)
-                        shifted = workload._replace(
-                            bodies=[*workload.bodies[place:], *workload.bodies[:place]]
-                        )
-                        (level,) = await drive(way, base.model, shifted, [streams], seconds=asked.seconds)
+                        shifted = from_place(bodies, (turn * len(ways) + number) * 211)
+                        level = await drive(way, base.model, shifted, streams, seconds=asked.seconds)
                         rates[name].append(level.requests_per_second)
                 best = max(statistics.median(values) for values in rates.values()) or 1.0
                 for name, values in rates.items():

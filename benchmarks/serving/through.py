@@ -7,7 +7,8 @@ import socket
 import statistics
 
 from benchmarks.serving.common import Asked, Result, plan, ratio, tell
-from freehold.engines.traffic import drive, synthetic
+from benchmarks.serving.driving import Level, drive, from_place
+from freehold.engines.traffic import made_up
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 from freehold.workflows.serve.hold import ServedAt, hold
@@ -52,19 +53,18 @@ async def measure(asked: Asked) -> list[Result]:
 
 async def _levels(asked: Asked, direct: Endpoint, through: Endpoint, model: str) -> list[Result]:
     found = []
-    workload = synthetic(prompt_tokens=64, completion_tokens=48, count=4096)
+    bodies = made_up(4096, prompt_tokens=64, completion_tokens=48)
     for streams in STREAMS:
         rates, firsts = [], []
         for turn in range(asked.rounds):
             ways = [direct, through] if turn % 2 == 0 else [through, direct]
-            levels = {}
+            levels: dict[str, Level] = {}
             for way in ways:
-                place = (turn * 2 + ways.index(way)) * 997 % len(workload.bodies)
-                shifted = workload._replace(bodies=[*workload.bodies[place:], *workload.bodies[:place]])
-                (levels[way.name],) = await drive(way, model, shifted, [streams], seconds=asked.seconds)
+                shifted = from_place(bodies, (turn * 2 + ways.index(way)) * 997)
+                levels[way.name] = await drive(way, model, shifted, streams, seconds=asked.seconds)
             one, other = levels[through.name], levels[direct.name]
             rates.append((one.completion_tokens_per_second, other.completion_tokens_per_second))
-            firsts.append((other.ttft_ms.p50 or 0.0, one.ttft_ms.p50 or 1.0))
+            firsts.append((other.first_ms, one.first_ms or 1.0))
             tell(f"{streams} streams: {rates[-1][0]:.0f} of {rates[-1][1]:.0f} tokens/s")
         for what, pairs, unit in (("throughput", rates, "tokens/s"), ("first token", firsts, "ms")):
             share = ratio(pairs)

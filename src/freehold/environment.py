@@ -42,7 +42,7 @@ NAMES = frozenset(
 )
 BEGINNINGS = (
     *("LC_", "XDG_", "CUDA", "NVIDIA_", "NCCL_", "HIP_", "ROCR_", "ROCM_", "HSA_", "ONEAPI_", "SYCL_", "ZE_"),
-    *("GGML_", "LLAMA_", "VLLM_", "HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "TRITON_", "RAY_"),
+    *("GGML_", "LLAMA_", "VLLM_", "HF_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "TRITON_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GLOO_", "MALLOC_", "COVERAGE_", "FREEHOLD_TEST_"),
 )
 _SECRET = re.compile(

@@ -38,8 +38,6 @@ import pytest
         ("serve echo --adapter x", "adapter 'x' is not NAME=PATH", "--adapter support="),
         ("serve echo --host 10.0.0.1", "asks for no key", "--without-keys"),
         ("serve echo --host 10.0.0.1 --without-keys", "10.0.0.1", None),
-        ("cluster status --json", "the project names no cluster", '[cluster] address = "auto"'),
-        ("cluster down", "the project names no cluster", '[cluster] address = "auto"'),
     ],
 )
 def test_a_mistake_is_one_line(refused, project, monkeypatch, words, message, hint):

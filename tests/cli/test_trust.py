@@ -53,8 +53,6 @@ engine = "llamacpp"
 options = { binary = "./llama-server" }
 [watch]
 webhook_env = "HOOK_SECRET"
-[cluster]
-address = "evil.example:6379"
 """
 
 
@@ -277,6 +275,6 @@ def test_every_option_that_names_a_program_a_variable_or_a_host_is_in_the_list()
         )
     }
     assert named == {
-        "base_url", "api_key_env", "credentials", "forward_client_key", "address", "binary", "python", "callable",
+        "base_url", "api_key_env", "credentials", "forward_client_key", "binary", "python", "callable",
         "webhook_env",
     }  # fmt: skip

@@ -14,7 +14,7 @@ PAGES = sorted(page for place in PLACES for page in ROOT.glob(place) if page.nam
 """All but the changelog, which says what was."""
 _READER = MarkdownIt("commonmark").enable("table")
 _PROGRAMS = (
-    "freehold ", "pip ", "uv ", "scripts/", "python ", "podman ", "docker ", "kubectl ", "helm ", "sudo ", "ray ",
+    "freehold ", "pip ", "uv ", "scripts/", "python ", "podman ", "docker ", "kubectl ", "helm ", "sudo ",
     "curl ", "psql ", "sqlite3 ", "claude ", "lm_eval ", "export ", "cd ", ". ", "$ ", "HELICONE_API_KEY=",
 )  # fmt: skip
 UNCHECKED = tomllib.loads(Path(__file__).with_name("unchecked.toml").read_text())

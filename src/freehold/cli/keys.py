@@ -12,7 +12,7 @@ import click
 from freehold.cli.operation import YES, Reply, arg, group, opened, operation, opt
 from freehold.cli.options import agree, caller, now, only_with
 from freehold.cli.output import Aside, Block, TableRows, echo
-from freehold.types.serving import RevokedKeys
+from freehold.types.removal import RevokedKeys
 
 if TYPE_CHECKING:
     from freehold.types.audit import AuditCheck, AuditEntry
@@ -176,7 +176,7 @@ def _keys_view(lines: Sequence[KeyLine], required: bool) -> Iterator[Block]:
     yield table
 
 
-@operation("revoke", "freehold.types.serving:RevokedKeys", within=keys, why=True)
+@operation("revoke", "freehold.types.removal:RevokedKeys", within=keys, why=True)
 def revoke(
     name: str | None = arg(),
     *,

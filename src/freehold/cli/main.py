@@ -62,8 +62,6 @@ PARTS: dict[str, dict[str, Entry]] = {
         "models": Entry("models:models", "Fetch weights; list, export and remove what is held here"),
         "engines": Entry("engines:engines", "List engines, and build llama.cpp for this CPU"),
         "serve": Entry("serve:serve", "Serve a model and its adapters, each by its name"),
-        "cluster": Entry("serve:cluster", "Serve one plan on several machines"),
-        "load": Entry("serve:load", "How an endpoint does under load"),
     },
     "Prove": {
         "parity": Entry("freeze:parity", "Does the served model do what the trained one does?"),

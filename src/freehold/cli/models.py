@@ -11,7 +11,7 @@ from freehold.cli.options import agree, not_with
 from freehold.cli.output import Aside, Block, TableRows
 from freehold.errors import UsageError
 from freehold.types.encoder import EncoderModel
-from freehold.types.serving import Removed
+from freehold.types.removal import Removed
 from freehold.types.training import Adapter
 from freehold.visible import gib, mib
 
@@ -124,7 +124,7 @@ def _weights_view(found: Sequence[StoredWeights]) -> Iterator[Block]:
     yield TableRows([*table, ("in the store", "", mib(total, 1), "")])
 
 
-@operation("rm", "freehold.types.serving:Removed", within=models)
+@operation("rm", "freehold.types.removal:Removed", within=models)
 def remove_command(
     model: str = arg(),
     *,

@@ -10,7 +10,7 @@ import click
 from freehold.cli.operation import Reply, arg, group, opened, operation, opt
 from freehold.cli.options import caller, now, stated
 from freehold.cli.output import Aside, Block, TableRows
-from freehold.types.serving import Removed
+from freehold.types.removal import Removed
 
 if TYPE_CHECKING:
     from freehold.types.route import Route
@@ -102,7 +102,7 @@ def set_command(
     return Reply(saved, _describe)
 
 
-@operation("remove", "freehold.types.serving:Removed", within=routes)
+@operation("remove", "freehold.types.removal:Removed", within=routes)
 def remove(
     name: str = arg(),
     *,

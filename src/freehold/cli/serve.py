@@ -1,30 +1,24 @@
-"""`freehold serve`: a model and its adapters behind the gateway; `freehold load`: how an endpoint does under load;
-`freehold cluster`: one plan on several machines."""
+"""`freehold serve`: a model and its adapters behind the gateway."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from freehold.cli.operation import ALLOWED_HOSTS, BAR, Reply, arg, group, opened, operation, opt, tell
-from freehold.cli.options import variable_name
-from freehold.cli.output import Aside, Block, TableRows
-from freehold.types.serving import TakenDown
+from freehold.cli.operation import ALLOWED_HOSTS, BAR, Reply, arg, opened, operation, opt, tell
+from freehold.cli.output import Aside, Block
 
 if TYPE_CHECKING:
     from freehold.progress import Progress
-    from freehold.types.serving import ClusterState, LoadReport
     from freehold.workflows.project import Project
     from freehold.workflows.serve.hold import ServedAt
-
-ADAPTERS = opt("Serve an adapter as MODEL:NAME.", "--adapter", metavar="NAME=PATH")
 
 
 @operation("serve", "freehold.cli.printed:Serving")
 def serve(
     models: tuple[str, ...] = arg(metavar="MODEL…"),
     *,
-    adapters: tuple[str, ...] = ADAPTERS,
+    adapters: tuple[str, ...] = opt("Serve an adapter as MODEL:NAME.", "--adapter", metavar="NAME=PATH"),
     kv_type: str = opt("Type of the KV cache, for example q8_0.", default="f16"),
     quantization: str | None = opt("Quantization of the weights.", "--quant"),
     port: int | None = opt("Port (default: [serve] port, else FREEHOLD_PORT).", ge=1, le=65535),
@@ -81,156 +75,3 @@ def _running(running: ServedAt) -> Iterator[Block]:
     elif any(endpoint.name == INCUMBENT for endpoint in running.remote):
         yield Aside('others  refused; [incumbent] others = "pass" passes them on, with the key it names')
     yield Aside(f"logs    {running.logs}   (Ctrl-C stops)")
-
-
-@operation("load", "freehold.types.serving:LoadReport")
-def load(
-    url: str | None = arg(),
-    *,
-    model: str | None = opt("Model to ask for (default: the first the endpoint lists)."),
-    streams: str = opt("Requests at once, one level after another.", default="1,4,8"),
-    seconds: float = opt("How long each level is held.", default=15.0, gt=0),
-    from_traces: bool = opt("Ask what the project's traces asked.", "--traces"),
-    api_key_env: str | None = opt("Environment variable with the endpoint's key.", check=variable_name),
-    project: Project = opened(),
-    bar: Progress = BAR,
-) -> Reply:
-    """Drive the endpoint at URL (default: this project's gateway) and print what it did.
-
-    Only load endpoints that are yours.
-
-    \b
-    Example:
-      freehold load --streams 1,4,8,32
-      freehold load http://127.0.0.1:8420 --traces --seconds 30 --json
-    """
-    from freehold.workflows.serve import measure as work
-    from freehold.workflows.serve.measure import find_endpoint
-
-    wanted = work.parse_streams(streams)
-    endpoint = find_endpoint(url or project.gateway_url, api_key_env=api_key_env)
-    report = work.load(
-        project,
-        endpoint=endpoint,
-        model=model or endpoint.models[0].name,
-        workload=work.workload_of(project, from_traces=from_traces),
-        streams=wanted,
-        seconds=seconds,
-        progress=bar,
-    )
-    return Reply(report, _load_view)
-
-
-def _load_view(report: LoadReport) -> Iterator[Block]:
-    heads = (
-        "streams",
-        "req/s",
-        "prompt tok/s",
-        "tok/s",
-        "TTFT p50",
-        "p95 ms",
-        "gap p50",
-        "p95 ms",
-        "total p50",
-        "p95 ms",
-    )
-    table = TableRows([(*heads, "errors")])
-    for level in report.levels:
-        first, gap, total = level.ttft_ms, level.inter_token_ms, level.total_ms
-        rates = f"{level.requests_per_second:.2f}", f"{level.prompt_tokens_per_second:.0f}"
-        waits = f"{first.p50 or 0:.0f}", f"{first.p95 or 0:.0f}", f"{gap.p50 or 0:.1f}", f"{gap.p95 or 0:.1f}"
-        whole = f"{total.p50 or 0:.0f}", f"{total.p95 or 0:.0f}", str(sum(level.errors.values()))
-        table.append(
-            (str(level.streams), *rates, f"{level.completion_tokens_per_second:.1f}", *waits, *whole)
-        )
-    yield table
-    for level in report.levels:
-        for kind, count in sorted(level.errors.items()):
-            yield f"errors  {level.streams} streams: {count} × {kind}"
-    yield f"knee    {report.knee_streams} streams give 90% of the best tokens/s"
-
-
-@group("cluster")
-def cluster() -> None:
-    """Serve one plan on several machines through Ray.
-
-    [cluster] in freehold.toml says how many replicas, where and with what.
-
-    \b
-    Example:
-      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct
-      freehold cluster status
-    """
-
-
-@operation("up", "freehold.types.serving:ClusterState", within=cluster)
-def up_command(
-    model: str = arg(),
-    *,
-    adapters: tuple[str, ...] = ADAPTERS,
-    project: Project = opened(),
-    bar: Progress = BAR,
-    as_json: bool,
-) -> None:
-    """Start MODEL's replicas on the cluster, and say where it answers.
-
-    With [cluster] address the replicas stay when this command ends, until freehold cluster down. Without one the
-    cluster is this command: it serves until Ctrl-C.
-
-    \b
-    Example:
-      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct
-    """
-    from freehold.workflows.serve import cluster as work
-    from freehold.workflows.serve.plan import of_config, pull_and_plan
-    from freehold.workflows.weights.trained import mount
-
-    planned = pull_and_plan(
-        model,
-        of_config(project.config.serve),
-        project.settings,
-        adapters=[mount(text, model) for text in adapters],
-        progress=bar,
-    )
-    made = work.plan(project, planned)
-    work.up(project, made, ready=lambda state: tell(Reply(state, _cluster_view), as_json), progress=bar)
-
-
-@operation("status", "freehold.types.serving:ClusterState", within=cluster)
-def status_command(*, project: Project = opened()) -> Reply:
-    """Say how the replicas are and on which machine each is.
-
-    \b
-    Example:
-      freehold cluster status --json
-    """
-    from freehold.workflows.serve import cluster as work
-
-    return Reply(work.status(project), _cluster_view)
-
-
-@operation("down", "freehold.types.serving:TakenDown", within=cluster)
-def down_command(*, project: Project = opened()) -> Reply:
-    """Take the replicas off the cluster; requests under way are finished.
-
-    \b
-    Example:
-      freehold cluster down
-    """
-    from freehold.workflows.serve import cluster as work
-
-    was_there = work.down(project)
-    said = "stopped" if was_there else "nothing of this project was running"
-    return Reply(TakenDown(was_running=was_there), lambda _: [Aside(said)])
-
-
-def _cluster_view(state: ClusterState) -> Iterator[Block]:
-    yield f"{state.status.lower()}   {state.nodes} machine{'s' if state.nodes != 1 else ''}"
-    for replica in state.replicas:
-        yield f"replica   {replica.id}  {replica.state.lower():10} on {replica.node[:12]}"
-    if state.endpoint is not None:
-        yield f"url       {state.endpoint.base_url}/v1"
-        for model in state.endpoint.models:
-            yield f"model     {model.name}"
-    if state.message:
-        yield Aside(state.message)

@@ -10,14 +10,13 @@ import click
 from freehold.cli.fit import fit_view
 from freehold.cli.models import adapter_view
 from freehold.cli.operation import BAR, Reply, opened, operation, opt
-from freehold.cli.output import Aside, Block, shows_colour
+from freehold.cli.output import Block, shows_colour
 from freehold.cli.output import console as make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from freehold.progress import Progress
-    from freehold.types.gates import LeakReport
     from freehold.types.training import (
         Piece,
         PreviewSample,
@@ -36,7 +35,6 @@ SHOWN_TOKENS = 1500
     "freehold.types.training:Adapter",
     preview="freehold.types.training:TrainingPreview",
     plan="freehold.types.training:TrainingPlan",
-    leaks="freehold.types.gates:LeakReport",
 )
 def train(
     *,
@@ -48,9 +46,6 @@ def train(
         "--preview",
         ge=1,
         le=100,
-    ),
-    leak_test: bool = opt(
-        "Train a copy with planted strings instead, and try to get them out again. Leaves no adapter."
     ),
     project: Project = opened(),
     bar: Progress = BAR,
@@ -66,14 +61,12 @@ def train(
       freehold train --dry-run
       freehold train
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct
-      freehold train --leak-test
     """
-    from freehold.workflows.prove.leak import leak_test as find_leaks
     from freehold.workflows.train.plan import plan_run, preview_run
     from freehold.workflows.train.train import options_for, train_project, training_inputs
 
-    if sum([dry_run, preview_count is not None, leak_test]) > 1:
-        raise click.UsageError("one at a time: --dry-run, --preview, --leak-test")
+    if dry_run and preview_count is not None:
+        raise click.UsageError("one at a time: --dry-run, --preview")
     config = options_for(project.config, base)
     what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
     if preview_count is not None:
@@ -81,8 +74,6 @@ def train(
         return Reply(seen, preview_view, which="preview")
     if dry_run:
         return Reply(plan_run(project, what, config=config), plan_view, which="plan")
-    if leak_test:
-        return Reply(find_leaks(project, what, config=config, progress=bar), leaks_view, which="leaks")
     bar.step("train")
     return Reply(train_project(project, what, config=config, progress=bar), adapter_view)
 
@@ -191,11 +182,3 @@ def _duration(seconds: float) -> str:
     if minutes < 1:
         return f"{seconds:.0f} seconds"
     return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-
-
-def leaks_view(report: LeakReport) -> Iterator[Block]:
-    """What came out of a model with planted strings, a line a kind."""
-    for rate in report.rates:
-        yield rate.text
-    for note in report.notes:
-        yield Aside(f"note: {note}")

@@ -1,7 +1,7 @@
 """A request as a served model is sent it: one place for all who ask, so that what was proven is what is asked.
 
-Evaluations, comparisons with the trainer, measurements, the common address of several models and a replica ask by
-`asked`. The gateway, whose loop must not wait, takes the same steps one by one.
+Evaluations, comparisons with the trainer, measurements and the common address of several models ask by `asked`. The
+gateway, whose loop must not wait, takes the same steps one by one.
 """
 
 from __future__ import annotations

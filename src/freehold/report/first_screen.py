@@ -328,6 +328,6 @@ def ids(candidate: CandidateReport) -> list[str]:
     """The records that the risks are from."""
     records = (
         candidate.proof, candidate.retained, candidate.mixture, candidate.encoder, candidate.parity,
-        candidate.leak, candidate.verdict,
+        candidate.verdict,
     )  # fmt: skip
     return [one.id for one in records if one is not None]

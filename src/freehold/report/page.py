@@ -25,7 +25,6 @@ KINDS = (
     "comparison",
     "mixture",
     "retained",
-    "leak",
     "verdict",
 )
 """The records of a candidate, in the order of its way."""

@@ -224,23 +224,6 @@ class DeferConfig(Table, frozen=True, kw_only=True):
     """Most that this may cost in a calendar month."""
 
 
-class ClusterConfig(Table, frozen=True, kw_only=True):
-    """`[cluster]`: the same plan on several machines, through Ray Serve."""
-
-    address: str | None = None
-    """Ray cluster to join: `HOST:6379`, or `auto` for one that runs here. Without it one is started on this machine."""
-    replicas: AtLeastOne = 1
-    """How many serve the plan."""
-    cpus: float = 1.0
-    """Cores of each replica."""
-    gpus: float = 0.0
-    """GPUs of each replica."""
-    host: str = "127.0.0.1"
-    """Address the cluster answers on: loopback of the head, unless you say otherwise (`0.0.0.0`: on every machine)."""
-    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
-    """Port of that address."""
-
-
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
 CaptureMode = Literal["off", "raw", "patterns", "pii"]
@@ -499,7 +482,6 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     defer: DeferConfig = DeferConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
-    cluster: ClusterConfig = ClusterConfig()
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -19,8 +19,6 @@ class EngineKind(Record, frozen=True, kw_only=True):
     name: EngineName
     title: str
     """As its makers write it."""
-    runs_here: bool = True
-    """freehold starts it as a process; otherwise it is a connection to one that runs already."""
     is_rented: bool = False
     """Requests are paid for and go to another party: under the client's own credentials where no key is named."""
     names_models: bool = False
@@ -131,7 +129,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
         EngineKind(
             name="ollama",
             title="Ollama",
-            runs_here=False,
             names_models=True,
             cuts_prompts=True,
             reads_tool_names=False,
@@ -145,7 +142,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
         EngineKind(
             name="remote",
             title="a remote endpoint",
-            runs_here=False,
             is_rented=True,
             continues_answers="unsure",
             tells_confidence="unsure",

@@ -10,7 +10,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Disagreement, LatencySummary, Measured, Regressions, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task, VerdictOutcome
-from freehold.types.gates import LeakReport, ParityReport, RetainedSkills
+from freehold.types.gates import ParityReport, RetainedSkills
 from freehold.types.journey import Standing
 from freehold.types.license import Ruling
 from freehold.types.machine import Fit, Machine
@@ -55,8 +55,6 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     latency: LatencySummary | None = None
     retained: RetainedSkills | None = None
     """What it kept of what its base could do; None where it was not asked."""
-    leak: LeakReport | None = None
-    """What came out of a model that was trained like it, with planted strings; None where that was not tried."""
     disagreements: tuple[Disagreement, ...] = ()
     regressions: Regressions | None = None
     """Where it lost against the incumbent; None where there was none."""

@@ -46,7 +46,7 @@ class EvidenceAge(Record, frozen=True, kw_only=True):
     renew: str
 
 
-CheckKind = Literal["parity", "latency", "cost", "format", "retained", "leak"]
+CheckKind = Literal["parity", "latency", "cost", "format", "retained"]
 
 
 EXIT_CODES: dict[VerdictOutcome, int] = {"promote": 0, "reject": 1, "hold": 3}

@@ -13,7 +13,6 @@ fit                        does not fit                      hold: the model is 
 fit                        fits, or not checked              none
 parity, latency, format    not ok                            hold: what was measured is not what is served
 retained                   what must stay is lost            hold
-leak                       planted strings came out          none: it informs
 mixture                    proven on the same samples        promote, with deferral; the candidate alone informs
 mixture                    not proven                        none: it informs
 cost                       costs more                        none: the owner may pay for independence

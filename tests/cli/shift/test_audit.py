@@ -64,7 +64,7 @@ ELSEWHERE = {
     "console": "its buttons are those of a rollout: tests/console/test_app.py",
 }
 BY_RECORD = {
-    "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "load",
+    "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity",
     "watch", "defer plan",
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
@@ -75,7 +75,7 @@ NOTHING_STORED = {
     "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost", "trust",
     "catalog list", "catalog sync",
     "models list", "models export", "models pull", "models rm", "engines list", "engines install", "engines rm",
-    "serve", "cluster up", "cluster status", "cluster down", "power", "routes list",
+    "serve", "power", "routes list",
     "keys list", "label", "tasks",
     "mcp confirm", "skill install",
     "rollout status", "audit", "doctor", "settings",

@@ -22,7 +22,7 @@ def test_mistakes(refused, freehold, traffic, monkeypatch):
     refused(
         "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
     )
-    assert "one at a time" in freehold("train", "--leak-test", "--dry-run").err
+    assert "one at a time" in freehold("train", "--preview", "1", "--dry-run").err
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from tests.report import sample_report as sample
 from tests.workflows.journey.rehearsal import (
     Told,
     bench,
@@ -19,15 +18,13 @@ from tests.workflows.journey.rehearsal import (
 from freehold.errors import WeightsError
 from freehold.store import open_store
 from freehold.types.dataset import Dataset
-from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Comparison
-from freehold.types.gates import LeakReport
 from freehold.types.license import Ruling
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import candidate as journey
 from freehold.workflows.journey import steps
 from freehold.workflows.journey.candidate import CandidateRunner
-from freehold.workflows.journey.methods import Made, candidates
+from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import now, open_project
 
@@ -126,29 +123,6 @@ def test_weights_of_the_only_one_that_are_missing_end_the_journey(tmp_path, monk
     opened = training_project(tmp_path, monkeypatch, models=("org/nowhere",))
     with bench(opened) as ready, pytest.raises(WeightsError, match="weights of org/nowhere are not here"):
         CandidateRunner(ready).run(*candidates(opened.config))
-
-
-def test_the_newest_leak_test_of_this_base_and_data_is_told(tmp_path):
-    def report(id, base, data):
-        return LeakReport(id=id, base_model=base, dataset_id=data, trained_id="t", attempts=5, rates=())
-
-    with bench(project(tmp_path)) as ready:
-        runner = CandidateRunner(ready)
-        trained = sample.candidate().trained
-        made = Made(plan=ServePlan(engine="echo", model="echo"), trained=trained)
-        assert runner._leaks(made) is None
-        mine = (trained.base_model, ready.dataset.id)
-        for one in (
-            report("1", *mine),
-            report("2", *mine),
-            report("3", "another", mine[1]),
-            report("4", mine[0], "d"),
-        ):
-            ready.store.put(one)
-        assert runner._leaks(made).id == "2"
-        assert runner._leaks(msgspec.structs.replace(made, trained=None)) is None
-        checks = runner._checks(made, None, runner._leaks(made))
-    assert [(one.kind, one.ok) for one in checks] == [("leak", None)]
 
 
 def test_a_verdict_keeps_what_it_was_measured_with_and_old_evidence_is_measured_again(tmp_path, monkeypatch):

@@ -193,9 +193,9 @@ COMMANDS = {
 }  # fmt: skip
 """Commands that have a tool; a longer one comes before the group it is of."""
 FOR_PEOPLE = (
-    "catalog", "cluster", "console", "dataset card", "dataset diff", "dataset export",
+    "catalog", "console", "dataset card", "dataset diff", "dataset export",
     "defer", "demo", "engines", "fit --make", "fit --measure", "keys", "label",
-    "license comply", "license identify", "license init", "load", "models", "rollout", "routes", "serve",
+    "license comply", "license identify", "license init", "models", "rollout", "routes", "serve",
     "settings", "skill", "store", "traces", "trust",
 )  # fmt: skip
 """Commands that have none."""

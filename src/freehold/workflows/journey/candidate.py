@@ -24,7 +24,7 @@ from freehold.evals.task_comparison import labels_id
 from freehold.stats.looks import LookPlan
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
-from freehold.types.gates import LeakReport, RetainedSkills
+from freehold.types.gates import RetainedSkills
 from freehold.types.license import BARRED, Ruling
 from freehold.types.mixture import Mixture
 from freehold.types.report import CandidateReport
@@ -125,10 +125,7 @@ class CandidateRunner:
         if mixture.rule is not None and evaluation.comparison is not None:
             mixture, evaluation = mixer.look(mixture, candidate, made, evaluation, share)
         kept_skills = self._retained(candidate, made)
-        leaks = self._leaks(made)
-        judged = self._joined(
-            candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
-        )
+        judged = self._joined(candidate, report, made, evaluation, mixture, self._checks(made, kept_skills))
         told = mixture.comparison is not None or (judged is not None and judged.outcome != "promote")
         report = msgspec.structs.replace(
             report,
@@ -142,7 +139,6 @@ class CandidateRunner:
             regressions=evaluation.regressions,
             evaluation_id=evaluation.id,
             retained=kept_skills,
-            leak=leaks,
             served_as=made.plan.served_name,
         )
         return CandidateOutcome(report, made.plan)
@@ -258,24 +254,10 @@ class CandidateRunner:
         keep(bench.store, evaluation)
         return evaluation
 
-    def _leaks(self, made: Made) -> LeakReport | None:
-        """The newest leak test of this base and this dataset (`freehold train --leak-test`)."""
-        if made.trained is None:
-            return None
-        wanted = (made.trained.base_model, self.bench.dataset.id)
-        tested = [
-            one for one in self.bench.store.records(LeakReport) if (one.base_model, one.dataset_id) == wanted
-        ]
-        return tested[-1] if tested else None
-
-    def _checks(
-        self, made: Made, kept_skills: RetainedSkills | None, leaks: LeakReport | None
-    ) -> list[CheckResult]:
+    def _checks(self, made: Made, kept_skills: RetainedSkills | None) -> list[CheckResult]:
         checks = [made.parity.check_result()] if made.parity is not None else []
         if kept_skills is not None:
             checks.append(kept_skills.check_result(self.bench.project.config.train.retain))
-        if leaks is not None:
-            checks.append(leaks.check_result())
         return checks
 
     def _retained(self, candidate: Candidate, made: Made) -> RetainedSkills | None:
