@@ -199,7 +199,6 @@ def make_samples(
     recipe: Recipe,
     *,
     change: Callable[[Sample, SplitName], Sample] | None = None,
-    folder: Path | None = None,
 ) -> Building:
     """Sort traces into splits and drop what must not be there.
 
@@ -210,12 +209,12 @@ def make_samples(
     A trace whose metadata has ``split = "held_out"`` (a file the owner keeps for evaluation) goes there whole.
 
     `change` is applied to each sample before it is compared (personal data replaced, for example); splits are decided
-    before it. The order of the traces decides only which of equals said at once is kept. `folder` takes the spool.
+    before it. The order of the traces decides only which of equals said at once is kept.
     """
     dropped: Counter[str] = Counter()
-    spool = SampleSpool(folder)
+    spool = SampleSpool()
     index = _Index()
-    for sample, step, stated_at_us in linked_samples(traces, recipe, dropped, folder=folder):
+    for sample, step, stated_at_us in linked_samples(traces, recipe, dropped):
         if calls_unoffered(sample):
             dropped[UNOFFERED] += 1
             continue

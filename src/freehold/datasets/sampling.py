@@ -13,7 +13,6 @@ import weakref
 from array import array
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, overload
 
 import msgspec
@@ -208,10 +207,10 @@ def _group(trace: Trace, group_by: str | None) -> str | None:
 class SampleSpool:
     """Encoded samples in a file without a name, each found by its row. 16 bytes of memory a row."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """Raises `StorageError` when `folder` (None: the system's) takes no file."""
+    def __init__(self) -> None:
+        """Raises `StorageError` when the system's folder for temporary files takes none."""
         with _writing():
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as the spool lives)
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the spool lives)
         weakref.finalize(self, self._file.close)
         self._starts = array("q")
         self._ends = array("q")

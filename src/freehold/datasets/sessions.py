@@ -29,7 +29,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -172,10 +171,10 @@ class SessionIndex:
     """Collects requests one by one and links them at the end. Half a kilobyte of memory a request; hashes of turns lie
     on disk."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """Raises `StorageError` when `folder` (None: the system's) takes no file."""
+    def __init__(self) -> None:
+        """Raises `StorageError` when the system's folder for temporary files takes none."""
         with _writing():
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as the index lives)
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the index lives)
         weakref.finalize(self, self._file.close)
         self._turns = array("Q")
         self._starts = array("q", [0])
@@ -380,15 +379,13 @@ class LinkedSample(NamedTuple):
     stated_at_us: int
 
 
-def linked_samples(
-    traces: Iterable[Trace], recipe: Recipe, dropped: Counter[str], *, folder: Path | None = None
-) -> Iterator[LinkedSample]:
+def linked_samples(traces: Iterable[Trace], recipe: Recipe, dropped: Counter[str]) -> Iterator[LinkedSample]:
     """The samples that traces hold, in order; what holds none is counted in `dropped` by reason.
 
     All traces are read before the first sample comes. A session found by its messages has the id of its first question
-    as its group, so that it stays where it was when it goes on. `folder` takes the spool. Raises `StorageError`.
+    as its group, so that it stays where it was when it goes on. Raises `StorageError`.
     """
-    spool, sessions, stated = SampleSpool(folder), SessionIndex(folder), array("Q")
+    spool, sessions, stated = SampleSpool(), SessionIndex(), array("Q")
     by_time, ids = recipe.group_by in PERIODS, list[str | None]()
     for trace in traces:
         try:

@@ -39,9 +39,9 @@ class Compared(NamedTuple):
     candidate: list[EvalResult]
 
 
-def prepared(task: Task, cache_dir: Path | None) -> Task:
+def prepared(task: Task, cache_dir: Path) -> Task:
     """The task, with a file for the judge's judgements where it has a judge and names none."""
-    if task.scorer != "judge" or cache_dir is None or task.options.get("cache"):
+    if task.scorer != "judge" or task.options.get("cache"):
         return task
     options: dict[str, Any] = {
         **task.options,

@@ -120,9 +120,9 @@ def _adapted_by_layer(shape: Shape, targets: str | tuple[str, ...]) -> tuple[tup
     return tuple(map(tuple, found))
 
 
-def smallest_side(shape: Shape, targets: str | tuple[str, ...] = "all-linear") -> int:
+def smallest_side(shape: Shape) -> int:
     """The narrowest side of any layer that gets an adapter: a rank above it holds no more than the layer itself."""
-    return min(min(tensor.dims) for tensor in adapted(shape, targets))
+    return min(min(tensor.dims) for tensor in adapted(shape, "all-linear"))
 
 
 def _kind(tensor: Tensor) -> str:

@@ -209,17 +209,10 @@ def _in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def audit_entries(
-    store: Store,
-    *,
-    action: str | None = None,
-    since: datetime | None = None,
-) -> Iterator[AuditEntry]:
-    """Entries that meet everything given, oldest first. `action` may be the part before the dot: ``key``."""
+def audit_entries(store: Store, *, action: str | None = None) -> Iterator[AuditEntry]:
+    """Entries of an action, or all, oldest first. `action` may be the part before the dot: ``key``."""
     for entry in audit.entries(store.database):
-        if (action is None or entry.action == action or entry.action.startswith(f"{action}.")) and (
-            since is None or entry.at >= since
-        ):
+        if action is None or entry.action == action or entry.action.startswith(f"{action}."):
             yield entry
 
 

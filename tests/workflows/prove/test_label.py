@@ -119,7 +119,6 @@ def test_a_session_opens_over_the_latest_evaluation_or_a_named_one(tmp_path):
     session, path = open_session(project, wanted=3)
     assert session.progress.wanted == 3 and path.name == f"labels-{'bb' * 6}.jsonl"
     assert open_session(project, evaluation_id="aa")[1].name == f"labels-{'aa' * 6}.jsonl"
-    assert open_session(project, results=results, out=tmp_path / "mine.jsonl")[1] == tmp_path / "mine.jsonl"
     with pytest.raises(UsageError, match="no evaluations have an id that begins with cc"):
         open_session(project, evaluation_id="cc")
 

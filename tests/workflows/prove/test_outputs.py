@@ -32,10 +32,9 @@ def rows(n, output="yes", gold="yes", start=0):
 
 
 def test_two_files_no_model(tmp_path):
-    made = run(tmp_path, rows(150), rows(150), cache_dir=tmp_path / "e")
+    made = run(tmp_path, rows(150), rows(150))
     assert made.comparison.verdict == "promote"
     assert (made.incumbent, made.candidate) == ("gpt", "small")
-    assert len((tmp_path / "e" / f"{made.id}.jsonl").read_text().splitlines()) == 150
 
 
 def test_mismatched_ids_are_reported(tmp_path):
@@ -119,15 +118,13 @@ def code(tmp_path, function):
 @pytest.mark.process
 def test_a_scorer_of_ones_own_leaves_reasons_and_what_held_it(tmp_path):
     b = [*rows(3, "7", "7"), *rows(1, "9", "7", 3), *rows(1, "nine", "7", 4)]
-    made = run(tmp_path, rows(5, "7", "7"), b, code(tmp_path, "grade"), cache_dir=tmp_path / "e")
+    made = run(tmp_path, rows(5, "7", "7"), b, code(tmp_path, "grade"))
     assert made.sandbox == sandbox_state().name
     assert any("limits only" in note for note in made.comparison.notes) is (made.sandbox != "bubblewrap")
     assert not any(made.comparison.unscored.values())
     said = [one.candidate_reason for one in made.disagreements]
     assert said[0] == "off by 2"
     assert said[1].startswith("answer_raised: ValueError: invalid literal for int()")
-    lines = [json.loads(line) for line in (tmp_path / "e" / f"{made.id}.jsonl").read_text().splitlines()]
-    assert [line["candidate"]["score"]["reason"] for line in lines][3] == "off by 2"
 
 
 @pytest.mark.process

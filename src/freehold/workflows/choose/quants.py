@@ -50,7 +50,6 @@ def quants(
     settings: Settings,
     speeds: tuple[MeasuredSpeed, ...] = (),
     losses: QuantLosses | None = None,
-    kv_type: str = "f16",
 ) -> Quants:
     """The quantizations of a model against a machine.
 
@@ -64,7 +63,7 @@ def quants(
     sized = size_model(model_id, settings=settings)
     known = _known(sized, settings)
     rows = []
-    serving = _Serving(machine, workload, kv_type, engine_build(settings), speeds)
+    serving = _Serving(machine, workload, engine_build(settings), speeds)
     shipped = catalog.find(sized.name)
     native = () if shipped is None or shipped.quantization is None else (shipped.quantization,)
     names = dict.fromkeys((*native, *LADDER, *(one.quantization for one in known)))
@@ -137,13 +136,12 @@ class _Serving(NamedTuple):
 
     machine: Machine
     workload: Workload
-    kv_type: str
     build: Build
     speeds: tuple[MeasuredSpeed, ...]
 
 
 def _row(sized: SizedModel, name: str, size: int, known: list[KnownWeights], serving: _Serving) -> QuantRow:
-    machine, workload, kv_type = serving.machine, serving.workload, serving.kv_type
+    machine, workload = serving.machine, serving.workload
     repacked = 0
     if not machine.accelerators:
         if sized.quantized and name == sized.quantization:
@@ -158,7 +156,6 @@ def _row(sized: SizedModel, name: str, size: int, known: list[KnownWeights], ser
             quantization=name,
             weights_bytes=size,
             weights_basis="as known" if known else "computed",
-            kv_type=kv_type,
             repacked_bytes=repacked,
         ),
         workload,
@@ -175,7 +172,7 @@ def _row(sized: SizedModel, name: str, size: int, known: list[KnownWeights], ser
         known=tuple(dict.fromkeys(one.where for one in known)),
         path=next((one.path for one in known if one.path), None),
         speed=newest(serving.speeds, sized.name, name, machine.name)
-        or estimate(sized.shape, size, workload, machine, kv_type=kv_type, build=serving.build),
+        or estimate(sized.shape, size, workload, machine, build=serving.build),
     )
 
 

@@ -25,7 +25,7 @@ from freehold.privacy import patterns
 from freehold.privacy.finds import Finder
 from freehold.privacy.library import LIBRARY
 from freehold.stats.selection import selection_size
-from freehold.types.config import CurateConfig, DataConfig, ProjectConfig, TaskConfig
+from freehold.types.config import DataConfig, ProjectConfig, TaskConfig
 from freehold.types.dataset import SPLITS, DataCard, Dataset, LabelConflict, Origin, Sample, SplitName
 from freehold.types.trace import Trace
 from freehold.workflows.license.rule import lineage_of, rule_for_model
@@ -271,10 +271,9 @@ def validation_share(config: ProjectConfig, traces: int | None) -> float:
     return min(MOST_VALIDATION, max(LEAST_VALIDATION, twentieths))
 
 
-def recipe_of(project: Project, curate: CurateConfig | None = None, *, traces: int | None = None) -> Recipe:
+def recipe_of(project: Project, *, traces: int | None = None) -> Recipe:
     """The recipe `freehold.toml` asks for, with what is left to freehold chosen for about `traces` traces."""
-    data = project.config.data
-    curate = curate or project.config.curate
+    data, curate = project.config.data, project.config.curate
     return Recipe(
         held_out=held_out_share(data, learns=project.config.learns),
         validation=validation_share(project.config, traces),

@@ -245,26 +245,20 @@ def open_session(
     project: Project,
     *,
     evaluation_id: str | None = None,
-    results: Path | None = None,
-    out: Path | None = None,
     wanted: int = 100,
-    seed: int = 0,
 ) -> tuple[LabelSession, Path]:
     """A session over an evaluation's answers and its labels file: the latest evaluation, or the one whose id
     starts with `evaluation_id`.
 
     Raises `UsageError` when there is no such evaluation, `InputError` for a results file that can't be read.
     """
-    name = "labels"
-    if results is None:
-        with open_store(project.store_url) as store:
-            hint = "freehold evaluate makes one"
-            chosen = meant(store.records(Evaluation), evaluation_id, "evaluation", hint=hint)
-        if chosen is None or chosen.results_file is None:
-            raise UsageError("no evaluation yet", hint=hint)
-        results, name = Path(chosen.results_file), f"labels-{chosen.id[:12]}"
-    path = out or project.state / "labels" / f"{name}.jsonl"
-    return LabelSession(read_results(results), path, wanted=wanted, seed=seed), path
+    with open_store(project.store_url) as store:
+        hint = "freehold evaluate makes one"
+        chosen = meant(store.records(Evaluation), evaluation_id, "evaluation", hint=hint)
+    if chosen is None or chosen.results_file is None:
+        raise UsageError("no evaluation yet", hint=hint)
+    path = project.state / "labels" / f"labels-{chosen.id[:12]}.jsonl"
+    return LabelSession(read_results(Path(chosen.results_file)), path, wanted=wanted), path
 
 
 def read_results(path: Path) -> list[ItemResult]:
@@ -276,7 +270,7 @@ def read_results(path: Path) -> list[ItemResult]:
 def _read(path: Path) -> dict[str, Label]:
     if not path.exists():
         return {}
-    hint = "correct or remove the line, or give --out another file"
+    hint = "correct or remove the line"
     return {
         label.id: label for _, label in records(path, Label, "a label", container="json lines", hint=hint)
     }

@@ -15,7 +15,7 @@ from freehold.evals.comparing import SideBySide, disagreements, summarize
 from freehold.evals.outputs import OutputLine, OutputSource, Pairs, listed, pair, read_outputs, source, unique
 from freehold.evals.scorer import ChatAnswer
 from freehold.evals.scorers import for_task, sandbox_of, score_all, scorer_of
-from freehold.evals.task_comparison import compare_by_task, prepared
+from freehold.evals.task_comparison import compare_by_task
 from freehold.progress import Progress, Silent
 from freehold.stats.clustered import encode_groups
 from freehold.stats.looks import LookPlan
@@ -29,7 +29,7 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
 from freehold.workflows.prove.preflight import asked_findings, require
 from freehold.workflows.prove.reach import Items, reach_findings
-from freehold.workflows.prove.results import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
+from freehold.workflows.prove.results import DISAGREEMENTS_KEPT, evaluation_id, measured
 from freehold.workflows.prove.task import task_of
 
 ALONE = Looks()
@@ -43,8 +43,6 @@ async def evaluate_outputs(
     *,
     task: Task,
     gold: str | Path | None = None,
-    cache_dir: Path | None = None,
-    names: tuple[str, str] | None = None,
     looks: Looks = ALONE,
 ) -> Evaluation:
     """Compare the outputs in file `b` (candidate) with those in `a` (incumbent), item by item.
@@ -59,8 +57,7 @@ async def evaluate_outputs(
     pairs = _pairs(file_a, file_b)
     references = _references(pairs, gold, required=task.scorer != GIVEN)
     samples = _samples(pairs, references)
-    task = prepared(task, cache_dir)
-    first, second = names or (_name_of(file_a), _name_of(file_b))
+    first, second = _name_of(file_a), _name_of(file_b)
     lines_a, lines_b = [one for one, _ in pairs], [other for _, other in pairs]
     results = SideBySide(
         samples,
@@ -110,7 +107,7 @@ async def evaluate_outputs(
         sandbox=None if task.scorer == GIVEN else sandbox_of(task),
         disagreements=differing[:DISAGREEMENTS_KEPT],
         disagreements_total=len(differing),
-        results_file=None if cache_dir is None else str(write_results(cache_dir / f"{id}.jsonl", results)),
+        results_file=None,
     )
 
 
