@@ -26,6 +26,10 @@ def cost(
     requests_per_month: Decimal | None = opt("Requests a month, where the traces cannot say.", parse=number),
     prompt_tokens: Decimal | None = opt("Prompt tokens per request (no traces needed then).", parse=number),
     completion_tokens: Decimal | None = opt("Completion tokens per request.", parse=number),
+    reasoning_tokens: Decimal | None = opt(
+        "Tokens that MODEL writes before each answer, to reason (default: none; 500 where it cannot but).",
+        parse=number,
+    ),
     usd_per_hour: Range | None = opt("Price of a rented machine, for example 2.5 or 2-3.5.", parse=low_high),
     purchase_usd: Decimal | None = opt(
         "Price of a machine you own; 0: paid for, its power alone.", parse=number
@@ -53,7 +57,7 @@ def cost(
 
     price = MachinePrice(usd_per_hour, purchase_usd, watts, usd_per_kwh)
     stated = StatedTraffic(requests_per_month, prompt_tokens, completion_tokens)
-    hosting = Hosting(model, quantization, machine, price)
+    hosting = Hosting(model, quantization, machine, price, reasoning_tokens)
     return Reply(weighed(project, hosting, incumbent=incumbent, stated=stated), _view)
 
 

@@ -196,7 +196,7 @@ def decide(
     if traffic.reasoning_tokens > 0:
         reasons.append(
             f"{traffic.reasoning_tokens:,.0f} of {traffic.completion_tokens:,.0f} completion tokens are hidden "
-            "reasoning: billed, and not counted for holding a model that does not reason"
+            "reasoning: billed on the API, and not written by a held model, which has its own"
         )
     if traffic.audio_tokens > 0:
         reasons.append(
@@ -291,18 +291,17 @@ def self_host(
     *,
     least_machines: int = 1,
     utilisation: float = TARGET_UTILISATION,
-    reasons: bool = False,
 ) -> SelfHost:
     """Machines and dollars a month for the traffic, with both ends of the speed's range.
 
     One request keeps a machine busy for its uncached prompt at prefill speed plus its answer at the decode
-    speed of a full batch. Machines are whole, and as many as the busiest hour needs. Unless the model `reasons`
-    too, the incumbent's reasoning tokens are not written. Requests that may wait (batches) do not add to the peak.
+    speed of a full batch. Machines are whole, and as many as the busiest hour needs. Requests that may wait (batches)
+    do not add to the peak. The traffic is as this model would answer it.
     """
     if not 0 < utilisation <= 1:
         raise UsageError(f"utilisation is {utilisation}, expected above 0 to 1")
     prompt = float(traffic.prompt_tokens - traffic.cached_prompt_tokens)
-    completion = float(traffic.completion_tokens - (0 if reasons else traffic.reasoning_tokens))
+    completion = float(traffic.completion_tokens)
     peak = traffic.peak_factor * (1 - traffic.batch_share) + traffic.batch_share
     capacity = []
     for end in (0, 1):

@@ -65,8 +65,7 @@ class Traffic(Record, frozen=True, kw_only=True):
     days: float | None = None
     estimated_share: float = 0.0
     reasoning_tokens: Decimal = Decimal(0)
-    """Of the completion tokens, those of hidden reasoning, on average: paid for on the API, not written by a model
-    that does not reason."""
+    """Of the completion tokens, those of hidden reasoning, on average."""
     batch_share: float = 0.0
     """Share of requests that wait in a batch interface at a discount."""
     cache_write_tokens: Decimal = Decimal(0)

@@ -162,6 +162,18 @@ def test_requests_at_once_are_chosen_from_memory_and_time_and_are_in_the_list_of
     assert len(others) == 2 and others[0].startswith("answers within 15 s (")
 
 
+def test_what_a_held_model_writes_to_reason_is_counted(project):
+    def room(model, *more):
+        asked = ("--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1", *STATED, *more, "--json")
+        held = json.loads(run(model, *asked).stdout)["self_host"]
+        return float(held["requests_per_machine_month"][0]), held["basis"]
+
+    plain, said = room("Qwen/Qwen3-8B")
+    assert "0 tokens of reasoning before each answer, --reasoning-tokens states them" in said
+    assert room("Qwen/Qwen3-8B", "--reasoning-tokens", "2000")[0] < plain / 2
+    assert "500 tokens of reasoning" in room("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B")[1]
+
+
 def test_a_machine_that_is_mine_already_costs_its_power(project):
     own = ("--machine", "L4", "--purchase-usd", "0")
     found = json.loads(run("Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", *own, *STATED, "--json").stdout)

@@ -34,6 +34,7 @@ from freehold.workflows.choose.cost import (
     MachineSpeeds,
     known_costs,
     priced_machine,
+    written_by,
 )
 from freehold.workflows.choose.needs import is_doubtful, needs_in, speed_reasons
 from freehold.workflows.choose.needs import seconds as seconds_of
@@ -98,8 +99,9 @@ def with_costs(
         if row.outcome == "excluded" or row.speed is None:
             costed.append(row)
             continue
+        held = written_by(row.model, traffic, None)
         found = self_host(
-            row.model, machine.name, traffic, _batched(row, machine, traffic, project.settings), price
+            row.model, machine.name, held, _batched(row, machine, held, project.settings), price
         )
         costed.append(
             msgspec.structs.replace(row, usd_per_month=(found.usd_per_month.low, found.usd_per_month.high))

@@ -28,6 +28,7 @@ from freehold.types.record import content_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.trace import Usage
 from freehold.workflows.choose.needs import needs_in
+from freehold.workflows.choose.ranking import thinks_first
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
 from freehold.workflows.fit.fit import fit_sized, served_by
 from freehold.workflows.fit.learned import measured
@@ -107,9 +108,24 @@ def answer_seconds(traffic: Traffic, speed: Speed) -> float:
     """What one answer takes in a full batch at the slow end of the range: its uncached prompt is read, then each of its
     tokens is written in turn with those of the others."""
     prompt = float(traffic.prompt_tokens - traffic.cached_prompt_tokens)
-    written = float(traffic.completion_tokens - traffic.reasoning_tokens)
+    written = float(traffic.completion_tokens)
     each = speed.decode_all_tokens_per_second[0] / speed.concurrency
     return prompt / speed.prefill_tokens_per_second[0] + written / each
+
+
+REASONING_TOKENS = Decimal(500)
+"""Taken for what a model writes before each answer that cannot be told not to reason. A guess: it depends on the task
+by a factor of ten, so the answer says so and takes another figure."""
+
+
+def written_by(model_id: str, traffic: Traffic, reasoning: Decimal | None) -> Traffic:
+    """The traffic as a held model answers it: without the incumbent's hidden reasoning, with `reasoning` tokens of its
+    own (None: `REASONING_TOKENS` of one that always reasons)."""
+    if reasoning is None:
+        known = model_catalog.find(model_id)
+        reasoning = REASONING_TOKENS if known is not None and thinks_first(known) else Decimal(0)
+    answer = traffic.completion_tokens - traffic.reasoning_tokens
+    return msgspec.structs.replace(traffic, completion_tokens=answer + reasoning, reasoning_tokens=reasoning)
 
 
 class MachinePrice(NamedTuple):
@@ -138,6 +154,8 @@ class Hosting(NamedTuple):
     quantization: str | None = None
     machine: str | None = None
     price: MachinePrice = LOOKED_UP
+    reasoning: Decimal | None = None
+    """Tokens that it writes before each answer, where they are stated."""
     rest: float | None = None
     """Share of the requests that the incumbent goes on answering (None: of the last report's model as that has it)."""
 
@@ -158,8 +176,10 @@ class _HostedModel(NamedTuple):
     price: PricedMachine
     why: str
     speeds: MachineSpeeds | None = None
+    reasoning: Decimal | None = None
 
     def cost(self, traffic: Traffic, **changes: Any) -> SelfHost:
+        traffic = written_by(self.model, traffic, self.reasoning)
         found = self_host(self.model, self.machine, traffic, self.speed, self.price.price, **changes)
         return msgspec.structs.replace(
             found,
@@ -262,7 +282,7 @@ def weigh(project: Project, priced: PricedTraffic, hosting: Hosting) -> Cost:
         after=priced.after,
         rest=rest,
         sensitivity=_sensitivity(priced, held, rest),
-        hosted_open=_hosted(held.model, priced.traffic),
+        hosted_open=_hosted(held.model, written_by(held.model, priced.traffic, hosting.reasoning)),
     )
     made = msgspec.structs.replace(made, made_from=priced.made_from, version=__version__)
     return msgspec.structs.replace(made, id=content_id(made))
@@ -280,9 +300,15 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     served = served_as(sized.quantization, "encoder" if reads else form.engine)
     name = sized.name if known is None else known.id
     price = priced_machine(machine, hosting.price)
+    traffic = written_by(name, traffic, hosting.reasoning)
+    also = ""
+    if not reads:
+        also = f"; {traffic.reasoning_tokens:,.0f} tokens of reasoning before each answer"
+        also += ", --reasoning-tokens states them" if hosting.reasoning is None else ""
     speed = measured(project, name, sized.quantization) if here else None
     if speed is not None:
-        return _HostedModel(name, served, machine.name, speed, price, "as it was measured")
+        why = f"as it was measured{also}"
+        return _HostedModel(name, served, machine.name, speed, price, why, reasoning=hosting.reasoning)
     if reads:  # it reads a longer message up to there
         most = Decimal(max(sized.shape.context_tokens - int(traffic.completion_tokens) - 1, 1))
         traffic = msgspec.structs.replace(
@@ -294,7 +320,7 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     _require_fit(sized, Workload(context_tokens=tokens, concurrency=1), machine, project, form.engine)
     speeds = MachineSpeeds(sized, traffic, machine, project.settings, form.engine)
     _, speed, why = speeds.within(ANSWER_SECONDS)
-    return _HostedModel(name, served, machine.name, speed, price, why, speeds)
+    return _HostedModel(name, served, machine.name, speed, price, why + also, speeds, hosting.reasoning)
 
 
 def _meant(project: Project, hosting: Hosting) -> Hosting:
@@ -447,7 +473,7 @@ def _hosted(name: str, traffic: Traffic) -> tuple[tuple[str, Decimal], ...]:
         return ()
     usage = Usage(
         prompt_tokens=int(traffic.prompt_tokens),
-        completion_tokens=int(traffic.completion_tokens - traffic.reasoning_tokens),
+        completion_tokens=int(traffic.completion_tokens),
         cached_prompt_tokens=int(traffic.cached_prompt_tokens),
     )
     with suppress(MissingExtraError):  # what hosts ask is in the price list alone
