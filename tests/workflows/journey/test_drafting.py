@@ -181,7 +181,9 @@ def test_what_two_points_take_is_enough():
 
 
 def test_a_log_that_proves_nothing_is_told_so():
-    first, second, line = drafted_margin(100, share=0.2).lines
+    found = drafted_margin(100, share=0.2)
+    first, second, line = found.lines
+    assert found.least == 158 and drafted_margin(158, share=0.2).least is None
     assert "about 19 are held out" in first
     assert "158 records would allow a margin of" in first
     assert second.startswith("# Two points")

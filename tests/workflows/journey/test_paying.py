@@ -211,7 +211,7 @@ base_url = "http://any"
 [[endpoints]]
 name = "other"
 base_url = "http://other"
-api = "ollama"
+api = "anthropic"
 models = ["small"]
 """
 
@@ -245,7 +245,7 @@ def test_the_incumbent_and_endpoints_are_found_by_name():
     [
         ("hous", "the writer hous is not one of"),
         ("any", "the endpoint any lists no models, so it is not known which one is the writer"),
-        ("other", "the endpoint other speaks the ollama API"),
+        ("other", "the endpoint other speaks the anthropic API"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_way_out(name, said):

@@ -12,6 +12,7 @@ from tests.workflows.prove.held_out import make_dataset, sample
 from benchmarks import tiny_models
 from freehold.hardware.gguf_header import Header
 from freehold.settings import load
+from freehold.types.config_file import parse
 from freehold.types.dataset import RecordedAsking, Sample
 from freehold.types.evaluation import Task
 from freehold.workflows.journey import before
@@ -45,6 +46,16 @@ def look(tmp_path, *, scorer="label", options=None, size=200, incumbent="yes", *
 
 def outcomes(found):
     return {one.check: one.outcome for one in found.findings}
+
+
+def test_a_named_incumbent_without_recorded_answers_is_said(tmp_path):
+    config = parse('[app]\nname = "a"\n[incumbent]\nmodel = "gpt-4o"\n')
+    (margin,) = (
+        one for one in look(tmp_path, incumbent=None, config=config).findings if one.check == "margin"
+    )
+    assert (
+        margin.outcome == "warn" and "gpt-4o has no recorded answer to the 200 held-out items" in margin.text
+    )
 
 
 def test_all_is_well(tmp_path):

@@ -279,6 +279,8 @@ class DraftedMargin(NamedTuple):
     margin: float
     said: str
     before: tuple[str, ...] = ()
+    least: int | None = None
+    """Records that it takes at least, where these can prove nothing."""
 
     @property
     def lines(self) -> list[str]:
@@ -311,6 +313,7 @@ def drafted_margin(records: int, *, share: float) -> DraftedMargin:
                 f"{100 * _WIDER[-1]:g} points.",
                 f"{takes}.",
             ),
+            least_of_all,
         )
     said = f"largest drop you accept: {100 * margin:g} points, the least that {items:,} held-out records can prove"
     return DraftedMargin(margin, said, (f"{takes}: import more, or hold out more ([data] held_out).",))

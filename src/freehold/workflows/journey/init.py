@@ -91,6 +91,8 @@ class Draft(Record, frozen=True, kw_only=True):
     rented: str | None = None
     """When the incumbent is shut down and, where all of the files was read and its price is known, what it costs."""
     open: tuple[str, ...]
+    least: int | None = None
+    """Records that it takes at least, where these can prove nothing."""
 
 
 class _Told:
@@ -200,6 +202,7 @@ def draft(request: DraftRequest) -> Draft:
         scorer_why=guess.why if guess else None,
         rented=_rented(told, incumbent, whole=all(one.whole for one in seen)),
         open=tuple(_open(request, told, incumbent, config)),
+        least=_margin(request, told, guess).least,
     )
 
 

@@ -113,7 +113,9 @@ class _Steps:
     ) -> None:
         self._project, self._dataset, self._known, self._machine = project, dataset, known, machine
         self._hour = hour_price(project.config, machine)
-        self._sizes = [_sizes(one) for one in building.samples(dataset, "held_out")]
+        held_out = list(building.samples(dataset, "held_out"))
+        self._sizes = [_sizes(one) for one in held_out]
+        self._recorded = any(one.incumbent is not None for one in held_out)
         self._choosing = dataset.split(SELECTION_SPLIT).samples if len(known) > 1 else 0
 
     def told(self, freezes: bool) -> Iterator[str]:
@@ -122,7 +124,7 @@ class _Steps:
         if freezes and config.incumbent is not None:
             model = config.incumbent.model
             yield f"asking {model} again: {_priced(model, to_ask(self._project, self._dataset, model))}"
-        elif config.incumbent is not None:
+        elif config.incumbent is not None and self._recorded:
             yield f"{config.incumbent.model} is not asked again: its recorded answers are compared with"
         minutes = search_minutes(config.selection, self._machine)
         if len(self._known) > 1 and minutes is not None:

@@ -38,7 +38,7 @@ from freehold.types.finding import Finding, Preflight, fail, ok, warn
 from freehold.wire.base_url import stem
 from freehold.workflows.data.curate import SCORERS_AT_ONCE, label_shifts_of
 from freehold.workflows.prove.looks import look_findings
-from freehold.workflows.prove.reach import Items, reach_findings
+from freehold.workflows.prove.reach import CHECK, Items, reach_findings
 
 ADDRESS_SECONDS = 4.0
 
@@ -415,7 +415,13 @@ async def _reach(request: PreflightRequest) -> list[Finding]:
     filled, repeats = with_frozen(request.held_out, request.frozen)
     compared = filled if request.freezes else [one for one in filled if one.incumbent is not None]
     if not compared:
-        return []
+        config = request.config
+        if config is None or config.incumbent is None or not filled:
+            return []
+        said = f"{config.incumbent.model} has no recorded answer to the {len(filled):,} held-out items"
+        then = "candidates are measured against what is right, and none can be promoted"
+        fix = "freehold freeze asks it ([incumbent] base_url); or bring a log that has its answers"
+        return [warn(CHECK, f"{said}: {then}", fix)]
     codes = encode_groups([one.group for one in compared])
     items = Items(
         len(compared),
