@@ -19,7 +19,6 @@ from tests.gateway.loopback import (
     plain,
     stream,
     stream_of,
-    trace_of,
 )
 
 from freehold.store import open_store
@@ -179,32 +178,6 @@ def test_an_endpoint_that_goes_leaves_its_routes_to_the_others(upstream, tmp_pat
                 client(running).chat.completions.create(**QUESTION)
     finally:
         other.close()
-
-
-@pytest.mark.parametrize(
-    "size",
-    [1, 5],
-)
-@pytest.mark.parametrize(
-    "empty_line",
-    [b"\r\n\r\n", b"\r\r", b"\n\r\n"],
-)
-def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do(
-    shared, upstream, size, empty_line
-):
-    whole = b"".join(stream_of("on", " its", " way", usage=True)).replace(b"\n\n", empty_line)
-    pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
-    upstream.answer = lambda seen: stream(pieces)
-    ask = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
-    for path in ("/v1/messages", "/v1/chat/completions"):
-        _, headers, body = post(shared, ask, path=path)
-        trace = trace_of(shared, headers["x-freehold-trace-id"])
-        assert trace.response["choices"][0]["message"]["content"] == "on its way"
-        assert trace.completeness == "complete" and trace.usage.completion_tokens == 3
-        if path == "/v1/messages":
-            told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
-            said = [one["delta"].get("text", "") for one in told if one["type"] == "content_block_delta"]
-            assert "".join(said) == "on its way" and told[-1]["type"] == "message_stop"
 
 
 def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
