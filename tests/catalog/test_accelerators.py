@@ -64,13 +64,7 @@ def test_every_accelerator_is_read_from_a_driver_or_discounted_and_says_so():
             assert f"no driver's total was read: 7% less than the {row.sold_gib:g} GiB" in device.how
 
 
-@pytest.mark.parametrize(
-    ("name", "taken"),
-    [
-        ("H100", "H100 SXM 80GB"),
-        ("A100 40GB", "A100 SXM 40GB"),
-    ],
-)
+@pytest.mark.parametrize(("name", "taken"), [("H100", "H100 SXM 80GB"), ("A100 40GB", "A100 SXM 40GB")])
 def test_one_name_for_several_products_is_the_common_one_with_a_note(name, taken):
     choice = accelerators.pick(name)
     assert choice.row.name == taken

@@ -11,15 +11,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 from tests.gateway.asking import QUESTION, client, metric, post
-from tests.gateway.loopback import (
-    ANSWER,
-    FakeUpstream,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-)
+from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream, stream_of
 
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
@@ -199,12 +191,7 @@ def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
                 upstream.answer = lambda seen, status=status: plain(
                     b"", status=status, headers={"location": f"{stranger.base_url}{seen.path}"}
                 )
-                for path in (
-                    "/v1/chat/completions",
-                    "/v1/messages",
-                    "/v1/responses",
-                    "/v1/files",
-                ):
+                for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/files"):
                     for stream in (False, True):
                         about = {"model": "m", "input": "x"} if path == "/v1/responses" else asked
                         got, headers, body = post(

@@ -13,16 +13,7 @@ import httpx
 import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post, ready
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    on_demand,
-    plain,
-    processes,
-    stream,
-    stream_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, on_demand, plain, processes, stream, stream_of
 
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store

@@ -241,10 +241,7 @@ def test_an_answer_says_whose_it_is_in_every_api(seen, upstream, candidate, path
     assert ARM_HEADER not in headers
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["x-request-id", "apim-request-id"],
-)
+@pytest.mark.parametrize("name", ["x-request-id", "apim-request-id"])
 def test_a_trace_is_found_by_what_the_upstream_calls_it(seen, upstream, name):
     upstream.answer = lambda seen: plain(ANSWER, headers={name: f"req-{name}"})
     _, headers, _ = post(seen, asked("m", user="ada"))

@@ -182,10 +182,7 @@ def test_a_restored_store_is_the_backup_and_the_former_one_is_kept(url, tmp_path
         assert store.get_trace("late") is None and store.count_traces() == 40
         store.add_traces([trace(901, id="next")])
         assert [one.id for one in store.traces()][-1] == "next"
-        with (
-            pytest.raises(StorageError, match="only grows"),
-            store.database.writing() as connection,
-        ):
+        with pytest.raises(StorageError, match="only grows"), store.database.writing() as connection:
             connection.execute(delete(audit))
     with open_store(f"sqlite:///{tmp_path}/kept") as former:
         assert former.get_trace("late") is not None

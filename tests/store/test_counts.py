@@ -15,15 +15,7 @@ from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.store.backup import backup, restore
 from freehold.store.erase import erase_traces
-from freehold.store.index import (
-    MIDDLE_S,
-    MOST_TOKENS,
-    SHORT_S,
-    add_counts,
-    phrases_of,
-    wanted_tags,
-    words_in,
-)
+from freehold.store.index import MIDDLE_S, MOST_TOKENS, SHORT_S, add_counts, phrases_of, wanted_tags, words_in
 from freehold.store.search import AnsweredTokens, answered_by_candidate, search, traffic
 from freehold.store.tables import trace_counts
 from freehold.types.trace import TraceQuery, Usage

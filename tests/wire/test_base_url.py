@@ -117,10 +117,7 @@ def test_what_is_remembered_is_bounded():
     assert len(policy.known) <= 1024
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["https://a.example", "a.example:80", ""],
-)
+@pytest.mark.parametrize("name", ["https://a.example", "a.example:80", ""])
 def test_what_is_not_a_name(name):
     with pytest.raises(ConfigError, match="not the name of a host"):
         check_host_names([name])

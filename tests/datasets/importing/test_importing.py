@@ -101,10 +101,7 @@ def test_a_named_field_stands_in_some_record_of_one_file_or_the_name_is_wrong(tm
         ({"messages": [{"role": "user", "content": "x"}]}, "not from the assistant"),
         ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": ""}]}, "is empty"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "no user message"),
-        (
-            {"messages": [{"role": "user", "content": 3}]},
-            "messages[0].content: Expected `str",
-        ),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content: Expected `str"),
         ({"messages": [{"role": "user"}]}, "has no content"),
         ({**CHAT, "metadata": [1]}, "metadata is not an object"),
     ],

@@ -75,11 +75,7 @@ async def test_a_label_is_the_whole_answer(client_for):
 
 
 async def test_an_object_has_the_applications_separators_and_order(client_for):
-    client = await client_for(
-        answer="json",
-        fields=(URGENCY, INTENT, TONES, NUMBER),
-        separators=(",", ":"),
-    )
+    client = await client_for(answer="json", fields=(URGENCY, INTENT, TONES, NUMBER), separators=(",", ":"))
     body = await answer(client, "Where is my order AB-12 now please?")
     text = body["choices"][0]["message"]["content"]
     assert text.startswith('{"urgency":') and ',"tones":[' in text and ": " not in text

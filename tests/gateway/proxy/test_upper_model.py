@@ -155,10 +155,7 @@ def test_the_upper_model_answers_for_a_candidate_that_cannot(routed, upstream, c
     assert decided(routed, headers)[0] == ("upper", why)
 
 
-@pytest.mark.parametrize(
-    "fails",
-    [429, 500],
-)
+@pytest.mark.parametrize("fails", [429, 500])
 def test_the_incumbent_answers_for_an_upper_model_that_cannot(routed, upstream, candidate, large, fails):
     candidate.answer = lambda seen: plain(told(SECRET, UNSURE))
     large.answer = lambda seen: plain({"error": "x"}, status=fails)

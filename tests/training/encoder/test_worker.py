@@ -89,12 +89,7 @@ def test_labels(labelled, base_weights):
     assert model.validation_right >= 43
     assert {event.kind for event in events} >= {"start", "step", "eval", "end"}
     assert model.base_sha256 == base_weights.sha256
-    assert set(model.files) == {
-        "model.onnx",
-        "tokenizer.json",
-        "heads.safetensors",
-        "encoder.json",
-    }
+    assert set(model.files) == {"model.onnx", "tokenizer.json", "heads.safetensors", "encoder.json"}
     assert json.loads((Path(model.path) / "encoder.json").read_text())["version"] == 1
 
 
