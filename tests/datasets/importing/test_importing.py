@@ -117,12 +117,7 @@ def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
 @pytest.mark.parametrize(
     "history",
     [
-        [{"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1", "content": "y"}],
         [{"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": None}],
-        [
-            {"role": "assistant", "content": None, "tool_calls": [CALL]},
-            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "y"}]},
-        ],
         [
             {"role": "assistant", "function_call": CALL["function"]},
             {"role": "function", "name": "find", "content": None},
