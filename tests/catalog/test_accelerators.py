@@ -16,12 +16,6 @@ def test_every_row_has_source_date_and_a_name_of_its_own():
     assert all(row.source and row.checked and row.bandwidth_gb_per_second > 0 for row in rows)
 
 
-@pytest.mark.parametrize("row", accelerators.rows(), ids=lambda row: row.name)
-def test_every_name_and_alias_finds_its_row(row):
-    for name in (row.name, *row.aliases):
-        assert accelerators.get(name.upper()) is row
-
-
 DRIVERS = {
     # modal-labs/modal-client pull request 2797 (2025-01), all of nvidia-smi
     "H100 SXM": 81_559, "A100 SXM 80GB": 81_920, "A100 SXM 40GB": 40_960, "A10G": 23_028, "L40S": 46_068,
@@ -70,15 +64,7 @@ def test_every_accelerator_is_read_from_a_driver_or_discounted_and_says_so():
             assert f"no driver's total was read: 7% less than the {row.sold_gib:g} GiB" in device.how
 
 
-@pytest.mark.parametrize(
-    ("name", "taken"),
-    [
-        ("H100", "H100 SXM 80GB"),
-        ("NVIDIA H100", "H100 SXM 80GB"),
-        ("A100", "A100 SXM 80GB"),
-        ("A100 40GB", "A100 SXM 40GB"),
-    ],
-)
+@pytest.mark.parametrize(("name", "taken"), [("H100", "H100 SXM 80GB"), ("A100 40GB", "A100 SXM 40GB")])
 def test_one_name_for_several_products_is_the_common_one_with_a_note(name, taken):
     choice = accelerators.pick(name)
     assert choice.row.name == taken
@@ -107,15 +93,8 @@ def test_every_instance_has_an_accelerator_of_the_catalog_a_source_and_a_name_of
 @pytest.mark.parametrize(
     ("name", "accelerator", "count", "memory_gib"),
     [
-        ("g5.xlarge", "A10 24GB", 1, 16),
         ("G5.12XLARGE", "A10 24GB", 4, 192),
-        ("g6.xlarge", "L4 24GB", 1, 16),
-        ("g6e.12xlarge", "L40S 48GB", 4, 384),
-        ("p4d.24xlarge", "A100 SXM 40GB", 8, 1152),
         ("p5.48xlarge", "H100 SXM 80GB", 8, None),
-        ("a2-highgpu-1g", "A100 SXM 40GB", 1, 85),
-        ("a3-highgpu-8g", "H100 SXM 80GB", 8, 1872),
-        ("g2-standard-4", "L4 24GB", 1, 16),
         ("Standard_NC24ads_A100_v4", "A100 PCIe 80GB", 1, 220),
         ("nc24ads_a100_v4", "A100 PCIe 80GB", 1, 220),
     ],
@@ -123,10 +102,6 @@ def test_every_instance_has_an_accelerator_of_the_catalog_a_source_and_a_name_of
 def test_a_providers_name_is_found(name, accelerator, count, memory_gib):
     found = accelerators.instance(name)
     assert (found.accelerator, found.count, found.memory_gib) == (accelerator, count, memory_gib)
-
-
-COMMON = ["L4", "A10", "T4", "L40S", "RTX 4090", "RTX 5090", "RTX PRO 6000 Blackwell", "A100 SXM", "A100 PCIe",
-          "H100 SXM", "H100 PCIe", "H200 SXM", "B200 SXM", "RTX 3090", "RTX A6000"]  # fmt: skip
 
 
 def test_every_row_is_a_range_with_source_and_date():
@@ -138,14 +113,6 @@ def test_every_row_is_a_range_with_source_and_date():
 def test_every_rented_accelerator_is_in_the_catalog():
     known = {row.name for row in accelerators.rows()}
     assert {name for row in accelerators.rental_rows() for name in row.accelerators} <= known
-
-
-def test_common_accelerators_have_a_price():
-    priced = {
-        name for row in accelerators.rental_rows() if row.shop != "hyperscaler" for name in row.accelerators
-    }
-    for words in COMMON:
-        assert any(name.startswith(words) for name in priced), words
 
 
 def test_the_range_spans_shops_that_rent_single_ones_and_names_the_large_clouds():

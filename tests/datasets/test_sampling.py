@@ -19,10 +19,7 @@ from freehold.datasets.messages import (
     text_of,
 )
 from freehold.datasets.sampling import Recipe, calls_unoffered, sample_of
-from freehold.evals.asking import chat_request
 from freehold.types.dataset import SPLITS, Message, Sample
-from freehold.types.endpoint import ServedModel
-from freehold.types.evaluation import Task
 from freehold.types.trace import Trace
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"q":"lamp"}'}}
@@ -99,14 +96,6 @@ def test_of_one_question_the_answer_that_was_not_disliked_stays(order):
 def test_a_malformed_request_is_counted_not_raised():
     bad = msgspec.structs.replace(trace(), request={"messages": [{"content": "no role"}]})
     assert make_samples([bad], Recipe()).dropped == {"messages not as the chat API spells them": 1}
-
-
-def test_weights_are_kept_and_never_sent():
-    one = sample({"role": "assistant", "content": "x", "weight": 0})
-    assert one.answer[0].weight == 0
-    asked = Sample(id="1", messages=(Message(role="assistant", content="x", weight=1),))
-    body = chat_request(asked, ServedModel(name="m", upstream_name="m"), Task(name="t", scorer="exact"))
-    assert body["messages"] == [{"role": "assistant", "content": "x"}]
 
 
 LONG = "where is the lamp that I ordered on Tuesday for my sister?"

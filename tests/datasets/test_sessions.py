@@ -243,12 +243,6 @@ def test_refusals_are_answers_and_marked():
     assert REFUSAL not in {s.target for n in SPLITS for s in made.by_split[n] if "refusal" not in s.metadata}
 
 
-def test_no_conversation_is_torn():
-    made = make_samples(traces(agent_log()), CURATED)
-    groups = [{sample.group for sample in made.by_split[name]} - {None} for name in SPLITS]
-    assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
-
-
 def test_a_session_stays_where_it_was_when_it_goes_on():
     log = agent_log()
     early, whole = traces(log[: len(log) // 2]), traces(log)

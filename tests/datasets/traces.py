@@ -29,11 +29,5 @@ def write(tmp_path, traces, **recipe):
     built = make_samples(traces, made)
     building.require(built, ("train", "held_out"))
     return building.write(
-        built,
-        made,
-        name="x",
-        root=tmp_path,
-        made_from=("traces:1",),
-        version="0",
-        incumbent_model="m",
+        built, made, name="x", root=tmp_path, made_from=("traces:1",), version="0", incumbent_model="m"
     )

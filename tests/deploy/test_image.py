@@ -16,6 +16,8 @@ import pytest
 from tests.deploy.containerfile import CONTAINERFILE, ROOT, environment, last, lineage, stages
 from tests.deploy.inside import UPSTREAM_PORT
 
+pytestmark = pytest.mark.process
+
 INSIDE = Path(__file__).with_name("inside.py")
 _, STAGES = stages(CONTAINERFILE.read_text())
 MOST_MB = 600
@@ -154,7 +156,6 @@ def files(tmp_path):
     return tmp_path
 
 
-@pytest.mark.process
 @pytest.mark.timeout(900)
 def test_it_answers_from_a_read_only_root_without_rights_and_a_network(image, files):
     health = json.loads(last(lineage(STAGES, "gateway"), "HEALTHCHECK").text.partition("CMD ")[2])
@@ -185,7 +186,6 @@ def test_it_answers_from_a_read_only_root_without_rights_and_a_network(image, fi
     assert size < MOST_MB
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(
     ("mounts", "said"),
     [
@@ -204,7 +204,6 @@ def test_without_a_place_to_write_it_says_so_in_one_line(image, files, mounts, s
     assert "hint: in a container, mount" in done.stderr
 
 
-@pytest.mark.process
 def test_the_image_holds_no_secret_and_no_way_to_install(image):
     assert not list((image / "opt" / "freehold").rglob("pip")), "no package manager for an intruder"
     assert not (image / "etc" / "pip.conf").exists() or not (image / "etc" / "pip.conf").read_text()
@@ -215,7 +214,6 @@ MODULES = {"engine": ("xllamacpp", "gguf"), "train": ("xllamacpp", "torch", "pef
 """Of each target what its own extras are for: what they load of the system has to be in the image."""
 
 
-@pytest.mark.process
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("target", MODULES)
 def test_the_libraries_of_an_engine_and_of_training_load(build, target):

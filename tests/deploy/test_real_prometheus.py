@@ -36,9 +36,7 @@ from freehold.types.route import ApiKey, Limits, Route, Target
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 KEY, FREE, LOOKS = new_key(), new_key(), new_key()
-NOT_MADE = {
-    "Preparations A": "no model is prepared here",
-}
+NOT_MADE = {"Preparations A": "no model is prepared here"}
 """Queries that the traffic below makes no series for, each with the reason. Alerts are silent, but for `FIRING`."""
 NO_SERIES = {"FreeholdRequestsRefusedUnchecked", "FreeholdRefusedByEndpoint"}
 """Alerts for what does not happen here."""

@@ -52,11 +52,6 @@ def test_systemd_accepts_the_unit_and_does_not_find_it_exposed(left_out, most, a
     assert float(re.search(r"exposure level for \S+: ([\d.]+)", told.stdout)[1]) < most, told.stdout
 
 
-@pytest.mark.process
-def test_a_word_that_systemd_does_not_know_would_be_seen(analyze):
-    assert "Unknown key" in analyze(UNIT.replace("UMask", "UMaks"), "verify", "--man=no").stderr
-
-
 def test_signals_and_secrets_are_those_of_a_gateway():
     assert (
         "ExecReload=/bin/kill -USR2 $MAINPID" in UNIT and "KillMode=mixed" in UNIT and "Type=notify" in UNIT

@@ -6,13 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from freehold.engines.echo_answers import (
-    EchoOptions,
-    EchoRule,
-    instance,
-    read_answers,
-    reply_to,
-)
+from freehold.engines.echo_answers import EchoOptions, EchoRule, instance, read_answers, reply_to
 from freehold.engines.echo_server import EchoApp
 from freehold.errors import InputError
 from freehold.types.endpoint import ServePlan

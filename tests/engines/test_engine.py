@@ -45,12 +45,7 @@ def test_the_settings_say_where_an_engine_lies(settings, tmp_path):
     program = native.folder(settings.home) / "llama-server"
     program.touch()
     build = native.NativeBuild(
-        version="1",
-        binary=str(program),
-        sha256="",
-        cpu=native.cpu_name(),
-        flags=(),
-        compiler="cc",
+        version="1", binary=str(program), sha256="", cpu=native.cpu_name(), flags=(), compiler="cc"
     )
     native.record(settings.home, build)
     engine = engines.load("llamacpp")

@@ -185,10 +185,7 @@ def test_length_in_thirds():
 
 
 def test_gold_fields_labels_and_metadata():
-    samples = [
-        sliced("a", '{"intent": "refund", "id": null}', vip=True),
-        sliced("b", "not json", vip=False),
-    ]
+    samples = [sliced("a", '{"intent": "refund", "id": null}', vip=True), sliced("b", "not json", vip=False)]
     assert slice_values("gold.intent", samples) == ["refund", None]
     assert slice_values("gold.id", samples) == ["null", None]
     assert slice_values("vip", samples) == ["true", "false"]

@@ -11,16 +11,7 @@ import urllib.parse
 import psutil
 import pytest
 from tests.gateway.asking import QUESTION, get, metric, post
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    trace_of,
-    traces_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of, traces_of
 
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
@@ -49,10 +40,7 @@ def raw(running, data, *, timeout=5.0):
         return b"".join(parts)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/v1/chat/completions", "/v1/messages"],
-)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -71,10 +59,7 @@ def test_malformed_json_is_a_400_in_every_api(shared, upstream, path, body):
     assert error["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize(
-    "model",
-    ["../../etc/passwd", "a\nb", "\u0000", "m" * 300_000],
-)
+@pytest.mark.parametrize("model", ["../../etc/passwd", "a\nb", "\u0000", "m" * 300_000])
 def test_model_names_are_names_and_nothing_else(upstream, named, model):
     status, _, body = post(named, {**QUESTION, "model": model})
     assert status == 404 and json.loads(body)["error"]["code"] == "model_not_found" and len(body) < 1000
@@ -297,14 +282,7 @@ POSTS = (
     "/v1/messages/count_tokens",
     "/freehold/v1/feedback",
 )
-GETS = (
-    "/",
-    "/ready",
-    "/metrics",
-    "/v1/models",
-    "/v1/models/m",
-    "/attribution",
-)
+GETS = ("/", "/ready", "/metrics", "/v1/models", "/v1/models/m", "/attribution")
 DOORS = [*(("POST", path) for path in POSTS), *(("GET", path) for path in GETS)]
 
 

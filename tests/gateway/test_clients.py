@@ -13,10 +13,7 @@ pytestmark = pytest.mark.process
 
 
 ASKED = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "where?"}]}
-ASKED_AT = {
-    "/v1/messages": ASKED,
-    "/v1/responses": {"model": "m", "input": "where?"},
-}
+ASKED_AT = {"/v1/messages": ASKED, "/v1/responses": {"model": "m", "input": "where?"}}
 
 
 def test_anthropic_message(claude, upstream, shared):

@@ -47,11 +47,7 @@ def served(_upstream, tmp_path_factory):
         state="promoted",
     )
     with gateway(
-        _upstream,
-        tmp_path_factory.mktemp("conformance"),
-        endpoints=(own, rented),
-        routes=(moved,),
-        retries=0,
+        _upstream, tmp_path_factory.mktemp("conformance"), endpoints=(own, rented), routes=(moved,), retries=0
     ) as running:
         yield running
 
@@ -130,10 +126,7 @@ def test_every_answer_has_an_id_where_its_client_looks(served, gpt, claude, upst
     assert gpt.chat.completions.create(model="m", messages=TURNS)._request_id == "req_theirs"
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/v1/models/org/own", "/v1/models/org%2Fown"],
-)
+@pytest.mark.parametrize("path", ["/v1/models/org/own", "/v1/models/org%2Fown"])
 def test_a_models_name_may_have_a_slash(served, path):
     assert json.loads(get(served, path))["id"] == "org/own"
 

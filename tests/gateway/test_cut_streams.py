@@ -11,16 +11,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 from tests.gateway.asking import QUESTION, client, metric, post
-from tests.gateway.loopback import (
-    ANSWER,
-    FakeUpstream,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    trace_of,
-)
+from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream, stream_of
 
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
@@ -181,32 +172,6 @@ def test_an_endpoint_that_goes_leaves_its_routes_to_the_others(upstream, tmp_pat
         other.close()
 
 
-@pytest.mark.parametrize(
-    "size",
-    [1, 5],
-)
-@pytest.mark.parametrize(
-    "empty_line",
-    [b"\r\n\r\n", b"\r\r", b"\n\r\n"],
-)
-def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do(
-    shared, upstream, size, empty_line
-):
-    whole = b"".join(stream_of("on", " its", " way", usage=True)).replace(b"\n\n", empty_line)
-    pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
-    upstream.answer = lambda seen: stream(pieces)
-    ask = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
-    for path in ("/v1/messages", "/v1/chat/completions"):
-        _, headers, body = post(shared, ask, path=path)
-        trace = trace_of(shared, headers["x-freehold-trace-id"])
-        assert trace.response["choices"][0]["message"]["content"] == "on its way"
-        assert trace.completeness == "complete" and trace.usage.completion_tokens == 3
-        if path == "/v1/messages":
-            told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
-            said = [one["delta"].get("text", "") for one in told if one["type"] == "content_block_delta"]
-            assert "".join(said) == "on its way" and told[-1]["type"] == "message_stop"
-
-
 def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
     stranger = FakeUpstream()
     visits = []
@@ -226,12 +191,7 @@ def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
                 upstream.answer = lambda seen, status=status: plain(
                     b"", status=status, headers={"location": f"{stranger.base_url}{seen.path}"}
                 )
-                for path in (
-                    "/v1/chat/completions",
-                    "/v1/messages",
-                    "/v1/responses",
-                    "/v1/files",
-                ):
+                for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/files"):
                     for stream in (False, True):
                         about = {"model": "m", "input": "x"} if path == "/v1/responses" else asked
                         got, headers, body = post(

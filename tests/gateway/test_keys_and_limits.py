@@ -13,16 +13,7 @@ import httpx
 import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post, ready
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    on_demand,
-    plain,
-    processes,
-    stream,
-    stream_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, on_demand, plain, processes, stream, stream_of
 
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
@@ -132,20 +123,6 @@ def test_the_streams_of_a_revoked_key_end_and_no_others_and_the_last_one_opens_n
 
             eventually(is_refused)
             assert post(running, QUESTION)[0] == 401
-
-
-def test_a_worker_that_is_killed_does_not_give_its_minute_back(upstream, tmp_path):
-    with gateway(
-        upstream, tmp_path, routes=(limited(requests_per_minute=10),), workers=2, capture="off"
-    ) as running:
-        began = time.time()
-        burst(running, 20)
-        for worker in processes(running, "worker"):
-            worker.kill()
-        eventually(lambda: post(running, QUESTION)[0] in (200, 429))
-        burst(running, 20)
-        if began // 60 == time.time() // 60:
-            assert len(upstream.seen) == 10
 
 
 def keyed(tmp_path, limits, *names, shared=None):

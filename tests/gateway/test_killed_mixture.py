@@ -90,10 +90,7 @@ def kill_in_turn(running, incumbent, candidate, drawn, over):
     return killed
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [1],
-)
+@pytest.mark.parametrize("seed", [1])
 def test_everybody_is_answered_or_told_and_every_decision_is_counted(endpoints, tmp_path, seed):
     incumbent, candidate = endpoints
     one = own("candidate", candidate.base_url)

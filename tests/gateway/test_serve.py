@@ -13,7 +13,7 @@ import urllib.request
 import psutil
 import pytest
 from tests.gateway.asking import QUESTION, post
-from tests.gateway.loopback import FakeUpstream, eventually, gateway, processes, stream, stream_of, traces_of
+from tests.gateway.loopback import FakeUpstream, eventually, gateway, stream, stream_of, traces_of
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
 from freehold.gateway.config import GatewayConfig
@@ -103,22 +103,6 @@ def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
     parent.wait()
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive, alive
-
-
-def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(upstream, tmp_path):
-    with gateway(upstream, tmp_path, workers=2, capture="off") as running:
-        first = processes(running, "worker")
-        assert len(first) == 2
-        first[0].kill()
-        outcomes = []
-        for _ in range(60):
-            try:
-                outcomes.append(post(running, QUESTION)[0])
-            except OSError:
-                outcomes.append(0)
-            time.sleep(0.02)
-        assert outcomes[-20:] == [200] * 20
-        eventually(lambda: len(processes(running, "worker")) == 2)
 
 
 def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_over(

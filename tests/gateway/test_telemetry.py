@@ -116,7 +116,6 @@ def attributes_of(ends, **changes):
     return request_log._attributes(RequestSummary(**values), "chat")
 
 
-@pytest.mark.process
 def test_a_span_has_the_tokens_of_the_answer():
     answer = json.dumps({"id": "c", "model": "gpt-4o-mini-2024-07-18", "choices": [{"finish_reason": "stop"}],
                          "usage": {"prompt_tokens": 9, "completion_tokens": 3,
@@ -129,7 +128,6 @@ def test_a_span_has_the_tokens_of_the_answer():
     assert streamed["gen_ai.usage.input_tokens"] == 9
 
 
-@pytest.mark.process
 def test_what_a_model_wrote_is_in_no_span():
     """Tools' arguments are JSON within the answer's JSON in Anthropic's API."""
     wrote = {"type": "tool_use", "input": {"model": "secret-car", "stop_reason": "secret-word"}}
@@ -149,7 +147,6 @@ def output(tmp_path):
     os.close(file)
 
 
-@pytest.mark.process
 def test_a_long_file_is_renamed_and_few_are_kept(tmp_path, output):
     path = tmp_path / "log"
     for turn in range(6):
@@ -187,7 +184,6 @@ def test_a_rotation_that_signals_every_process_ends_none(upstream, tmp_path):
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 
 
-@pytest.mark.process
 def test_every_metric_is_documented():
     rows = [line.split("|") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
     documented = {row[1].strip(" `"): (row[2].strip(), row[3].strip()) for row in rows}
@@ -200,7 +196,6 @@ def test_every_metric_is_documented():
     assert documented == {name: (text, ", ".join(labels)) for name, (text, labels) in labelled.items()}
 
 
-@pytest.mark.process
 def test_what_clients_may_choose_makes_a_bounded_number_of_series():
     numbers = Meters()
     for number in range(500):

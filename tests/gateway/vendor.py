@@ -13,7 +13,7 @@ AUDIO = bytes(range(256)) * 700
 
 
 class Vendor(FakeUpstream):
-    """Any path answers with what was asked, as JSON; some with bytes, events or a redirect."""
+    """Any path answers with what was asked, as JSON; some with bytes or events."""
 
     uploaded_bytes = 0
 
@@ -22,8 +22,6 @@ class Vendor(FakeUpstream):
         self.seen.append((request.method, request.raw_path, headers))
         if request.path.endswith("/huge"):
             return await self._swallow(request)
-        if request.path.endswith("/moved"):
-            raise web.HTTPTemporaryRedirect("http://127.0.0.1:9/stolen")
         if request.path.endswith(("/content", "/speech")):
             return web.Response(body=AUDIO, content_type="audio/mpeg")
         if request.path.endswith("/models") and request.method == "GET":

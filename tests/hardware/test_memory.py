@@ -21,12 +21,6 @@ from freehold.hardware.vllm_memory import (
 from freehold.types.machine import Accelerator, Machine, Workload
 
 
-def test_full_attention_keeps_every_token():
-    cache = kv_cache(shape(), Workload(context_tokens=1024, concurrency=3))
-    assert cache.tokens_bytes == 3 * 1024 * 4 * 2 * 2 * 32 * 2
-    assert cache.margin_bytes == 0
-
-
 def test_quantized_cache_takes_its_block_size():
     f16 = kv_cache(shape(), Workload(context_tokens=1024)).bytes
     q8 = kv_cache(shape(), Workload(context_tokens=1024), k_type="q8_0", v_type="q8_0").bytes

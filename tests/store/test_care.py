@@ -136,14 +136,6 @@ def test_nothing_is_written_over_and_nothing_half_is_left(url, tmp_path):
     assert not list(tmp_path.glob("b.sqlite*")) and (tmp_path / "there").read_text() == "mine"
 
 
-def test_damage_in_the_store_is_told_with_the_backup(url, tmp_path):
-    from sqlalchemy import update
-
-    fill(url)
-    change(url, update(trace_blocks).where(trace_blocks.c.place == 1).values(body=b"\x01broken"))
-    assert backup(url, tmp_path / "b").check.damaged[0].key == "1 (16 traces)"
-
-
 def test_a_file_that_is_no_backup_is_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"a diary" * 1000)
     with pytest.raises(StoreError, match="is not a freehold store"):
@@ -190,10 +182,7 @@ def test_a_restored_store_is_the_backup_and_the_former_one_is_kept(url, tmp_path
         assert store.get_trace("late") is None and store.count_traces() == 40
         store.add_traces([trace(901, id="next")])
         assert [one.id for one in store.traces()][-1] == "next"
-        with (
-            pytest.raises(StorageError, match="only grows"),
-            store.database.writing() as connection,
-        ):
+        with pytest.raises(StorageError, match="only grows"), store.database.writing() as connection:
             connection.execute(delete(audit))
     with open_store(f"sqlite:///{tmp_path}/kept") as former:
         assert former.get_trace("late") is not None
@@ -240,10 +229,10 @@ def test_a_broken_backup_is_refused_and_a_broken_store_replaced(tmp_path):
     assert (tmp_path / "kept").read_bytes().startswith(b"a diary")
 
 
-def test_rows_with_a_wrong_checksum_are_counted_and_come_along(url, tmp_path):
+def test_rows_with_a_wrong_checksum_are_told_with_the_backup_and_come_along(url, tmp_path):
     fill(url)
     change(url, update(trace_blocks).where(trace_blocks.c.place == 1).values(body=b"\x01broken"))
-    backup(url, tmp_path / "b")
+    assert backup(url, tmp_path / "b").check.damaged[0].key == "1 (16 traces)"
     assert restore(url, tmp_path / "b", tmp_path / "kept").loss.damaged_rows == 1
     with open_store(url) as store:
         assert len(list(store.traces())) == 24

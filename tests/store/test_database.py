@@ -132,15 +132,7 @@ def test_a_url_that_cannot_be_used(url, message):
         open_store(url)
 
 
-ODD = [
-    "a b",
-    "ünï",
-    "what?",
-    "a%20b",
-    "%",
-    "a#b",
-    "back\\slash",
-]
+ODD = ["ünï what?", "a%20b#", "back\\slash"]
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -124,16 +124,7 @@ def test_words_and_phrases(store, text, count):
     assert len(search(store.database, TraceQuery(text=text)).traces) == count
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ada.l@example.org",
-        "A-4711",
-        "shop.example/orders",
-        "12.50",
-        "über-weg",
-    ],
-)
+@pytest.mark.parametrize("text", ["ada.l@example.org", "A-4711", "shop.example/orders", "12.50", "über-weg"])
 def test_what_a_parser_may_take_for_one_word_is_found_by_its_parts(store, text):
     """PostgreSQL's has addresses, hosts, paths, signed numbers and fractions."""
     said = (

@@ -1,12 +1,11 @@
 """A store: its tables, its schema, what it is opened as, and the traces in it."""
 
-import threading
 from datetime import timedelta
 
 import msgspec
 import pytest
 from sqlalchemy import delete, update
-from tests.store.examples import NOON, Note, trace
+from tests.store.examples import NOON, trace
 
 from freehold.errors import StoreError
 from freehold.store import open_store
@@ -18,31 +17,6 @@ from freehold.store.tables import store_facts
 from freehold.types.evaluated import ItemLook, LookRemoval
 from freehold.types.identity import trace_key
 from freehold.types.trace import TraceQuery
-
-
-def test_threads_and_stores_share_a_database(url):
-    with open_store(url) as first, open_store(url) as second:
-        errors = []
-
-        def work(store, base):
-            try:
-                for number in range(10):
-                    store.add_traces(trace(base + number * 7 + part) for part in range(7))
-                    store.put(Note(id=f"{base}-{number}", text="x"))
-            except StoreError as error:
-                errors.append(error)
-
-        threads = [
-            threading.Thread(target=work, args=(store, base))
-            for base, store in enumerate([first, first, second, second])
-            for base in [base * 1000]
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not errors
-        assert first.count_traces() == 280 and len(second.records(Note)) == 40
 
 
 def test_a_new_store_has_exactly_the_tables_the_code_knows(store):

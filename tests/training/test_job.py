@@ -21,12 +21,7 @@ def dataset(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "same"),
-    [
-        ({"probe": 7}, True),
-        ({"r": 16}, False),
-        ({"seed": 1}, False),
-        ({"learning_rate": 0.5}, False),
-    ],
+    [({"probe": 7}, True), ({"r": 16}, False), ({"seed": 1}, False), ({"learning_rate": 0.5}, False)],
 )
 def test_a_job_is_known_by_what_decides_its_result(dataset, tiny, changes, same):
     config = FinetuneConfig(r=4, learning_rate=0.1, epochs=1)

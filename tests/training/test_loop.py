@@ -114,6 +114,7 @@ def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):
     outcome, events = run(tmp_path, Hungry())
     assert outcome.steps == 6
     assert [event.kind for event in events[1:5]] == ["warning"] * 3 + ["step"]
+    assert "computed again" in events[3].message
 
 
 def test_a_run_without_a_step_is_an_error(tmp_path):

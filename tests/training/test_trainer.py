@@ -120,19 +120,6 @@ class Trainer:
         return False
 
 
-def test_memory_that_runs_out_halves_what_is_computed_at_once():
-    trainer, said = Trainer(), []
-
-    def work(samples):
-        if trainer.pack_tokens > 25:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 bytes")
-        return len(samples)
-
-    assert retry_smaller(trainer, work, TENS, said.append) == 8
-    assert trainer.pack_tokens == 20  # 80 tokens are there: 40, then 20.
-    assert [message.partition(":")[0] for message in said] == ["out of memory"] * 2
-
-
 def test_a_sample_that_does_not_fit_alone_is_an_error():
     def work(samples):
         raise MemoryError
@@ -141,24 +128,6 @@ def test_a_sample_that_does_not_fit_alone_is_an_error():
     with pytest.raises(TrainingError, match="one sample of 10 tokens"):
         retry_smaller(trainer, work, TENS, lambda message: None)
     assert trainer.pack_tokens <= 10
-
-
-def test_one_sample_at_a_time_is_tried_with_activations_computed_again():
-    class Thrifty(Trainer):
-        recomputes = False
-
-        def recompute(self):
-            before, self.recomputes = self.recomputes, True
-            return not before
-
-    def work(samples):
-        if not trainer.recomputes:
-            raise MemoryError
-        return "done"
-
-    trainer, said = Thrifty(), []
-    assert retry_smaller(trainer, work, TENS[:1], said.append) == "done"
-    assert "computed again" in said[-1]
 
 
 def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):

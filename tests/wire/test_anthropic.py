@@ -64,10 +64,7 @@ def test_arguments_that_are_not_json_are_an_error_of_the_model():
     assert caught.value.status == 502
 
 
-@pytest.mark.parametrize(
-    "size",
-    [1, 7],
-)
+@pytest.mark.parametrize("size", [1, 7])
 def test_a_stream_and_its_translation_say_the_same_however_it_is_cut(size):
     function = CALL["function"]
     stream = (
@@ -282,10 +279,7 @@ EVENTS = (
 )
 
 
-@pytest.mark.parametrize(
-    "size",
-    [1, 7],
-)
+@pytest.mark.parametrize("size", [1, 7])
 def test_a_stream_says_the_same_however_it_is_cut(size):
     request = json.dumps({**CHAT, "stream_options": {"include_usage": True}}).encode()
     stream = StreamToOpenai(request)
@@ -330,10 +324,7 @@ def test_turns_and_texts_that_say_nothing_are_left_out_as_the_messages_api_refus
     ]
 
 
-@pytest.mark.parametrize(
-    ("start", "kind"),
-    [(b"\xff\xd8\xff\xe0", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png")],
-)
+@pytest.mark.parametrize(("start", "kind"), [(b"\xff\xd8\xff\xe0", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png")])
 def test_the_type_of_a_picture_is_what_it_is(start, kind):
     """OpenAI's clients may tell another: the API in between looks itself."""
     data = base64.b64encode(start + bytes(20)).decode()

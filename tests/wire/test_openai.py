@@ -10,14 +10,7 @@ from hypothesis import strategies as st
 
 from freehold.wire import openai
 from freehold.wire.base_url import takes_completion_limit, with_completion_limit
-from freehold.wire.errors import (
-    ApiError,
-    RateState,
-    anthropic_error,
-    openai_error,
-    told_error,
-    unambiguous,
-)
+from freehold.wire.errors import ApiError, RateState, anthropic_error, openai_error, told_error, unambiguous
 from freehold.wire.output_schema import is_held, problem_of
 
 VALUES = st.recursive(
@@ -39,10 +32,7 @@ def test_splice_keeps_the_bytes_of_other_values():
     assert spliced == b'{"n":1.10,"big":12345678901234567890123,"u":"\\u00e9","model":"new","lora":[ 1 ]}'
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[]", b'{"model":[]}', b'{"a":1}x'],
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model":[]}', b'{"a":1}x'])
 def test_peek_refuses_what_is_no_request(body):
     with pytest.raises(ApiError) as error:
         openai.peek(body)

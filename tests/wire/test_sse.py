@@ -7,14 +7,7 @@ from hypothesis import strategies as st
 
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
-from freehold.wire.sse import (
-    JsonEvents,
-    ModelName,
-    NamedStream,
-    SeparateUsage,
-    UsageFilter,
-    events,
-)
+from freehold.wire.sse import JsonEvents, ModelName, NamedStream, SeparateUsage, UsageFilter, events
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
 WORDS = [b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % number for number in range(3)]

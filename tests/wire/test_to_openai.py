@@ -92,8 +92,7 @@ def test_items_go_on_without_the_ids_that_were_issued_here():
 
 
 @pytest.mark.parametrize(
-    "more",
-    [{"previous_response_id": "resp_fh_1"}, {"input": [{"type": "item_reference", "id": "msg_fh_1"}]}],
+    "more", [{"previous_response_id": "resp_fh_1"}, {"input": [{"type": "item_reference", "id": "msg_fh_1"}]}]
 )
 def test_what_was_not_stored_cannot_be_named(more):
     with pytest.raises(ApiError) as error:

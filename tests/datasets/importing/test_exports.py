@@ -17,7 +17,6 @@ from tests.datasets.importing.exports import (
     spans,
 )
 
-from freehold.datasets import importing
 from freehold.datasets.importing import PassedOver, RejectedRecord
 
 
@@ -68,17 +67,6 @@ def test_langfuse_trace_with_observations_gives_its_generations(tmp_path):
     assert (format, found.id, found.user, found.conversation_id) == ("langfuse", "g1", "u1", "s9")
     _, (passed,) = read(tmp_path, span)
     assert isinstance(passed, PassedOver) and "SPAN" in passed.reason
-
-
-def test_langfuse_csv(tmp_path):
-    path = tmp_path / "export.csv"
-    path.write_text(
-        'id,type,traceId,input,output,model\ng1,GENERATION,t1,"[{""role"":""user"",""content"":""lamp?""}]",'
-        '"{""role"":""assistant"",""content"":""yes""}",gpt-4o\n'
-    )
-    assert importing.sniff(path).importer.name == "langfuse"
-    (found,) = importing.read(path)
-    assert answer(found)["content"] == "yes"
 
 
 def test_langfuse_session_gives_its_traces_as_one_conversation(tmp_path):

@@ -101,10 +101,7 @@ def test_a_named_field_stands_in_some_record_of_one_file_or_the_name_is_wrong(tm
         ({"messages": [{"role": "user", "content": "x"}]}, "not from the assistant"),
         ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": ""}]}, "is empty"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "no user message"),
-        (
-            {"messages": [{"role": "user", "content": 3}]},
-            "messages[0].content: Expected `str",
-        ),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content: Expected `str"),
         ({"messages": [{"role": "user"}]}, "has no content"),
         ({**CHAT, "metadata": [1]}, "metadata is not an object"),
     ],
@@ -120,12 +117,7 @@ def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
 @pytest.mark.parametrize(
     "history",
     [
-        [{"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1", "content": "y"}],
         [{"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": None}],
-        [
-            {"role": "assistant", "content": None, "tool_calls": [CALL]},
-            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "y"}]},
-        ],
         [
             {"role": "assistant", "function_call": CALL["function"]},
             {"role": "function", "name": "find", "content": None},

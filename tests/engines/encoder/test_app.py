@@ -75,11 +75,7 @@ async def test_a_label_is_the_whole_answer(client_for):
 
 
 async def test_an_object_has_the_applications_separators_and_order(client_for):
-    client = await client_for(
-        answer="json",
-        fields=(URGENCY, INTENT, TONES, NUMBER),
-        separators=(",", ":"),
-    )
+    client = await client_for(answer="json", fields=(URGENCY, INTENT, TONES, NUMBER), separators=(",", ":"))
     body = await answer(client, "Where is my order AB-12 now please?")
     text = body["choices"][0]["message"]["content"]
     assert text.startswith('{"urgency":') and ',"tones":[' in text and ": " not in text
@@ -183,9 +179,7 @@ async def test_a_text_beyond_the_context_is_an_error(client_for):
         ({"logit_bias": {"1": 5}}, "logit_bias"),
         ({"messages": []}, "length >= 1 - at `$.messages`"),
         ({"messages": "hello"}, "Expected `array`, got `str`"),
-        ({"messages": [{"content": "x"}]}, "required field `role` - at `$.messages[0]`"),
         ({"messages": [{"role": "system", "content": "x"}]}, "no user's"),
-        ({"messages": [{"role": "user", "content": 7}]}, "got `int` - at `$.messages[0].content`"),
         (
             {
                 "messages": [
@@ -195,13 +189,10 @@ async def test_a_text_beyond_the_context_is_an_error(client_for):
             "an encoder cannot read this request: Invalid enum value 'image_url'",
         ),
         ({"max_tokens": 0}, ">= 1 - at `$.max_tokens`"),
-        ({"max_tokens": "9"}, "got `str` - at `$.max_tokens`"),
         ({"top_logprobs": 3}, "needs logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "<= 20 - at `$.top_logprobs`"),
         ({"stop": [""]}, "at `$.stop[0]`"),
-        ({"stop": {"a": 1}}, "at `$.stop`"),
         ({"response_format": {"type": "json_object"}}, "answers with a label"),
-        ({"response_format": "json"}, "got `str` - at `$.response_format`"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_in_words(client_for, change, message):
@@ -259,11 +250,9 @@ async def test_embeddings_as_numbers_and_as_base64(client_for):
     [
         ({"dimensions": 8}, "not trained to be shortened"),
         ({"encoding_format": "int8"}, "Invalid enum value 'int8'"),
-        ({"input": []}, "length >= 1"),
         ({"input": ""}, "length >= 1"),
         ({"input": [1, 2]}, "got `int` - at `$.input[0]`"),
         ({"input": ["x"] * 2049}, "length <= 2048"),
-        ({"input": {"text": "x"}}, "got `object` - at `$.input`"),
     ],
 )
 async def test_embeddings_that_cannot_be_had_are_refused(client_for, change, message):

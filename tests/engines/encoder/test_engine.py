@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 from tests.engines.encoder.tiny import tiny_encoder
 
 from freehold import engines
 from freehold.encoders.folder import read_manifest, sha256_of_folder
-from freehold.engines import keys
 from freehold.engines.encoder import engine as module
 from freehold.errors import EngineError, HashMismatchError, InputError, MissingExtraError, UsageError
 from freehold.settings import load
@@ -86,20 +84,3 @@ async def test_its_process_holds_no_pytorch(plan, tmp_path):
         loaded = maps.read_text()
         assert "onnxruntime" in loaded
         assert "libtorch" not in loaded and "sklearn" not in loaded
-
-
-async def test_a_client_that_leaves_takes_its_texts_along(plan, tmp_path):
-    session = engines.start(plan, log_dir=tmp_path, name="e")
-    async with session as endpoint, aiohttp.ClientSession(headers=keys.headers(endpoint)) as http:
-        texts = [f"one two {number}" for number in range(2000)]
-        with pytest.raises(TimeoutError):
-            async with http.post(
-                f"{endpoint.base_url}/v1/embeddings",
-                json={"model": "m", "input": texts},
-                timeout=aiohttp.ClientTimeout(total=0.01),
-            ):
-                pass
-        async with http.post(
-            f"{endpoint.base_url}/v1/embeddings", json={"model": "m", "input": "one"}
-        ) as reply:
-            assert len((await reply.json())["data"]) == 1

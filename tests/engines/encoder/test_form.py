@@ -28,7 +28,6 @@ def of(**properties):
     [
         {},
         True,
-        {"type": "object"},
         of(intent={"enum": ["track", "cancel"]}, urgent={"type": "boolean"}),
         of(nothing={"type": ["string", "null"]}, count={"type": "integer", "const": 1}),
         of(tones={"type": "array", "items": {"type": "string"}, "maxItems": 3}),
@@ -51,12 +50,9 @@ def test_an_answer_that_fits(schema):
     [
         ({"type": "array"}, "is not of type 'array'"),
         (of(intent={"enum": ["buy"]}), "$.intent: 'track' is not one of ['buy']"),
-        (of(count={"const": True}), "$.count: True was expected"),
-        (of(urgent={"type": "integer"}), "$.urgent: True is not of type"),
         ({**of(intent={}), "additionalProperties": False}, "$.urgent: it may not be there"),
         ({"required": ["other"]}, "'other' is a required property"),
         (of(tones={"items": {"enum": ["angry"]}}), "$.tones[0]"),
-        (of(tones={"maxItems": 0}), "expected to be empty"),
         (of(intent={"oneOf": [{"type": "string"}, {"minLength": 2}]}), "is valid under each of"),
         ({"$ref": "https://example.com/schema"}, "the schema cannot be read"),
         ({"$ref": "#/$defs/none"}, "the schema cannot be read"),

@@ -51,11 +51,7 @@ class FakeOllama(EchoApp):
             f"# Modelfile\nFROM /usr/share/ollama/.ollama/models/blobs/sha256-{self.base}\nTEMPLATE x\n"
         )
         return web.json_response(
-            {
-                "model_info": info,
-                "modelfile": modelfile,
-                "capabilities": ["completion", "tools", "embedding"],
-            }
+            {"model_info": info, "modelfile": modelfile, "capabilities": ["completion", "tools", "embedding"]}
         )
 
     async def pull(self, request):

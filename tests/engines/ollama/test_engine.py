@@ -88,10 +88,8 @@ async def test_mistakes_are_one_line(ollama, tmp_path):
     [
         ("0.0.0.0:11500", "http://127.0.0.1:11500"),
         ("127.0.0.1", "http://127.0.0.1:11434"),
-        (":11500", "http://127.0.0.1:11500"),
         ("ollama.lan", "http://ollama.lan:11434"),
         ("[::1]", "http://[::1]:11434"),
-        ("[::1]:11500", "http://[::1]:11500"),
         ("https://ollama.lan/", "https://ollama.lan"),
     ],
 )

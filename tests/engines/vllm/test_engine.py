@@ -54,11 +54,7 @@ def test_context_template_and_numbers(plan, tmp_path):
 
 def test_options_become_arguments(plan):
     found = arguments(
-        plan,
-        device="cuda",
-        tensor_parallel=2,
-        gpu_memory_utilization=0.8,
-        tool_parser="hermes",
+        plan, device="cuda", tensor_parallel=2, gpu_memory_utilization=0.8, tool_parser="hermes"
     )
     wanted = {
         "--tensor-parallel-size": "2",

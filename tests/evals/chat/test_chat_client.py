@@ -20,21 +20,6 @@ def test_server_errors_are_retried(serve, samples):
     assert len(server.seen) == 9
 
 
-def test_a_third_failing_for_good_is_unscored_with_the_reason(serve, samples):
-    def third(body, attempt):
-        return (
-            web.json_response({"error": {"message": "boom"}}, status=500)
-            if int(said(body, 0)) % 3 == 0
-            else said(body, 0)
-        )
-
-    results, _ = run(serve, third, samples(9))
-    unscored = [one for one in results if one.score.value is None]
-    assert len(unscored) == 3
-    assert unscored[0].score.reason == "http_500: boom"
-    assert sum(one.score.value or 0 for one in results) == 6
-
-
 def test_retry_after_is_honoured_by_every_worker(serve, samples):
     times = []
 

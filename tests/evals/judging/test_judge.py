@@ -177,13 +177,6 @@ CANDIDATE_BETTER = (
 )
 
 
-def test_a_calibrated_judge_may_promote(serve, tmp_path):
-    labels = labels_file(tmp_path, ["candidate"] * 60)
-    made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=labels)
-    assert any("Calibrated with 60 human labels" in note for note in made.comparison.notes)
-    assert made.comparison.verdict == "promote"
-
-
 @pytest.mark.parametrize("changed", [200, 1])
 def test_labels_of_another_candidate_promote_nothing(serve, tmp_path, changed):
     """People liked the first candidate; the second one, which loses each pair, was promoted by their labels."""

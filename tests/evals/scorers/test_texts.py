@@ -46,10 +46,8 @@ def test_contains():
     [
         ("card_arrival", 1.0),
         (' "Card Arrival".\n', 1.0),
-        ("card-arrival", 1.0),
         ("ＣＡＲＤ arrival", 1.0),
         ("card arrivals", 0.0),
-        ("my card_arrival", 0.0),
     ],
 )
 def test_label_ignores_what_is_not_meaning(answer, right):

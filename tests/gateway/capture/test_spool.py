@@ -7,9 +7,7 @@ import time
 
 import msgspec
 import pytest
-from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.capture.test_traces import captured
-from tests.gateway.loopback import eventually, gateway, processes, traces_of
 
 from freehold.gateway.capture.spool import (
     CHARGE,
@@ -209,22 +207,3 @@ def test_what_is_done_with_leaves_no_words_behind(tmp_path):
     reader.look()
     reader.acknowledge(TRACE, [0])
     assert b"Wilhelmine" not in part.read_bytes() and b"stays" in part.read_bytes()
-
-
-def test_a_gateway_that_was_killed_whole_is_drained_by_the_next_one(upstream, tmp_path):
-    with gateway(upstream, tmp_path) as running:
-        assert post(running, QUESTION)[0] == 200
-        eventually(lambda: len(traces_of(running)) == 1)
-        recorder = processes(running, "recorder")[0]
-        recorder.suspend()
-        for _ in range(4):
-            assert post(running, QUESTION)[0] == 200
-        workers = processes(running, "worker")
-        running.process.kill()
-        for process in (recorder, *workers):
-            process.kill()
-    assert len(traces_of(running)) == 1 and list((tmp_path / "spool").glob("*.part"))
-    with gateway(upstream, tmp_path) as running:
-        eventually(lambda: len(traces_of(running)) == 5)
-        eventually(lambda: list((tmp_path / "spool").glob("*.worker")) != [])
-        eventually(lambda: metric(running, "freehold_traces_stored_total") == 5)

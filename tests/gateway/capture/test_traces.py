@@ -72,10 +72,7 @@ def test_names_of_fields_and_long_numbers_are_redacted_and_no_field_is_lost():
     assert redact(given) == made
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"{", b"[1]", b"\xff\xfe{}"],
-)
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"\xff\xfe{}"])
 def test_a_request_that_cannot_be_read_is_no_trace(body):
     assert to_trace(changed(request=body), redactor=None) is None
 
@@ -89,10 +86,7 @@ def test_compressed_answers_are_unpacked_within_bounds():
     assert to_trace(changed(content_encoding="br"), redactor=None) is None
 
 
-@pytest.mark.parametrize(
-    "usage",
-    [[], {"output_tokens": {"n": 1}}, "many"],
-)
+@pytest.mark.parametrize("usage", [[], {"output_tokens": {"n": 1}}, "many"])
 def test_an_answer_of_another_shape_costs_no_trace(usage):
     for kind in ("anthropic", "responses", "openai"):
         said = {"type": "message", "object": "response", "usage": usage, "output": [1], "content": ["x"]}
@@ -101,10 +95,7 @@ def test_an_answer_of_another_shape_costs_no_trace(usage):
         assert trace.request == msgspec.json.decode(captured().request)
 
 
-@pytest.mark.parametrize(
-    "number",
-    ["1e999", "NaN", "9" * 5000, "1e-9999"],
-)
+@pytest.mark.parametrize("number", ["1e999", "NaN", "9" * 5000, "1e-9999"])
 def test_a_number_that_is_none_keeps_no_request_from_being_kept(number):
     """Some upstreams read it, so a client could leave its words out of the traces by it."""
     body = f'{{"model": "m", "messages": [{{"role": "user", "content": "ada@example.com"}}], "x": {number}}}'

@@ -42,12 +42,7 @@ def answered(**changes):
 
 def test_tokens_and_dollars_of_what_was_written(counts):
     counts.count(
-        [
-            answered(),
-            answered(),
-            answered(endpoint="local", arm="candidate"),
-            answered(parent_id="x"),
-        ]
+        [answered(), answered(), answered(endpoint="local", arm="candidate"), answered(parent_id="x")]
     )
     assert numbers(counts, "freehold_tokens") == {
         ("r", "incumbent", "gpt-4o-mini", "app", "prompt"): 2000,
@@ -83,10 +78,7 @@ def test_what_is_not_known_is_counted_as_that(counts):
         Usage(prompt_tokens=900, completion_tokens=500, cache_write_tokens=300),
     ],
 )
-@pytest.mark.parametrize(
-    "model",
-    ["gpt-5", "claude-sonnet-4-5"],
-)
+@pytest.mark.parametrize("model", ["gpt-5", "claude-sonnet-4-5"])
 def test_a_kept_price_is_the_price_that_is_looked_up(counts, model, usage):
     exact = counts._price("openai", model, usage)
     assert exact is not None and exact > 0

@@ -9,20 +9,13 @@ import time
 import pytest
 from tests.gateway.asking import QUESTION
 from tests.gateway.http.sockets import ask, raw, read_answer, serving
-from tests.gateway.loopback import plain, stream, stream_of
+from tests.gateway.loopback import stream, stream_of
 
 from freehold.gateway import deadlines
 from freehold.gateway.http import connection
 from freehold.gateway.http import server as server_module
 
 pytestmark = pytest.mark.process
-
-
-def test_requests_sent_ahead_are_answered_in_turn(shared, upstream):
-    upstream.answer = lambda seen: plain({"n": seen.json["n"]}, delay=0.2 if seen.json["n"] == 0 else 0)
-    with raw(shared) as client, client.makefile("rb") as file:
-        client.sendall(b"".join(ask({"model": "m", "n": n}) for n in range(4)))
-        assert [json.loads(read_answer(file)[2])["n"] for _ in range(4)] == [0, 1, 2, 3]
 
 
 def test_a_body_in_chunks_arrives_whole(shared, upstream):

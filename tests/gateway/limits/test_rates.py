@@ -106,10 +106,7 @@ def used(counter, now_s):
     return counter.used(0)
 
 
-@given(
-    st.integers(1, 40),
-    st.lists(st.tuples(st.floats(0, 8), st.integers(1, 5)), min_size=1, max_size=300),
-)
+@given(st.integers(1, 40), st.lists(st.tuples(st.floats(0, 8), st.integers(1, 5)), min_size=1, max_size=300))
 def test_no_sixty_seconds_hold_more_than_the_limit(limit, tries):
     """Whenever requests come, and wherever the sixty seconds begin."""
     counter, now_s, let_in = new_counter(), 12_345.678, []
@@ -123,10 +120,7 @@ def test_no_sixty_seconds_hold_more_than_the_limit(limit, tries):
         assert sum(end_s - 60 <= at_s <= end_s for at_s in let_in) <= limit
 
 
-@given(
-    st.integers(1, 30),
-    st.lists(st.tuples(st.floats(0, 30), st.integers(1, 4)), min_size=1, max_size=60),
-)
+@given(st.integers(1, 30), st.lists(st.tuples(st.floats(0, 30), st.integers(1, 4)), min_size=1, max_size=60))
 def test_the_wait_that_is_told_is_enough_and_not_a_second_too_long(limit, uses):
     counter, now_s = new_counter(), 500.0
     for passed_s, count in uses:

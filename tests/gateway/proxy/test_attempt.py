@@ -8,15 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 from tests.gateway.asking import QUESTION, TOOLS, metric, post
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    trace_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
 
 from freehold.gateway.limits.keys import hash_of
 from freehold.processes import claim_port

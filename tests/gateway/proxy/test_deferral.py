@@ -5,14 +5,7 @@ import time
 
 import pytest
 from tests.gateway.asking import FORM, QUESTION, TOOLS, client, metric, post
-from tests.gateway.loopback import (
-    ANSWER,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    trace_of,
-)
+from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of, trace_of
 from tests.gateway.proxy.mixtures import SECRET, mixed, own, rule_for, told, told_stream
 
 from freehold.processes import claim_port

@@ -9,15 +9,7 @@ import openai
 import pytest
 from msgspec.structs import replace
 from tests.gateway.asking import FORM, QUESTION, TOOLS, call, get, metric, post, structured
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    traces_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
 from freehold.types.route import Route, Target

@@ -6,15 +6,7 @@ import json
 import openai
 import pytest
 from tests.gateway.asking import metric, post
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    traces_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 from tests.gateway.proxy.mixtures import own
 from tests.gateway.responses_api import ResponsesApi
 
@@ -114,10 +106,7 @@ def test_what_is_answered_natively_is_kept_counted_and_limited(upstream, host, t
             assert trace.request["messages"] == [{"role": "user", "content": "where?"}]
 
 
-@pytest.mark.parametrize(
-    ("answers", "native"),
-    [(400, True), (404, False)],
-)
+@pytest.mark.parametrize(("answers", "native"), [(400, True), (404, False)])
 def test_what_was_not_said_is_found_by_asking_once(upstream, host, tmp_path, answers, native):
     def by_probe(seen):
         if seen.path == PATH and seen.body == b"{}":

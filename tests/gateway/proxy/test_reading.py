@@ -16,11 +16,7 @@ from freehold.types.route import Route, Target
 from freehold.wire.errors import ApiError, unambiguous
 
 MIB = 1024 * 1024
-DOORS = {
-    "/v1/chat/completions": "messages",
-    "/v1/responses": "input",
-    "/v1/messages": "messages",
-}
+DOORS = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/messages": "messages"}
 
 
 def done(step, how, *parts):

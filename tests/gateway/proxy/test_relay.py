@@ -217,19 +217,6 @@ def test_a_plain_exchange_becomes_a_trace(shared, upstream):
     assert 0 < trace.ttft_ms <= trace.total_ms
 
 
-def test_embeddings_and_text_completions_pass(shared, upstream):
-    upstream.answer = lambda seen: plain(
-        {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
-    )
-    made = client(shared).embeddings.create(model="m", input="x", encoding_format="float")
-    assert made.data[0].embedding == [0.5]
-    upstream.answer = lambda seen: plain(
-        {"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": []}
-    )
-    assert client(shared).completions.create(model="m", prompt="x").object == "text_completion"
-    assert [seen.path for seen in upstream.seen] == ["/v1/embeddings", "/v1/completions"]
-
-
 def test_a_compressed_body_is_refused(shared, upstream):
     status, _, _ = post(shared, b"\x1f\x8b", headers={"content-encoding": "gzip"})
     assert status == 415

@@ -8,15 +8,7 @@ import msgspec
 import pytest
 from tests.deferral_rules import LEVEL
 from tests.gateway.asking import QUESTION, metric, post
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    trace_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
 from tests.gateway.proxy.mixtures import SECRET, mixed, own, rule_for, told
 from tests.gateway.proxy.test_spend import booked
 
@@ -57,12 +49,7 @@ def routed(_upstream, candidate, files, tmp_path_factory):
     incumbent = Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url)
 
     def routing(**fields):
-        values = {
-            "signal": "router",
-            "calibration": LEVEL,
-            "threshold": 0.5,
-            "router": files,
-        }
+        values = {"signal": "router", "calibration": LEVEL, "threshold": 0.5, "router": files}
         return rule_for(one, **{**values, **fields})
 
     other = RouterFiles(path=files.path, sha256="0" * 64)

@@ -6,16 +6,7 @@ import time
 import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post
-from tests.gateway.loopback import (
-    ANSWER,
-    eventually,
-    gateway,
-    plain,
-    stream,
-    stream_of,
-    trace_of,
-    traces_of,
-)
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of, traces_of
 from tests.gateway.proxy.mixtures import mixed, own, rule_for, told
 
 from freehold.types.endpoint import Endpoint

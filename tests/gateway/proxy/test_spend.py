@@ -118,10 +118,7 @@ def test_a_name_that_was_billed_at_an_unknown_price_pays_for_nothing_more(tmp_pa
         asyncio.run(reserve(exchange, SimpleNamespace(name="incumbent"), "m"))
 
 
-@pytest.mark.parametrize(
-    "fault",
-    ["store locked", "recorder stopped, worker killed"],
-)
+@pytest.mark.parametrize("fault", ["store locked", "recorder stopped, worker killed"])
 def test_what_was_spent_is_unknown_so_nothing_is_let_through(upstream, tmp_path, fault):
     with capped(upstream, tmp_path, "0.10") as running:
         eventually(lambda: ask(running)[0] == 200)
@@ -211,8 +208,7 @@ def cut(seen):
 
 
 @pytest.mark.parametrize(
-    ("path", "answer"),
-    [("/v1/chat/completions", cut), ("/v1/messages", lambda seen: plain({"ok": True}))],
+    ("path", "answer"), [("/v1/chat/completions", cut), ("/v1/messages", lambda seen: plain({"ok": True}))]
 )
 def test_an_answer_that_came_and_cannot_be_told_is_billed_what_was_reserved(upstream, tmp_path, path, answer):
     """The endpoint may charge for it; for nothing, a cap would never be reached."""

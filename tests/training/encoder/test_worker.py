@@ -19,6 +19,8 @@ from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
 from freehold.workflows.weights.pull import NO_WEIGHTS
 
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+
 
 def job_of(tmp_path, base, train, validation, **config):
     dataset = write_dataset(tmp_path / "data", train, validation)
@@ -80,8 +82,6 @@ def of_fields(tmp_path_factory, base_weights):
     return made(folder, base_weights, json_samples(120), json_samples(60, 300))[0]
 
 
-@pytest.mark.process
-@pytest.mark.timeout(600)
 def test_labels(labelled, base_weights):
     model, events = labelled
     assert model is not None
@@ -89,17 +89,10 @@ def test_labels(labelled, base_weights):
     assert model.validation_right >= 43
     assert {event.kind for event in events} >= {"start", "step", "eval", "end"}
     assert model.base_sha256 == base_weights.sha256
-    assert set(model.files) == {
-        "model.onnx",
-        "tokenizer.json",
-        "heads.safetensors",
-        "encoder.json",
-    }
+    assert set(model.files) == {"model.onnx", "tokenizer.json", "heads.safetensors", "encoder.json"}
     assert json.loads((Path(model.path) / "encoder.json").read_text())["version"] == 1
 
 
-@pytest.mark.process
-@pytest.mark.timeout(600)
 def test_what_the_trainers_model_answers_is_kept_and_is_what_its_files_answer(labelled):
     model, _ = labelled
     found = output.read_answers(model)
@@ -115,8 +108,6 @@ def test_what_the_trainers_model_answers_is_kept_and_is_what_its_files_answer(la
         assert one.probability == pytest.approx(float(shares.max() / shares.sum()), abs=1e-4)
 
 
-@pytest.mark.process
-@pytest.mark.timeout(600)
 def test_fields_lists_and_copies(of_fields):
     assert [field.kind for field in of_fields.manifest.fields] == ["one", "copied", "several"]
     assert of_fields.manifest.separators == (", ", ": ")
@@ -132,8 +123,6 @@ def test_fields_lists_and_copies(of_fields):
     assert all(0 < one.probability <= 1 for one in found)
 
 
-@pytest.mark.process
-@pytest.mark.timeout(600)
 def test_words_alone_are_a_student_as_any_other(tmp_path):
     model, events = made(tmp_path, NO_WEIGHTS, label_samples(90), label_samples(45, 200))
     assert (model.stage, model.manifest.runs_on, model.manifest.width) == ("words", "words", 0)
@@ -143,8 +132,6 @@ def test_words_alone_are_a_student_as_any_other(tmp_path):
     assert sum(one.right for one in output.read_answers(model)[:45]) == model.validation_right
 
 
-@pytest.mark.process
-@pytest.mark.timeout(600)
 def test_what_chose_is_learned_in_the_end_and_answered_by_what_had_not(tmp_path):
     lost = [sample(300 + n, f"hello lamp {n}", "order_cancel") for n in range(10)]
     held = [*label_samples(35, 200), *lost]
@@ -166,8 +153,6 @@ def test_what_chose_is_learned_in_the_end_and_answered_by_what_had_not(tmp_path)
     assert (served / "words.json").samefile(judged / "words.json")
 
 
-@pytest.mark.process
-@pytest.mark.timeout(600)
 def test_words_alone_copy_nothing(tmp_path):
     dataset = [sample(n, f"a parcel of {7 * n}", json.dumps({"number": f"{7 * n}"})) for n in range(60)]
     with pytest.raises(UsageError, match="words alone do not answer this"):

@@ -37,11 +37,7 @@ def test_merged_safetensors_give_the_logits_of_base_and_adapter(tmp_path, tiny, 
 
 @pytest.mark.parametrize(
     ("quantization", "tolerance", "options"),
-    [
-        ("F32", 1e-5, {"use_rslora": True}),
-        ("F16", 2e-3, {}),
-        ("Q8_0", 0.03, {}),
-    ],
+    [("F32", 1e-5, {"use_rslora": True}), ("F16", 2e-3, {}), ("Q8_0", 0.03, {})],
 )
 def test_merged_gguf_has_the_changed_rows_where_llama_cpp_looks(
     tmp_path, tiny, quantization, tolerance, options
