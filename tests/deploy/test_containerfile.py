@@ -1,4 +1,4 @@
-"""The image's claims, read from its Containerfile; tests/deploy/test_image.py builds and runs it."""
+"""The image's claims, read from its Containerfile."""
 
 import re
 import shutil
