@@ -1,21 +1,14 @@
 """Encoders among what is served: by name, by folder, next to others, with their memory."""
 
-import json
-import math
-
-import anthropic
 import httpx
 import msgspec
-import ollama
-import openai
 import pytest
-from tests.engines.encoder.tiny import INTENT, URGENCY, WIDTH, tiny_encoder
+from tests.engines.encoder.tiny import tiny_encoder
 from tests.workflows.serve.holding import hold_while
 from tests.workflows.train.owned import owned_encoder
 
 from freehold.encoders.folder import read_manifest, sha256_of_folder
 from freehold.errors import UsageError
-from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import plan
@@ -85,47 +78,6 @@ def test_two_of_one_name_are_asked_for_by_id(project):
 
 
 TEXT = "where is my order now"
-
-
-@pytest.mark.process
-@pytest.mark.timeout(120)
-def test_every_api_gets_the_encoders_answer(tmp_path, free_tcp_port):
-    folder = tiny_encoder(tmp_path / "encoder", answer="json", fields=(INTENT, URGENCY))
-    plan = ServePlan(engine="encoder", model="support", weights_path=str(folder), threads=1)
-
-    def use(served):
-        asked = {"model": "support", "messages": [{"role": "user", "content": TEXT}], "max_tokens": 30}
-        with openai.OpenAI(base_url=f"{served.url}/v1", api_key="x", max_retries=0) as gpt:
-            chat = gpt.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
-            text = chat.choices[0].message.content
-            assert json.loads(text)["intent"] == "track"
-            token = chat.choices[0].logprobs.content[0]
-            assert math.exp(token.logprob) + math.exp(token.top_logprobs[1].logprob) < 1
-            assert 0 < chat.model_extra["freehold"]["probability"] <= 1
-            streamed = gpt.chat.completions.create(**asked, stream=True)
-            assert (
-                "".join(chunk.choices[0].delta.content or "" for chunk in streamed if chunk.choices) == text
-            )
-            assert gpt.responses.create(model="support", input=TEXT).output_text == text
-            vectors = gpt.embeddings.create(model="support", input=["order", "refund"])
-            assert [len(row.embedding) for row in vectors.data] == [WIDTH, WIDTH]
-            with pytest.raises(openai.BadRequestError, match="calls no tools"):
-                tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-                gpt.chat.completions.create(**asked, tools=[tool])
-        with anthropic.Anthropic(base_url=served.url, api_key="x", max_retries=0) as claude:
-            assert claude.messages.create(**asked).content[0].text == text
-            with claude.messages.stream(**asked) as stream:
-                assert stream.get_final_text() == text
-            count = claude.messages.count_tokens(model="support", messages=asked["messages"])
-            assert count.input_tokens == chat.usage.prompt_tokens
-        llama = ollama.Client(host=served.url)
-        assert llama.chat("support", asked["messages"]).message.content == text
-        assert len(llama.embed("support", "order").embeddings[0]) == WIDTH
-        llama._client.close()
-        assert httpx.get(f"{served.url}/v1/models").json()["data"][0]["id"] == "support"
-
-    config = GatewayConfig(endpoints=(), host="127.0.0.1", port=free_tcp_port)
-    hold_while(use, [plan], tmp_path / "logs", config)
 
 
 @pytest.mark.process
