@@ -10,7 +10,7 @@ from tests.workflows.journey.rehearsal import Told
 from tests.workflows.journey.test_migrate import project as rehearsed
 
 import freehold
-from freehold.errors import UsageError
+from freehold.errors import ConfigError, UsageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +28,13 @@ def test_a_project_is_loaded_from_its_folder_its_file_or_here(folder, monkeypatc
     assert of_folder.root == of_file.root == freehold.Project.load().root == folder
     assert repr(of_folder) == f"Project('inbox', root={str(folder)!r})"
     assert of_folder.candidates()[0].model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def test_a_folder_without_a_file_is_an_error_unless_that_is_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="no such file"):
+        freehold.Project.load()
+    assert freehold.Project.load(must_exist=False).root == tmp_path
 
 
 def test_the_whole_journey(folder):
