@@ -60,15 +60,12 @@ class Opened:
     config = ProjectConfig(app=AppConfig(name="x"), use=UseProfile(mode="internal"))
 
 
-def test_amounts_are_exact_and_finite():
+def test_amounts_are_exact_and_finite_one_or_two_ends():
     assert decimal("2_000_000.10") == Decimal("2000000.10") and decimal(0.1) == Decimal("0.1")
     assert decimal(None) is None
     for wrong in ("two", float("nan"), "inf"):
         with pytest.raises(UsageError, match="number"):
             decimal(wrong)
-
-
-def test_one_amount_or_two_ends():
     assert (low_high("2.5").low, low_high("2.5").high) == (Decimal("2.5"), Decimal("2.5"))
     assert (low_high((1, 2)).low, low_high((1, 2)).high) == (1, 2)
     assert low_high(None) is None

@@ -56,20 +56,11 @@ def mirrored(draw, number, own):
         "content": "other" if wrong else own.response["choices"][0]["message"]["content"],
     }
     return request(
-        draw,
-        number,
-        own.at,
-        request=own.request,
+        draw, number, own.at, request=own.request,
         response={"model": "qwen3-0.6b:support", "choices": [{"message": answer, "finish_reason": "stop"}]},
-        arm="candidate",
-        endpoint="local",
-        parent_id=own.id,
-        assignment_key=own.assignment_key,
-        user=own.user,
-        total_ms=draw.lognormvariate(4.6, 0.3),
-        ttft_ms=draw.lognormvariate(3.9, 0.3),
-        status=200,
-    )
+        arm="candidate", endpoint="local", parent_id=own.id, assignment_key=own.assignment_key, user=own.user,
+        total_ms=draw.lognormvariate(4.6, 0.3), ttft_ms=draw.lognormvariate(3.9, 0.3), status=200,
+    )  # fmt: skip
 
 
 def traffic(store, *, requests=400, minutes=60.0, seed=0, candidate=0.0):

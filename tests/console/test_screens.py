@@ -102,12 +102,9 @@ def test_a_long_right_answer_comes_through_and_a_longer_one_does_not(project, se
     assert pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "x" * 100_000})[0] == 413
 
 
-def test_who_only_looks_has_no_button_whatever_it_may_read():
+def test_who_only_looks_has_no_button_and_who_may_not_read_corrects_nothing():
     assert buttons_of(Visitor("eye", "read", content=True)) == set()
     assert buttons_of(Visitor("eye", "read")) == set()
-
-
-def test_who_may_not_read_what_customers_write_corrects_none_of_it():
     seen = buttons_of(Visitor("hand", "operate"))
     assert {"rollout.rollback", "rollout.advance"} <= seen
     assert {name.partition(".")[0] for name in seen} == {"rollout", "license"}

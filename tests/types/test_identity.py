@@ -74,18 +74,12 @@ def test_ids_of_calls_and_the_spelling_of_arguments_do_not_count():
     assert question_id(history("call_1", '{"a": 1, "b": [2]}', name="look")) != one
 
 
-def test_pictures_count():
+def test_pictures_instructions_alone_and_broken_characters_count():
     def shown(url):
         return [user([{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": url}}])]
 
     assert question_id(shown("a")) != question_id(shown("b")) != question_id([user("what?")])
-
-
-def test_where_all_is_instruction_the_instruction_is_the_question():
     assert question_id([user("one", "system")]) != question_id([user("two", "system")])
-
-
-def test_broken_characters_have_an_id_too():
     assert question_id([user("\ud800")]) != question_id([user("\ud801")])
 
 
@@ -206,16 +200,13 @@ def test_another_question_is_not(text):
     assert KNOWN.near(said(text)) == set()
 
 
-def test_a_place_that_many_words_fill_is_what_is_asked_about():
+def test_a_place_that_many_words_fill_is_what_is_asked_about_and_a_character_may_be_a_word():
     towns = ["Rome", "Oslo", "Lima", "Kiel"]
     asked = [f"what is the weather in {town}" for town in towns]
     assert Wordings(map(said, asked[:3])).near(said("what is the weather in Bonn")) == {0, 1, 2}
     assert Wordings(map(said, asked)).near(said("what is the weather in Bonn")) == set()
     again = Wordings(map(said, [*asked, *asked]), within=True)
     assert again.near(said(asked[0])) == {0, 4}
-
-
-def test_in_writing_without_spaces_a_character_is_a_word():
     known = Wordings([said("我的信用卡在哪里")])
     assert known.near(said("我的信用卡在哪")) == {0} and known.near(said("我要开账户")) == set()
 

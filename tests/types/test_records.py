@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.deferral_rules import one_tier as rule
-from tests.report import choosing
-from tests.report import sample_report as sample
 
 from freehold.errors import UsageError
 from freehold.types.dataset import Message, RecordedAsking
@@ -18,9 +16,8 @@ from freehold.types.deferral import Calibration, DeferralRule, RouterFiles
 from freehold.types.encoder import VIEWS, texts_of
 from freehold.types.endpoint import AdapterMount, Endpoint, ExampleIndex, Preparation, ServedModel, ServePlan
 from freehold.types.license import Obligation, duty_id
-from freehold.types.report import CandidateReport, Report
+from freehold.types.report import CandidateReport
 from freehold.types.route import Limits
-from freehold.types.verdict import Verdict
 
 
 def test_what_a_request_said_is_kept_and_what_the_api_would_not_take_is_not():
@@ -74,11 +71,8 @@ TALK = (
 )
 
 
-def test_what_varies_of_the_system_prompt_is_read_last():
+def test_the_views_of_a_conversation_and_what_varies_of_its_system_prompt():
     assert texts_of(TALK, system_lines=("Name the intent.",)) == ("the blue one\n!\nPlan: paid",)
-
-
-def test_the_views_of_a_conversation():
     turns = [
         ("user", "1"),
         ("assistant", "2"),
@@ -177,22 +171,10 @@ def test_counts_have_a_largest_and_usual_limits_no_problem():
     )
 
 
-@pytest.mark.parametrize(("outcome", "code"), [("promote", 0), ("reject", 1), ("hold", 3)])
-def test_exit_codes_of_outcomes(outcome, code):
-    assert Verdict(id="v", outcome=outcome, candidate="a", incumbent="b", reasons=()).exit_code == code
-
-
 def test_a_candidate_is_called_by_what_tells_it_apart():
     made = CandidateReport(model="org/a", method="lora", endpoint="house", name="rank 4")
     assert made.label == "org/a · lora at house (rank 4)"
     assert CandidateReport(model="org/a").label == "org/a"
-
-
-def test_the_chosen_one_is_known_after_reading_as_well():
-    report = choosing.report()
-    read = msgspec.json.decode(msgspec.json.encode(report), type=Report)
-    assert read.choice == report.choice and read.chosen.model == choosing.CHOSEN
-    assert sample.report(sample.candidate()).chosen is None
 
 
 STEPS = Calibration(raw=(-2.0, -1.0, -1.0, 0.0), probability=(0.1, 0.3, 0.6, 0.9))
@@ -215,15 +197,12 @@ def test_a_higher_signal_is_never_less_sure(one, other):
     assert STEPS(low) <= STEPS(high)
 
 
-def test_its_id_is_what_it_decides_by():
+def test_a_rules_id_is_what_it_decides_by_also_when_it_is_read_back():
     assert rule().id == rule(mixture_id="m").id
     assert len({one.id for one in (rule(), rule(threshold=0.9), rule(identity="c2"))}) == 3
     here, there = (rule(router=RouterFiles(path=path, sha256="s")) for path in ("/a", "/b"))
     assert here.id == there.id
     assert msgspec.json.decode(msgspec.json.encode(here), type=DeferralRule) == here
-
-
-def test_a_whole_number_gives_the_id_that_it_has_when_it_is_read_back():
     made = rule(wait_ms=300, threshold=1)
     assert (
         made.problem is None
@@ -252,15 +231,12 @@ def test_what_cannot_decide_says_why(changed, why):
     assert why in rule(**changed).problem
 
 
-def test_one_of_an_older_form_is_read_and_decides_nothing():
+def test_a_rule_of_an_older_form_or_changed_after_its_proof_says_so():
     old = (
         b'{"id":"x","way":"cascade","signal":"probability","calibration":{"raw":[0],"probability":[0]},'
         b'"threshold":0.5,"candidate":"small","candidate_id":"c","incumbent":"m","incumbent_down":"error"}'
     )
     made = msgspec.json.decode(old, type=DeferralRule)
     assert "older version" in made.problem and made.candidate.model == "" and made.upper is None
-
-
-def test_a_rule_that_was_changed_after_its_proof_says_so():
     assert rule().problem is None
     assert "changed after" in msgspec.structs.replace(rule(), threshold=0.1).problem

@@ -30,12 +30,6 @@ def test_the_file_is_looked_for_here_and_above(tmp_path, monkeypatch):
     assert open_project(tmp_path).config.app.name == "shop", "a folder means the file in it"
 
 
-def test_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="not a file"):
-        open_project(tmp_path / "pipe")
-
-
 def test_a_current_folder_that_is_gone_is_named(tmp_path):
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
@@ -53,7 +47,10 @@ def test_without_a_file_there_are_defaults_unless_one_must_exist(tmp_path):
         assert "freehold init" in caught.value.hint
 
 
-def test_a_file_that_cannot_be_read_says_why(tmp_path):
+def test_what_is_not_a_readable_file_says_why_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="not a file"):
+        open_project(tmp_path / "pipe")
     (tmp_path / "freehold.toml").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="not valid UTF-8"):
         open_project()
@@ -186,12 +183,9 @@ def test_looking_for_a_store_makes_none(tmp_path, monkeypatch):
     assert project.reading_url == project.store_url
 
 
-def test_a_mark_of_an_editor_of_windows_at_the_beginning_is_passed_over(tmp_path):
+def test_a_mark_of_an_editor_is_passed_over_and_an_unknown_scorer_told(tmp_path):
     (tmp_path / "freehold.toml").write_text(FILE, encoding="utf-8-sig")
     assert open_project().config.app.name == "shop"
-
-
-def test_a_scorer_that_does_not_exist_is_told_by_every_command(tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "a"\n[task]\nscorer = "lable"\n')
     with pytest.raises(ConfigError, match=r"freehold.toml: task.scorer: unknown scorer lable") as refused:
         open_project(tmp_path)

@@ -13,8 +13,7 @@ from tests.workflows.shift.shifting import trace
 
 from freehold.errors import UsageError
 from freehold.processes import described
-from freehold.store import audit as record
-from freehold.store import default_url, leases, open_store
+from freehold.store import leases, open_store
 from freehold.workflows import project_store
 from freehold.workflows.project import open_project
 from freehold.workflows.project_store import (
@@ -159,24 +158,3 @@ def wait_for(happens, seconds=30):
     while not happens():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
-
-
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "subjects"),
-    [
-        ({}, ["a", "a", "r"]),
-        ({"action": "key"}, ["a", "a"]),
-        ({"action": "key.revoke"}, ["a"]),
-    ],
-)
-def test_filters(tmp_path, wanted, subjects):
-    with open_store(default_url(tmp_path)) as store:
-        for hours, (action, subject, who) in enumerate(
-            [("key.add", "a", "ada"), ("key.revoke", "a", "ada"), ("route.save", "r", "bob")]
-        ):
-            record.note(store.database, action, subject, who=who, at=AT + timedelta(hours=hours))
-        assert [one.subject for one in project_store.audit_entries(store, **wanted)] == subjects
-        assert project_store.audit_check(store).entries == 3

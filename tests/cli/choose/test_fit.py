@@ -45,19 +45,6 @@ def test_a_model_that_cannot_write_the_calls_this_project_demands_is_told(freeho
     ).out.replace("\n", " ")
 
 
-MODEL = "Qwen/Qwen3-8B"
-
-
-def test_a_model_has_its_rank_and_its_memory(freehold):
-    found = freehold("assess", MODEL, "--machine", "L4", "--json").json
-    assert [(row["model"], row["outcome"]) for row in found["rows"]] == [(MODEL, "shortlisted")]
-    assert found["machine"] == "L4"
-    shown = freehold("assess", MODEL, "--machine", "L4")
-    assert shown.code == 0
-    assert f"  1 {MODEL}" in shown.out
-    assert f'[[candidates]]\nmodel = "{MODEL}"' in shown.out
-
-
 def test_the_shortlist_is_short_and_each_row_has_its_reason(freehold):
     shown = freehold("assess", "--machine", "L4", "--task", "text")
     ranks = [line for line in shown.out.splitlines() if line[:3].strip().isdigit()]

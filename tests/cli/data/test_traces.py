@@ -7,14 +7,11 @@ from benchmarks.mixed_log import as_record, mixed_log
 from tests.cli.conftest import pair, write_lines
 
 
-def test_the_latest_are_listed(freehold, traffic):
+def test_the_latest_are_listed_and_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
     found = freehold("traces", "list", "-n", "3", "--json").items
     assert len(found) == 3
     shown = freehold("traces", "list", "-n", "3").out.splitlines()
     assert [line.split()[0] for line in shown] == [trace["id"] for trace in found]
-
-
-def test_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
     (trace,) = freehold("traces", "list", "-n", "1", "--json").items
     assert freehold("traces", "show", trace["id"][:12], "--json").fields == trace
     shown = freehold("traces", "show", trace["id"][:12]).out

@@ -106,12 +106,9 @@ def weights(freehold, tmp_path):
     return ran.json
 
 
-def test_a_file_is_used_in_place(freehold, weights, tmp_path):
+def test_weights_are_used_in_place_listed_shown_and_forgotten(freehold, weights, tmp_path):
     assert weights["path"] == str(tmp_path / "mine.gguf")
     assert freehold("models", "pull", "file:mine.gguf").out.endswith(f"  sha256  {weights['sha256']}\n")
-
-
-def test_weights_are_listed_shown_and_forgotten(freehold, weights, tmp_path):
     name = weights["model_id"]
     (listed,) = freehold("models", "list", "--json").fields["weights"]
     assert (listed["weights"]["model_id"], listed["owned"]) == (name, False)

@@ -18,21 +18,10 @@ from freehold.workflows.license.use import with_settings
 MINIMAL = '[app]\nname = "x"\n'
 
 
-def test_minimal_config_has_defaults():
-    parsed = parse(MINIMAL)
-    assert parsed.task.margin == 0.02
-    assert parsed.train.r == 64
-    assert parsed.models == ("HuggingFaceTB/SmolLM2-135M-Instruct",)
-
-
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
         (MINIMAL + "[task]\nmargn = 0.1\n", "unknown key task.margn", "did you mean margin?"),
-        (MINIMAL + "[tsk]\n", "unknown key tsk", "did you mean task?"),
-        (MINIMAL + "[use]\ncomercial = true\n", "unknown key use.comercial", "did you mean commercial?"),
-        (MINIMAL + "[task]\nmargin = 2\n", "task.margin is 2.0, expected between 0 and 1", None),
-        (MINIMAL + '[task]\nmargin = "wide"\n', "task.margin: Expected `float`, got `str`", None),
         ("[app\n", "not valid TOML", None),
         ("", "missing required field `app`", None),
         (MINIMAL + "[train]\nepochs = -1.0\n", "train.epochs is -1.0, expected at least 0", None),
@@ -40,16 +29,9 @@ def test_minimal_config_has_defaults():
         (MINIMAL + "[train]\nmax_minutes = 0.0\n", "train.max_minutes is 0.0, expected above 0", None),
         (MINIMAL + "[data]\nheld_out = 1.0\n", "data.held_out is 1.0, expected from 0 to below 1", None),
         (MINIMAL + "[task]\nlooks = 0\n", "task.looks is 0, expected at least 1", None),
-        (MINIMAL + "[train]\nseed = -1\n", "train.seed is -1, expected at least 0", None),
         (MINIMAL + "[curate]\nnear_duplicates = 0.2\n", "is 0.2, expected 0 (off) or from 0.3 to 1", None),
         (MINIMAL + "[curate]\nnear_duplicates = 2\n", "is 2.0, expected 0 (off) or from 0.3 to 1", None),
         (MINIMAL + "[serve]\ndrain_s = -1\n", "serve.drain_s is -1.0, expected from 0 to 3600", None),
-        (MINIMAL + "[serve]\ndrain_s = inf\n", "serve.drain_s is inf", None),
-        (
-            MINIMAL + '[[routes]]\nname = "r"\nmodel = "m"\nstate = "there"\n',
-            "Invalid enum value 'there'",
-            None,
-        ),
     ],
 )
 def test_mistakes_name_the_place(text, message, hint):
@@ -85,7 +67,6 @@ APP = '[app]\nname = "p"\n'
     ("more", "begins"),
     [
         ("[tsak]\n", "freehold.toml:3: unknown key tsak"),
-        ("[task]\nmargn = 0.02\n", "freehold.toml:4: unknown key task.margn"),
         ("[task]\nmargin = 5\n", "freehold.toml:4: task.margin is 5.0"),
         ('[task]\nmargin = "x"\n', "freehold.toml:4: task.margin: Expected"),
         (
@@ -200,12 +181,6 @@ def test_what_cannot_answer_in_the_incumbents_place_is_refused_with_the_reason(u
     assert caught.value.message.startswith("freehold.toml: defer.upper") and caught.value.hint
 
 
-def test_the_nearest_name_is_told():
-    with pytest.raises(ConfigError) as caught:
-        read("lage", SMALL, LARGE + 'name = "large"\n')
-    assert "large" in caught.value.hint
-
-
 def typos(count):
     """Words of the vocabulary with two letters swapped, one left out, or one doubled and changed."""
     chance = random.Random(100)
@@ -243,16 +218,13 @@ def test_of_100_typos_none_is_accepted():
     assert accepted == []
 
 
-def test_the_nearest_word_and_the_choices_are_shown():
+def test_the_nearest_word_and_the_choices_are_shown_also_of_the_project_file():
     with pytest.raises(ConfigError, match=r"is none of: .*military") as caught:
         with_settings(UseProfile(), ("domain=militry",))
     assert caught.value.hint == "did you mean military?"
     with pytest.raises(ConfigError, match="is none of: internal, personal") as caught:
         with_settings(UseProfile(), ("mode=hosted",))
     assert caught.value.hint == "did you mean hosted_service?"
-
-
-def test_the_project_file_is_checked_as_well():
     with pytest.raises(ConfigError, match=r"use: domain: 'militry'"):
         parse_of_use_words('[app]\nname = "a"\n[use]\ndomain = "militry"\n')
 
@@ -313,12 +285,9 @@ def one(text, *, more=""):
     ).candidates[0]
 
 
-def test_left_out_they_are_freeholds_to_propose():
+def test_candidates_are_tables_or_freeholds_to_propose():
     parsed = parse_of_candidates(APP_of_candidates)
     assert (parsed.candidates, parsed.models, parsed.selection.stop) == (None, (DEFAULT_MODEL,), "first")
-
-
-def test_a_table_each_says_model_method_and_what_the_method_reads():
     made = one('method = "encoder"\nstage = "frozen"\nname = "quick"')
     assert made == CandidateConfig(model="org/a", method="encoder", stage="frozen", name="quick")
     assert one('method = "prompt"\nsystem = "One word."').system == "One word."
@@ -329,9 +298,7 @@ def test_a_table_each_says_model_method_and_what_the_method_reads():
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ('methd = "lora"', "unknown key candidates.methd", "did you mean method?"),
         ('method = "lorra"', "candidates[0].method: Invalid enum value 'lorra'", None),
-        ('stage = "late"', "candidates[0].stage: Invalid enum value 'late'", None),
         ('method = "lora"\nstage = "auto"', "stage is not read by method lora", "it is of method encoder"),
         ('method = "as_is"\ntrain = { r = 8 }', "train is not read by method as_is", None),
         ("train = { rr = 8 }", "candidate org/a: train: unknown key rr", "did you mean r?"),

@@ -148,12 +148,7 @@ def hub(monkeypatch):
     thread.join()
 
 
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
-
-
-def test_new_releases_of_an_owner_are_kept_with_source_and_date(hub, settings):
+def test_new_releases_of_an_owner_are_kept_with_source_and_date_and_gated_ones_say_why(hub, settings):
     found = sync(settings, owners=("Qwen",), now=NOW)
     assert {(change.model, change.kind) for change in found.changes} == {
         ("Qwen/Qwen9-1B", "new"), ("Qwen/Qwen9-Strange", "new"), ("Qwen/Qwen9-Gated", "new"),
@@ -165,10 +160,6 @@ def test_new_releases_of_an_owner_are_kept_with_source_and_date(hub, settings):
     assert model.source.endswith("/Qwen/Qwen9-1B @aaaaaaaa")
     assert model.shape.layers == 4
     assert model.shape.context_tokens == 8192
-
-
-def test_what_is_gated_has_no_shape_and_says_why(hub, settings):
-    sync(settings, owners=("Qwen",), now=NOW)
     gated = known_model(settings, "Qwen/Qwen9-Gated")
     assert gated.shape is None
     assert any("terms must be accepted" in note for note in gated.notes)

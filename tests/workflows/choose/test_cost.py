@@ -1,6 +1,5 @@
 import json
 import re
-from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -8,19 +7,13 @@ from tests.report import sample_mixture
 from tests.report import sample_report as sample
 
 from freehold.cli.main import cli
-from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.trace import Trace, Usage
-from freehold.workflows.choose.cost import (
-    LOOKED_UP,
-    priced_machine,
-)
-from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.project import open_project
 
 pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
 
 STATED = ["--requests-per-month", "2_000_000", "--prompt-tokens", "800", "--completion-tokens", "120"]
+ON_L4 = ["--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1"]
 
 
 @pytest.fixture
@@ -34,71 +27,14 @@ def run(*arguments):
     return CliRunner().invoke(cli, ["cost", *arguments])
 
 
-def test_stated_traffic(project):
-    result = run(
-        "Qwen/Qwen3-8B",
-        "--incumbent",
-        "gpt-5.4",
-        "--machine",
-        "L4",
-        "--usd-per-hour",
-        "0.6-0.9",
-        *STATED,
-        "--json",
-    )
-    assert result.exit_code == 0, result.output
-    record = json.loads(result.stdout)
-    assert float(record["bill"]["usd_per_month"]["low"]) == pytest.approx(7600)
-    assert record["advice"] == "leave"
-    assert len(record["id"]) == 32
-    text = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "0.6-0.9", *STATED
-    )
-    assert text.stdout.startswith("Leave: gpt-5.4 costs $7,600 a month")
-
-
-def test_traffic_from_traces(project):
-    start = datetime(2026, 11, 1, tzinfo=UTC)
-    with open_store(f"sqlite:///{_state(project)}/freehold.sqlite") as store:
-        store.add_traces(
-            Trace(
-                id=f"t{number}",
-                at=start + timedelta(hours=number),
-                source="import:x",
-                model="gpt-5.4",
-                request={"messages": [{"role": "user", "content": "hi"}]},
-                response={"choices": []},
-                usage=Usage(prompt_tokens=1000, completion_tokens=100),
-            )
-            for number in range(49)
-        )
-    result = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "0.7", "--json"
-    )
-    assert result.exit_code == 0, result.output
-    record = json.loads(result.stdout)
-    assert float(record["bill"]["usd_per_request"]["low"]) == pytest.approx(0.004)
-    assert record["advice"] == "stay"
-    assert record["made_from"][0].startswith("traces:")
-
-
-def _state(project):
-    folder = project / ".freehold"
-    folder.mkdir()
-    return folder
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1"], "no traffic to price"),
+        (ON_L4, "no traffic to price"),
         (["--machine", "L4", *STATED], "no incumbent is named"),
         (["--incumbent", "gpt-5.4", "--machine", "A30", *STATED], "what A30 costs is not known"),
-        (
-            ["--incumbent", "no-such", "--machine", "L4", "--usd-per-hour", "1", *STATED],
-            "no price of no-such",
-        ),
-        (["--incumbent", "gpt-5.4", "--machine", "64GB", "--usd-per-hour", "1", *STATED], "how fast 64GB is"),
+        ([*ON_L4, *STATED, "--incumbent", "no-such"], "no price of no-such"),
+        ([*ON_L4, *STATED, "--machine", "64GB"], "how fast 64GB is"),
         (["--incumbent", "gpt-5.4", "--prompt-tokens", "5", "--machine", "L4"], "stated in part"),
     ],
 )
@@ -109,38 +45,18 @@ def test_what_is_not_known_is_asked_for(project, arguments, says):
 
 
 def test_what_does_not_fit_costs_nothing_and_says_what_would(project):
-    result = run(
-        "Qwen/Qwen3-235B-A22B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1", *STATED
-    )
+    result = run("Qwen/Qwen3-235B-A22B", *ON_L4, *STATED)
     assert "does not fit on L4 with 1 at once: needs" in str(result.exception)
     assert "× L4 24GB hold it" in result.exception.hint
-
-
-def test_a_request_longer_than_the_context_is_said(project):
-    long = ["--requests-per-month", "10", "--prompt-tokens", "4000", "--completion-tokens", "100"]
-    result = run(
-        "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
-        "--incumbent",
-        "gpt-5.4",
-        "--machine",
-        "L4",
-        "--usd-per-hour",
-        "1",
-        *long,
-    )
-    assert "made for 2,048 tokens of context, a request of this traffic takes 4,101" in str(result.exception)
+    result = run("TinyLlama/TinyLlama-1.1B-Chat-v1.0", *ON_L4, *STATED, "--prompt-tokens", "4000")
+    assert "made for 2,048 tokens of context, a request of this traffic takes 4,121" in str(result.exception)
 
 
 def test_a_cheaper_host_of_the_same_model_stands_in_the_headline(project):
-    text = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1", *STATED
-    ).stdout
+    text = run("Qwen/Qwen3-8B", *ON_L4, *STATED).stdout
     headline = " ".join(text.partition("\n\n")[0].split())
     assert re.search(r"^Leave: .* hosts the same model for \$[\d.]+, less than either\.$", headline)
-    small = ["--requests-per-month", "20_000", "--prompt-tokens", "800", "--completion-tokens", "120"]
-    text = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--usd-per-hour", "1", *small
-    ).stdout
+    text = run("Qwen/Qwen3-8B", *ON_L4, *STATED, "--requests-per-month", "20_000").stdout
     assert text.startswith("Do not hold it: gpt-5.4 costs $76.00 a month"), "nor pay gpt-5.4 for it"
 
 
@@ -183,34 +99,6 @@ def test_a_machine_that_is_mine_already_costs_its_power(project):
     dear = run("Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", "--watts", "200", "--usd-per-kwh", "0.4",
                *STATED, "--json")  # fmt: skip
     assert float(json.loads(dear.stdout)["self_host"]["usd_per_machine_month"]["low"]) == pytest.approx(58.44)
-
-
-def test_prices_have_their_day_and_old_ones_are_marked(project):
-    found = json.loads(run(*OSS, "--json").stdout)
-    assert found["bill"]["prices_of"] <= date.today().isoformat()
-    assert found["self_host"]["prices_of"] <= date.today().isoformat()
-    l4 = find_machine("L4", load({}))
-    newest = priced_machine(l4, LOOKED_UP).newest
-    fresh = priced_machine(l4, LOOKED_UP, newest)
-    assert not any(note.startswith("old prices") for note in fresh.notes)
-    old = priced_machine(l4, LOOKED_UP, newest + timedelta(days=181))
-    assert any(note.startswith("old prices: the newest rent known is of") for note in old.notes)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--usd-per-hour", "2 EUR"], "amounts are in US dollars"),
-        (["--usd-per-hour", "\u20ac2"], "amounts are in US dollars"),
-        (["--usd-per-hour", "-1"], "is below 0"),
-        (["--usd-per-hour", "3-2"], "ends below its beginning"),
-        (["--watts", "-5"], "cost 0 or more"),
-    ],
-)
-def test_amounts_that_make_no_sense_are_refused(project, arguments, says):
-    result = run("Qwen/Qwen3-8B", "--incumbent", "gpt-5.4", "--machine", "L4", *STATED, *arguments)
-    assert result.exit_code != 0
-    assert says in result.output + str(result.exception)
 
 
 def test_where_no_model_is_named_that_of_the_report_is_meant_else_the_first_that_writes(project):

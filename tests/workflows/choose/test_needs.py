@@ -54,7 +54,7 @@ def test_tools_schemas_and_images():
     assert (rich.tools, rich.json_schema, rich.vision) == (True, True, True)
 
 
-def test_duplicates_and_cacheable_prefixes():
+def test_duplicates_cacheable_prefixes_and_languages_are_counted():
     system = "You answer questions about orders of a furniture shop. Be short and friendly. " * 5
     texts = [system + f"{letter}: where is it" for letter in "abcd"]
     needs = needs_of([trace(n, text) for n, text in enumerate([*texts, texts[0]])])
@@ -62,9 +62,6 @@ def test_duplicates_and_cacheable_prefixes():
     assert needs.cacheable_prefix_share > 0.7
     apart = needs_of([trace(0, "apples are red"), trace(1, "where is it"), trace(2, "now what")])
     assert apart.cacheable_prefix_share == 0.0
-
-
-def test_languages_by_the_users_own_words_or_as_the_caller_says():
     needs = needs_of([*(trace(n) for n in range(3)), trace(4, GERMAN)])
     assert needs.languages == ("en", "de")
     assert dict(needs.language_shares) == {"en": 0.75, "de": 0.25}
@@ -111,15 +108,12 @@ def test_the_answers_of_the_traffic_tell_the_task(log, kind):
     assert found.kind == kind and "by 60 answers of the traffic" in found.how
 
 
-def test_json_of_closed_fields_is_a_closed_set_and_json_with_names_is_not():
+def test_what_is_stated_comes_before_the_file_and_the_file_before_the_traffic():
     closed = [Answer(json.dumps({"team": "ab"[n % 2], "urgent": n % 3 == 0})) for n in range(60)]
     assert kind_of(closed) == "labels"
     assert (
         kind_of([Answer(json.dumps({"name": f"person {n} of {n * 7}"})) for n in range(60)]) == "extraction"
     )
-
-
-def test_what_is_stated_comes_before_the_file_and_the_file_before_the_traffic():
     said = parse('[app]\nname = "a"\n[task]\nscorer = "turn"\n', path="freehold.toml")
     assert known_task(said, traces("labels"), None).kind == "agent"
     assert known_task(said, traces("labels"), "code").kind == "code"

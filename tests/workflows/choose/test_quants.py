@@ -1,15 +1,7 @@
-import pytest
-
-from freehold.settings import load
 from freehold.types.choosing import QuantRow
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.workflows.choose.quants import choose, quants
 from freehold.workflows.fit.machine import find_machine
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path)})
 
 
 def row(name: str, bits: float, *, fits: bool = True, speed: float | None = None) -> QuantRow:

@@ -48,14 +48,11 @@ def test_wrong_answers_of_the_incumbent_are_not_learned_but_stay_held_out(tmp_pa
     assert right["not_learned"] == sum(sample.incumbent is None for sample in taught)
 
 
-def test_the_card_says_whose_answers_are_learned_from(tmp_path):
+def test_few_samples_one_label_and_whose_answers_are_learned_from_are_told(tmp_path):
     project = project_of(tmp_path)
     fill(project, [trace(n, question(n), gold=None) for n in range(60)])
     terms = " ".join(curate.read_card(workflow.build(project)).terms)
     assert "gpt-4o-2024-08-06" in terms and "ruling for" in terms
-
-
-def test_one_label_only_and_few_samples_are_warned_of(tmp_path):
     project = project_of(tmp_path)
     fill(project, [trace(n, question(n)) for n in range(20)])
     warnings = " ".join(curate.read_card(workflow.build(project)).warnings)

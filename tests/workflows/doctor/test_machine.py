@@ -29,13 +29,10 @@ def test_memory(available, outcome):
     assert outcomes(checks.judge_machine(here, nvidia_driver=False)) == [outcome]
 
 
-def test_a_driver_without_a_card_is_told():
+def test_a_driver_without_a_card_is_told_and_each_disk_once():
     here = Machine(name="box", cores=2, memory_bytes=GIB, available_memory_bytes=GIB, cpu="x", isa=())
     found = list(checks.judge_machine(here, nvidia_driver=True))
     assert outcomes(found) == ["ok", "warn"] and "freehold[nvidia]" in found[1].fix
-
-
-def test_disks_are_told_once_where_they_are_one_and_each_where_not():
     same = {"state": (9 * GIB, 10 * GIB), "weights": (9 * GIB, 10 * GIB)}
     assert [f.text for f in checks.judge_disk(same)] == ["9.00 GiB of 10.0 GiB free for state and weights"]
     two = {"state": (GIB // 4, 10 * GIB), "weights": (2 * GIB, 10 * GIB)}

@@ -1,12 +1,6 @@
 import pytest
 
 from benchmarks import tiny_models
-from freehold.settings import load
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture

@@ -27,18 +27,9 @@ def machine():
 @pytest.fixture
 def fit(machine):
     shape = Shape(
-        architecture="llama",
-        layers=2,
-        hidden=64,
-        heads=4,
-        kv_heads=2,
-        head_dim=16,
-        ffn=128,
-        vocabulary=1000,
-        context_tokens=2048,
-        tied_embeddings=True,
-        attention=("full", "full"),
-    )
+        architecture="llama", layers=2, hidden=64, heads=4, kv_heads=2, head_dim=16, ffn=128, vocabulary=1000,
+        context_tokens=2048, tied_embeddings=True, attention=("full", "full"),
+    )  # fmt: skip
     return compute(
         "m",
         shape,
@@ -68,31 +59,22 @@ def test_what_was_learned_is_a_part_of_its_own(tmp_path, machine, fit):
 
 def test_a_smaller_load_is_corrected_by_less(tmp_path, machine, fit):
     learned.learn_correction(
-        tmp_path,
-        "/w/a.gguf",
-        machine,
-        "f16",
-        more_bytes=3 * GIB,
-        of_bytes=4 * fit.total_bytes,
-        why="w",
+        tmp_path, "/w/a.gguf", machine, "f16", more_bytes=3 * GIB, of_bytes=4 * fit.total_bytes, why="w",
         at="2026-11-25",
-    )
+    )  # fmt: skip
     correction = learned.read_correction(tmp_path, "/w/a.gguf", machine, "f16")
     assert learned.corrected(fit, correction).parts[-1].bytes == 3 * GIB // 4
     large = msgspec.structs.replace(fit, total_bytes=9 * fit.total_bytes)
     assert learned.corrected(large, correction).parts[-1].bytes == 3 * GIB, "never by more than was seen"
 
 
-def test_it_is_for_these_weights_this_cache_this_machine(tmp_path, machine):
+def test_a_correction_is_for_these_weights_this_cache_this_machine_and_only_ever_raised(tmp_path, machine):
     learn(tmp_path, machine, GIB)
     other = msgspec.structs.replace(machine, name="there")
     assert learned.read_correction(tmp_path, "/w/a.gguf", other, "f16") is None
     assert learned.read_correction(tmp_path, "/w/a.gguf", machine, "q8_0") is None
     assert learned.read_correction(tmp_path, "/w/b.gguf", machine, "f16") is None
     assert learned.read_correction(tmp_path, None, machine, "f16") is None
-
-
-def test_it_is_only_ever_raised(tmp_path, machine):
     learn(tmp_path, machine, 2 * GIB)
     assert learn(tmp_path, machine, GIB).more_bytes == 2 * GIB
     assert learn(tmp_path, machine, 3 * GIB).more_bytes == 3 * GIB

@@ -77,14 +77,6 @@ def test_of_unified_memory_the_device_gets_what_its_system_lends(words, gib):
     assert device.memory_bytes / GIB == pytest.approx(gib, abs=0.05)
 
 
-def test_a_bare_name_of_several_products_is_the_common_one_and_says_so():
-    machine = machine_of_words("2x H100")
-    assert [device.name for device in machine.accelerators] == ["H100 SXM 80GB"] * 2
-    assert machine.how["note"] == (
-        "H100 is taken for H100 SXM 80GB, the common one of H100 PCIe 80GB, H100 SXM 80GB"
-    )
-
-
 def test_an_instance_type_has_cores_and_memory_where_they_were_read():
     known, unread = machine_of_words("g5.xlarge"), machine_of_words("p5.48xlarge")
     assert (known.cores, known.memory_bytes) == (4, 16 * GIB)

@@ -162,22 +162,6 @@ def test_what_lies_here_is_judged_as_it_is_and_a_release_is_what_it_names(settin
     assert form_of("Qwen/Qwen3-4B", WORK, machine, settings, (None, "Q4_K_M")) == ("llamacpp", "Q4_K_M")
 
 
-def test_training_fits_and_names_its_parts(settings):
-    found = training_fit(
-        "HuggingFaceTB/SmolLM2-135M-Instruct",
-        config=FinetuneConfig(),
-        lengths=SampleLengths(128),
-        settings=settings,
-    )
-    assert found.training == "lora"
-    assert found.workload == Workload(context_tokens=128, concurrency=32)
-    assert {"weights", "adapter", "gradients", "optimizer", "activations", "passing", "process"} <= {
-        part.name for part in found.parts
-    }
-    assert found.total_bytes == sum(part.bytes for part in found.parts)
-    assert found.fits
-
-
 def test_training_that_does_not_fit_says_what_would(settings):
     found = training_fit(
         "Qwen/Qwen3-4B",

@@ -3,19 +3,10 @@
 from datetime import date
 
 import pytest
-from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, Handler, job
+from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Handler
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.workflows.incumbent.retirements import Account
-
-
-@pytest.fixture
-def api(monkeypatch):
-    monkeypatch.setenv(KEY, "sk-test")
-    server = Api()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def test_an_account_s_fine_tunes_have_their_dates(api):
@@ -27,14 +18,6 @@ def test_an_account_s_fine_tunes_have_their_dates(api):
     first, *rest = Account(api.url, KEY, wait=lambda seconds: None).fine_tunes(as_of=day)
     assert (first.model, first.days_left, first.source) == (OTHER, 6, "the vendor's /v1/models")
     assert [one.model for one in rest] == [MODEL]
-
-
-def test_a_fine_tune_of_gpt_4o_stops_with_its_base(api):
-    model = "ft:gpt-4o-2024-08-06:acme::x"
-    api.models.clear()
-    api.jobs = [job(model, base="gpt-4o-2024-08-06")]
-    found = Account(api.url, KEY).fine_tunes(as_of=date(2026, 11, 25))[-1]
-    assert (found.shutdown, found.days_left, found.answers) == (date(2027, 1, 14), 50, False)
 
 
 def test_errors_of_the_api_are_one_line_with_a_way_out(api, tmp_path, monkeypatch):

@@ -117,8 +117,3 @@ def test_words_of_the_language_are_no_models():
     for text in ("ada", "davinci", "command", "summarize", "imagetext"):
         assert meaning(Word(text, 1, 1, "string")) is None
     assert meaning(Word("cohere/command", 1, 1, "string")).undated.model == "command"
-
-
-def test_a_hosts_end_is_not_the_makers():
-    assert meaning(Word("claude-opus-4-5", 1, 1, "string")).row is None
-    assert meaning(Word("azure/claude-opus-4-5", 1, 1, "string")).row.platform == "azure"

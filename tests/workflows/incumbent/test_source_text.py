@@ -134,7 +134,7 @@ def test_a_name_put_together_in_python_is_one_word(source, model):
     assert models(f"m = {source}\n", "python") == [model]
 
 
-def test_strings_inside_the_parts_of_a_joined_name_are_read():
+def test_parts_of_a_joined_name_are_read_and_prose_stays_in_pieces():
     assert texts("a = f\"gpt-{pick('o3')}\"\n", "python") == [
         (f"gpt-{HOLE}", 1, "string"),
         ("o3", 1, "string"),
@@ -143,9 +143,6 @@ def test_strings_inside_the_parts_of_a_joined_name_are_read():
         (f"gpt-{HOLE}", 1, "string"), ("o3", 1, "string"), ("o1", 1, "string"),
     ]  # fmt: skip
     assert ("gpt-4o", 1, "string") in texts("const a = `x ${pick('gpt-4o')} y`;", "javascript")
-
-
-def test_prose_and_data_stay_in_pieces():
     assert texts('log("we use " + "gpt-4o" + " now");', "javascript") == [
         ("we use ", 1, "string"), ("gpt-4o", 1, "string"), (" now", 1, "string"),
     ]  # fmt: skip
@@ -180,12 +177,9 @@ def test_imports_stand_in_blocks_and_alone():
     ]  # fmt: skip
 
 
-def test_text_between_jsx_tags_is_no_code():
+def test_pages_and_jsx_are_read_in_script_and_markup():
     source = "const page = <p title=\"a\">It's</p>; call({model: 'gpt-4o'});\n// it's\nuse('o3')"
     assert texts(source, "javascript") == [("a", 1, "string"), ("gpt-4o", 1, "string"), ("o3", 3, "string")]
-
-
-def test_a_page_is_read_in_script_and_markup():
     source = "<!-- 'o1' -->\n<Chat model=\"gpt-4o\" />gpt-4\n<script lang=\"ts\">\nconst m = 'o3' // it's\n</script>"
     assert [(word.text, word.line) for word in read_page(source)] == [("gpt-4o", 2), ("o3", 4)]
 
@@ -243,12 +237,6 @@ def test_a_mention_is_not_a_value(line):
     assert "gpt-4o" not in config_texts(line)
 
 
-def test_variables_are_holes_and_places_stay():
-    (key, value) = config_values("model: gpt-4.1-${SIZE}-x # no", 3)
-    assert (key.text, value.text, value.line, value.column) == ("model", f"gpt-4.1-{HOLE}-x", 3, 8)
-    assert f"gpt-4.1-{HOLE}" in config_texts("model: gpt-4.1-{{ .Values.size }}")
-
-
 def test_a_file_of_one_line_takes_no_longer_than_one_of_many():
     line = '{"n": 1, "model": "gpt-4o"}, ' * 40_000
     began = time.process_time()
@@ -257,7 +245,10 @@ def test_a_file_of_one_line_takes_no_longer_than_one_of_many():
     assert time.process_time() - began < 20  # seconds; a copy of the line for each word would take minutes
 
 
-def test_comments_are_left_out():
+def test_variables_are_holes_and_comments_are_left_out():
+    (key, value) = config_values("model: gpt-4.1-${SIZE}-x # no", 3)
+    assert (key.text, value.text, value.line, value.column) == ("model", f"gpt-4.1-{HOLE}-x", 3, 8)
+    assert f"gpt-4.1-{HOLE}" in config_texts("model: gpt-4.1-{{ .Values.size }}")
     assert [word.text for word in read_config("a: gpt-4o # was gpt-4\n# gpt-4\nurl: https://x/y // old\n")] == [
         "a", "gpt-4o", "url", "https://x/y",
     ]  # fmt: skip
@@ -347,12 +338,9 @@ def test_what_a_manifest_asks_for_is_read(name):
         assert module_of(written.split('"')[0])[:3] or written
 
 
-def test_other_files_are_no_manifests():
+def test_a_python_package_is_known_by_its_module_and_other_files_are_no_manifests():
     assert manifest_kind("src/app.json") is None
     assert manifest_kind("deep/package.json") == "package.json"
     assert read_manifest("{{ template }}", "package.json") == []
-
-
-def test_a_python_package_is_known_by_its_module():
     assert module_of("LangChain_OpenAI") == "langchain_openai"
     assert module_of("google-cloud-aiplatform") == "vertexai"

@@ -106,12 +106,6 @@ def test_the_setting_that_does_best_is_chosen_within_its_budget(server, tmp_path
     assert "shop of 0" not in questions, "the front of the split is left to who compares candidates"
 
 
-def test_of_equally_good_ones_the_fewest_are_chosen(server, tmp_path):
-    scripted(server, lambda seen: answer("right"))
-    found = chosen(server, tmp_path)
-    assert (found.k, found.order) == (2, "nearest_last")
-
-
 def test_tokens_are_counted_by_the_engine(server, tmp_path):
     scripted(
         server,

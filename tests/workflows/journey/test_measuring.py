@@ -64,30 +64,6 @@ def behind(url):
     return ServePlan(engine="remote", model="org/a", options={"base_url": url})
 
 
-def test_here_it_is_the_measured_time_and_the_hour_of_the_machine():
-    found = cost(PRICED + "[selection]\nusd_per_hour = 6\n")
-    assert found.usd_per_1000 == Decimal("1"), "0.36 s · 1,000 = 0.1 h, busy 60 % of the time"
-    assert found.basis == "measured_here" and "$6 an hour" in found.why
-
-
-def test_an_endpoint_is_its_price_for_the_tokens_that_were_counted():
-    found = cost(plan=behind("https://models.example"), endpoint="house")
-    assert found.usd_per_1000 == Decimal("0.9"), "400 · $2 + 10 · $10 a million, each"
-    assert found.basis == "price" and "endpoint house" in found.why
-
-
-def test_an_address_of_this_machine_is_no_rented_one():
-    assert cost(plan=behind("http://127.0.0.1:8080")).basis == "measured_here"
-    free = PRICED.replace("prompt = 2, completion = 10", "prompt = 0, completion = 0")
-    assert cost(free, plan=behind("http://127.0.0.1:8080"), endpoint="house").basis == "measured_here"
-
-
-def test_a_price_that_is_stated_counts_also_of_an_address_of_this_machine():
-    """What listens there may be a proxy of a rented API."""
-    found = cost(plan=behind("http://127.0.0.1:8080"), endpoint="house")
-    assert (found.usd_per_1000, found.basis) == (Decimal("0.9"), "price")
-
-
 @pytest.mark.parametrize(
     ("changes", "why"),
     [({"prompt": None}, "counts no tokens"), ({}, "price = { prompt = …")],
@@ -97,7 +73,19 @@ def test_what_is_not_known_is_said_and_is_not_nothing(changes, why):
     assert (found.usd_per_1000, found.basis) == (None, "unknown") and why in found.why
 
 
-def test_nothing_timed_is_not_known():
+def test_a_candidate_costs_its_time_here_and_its_price_elsewhere():
+    found = cost(PRICED + "[selection]\nusd_per_hour = 6\n")
+    assert found.usd_per_1000 == Decimal("1"), "0.36 s · 1,000 = 0.1 h, busy 60 % of the time"
+    assert found.basis == "measured_here" and "$6 an hour" in found.why
+    found = cost(plan=behind("https://models.example"), endpoint="house")
+    assert found.usd_per_1000 == Decimal("0.9"), "400 · $2 + 10 · $10 a million, each"
+    assert found.basis == "price" and "endpoint house" in found.why
+    assert cost(plan=behind("http://127.0.0.1:8080")).basis == "measured_here"
+    free = PRICED.replace("prompt = 2, completion = 10", "prompt = 0, completion = 0")
+    assert cost(free, plan=behind("http://127.0.0.1:8080"), endpoint="house").basis == "measured_here"
+    # What listens there may be a proxy of a rented API.
+    found = cost(plan=behind("http://127.0.0.1:8080"), endpoint="house")
+    assert (found.usd_per_1000, found.basis) == (Decimal("0.9"), "price")
     assert cost(seconds=None).usd_per_1000 is None
 
 

@@ -174,13 +174,9 @@ STATED = Prices(PriceConfig(prompt=Decimal(2), completion=Decimal(10)), "mine")
 BODY_of_prices = {"messages": [{"role": "user", "content": "漢" * 100}], "max_tokens": 50}
 
 
-def test_a_stated_price_holds_for_its_model_only():
+def test_a_stated_price_holds_for_its_model_only_and_no_request_can_cost_more():
     assert STATED.usd("mine", 1_000_000, 100_000) == Decimal(3)
     assert STATED.usd("unheard-of-1", 1, 1) is None
-
-
-def test_no_request_can_cost_more_than_its_most():
-    # One token a byte is the worst that a tokenizer over bytes can do.
     assert STATED.most("mine", BODY_of_prices) >= STATED.usd("mine", 300, 50)
 
 

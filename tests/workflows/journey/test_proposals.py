@@ -38,20 +38,14 @@ def proposed(**changed):
     ]
 
 
-def test_a_closed_set_is_for_words_then_for_an_encoder_then_for_a_small_model():
+def test_the_ladder_is_of_the_kind_of_answer_and_the_number_of_samples():
     words = ("words", "encoder")
     assert proposed() == [words, (ENGLISH_BASE, "encoder"), (MODEL, "lora")]
     assert proposed(foreign=0.4)[1] == (MULTILINGUAL_BASE, "encoder")
     assert words not in proposed(copies=True) and words not in proposed(samples=30)
-
-
-def test_what_is_written_is_for_a_model_that_writes():
     assert proposed(closed=False) == [(MODEL, "lora"), (MODEL, "examples")]
     larger = PickedModel("org/larger", "of this year")
     assert proposed(closed=False, writes=larger) == [("org/larger", "lora"), ("org/larger", "examples")]
-
-
-def test_few_samples_are_not_trained_on():
     assert [method for _, method in proposed(closed=False, samples=30)] == ["examples", "as_is"]
     assert [method for _, method in proposed(closed=False, samples=0)] == ["as_is"]
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
-from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, Api, job
+from tests.workflows.incumbent.fine_tuning_api import KEY, MODEL, OTHER, job
 
 from freehold.cli.rescue import rescue as command
 from freehold.errors import InputError, UsageError
@@ -32,15 +32,6 @@ def training_file(path, rows=300):
             ]
             file.write(json.dumps({"messages": messages}) + "\n")
     return path
-
-
-@pytest.fixture
-def api(monkeypatch):
-    monkeypatch.setenv(KEY, "sk-test")
-    server = Api()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def rehearsed(path):

@@ -22,11 +22,6 @@ def make_dataset(tmp_path, held_out, *, train=None, validation=(), incumbent_mod
         "held_out": held_out,
     }
     return building.write(
-        building.Building(by_split=by_split, dropped=building.Counter()),
-        building.Recipe(),
-        name="t",
-        root=tmp_path / "datasets",
-        made_from=(),
-        version="0",
-        incumbent_model=incumbent_model,
-    )
+        building.Building(by_split=by_split, dropped=building.Counter()), building.Recipe(), name="t",
+        root=tmp_path / "datasets", made_from=(), version="0", incumbent_model=incumbent_model,
+    )  # fmt: skip

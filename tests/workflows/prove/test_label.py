@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from tests.workflows.data.building import project_of
 from tests.workflows.prove.held_out import make_dataset
 from tests.workflows.prove.test_evaluate import sample
 from tests.workflows.prove.test_results import evaluation
@@ -190,13 +189,3 @@ def test_what_is_no_closed_set_is_not_held(tmp_path, options):
 )
 def test_requests_with_a_form_of_their_own_are_not_held(tmp_path, own):
     assert labels_held(TASK, make_dataset(tmp_path, [sample(1), sample(2, **own)])) == ()
-
-
-AT = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(project_of(tmp_path).store_url) as store:
-        store.put(evaluation("e1", "d"))
-        yield store

@@ -40,16 +40,9 @@ def served(**changes):
 
 def trained(**changes):
     base = ReferenceScores(
-        id="s",
-        prompt_ids=(1, 5, 6),
-        prompt_tokens=("<bos>", "five", "six"),
-        bos_id=1,
-        answer_ids=(7, 8),
-        logprobs=(-0.1, -0.3),
-        base_logprobs=(),
-        best_ids=(7, 8),
-        ends=True,
-    )
+        id="s", prompt_ids=(1, 5, 6), prompt_tokens=("<bos>", "five", "six"), bos_id=1, answer_ids=(7, 8),
+        logprobs=(-0.1, -0.3), base_logprobs=(), best_ids=(7, 8), ends=True,
+    )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
 
 
@@ -58,16 +51,13 @@ def report(*pairs, has_adapter=False):
     return summarize(items, ServedAs("m", "llamacpp", has_adapter=has_adapter))
 
 
-def test_equal_sides_pass():
+def test_equal_sides_pass_and_other_prompt_ids_are_the_template():
     found = report((served(), trained()), (served(finish_reason="length"), trained()))
     assert found.passed and found.causes == ()
     assert (found.prompts_equal, found.token_agreement) == (2, 1.0)
     assert found.distance == pytest.approx(0.05)
     assert (found.stops_equal, found.stops) == (1, 1)
     assert found.check_result().ok is True
-
-
-def test_other_prompt_ids_are_the_template():
     found = report((served(prompt_ids=(1, 9, 6)), trained()))
     assert found.causes == ("template",)
     assert "token 1 (five trained, 9 served)" in found.reasons[0]
@@ -86,25 +76,16 @@ def test_a_missing_or_doubled_bos_is_named(their_ids, our_ids):
     assert found.causes == ("bos",)
 
 
-def test_a_template_without_the_token_that_begins_the_other_is_a_template():
+def test_an_adapter_that_is_not_on_or_of_another_scale_or_other_numbers_are_the_cause():
     other = report((served(prompt_ids=(9, 5, 8, 8)), trained(prompt_ids=(1, 5, 6))))
     assert other.causes == ("template",), "more than the first token differs"
-
-
-def test_an_adapter_that_is_not_on():
     found = report(
         (served(), trained(logprobs=(-3.0, -4.0), base_logprobs=(-0.1, -0.2), best_ids=(1, 1))),
         has_adapter=True,
     )
     assert found.causes == ("adapter_not_applied",)
-
-
-def test_an_adapter_of_the_wrong_scale_lies_between():
     found = report((served(), trained(logprobs=(-0.9, -1.0), base_logprobs=(-1.6, -1.7))), has_adapter=True)
     assert found.causes == ("adapter_scale",)
-
-
-def test_other_numbers():
     assert report((served(), trained(logprobs=(-0.5, -0.9)))).causes == ("numbers",)
     disagree = [(served(), trained(best_ids=(7, 1)))] * 10
     assert report(*disagree).causes == ("numbers",), "half of twenty tokens"
@@ -125,21 +106,15 @@ def ends(text):
     return report(*[(served(), trained(ends=one == "=")) for one in text])
 
 
-def test_turns_that_end_elsewhere():
+def test_turns_that_end_elsewhere_hold_once_there_are_enough():
     assert ends("xx").causes == ("stop",)
     assert "2 of 2 answers end where the trainer's model goes on" in ends("xx").reasons[0]
     assert ends("======x=" + "=x" * 6).causes == ("stop",)
-
-
-def test_one_turn_of_eight_that_ends_elsewhere_is_no_hold_and_no_proof():
     found = ends("===x====")
     assert found.passed and found.ends == "undecided"
     check = found.check_result()
     assert check.ok and check.text.endswith("where turns end is not decided (7 of 8 ends are equal)")
     assert undecided(found.items), "more prompts are asked"
-
-
-def test_enough_turns_decide():
     assert ENDS.fewest == 36
     assert ends("=" * 35).ends == "undecided" and ends("=" * 36).ends == "enough"
     assert (
@@ -219,14 +194,11 @@ def scores(pairs, gold="a"):
     return anyio.run(score_parity, LABELS, samples, ours, theirs)
 
 
-def test_answers_of_both_sides_are_scored_in_pairs():
+def test_answers_of_both_sides_are_scored_in_pairs_where_there_is_a_reference():
     found = scores([("a", "a")] * 9 + [("b", "a")])
     assert (found.n, found.served_mean, found.trained_mean) == (10, 0.9, 1.0)
     assert found.difference == pytest.approx(-0.1)
     assert found.ci_low < -0.1 < found.ci_high
-
-
-def test_nothing_is_scored_without_a_reference_or_the_trainers_answer():
     assert scores([("a", "a")], gold=None) is None
     assert scores([("a", None)]) is None
 
@@ -300,12 +272,9 @@ def test_other_numbers_fail(changes):
     assert made.causes == ("numbers",) and not made.passed
 
 
-def test_one_near_tie_in_two_hundred_is_rounding():
+def test_one_near_tie_in_two_hundred_is_rounding_and_nothing_compared_is_not_a_pass():
     made = report_of_encoder_parity_judging(
         *[item() for _ in range(200)], item(answer='{"a": "y", "b": 1}', probability=0.721)
     )
     assert made.passed and made.token_agreement < 1
-
-
-def test_nothing_compared_is_not_a_pass():
     assert not report_of_encoder_parity_judging().passed

@@ -11,7 +11,6 @@ from tests.workflows.prove.held_out import make_dataset, sample
 
 from benchmarks import tiny_models
 from freehold.hardware.gguf_header import Header
-from freehold.settings import load
 from freehold.types.config_file import parse
 from freehold.types.dataset import RecordedAsking, Sample
 from freehold.types.evaluation import Task
@@ -86,12 +85,9 @@ def test_a_broken_scorer_is_the_one_thing_that_is_said(tmp_path):
     assert [one.check for one in found.findings] == ["scorer"]
 
 
-def test_without_answers_of_the_incumbent_no_margin_is_asked_unless_they_will_be_frozen(tmp_path):
+def test_the_margin_is_asked_by_the_incumbents_answers(tmp_path):
     assert "margin" not in outcomes(look(tmp_path, incumbent=None, size=60))
     assert outcomes(look(tmp_path / "b", incumbent=None, size=60, freezes=True))["margin"] == "fail"
-
-
-def test_the_incumbents_own_errors_count(tmp_path):
     assert outcomes(look(tmp_path, size=60))["margin"] == "fail"
     assert outcomes(look(tmp_path / "b", size=60, incumbent=["no", "yes"]))["margin"] == "warn"
 
@@ -125,12 +121,9 @@ def models(*names):
     return lambda request: web.json_response({"data": [{"id": name} for name in names]})
 
 
-def test_one_that_lists_the_model_is_ready_and_cost_nothing():
+def test_an_endpoint_is_ready_by_the_models_that_it_lists():
     found = find(models("grader", "other"), model="grader")
     assert found.outcome == "ok" and "cost nothing" in found.text
-
-
-def test_one_that_lists_other_models_is_doubted():
     found = find(models("a", "b", "c", "d"), model="grader")
     assert found.outcome == "warn"
     assert "does not list the model grader; it lists a, b, c and 1 more" in found.text
@@ -206,17 +199,13 @@ def test_a_judge_is_not_asked():
     assert found.outcome == "ok" and "costs a call" in found.text
 
 
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
-
-
 def gguf(tmp_path):
     path = tmp_path / "base.gguf"
     tiny_models.write_header(tiny_models.SHAPES["llama"], "Q8_0", path)
     return path
 
 
-def test_a_base_that_cannot_write_the_calls_that_requests_demand_fails(tmp_path, monkeypatch):
+def test_a_base_that_cannot_write_the_calls_that_requests_demand_fails(tmp_path, settings, monkeypatch):
     def demanding(choice):
         asking = RecordedAsking(tool_choice=choice)
         return Sample(id="s", messages=(), tools=[{"type": "function"}], asking=asking)
@@ -224,12 +213,12 @@ def test_a_base_that_cannot_write_the_calls_that_requests_demand_fails(tmp_path,
     headers = {"tokenizer.chat_template": "{{ messages }}"}
     monkeypatch.setattr(tools, "read_header", lambda path: Header(str(path), headers, (), 1))
     base, samples = str(gguf(tmp_path)), [demanding("required"), demanding("auto")]
-    (found,) = before.tool_findings(base, settings(tmp_path), samples)
+    (found,) = before.tool_findings(base, settings, samples)
     assert found.outcome == "fail" and "1 of 2 held-out requests demand a tool call" in found.text
-    assert not list(before.tool_findings(base, settings(tmp_path), samples[1:]))
+    assert not list(before.tool_findings(base, settings, samples[1:]))
     headers["tokenizer.chat_template"] = "{{ tools }}"
-    assert not list(before.tool_findings(base, settings(tmp_path), samples))
+    assert not list(before.tool_findings(base, settings, samples))
     # Not here yet: the catalog knows, or says nothing.
-    (found,) = before.tool_findings("deepseek-ai/DeepSeek-R1", settings(tmp_path), samples)
+    (found,) = before.tool_findings("deepseek-ai/DeepSeek-R1", settings, samples)
     assert found.fix
-    assert not list(before.tool_findings("org/nowhere", settings(tmp_path), samples))
+    assert not list(before.tool_findings("org/nowhere", settings, samples))

@@ -47,13 +47,10 @@ def test_where_the_incumbent_errs_a_better_candidate_may_still_be_promoted():
     assert "promote is impossible, even for a candidate that is right on every item" in found.text
 
 
-def test_planned_looks_share_alpha_and_need_more_items():
+def test_planned_looks_share_alpha_and_many_items_are_fine():
     assert find(126, 0.03).outcome == "warn"
     found = find(126, 0.03, looks=3)
     assert found.outcome == "fail" and "with alpha shared by 3 evaluations" in found.text
-
-
-def test_many_items_are_fine_and_the_chance_is_said():
     found = find(1_000, 0.03)
     assert found.outcome == "ok"
     assert "promoted with a probability of 9" in found.text

@@ -73,14 +73,11 @@ def test_more_human_labels_are_another_evaluation(tmp_path):
     assert id_with({}, first) == id_with({})
 
 
-def test_scores_of_0_and_1_get_wilsons_interval():
+def test_scores_of_0_and_1_get_wilsons_interval_and_others_students_t():
     found = measured(results_of([1.0] * 8 + [0.0] * 2 + [None]), 0.025)
     assert (found.n, found.mean, found.method) == (10, 0.8, "wilson")
     # Wilson 1927 for 8 of 10 at 95 %.
     assert (found.ci_low, found.ci_high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-
-
-def test_other_scores_get_students_t():
     found = measured(results_of([0.2, 0.4, 0.6]), 0.025)
     assert found.method == "t"
     # 0.4 ± t(0.975, 2) · 0.2 / √3
@@ -113,17 +110,10 @@ def test_frozen_answers_are_read_by_dataset(project, tmp_path):
 
 def evaluation(id, dataset_id):
     return Evaluation(
-        id=id,
-        task=TASK,
-        dataset_id=dataset_id,
-        incumbent="a",
-        candidate="b",
-        endpoint="files",
-        comparison=None,
-        measured=measured([], 0.025),
-        references="gold",
+        id=id, task=TASK, dataset_id=dataset_id, incumbent="a", candidate="b", endpoint="files",
+        comparison=None, measured=measured([], 0.025), references="gold",
         latency=summarize([], concurrency=1),
-    )
+    )  # fmt: skip
 
 
 def test_an_evaluation_that_is_there_keeps_its_place(project):
@@ -136,14 +126,11 @@ def test_an_evaluation_that_is_there_keeps_its_place(project):
 TARGET = PowerTarget(margin=0.02)
 
 
-def test_without_assumptions_five_discordances_and_two_differences_are_planned_with():
+def test_what_is_planned_with_where_nothing_or_a_pilot_is_known():
     found = plan(TARGET)
     assert {row.discordance for row in found.rows} == set(PLANNING_DISCORDANCES)
     assert {row.true_difference for row in found.rows} == {0.0, -0.005}
     assert all(row.n > 0 and row.power >= 0.8 and row.power_at_n is None for row in found.rows)
-
-
-def test_a_pilot_stands_for_its_upper_limit_and_a_discordance_goes_first():
     pilot = plan(TARGET, PowerAssumptions(pilot=(12, 200)))
     assert {row.discordance for row in pilot.rows} == {discordance_upper(12, 200)}
     assert "the pilot's 12 of 200 pairs" in pilot.notes[0]
@@ -151,16 +138,13 @@ def test_a_pilot_stands_for_its_upper_limit_and_a_discordance_goes_first():
     assert ({row.discordance for row in both.rows}, both.notes) == ({0.1}, ())
 
 
-def test_clusters_multiply_items():
+def test_clusters_multiply_items_five_of_each_count_and_too_few_prove_nothing():
     alone = plan(TARGET, PowerAssumptions(discordance=0.1))
     clustered = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=4, icc=0.5))
     assert clustered.design_effect == 2.5
     assert clustered.rows[0].n == pytest.approx(2.5 * alone.rows[0].n, abs=3)
     assert clustered.zero_loss_n == 4 * rare_loss_n(TARGET.margin) > 2.5 * alone.zero_loss_n
     assert clustered.notes[0].startswith("Clusters multiply the number of items by 2.50; below 732 items")
-
-
-def test_five_items_of_a_cluster_count_and_too_few_clusters_prove_nothing():
     five = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=5, icc=0.0))
     ten = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=10, icc=0.0), n=100)
     assert ten.design_effect == five.design_effect == 1.0
@@ -169,29 +153,23 @@ def test_five_items_of_a_cluster_count_and_too_few_clusters_prove_nothing():
     assert many.rows[0].n >= many.zero_loss_n == 5 * rare_loss_n(TARGET.margin, TARGET.alpha)
 
 
-def test_a_given_n_gets_its_power_and_self_noise_its_warning():
-    found = plan(PowerTarget(0.01), PowerAssumptions(discordance=0.1), n=200, self_noise=0.1)
-    assert 0 < found.rows[0].power_at_n < 0.8
-    assert "pairs to pass against itself" in found.notes[0]
-    assert "is not provable with 200 pairs" in found.notes[1]
-
-
-def test_scores_that_are_not_binary_have_no_discordance():
+def test_scores_that_are_not_binary_have_no_discordance_and_no_power_below_rare_losses():
     found = plan(TARGET, PowerAssumptions(sd=0.2, true_difference=0.0), n=500)
     (row,) = found.rows
     assert (row.discordance, found.zero_loss_n) == (None, None)
     assert row.n > 500 and row.power_at_n < 0.8
-
-
-def test_partial_credit_has_no_power_among_fewer_items_than_rare_losses_take():
-    """60 items had "a probability of 100 %" at 3 points, and the verdict on them holds whatever they show."""
+    # 60 items had "a probability of 100 %" at 3 points, and the verdict on them holds whatever they show.
     found = plan(PowerTarget(0.03), PowerAssumptions(sd=0.05, true_difference=0.0), n=60)
     (row,) = found.rows
     assert row.n == 138 and row.power_at_n < 0.01
     assert "with a probability of 0%, and 138 with one of 80%" in found.sentence
 
 
-def test_a_margin_that_takes_millions_of_items_is_refused():
+def test_a_given_n_gets_its_power_and_a_margin_of_millions_is_refused():
+    found = plan(PowerTarget(0.01), PowerAssumptions(discordance=0.1), n=200, self_noise=0.1)
+    assert 0 < found.rows[0].power_at_n < 0.8
+    assert "pairs to pass against itself" in found.notes[0]
+    assert "is not provable with 200 pairs" in found.notes[1]
     with pytest.raises(UsageError, match="margin is 1e-09"):
         plan(PowerTarget(margin=1e-9))
 

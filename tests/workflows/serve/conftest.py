@@ -5,15 +5,9 @@ import hashlib
 import pytest
 
 from benchmarks import tiny_models
-from freehold.settings import load
 from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.model import Weights
 from freehold.workflows.project import Project
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture

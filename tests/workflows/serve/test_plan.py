@@ -56,24 +56,6 @@ def test_without_a_model_there_is_nothing_to_plan(empty_project):
 
 
 @pytest.mark.parametrize(
-    ("model", "engine", "by_name"),
-    [
-        ("echo", "auto", True),
-        ("echo", "llamacpp", True),
-        ("llama3.2", "ollama", True),
-        ("gpt-4o", "remote", True),
-        ("org/m", "echo", True),
-        ("org/m", "auto", False),
-        ("org/m", "llamacpp", False),
-        ("org/m", "vllm", False),
-        ("org/m", "nothing", False),
-    ],
-)
-def test_which_engines_are_asked_for_a_model_by_name(model, engine, by_name):
-    assert plan.names_its_models(model, engine) == by_name
-
-
-@pytest.mark.parametrize(
     ("model", "asked", "engine"),
     [("llama3.2", "ollama", "ollama"), ("gpt-4o", "remote", "remote"), ("echo", "llamacpp", "echo")],
 )

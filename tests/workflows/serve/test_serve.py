@@ -28,18 +28,9 @@ def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
 
 ECHO = ServePlan(engine="echo", model="echo")
 FIT = Fit(
-    id="fit",
-    model="echo",
-    quantization="",
-    machine="here",
-    workload=Workload(),
-    parts=(),
-    total_bytes=2 << 30,
-    available_bytes=16 << 30,
-    headroom_bytes=14 << 30,
-    fits=True,
-    reasons=(),
-)
+    id="fit", model="echo", quantization="", machine="here", workload=Workload(), parts=(),
+    total_bytes=2 << 30, available_bytes=16 << 30, headroom_bytes=14 << 30, fits=True, reasons=(),
+)  # fmt: skip
 
 
 def test_models_that_do_not_fit_together_are_refused(tmp_path, monkeypatch):

@@ -52,11 +52,8 @@ def test_a_template_knows_tools_when_it_reads_them(template, knows):
     assert tools.knows_tools(template) is knows
 
 
-def test_a_template_is_never_run():
+def test_a_template_is_never_run_and_what_demands_a_call_is_counted():
     assert tools.knows_tools("{% for x in range(10 ** 12) %}{{ x }}{% endfor %}{{ 1 / 0 }}") is False
-
-
-def test_what_demands_a_call_is_counted():
     assert tools.demanding(FORCED) == (2, 6)
     assert tools.demanding([]) == (0, 0)
 

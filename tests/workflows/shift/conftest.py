@@ -24,3 +24,10 @@ def hook(monkeypatch):
     monkeypatch.setenv("ALARM_URL", f"{server.base_url}/secret")
     yield bodies, answer
     server.close()
+
+
+@pytest.fixture
+def candidate():
+    fake = FakeUpstream()
+    yield fake
+    fake.close()

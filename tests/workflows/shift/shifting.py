@@ -25,20 +25,12 @@ ROUTE = Route(
 def trace(number, *, user=None, arm="incumbent", share=0.5, answer="refund", parent_id=None, **more):
     at = START + timedelta(seconds=number + 1)
     values = {
-        "id": event_id(int(at.timestamp() * 1000)),
-        "at": at,
-        "source": "gateway",
-        "model": "gpt-4o",
+        "id": event_id(int(at.timestamp() * 1000)), "at": at, "source": "gateway", "model": "gpt-4o",
         "request": {"messages": [{"role": "user", "content": f"question {number}"}]},
-        "response": {"choices": [{"message": {"role": "assistant", "content": answer}}]},
-        "route": "support",
-        "arm": arm,
-        "share": share,
-        "assignment_key": user or f"user-{number}",
-        "parent_id": parent_id,
-        "total_ms": 100.0,
-        **more,
-    }
+        "response": {"choices": [{"message": {"role": "assistant", "content": answer}}]}, "route": "support",
+        "arm": arm, "share": share, "assignment_key": user or f"user-{number}", "parent_id": parent_id,
+        "total_ms": 100.0, **more,
+    }  # fmt: skip
     return Trace(**values)
 
 
@@ -52,14 +44,9 @@ def mirrored(number, *, wrong=False, **more):
 def promoting(**changes):
     """An offline verdict of today that promotes the candidate of `ROUTE`."""
     values = {
-        "id": "v1",
-        "outcome": "promote",
-        "candidate": "base:ft",
-        "incumbent": "i",
-        "reasons": (),
-        "evidence": EvidenceBasis(parts={}, made_at={"quality": START}),
-        **changes,
-    }
+        "id": "v1", "outcome": "promote", "candidate": "base:ft", "incumbent": "i", "reasons": (),
+        "evidence": EvidenceBasis(parts={}, made_at={"quality": START}), **changes,
+    }  # fmt: skip
     return Verdict(**values)
 
 

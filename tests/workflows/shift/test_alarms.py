@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from tests.gateway.asking import QUESTION, post, structured
-from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain
 from tests.workflows.shift.shifting import START
 
 from freehold.gateway.limits.keys import hash_of
@@ -83,13 +83,6 @@ SAID = {
     "flood": "clients showed no valid key",
     "spent": "requests were refused because a spend cap is reached",
 }
-
-
-@pytest.fixture
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
 
 
 @pytest.mark.process

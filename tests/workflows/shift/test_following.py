@@ -149,12 +149,6 @@ def test_a_key_that_the_processes_were_not_given_waits(followed, monkeypatch):
     assert "AT THE NEXT START ONLY: the key in HOUSE_KEY" in followed.told[-1]
 
 
-def test_how_long_answers_may_take_to_finish_holds_at_once(followed):
-    assert followed.save(HEAD + CAPTURE + "[serve]\ndrain_s = 5\n").drain_s == 5.0
-    assert followed.told[-1] == "freehold.toml was changed; in force: [serve] drain_s"
-    assert followed.save(HEAD + CAPTURE).drain_s == 30.0
-
-
 def test_credentials_of_a_cloud_that_the_processes_were_not_told_of_wait(followed, monkeypatch):
     text = HEAD + CAPTURE + OTHER + 'credentials = "google"\n'
     taken = followed.save(text)
@@ -242,13 +236,6 @@ def secrets_of(process_id):
 def kill(process_id):
     os.kill(process_id, signal.SIGKILL)
     eventually(lambda: not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == "zombie")
-
-
-@pytest.mark.process
-def test_one_that_lives_is_left_alone(observer):
-    first = observer.pid
-    observer.tend()
-    assert observer.pid == first and psutil.pid_exists(first)
 
 
 @pytest.mark.process

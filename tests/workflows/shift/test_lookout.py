@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post, structured
-from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain
+from tests.gateway.loopback import eventually, gateway, plain
 from tests.workflows.shift.shifting import ROUTE, begun
 
 from freehold.gateway.telemetry import meters
@@ -274,13 +274,6 @@ FAULTS = {
     "language": lambda seen: plain(ENGLISH),
     "slow": lambda seen: plain(GERMAN, delay=3),
 }
-
-
-@pytest.fixture
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
 
 
 async def users(running, route, *, most, until):

@@ -98,24 +98,6 @@ def test_a_route_that_cannot_be_changes_nothing(store, text, message):
     assert store.routes() == []
 
 
-@pytest.mark.parametrize(
-    ("text", "message", "hint"),
-    [
-        (ROUTE + "canary_shar = 0.1\n", "unknown key routes.canary_shar", "did you mean canary_share?"),
-        (
-            ROUTE + "limits = { concurency = 3 }\n",
-            "unknown key routes.limits.concurency",
-            "did you mean concurrency?",
-        ),
-        (ROUTE + 'state = "canry"\n', r"routes\[0\].state", None),
-    ],
-)
-def test_mistakes_in_the_file_name_the_place(text, message, hint):
-    with pytest.raises(ConfigError, match=message) as caught:
-        parse(HEAD + text)
-    assert caught.value.hint == hint
-
-
 def test_targets():
     for text in ("incumbent", "local/base:ft", "local/google/gemma-3-270m:ft"):
         assert routes.format_target(routes.parse_target(text)) == text

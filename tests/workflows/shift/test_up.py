@@ -126,41 +126,6 @@ def test_a_start_is_on_record_with_what_it_allows(run, port, tmp_path, monkeypat
     assert entry.source.endswith(": up")
 
 
-def test_a_killed_engine_under_load_comes_back_behind_the_gateway(run, port):
-    command = run("up", "--model", "echo", "--port", str(port), "--json")
-    url = command.ready()["url"]
-    good, done = [], threading.Event()
-
-    def load():
-        with client(url) as http:
-            while not done.is_set():
-                try:
-                    good.append(ask(http, "echo"))
-                except openai.APIError:
-                    time.sleep(0.02)
-
-    threads = [threading.Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(2):
-            victim = next(
-                child
-                for child in children_of(command.process.pid)
-                if "freehold.engines.echo_server" in child.cmdline()
-            )
-            victim.send_signal(signal.SIGKILL)
-            time.sleep(0.2)
-            before, deadline = len(good), time.monotonic() + 20
-            while len(good) < before + 10:
-                assert time.monotonic() < deadline, "it did not come back"
-                time.sleep(0.02)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-
-
 def test_up_serves_what_the_project_chose(run, port, tmp_path):
     (tmp_path / ".freehold").mkdir()
     chosen = ServePlan(engine="echo", model="shop", options={"default": "chosen"})
@@ -185,17 +150,6 @@ def test_ctrl_c_while_it_loads_ends_it(run, port, tmp_path):
     code, _, err = command.stop()
     assert code in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
     assert "Traceback" not in err
-
-
-def test_several_models_behind_one_address(run, tmp_path, port):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
-    server = run("serve", "one", "two", "--set", "serve.engine=echo", "--port", str(port), "--json")
-    said = server.ready()
-    assert said["models"] == ["one", "two"]
-    with client(said["url"]) as http:
-        assert ask(http, "one") and ask(http, "two")
-        assert [model.id for model in http.models.list()] == ["one", "two"]
-    assert server.stop()[0] == 0
 
 
 def test_two_servers_on_one_store_do_not_disturb_each_other(run, tmp_path, port):

@@ -78,15 +78,12 @@ def test_a_promotion_whose_fallback_ends_says_the_day_and_what_comes_then():
     assert not state("promote_in_part", **promoted | {"verdict": verdict(fallback="own-70b")}).warnings
 
 
-def test_an_incumbent_that_ends_soon_is_asked_first():
+def test_an_incumbent_that_ends_soon_is_asked_first_and_its_end_is_a_warning_at_every_stage():
     assert state("built", ending=ENDS).next.command == "freehold freeze"
     assert "2026-12-20" in state("built", ending=ENDS).next.why
     assert state("frozen", ending=ENDS).next.command == "freehold migrate"
     assert state("built", ending=ENDS, can_ask_incumbent=False).next.command == "freehold migrate"
     assert state("built", ending=ends(AT.date() - timedelta(days=1))).next.command == "freehold migrate"
-
-
-def test_the_end_of_the_incumbent_is_a_warning_at_every_stage():
     for stage in STAGES:
         if stage not in ("broken", "fresh"):
             found = state(stage, ending=ENDS)
@@ -125,7 +122,11 @@ def test_a_rollout_waits_for_its_tests_a_gateway_and_trouble():
         assert any("rollback" in other.command for other in one.next.others)
 
 
-def test_a_promoted_candidate_is_watched():
+def steps(stage, **changed):
+    return {one.name: one for one in journey_steps(facts(**{**STAGES[stage], **changed}), stage)}
+
+
+def test_a_promoted_candidate_is_watched_and_a_rollback_is_not_done():
     quiet = {"watched_at": AT, "watch_due": AT + timedelta(days=7)}
     assert state("promoted", **quiet).next.sentence == "Nothing has to be done now"
     assert state("promoted", **{**quiet, "watch_due": AT}).next.command == "freehold watch --once"
@@ -134,13 +135,6 @@ def test_a_promoted_candidate_is_watched():
     better = state("promoted", rollout=rollout("promoted", verdict_is_newer=True))
     assert better.stage == "promoted"
     assert any(one.command == "freehold rollout start" for one in better.next.others)
-
-
-def steps(stage, **changed):
-    return {one.name: one for one in journey_steps(facts(**{**STAGES[stage], **changed}), stage)}
-
-
-def test_a_verdict_that_does_not_promote_and_a_rollback_are_not_done():
     assert steps("hold")["decide"].state == steps("reject")["decide"].state == "failed"
     assert steps("rolled_back")["shift"].state == "failed"
     assert steps("promoted")["shift"].state == "done"
@@ -161,7 +155,7 @@ def test_every_reason_that_speaks_against_a_candidate_has_a_way_on():
         assert code in WAYS
 
 
-def test_the_worst_reason_decides_and_the_next_ones_are_other_ways():
+def test_the_worst_reason_decides_and_a_models_name_stays_in_its_place():
     found = after_verdict(
         verdict(
             "reject", codes=("license_not_allowed", "worse_than_margin", "does_not_fit"), texts=("No.",) * 3
@@ -169,8 +163,5 @@ def test_the_worst_reason_decides_and_the_next_ones_are_other_ways():
     )
     assert found.sentence == "Choose a model whose licence allows this use"
     assert "freehold fit pub/base --quants" in [one.command for one in found.others]
-
-
-def test_the_name_of_a_model_cannot_leave_its_place_in_a_command():
     hostile = verdict("hold", codes=("license_unclear",), texts=("x",), model="x; rm -rf ~ #")
     assert after_verdict(hostile).command == "freehold license 'x; rm -rf ~ #'"

@@ -261,7 +261,3 @@ def test_what_a_key_cannot_be_is_refused_and_none_is_made(project, store, wrong)
     with pytest.raises(UsageError):
         add_key(project, store, NewKeyBody(**{"name": "x"} | wrong), who="ada", at=START)
     assert keys.listed(store, at=START) == []
-
-
-AT_of_buttons = datetime(2026, 11, 29, tzinfo=UTC)
-BY = {"who": "ada", "at": AT_of_buttons}

@@ -31,25 +31,12 @@ def owned_encoder(project, name="support", stage="frozen", **more):
 
 def manifest(path, **changes):
     fields = {
-        "id": "a" * 32,
-        "name": "support",
-        "path": str(path),
-        "base_model": "test/tiny",
-        "base_sha256": "b" * 64,
-        "dataset_id": "d" * 32,
-        "config": FinetuneConfig(r=16),
-        "template_sha256": "t" * 64,
-        "seed": 0,
-        "steps": 10,
-        "train_tokens": 1000,
-        "train_seconds": 2.0,
-        "final_loss": 0.25,
-        "peak_memory_bytes": 2**30,
-        "files": {},
-        "versions": {},
-        "made_from": (),
+        "id": "a" * 32, "name": "support", "path": str(path), "base_model": "test/tiny",
+        "base_sha256": "b" * 64, "dataset_id": "d" * 32, "config": FinetuneConfig(r=16),
+        "template_sha256": "t" * 64, "seed": 0, "steps": 10, "train_tokens": 1000, "train_seconds": 2.0,
+        "final_loss": 0.25, "peak_memory_bytes": 2**30, "files": {}, "versions": {}, "made_from": (),
         "curve": ((1, 2.0), (2, 0.25)),
-    }
+    }  # fmt: skip
     adapter = Adapter(**{**fields, **changes})
     path.mkdir(parents=True)
     (path / "adapter.json").write_bytes(msgspec.json.encode(adapter))

@@ -10,15 +10,8 @@ from click.testing import CliRunner
 from freehold.cli.models import models as command
 from freehold.errors import EngineError, StorageError, UsageError, WeightsError
 from freehold.progress import Silent
-from freehold.report.model_card import CardFacts, model_card
-from freehold.store import open_store
 from freehold.training.artefacts import sha256_of
 from freehold.training.merge import merge_here
-from freehold.types.evaluated import Measured
-from freehold.types.report import CandidateReport
-from freehold.types.use import UseProfile
-from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.train import export_kinds
 from freehold.workflows.train.export import export
 
@@ -64,30 +57,6 @@ def test_each_kind_has_its_files_and_a_card(ready, trained_on, monkeypatch, kind
         assert 'PARAMETER stop "<|im_end|>"' in text
     again = export(project, adapter, kind, quantization=quantization, progress=Silent())
     assert again.path == made.path
-
-
-def test_the_card_has_the_figures_and_duties_of_the_newest_report(ready):
-    project, adapter, _, _ = ready
-    model = "meta-llama/Llama-3.2-1B-Instruct"
-    ruling = rule_for_model(model, project.config.use)
-    given = rule_for_model(model, UseProfile(distributes_weights=True))
-    candidate = CandidateReport(
-        model="test/tiny",
-        trained=adapter,
-        ruling=ruling,
-        measured=Measured(n=300, mean=0.912, ci_low=0.874, ci_high=0.94, level=0.95, method="wilson"),
-    )
-    with open_store(project.store_url) as store:
-        dataset = find_dataset(store)
-    card = model_card(
-        CardFacts(adapter=adapter, kind="peft", files={}, usage="use it", app="inbox", version="1",
-                  dataset=dataset, data=("personal data: looked for by built-in patterns (no names)",),
-                  ruling=ruling, passing_on=given, candidate=candidate)
-    )  # fmt: skip
-    assert "- personal data: looked for by built-in patterns" in card and dataset.id in card
-    assert "score on 300 held-out samples: 91.2% (95 % interval 87.4%, 94.0%)" in card
-    assert all(duty.text in card for duty in given.obligations)
-    assert "Built with Llama" in card
 
 
 def test_a_merge_needs_the_very_base(ready, trained_on):

@@ -43,14 +43,10 @@ def refused(tmp_path, tiny, monkeypatch):
     def attempt(config, error):
         with pytest.raises(error) as caught:
             workflow.train(
-                config=config,
-                dataset=write_dataset(tmp_path / "data", task_samples(20)),
-                base=tiny,
-                out_dir=tmp_path / "out",
-                name="x",
-                settings=load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}),
-                progress=Silent(),
-            )
+                config=config, dataset=write_dataset(tmp_path / "data", task_samples(20)), base=tiny,
+                out_dir=tmp_path / "out", name="x",
+                settings=load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}), progress=Silent(),
+            )  # fmt: skip
         return caught.value
 
     return attempt
@@ -86,14 +82,10 @@ def test_who_stops_a_run_is_told_that_it_goes_on(tmp_path, tiny, monkeypatch):
     monkeypatch.setattr(workflow.training, "train", trainer)
     with pytest.raises(KeyboardInterrupt):
         workflow.train(
-            config=CONFIG,
-            dataset=write_dataset(tmp_path / "data", task_samples(20)),
-            base=tiny,
-            out_dir=tmp_path / "out",
-            name="x",
-            settings=load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}),
-            progress=Impatient(),
-        )
+            config=CONFIG, dataset=write_dataset(tmp_path / "data", task_samples(20)), base=tiny,
+            out_dir=tmp_path / "out", name="x",
+            settings=load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}), progress=Impatient(),
+        )  # fmt: skip
     assert any("half a minute" in text for text in said)
     assert ended and said[-1] == "a checkpoint is written: the same command goes on from there"
 
@@ -216,13 +208,10 @@ def test_what_the_run_would_refuse_the_plan_refuses(tmp_path, project, tiny):
         plan_run(project, few, config=CONFIG_of_plan)
 
 
-def test_preview_marks_what_is_learned_without_colour_too(tmp_path, project, tiny):
+def test_a_preview_marks_what_is_learned_and_reports_over_long_samples(tmp_path, project, tiny):
     what = asked(tmp_path, tiny, task_samples(6))
     text = printed(preview_view, preview_run(project, what, config=CONFIG_of_plan, count=1))
     assert "⟦order_status<|im_end|>⟧" in text and "6 can be trained on" in text
-
-
-def test_over_long_samples_are_reported_with_their_number(tmp_path, project, tiny):
     samples = [*task_samples(6), make_sample(9, "where is my lamp " * 300, "order_status")]
     text = printed(
         preview_view, preview_run(project, asked(tmp_path, tiny, samples), config=CONFIG_of_plan, count=1)

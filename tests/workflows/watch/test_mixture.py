@@ -24,17 +24,9 @@ from freehold.workflows.watch import mixture, watch
 
 RULE = one_tier(model="base:ft", threshold=0.9, mixture_id="mix1")
 PROVEN = Mixture(
-    id="mix1",
-    candidate="base:ft",
-    incumbent="gpt-4o",
-    dataset_id="d",
-    margin=0.05,
-    curves=(),
-    rule=RULE,
-    share=0.5,
-    share_low=0.45,
-    share_high=0.55,
-)
+    id="mix1", candidate="base:ft", incumbent="gpt-4o", dataset_id="d", margin=0.05, curves=(), rule=RULE,
+    share=0.5, share_low=0.45, share_high=0.55,
+)  # fmt: skip
 
 
 @pytest.fixture

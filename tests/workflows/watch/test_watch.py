@@ -68,16 +68,6 @@ def test_a_candidate_that_got_worse_alarms_and_traffic_goes_back(project, store,
     assert [one.alarm for one in watch.history(store, "support")][-1] is True
 
 
-def test_on_alarm_shadow_lets_the_incumbent_answer(project, store, monkeypatch):
-    monkeypatch.setattr(watch, "REQUESTS", 40)
-    config = msgspec.structs.replace(project.config.watch, on_alarm="shadow")
-    for number in range(1, 4):
-        made = watch.check(project, store, "support", at=week(store, number, answer="x"), config=config)
-        if made.alarm:
-            break
-    assert made.action == "shadow" and store.routes()[0].state == "shadow"
-
-
 def test_drift_is_told_and_moves_nothing(project, store, incumbent):
     tools = {"messages": [{"role": "user", "content": "question"}], "tools": [{"type": "function"}]}
     for number in range(1, 6):
@@ -161,12 +151,9 @@ def scores(project, incumbent):
     return run
 
 
-def test_nothing_planned_asks_nothing(scores, incumbent):
+def test_nothing_planned_asks_nothing_and_live_the_incumbent_is_asked_and_paid(scores, incumbent):
     assert scores(LIVE._replace(samples=[], known=[])) == PeriodScores([], 0, None)
     assert incumbent.seen == []
-
-
-def test_live_the_incumbent_is_asked_and_paid(scores, incumbent):
     found = scores(LIVE._replace(known=["refund", "other", None, "refund"]))
     assert found.differences == [0.0, -1.0, -1.0, 0.0], "a missing answer of the candidate counts as wrong"
     assert found.spent_usd == 4 * (100 * Decimal(10) + 10 * Decimal(100)) / 1_000_000
@@ -225,22 +212,16 @@ def planned(project, store, recent, *, budget_usd=Decimal(1), seed="a"):
     return plan_check(project, store, recent, 20, budget_usd=budget_usd, seed=seed)
 
 
-def test_requests_are_chosen_by_the_seed_alone(project, store, recent):
+def test_requests_are_chosen_by_the_seed_and_failed_ones_are_not_asked_again(project, store, recent):
     plan = planned(project, store, recent)
     assert plan == planned(project, store, list(reversed(recent)))
     assert plan.samples != planned(project, store, recent, seed="b").samples
     assert (plan.against, len(plan.samples), plan.known) == ("live", 20, ["refund"] * 20)
     assert plan.notes == () and plan.estimated_usd == Decimal("0.06")
-
-
-def test_a_failed_or_cut_request_is_not_asked_again(project, store, recent):
     cut = [msgspec.structs.replace(trace, completeness="cut") for trace in recent[:30]]
     plan = planned(project, store, [*cut, *recent[30:]])
     assert len(plan.samples) == len(recent) - 30
     assert f"{len(plan.samples)} users asked in this period, 20 were wanted" in plan.notes
-
-
-def test_a_budget_for_nothing_asks_nothing(project, store, recent):
     plan = planned(project, store, recent, budget_usd=Decimal(0))
     assert plan.samples == [] and "enough for 0 of 20" in plan.notes[0]
 

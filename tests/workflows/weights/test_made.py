@@ -9,14 +9,8 @@ from tests.workflows.weights.programs import quantize_program
 from freehold.engines.weights import local
 from freehold.engines.weights.convert import source_of
 from freehold.errors import EngineError, UnknownModelError, UsageError, WeightsError
-from freehold.settings import load
 from freehold.workflows.weights import made as workflow
 from freehold.workflows.weights.pull import list_weights
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture

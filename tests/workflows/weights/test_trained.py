@@ -19,24 +19,11 @@ def adapter(tmp_path):
 
     def make(files=(), **config):
         return Adapter(
-            id="a1",
-            name="shop",
-            path=str(tmp_path),
-            base_model="org/base",
-            base_sha256="b" * 64,
-            dataset_id="d",
-            config=FinetuneConfig(**config),
-            template_sha256="t",
-            seed=0,
-            steps=1,
-            train_tokens=1,
-            train_seconds=1.0,
-            final_loss=0.1,
-            peak_memory_bytes=None,
-            files=dict(files),
-            versions={},
-            made_from=(),
-        )
+            id="a1", name="shop", path=str(tmp_path), base_model="org/base", base_sha256="b" * 64,
+            dataset_id="d", config=FinetuneConfig(**config), template_sha256="t", seed=0, steps=1,
+            train_tokens=1, train_seconds=1.0, final_loss=0.1, peak_memory_bytes=None, files=dict(files),
+            versions={}, made_from=(),
+        )  # fmt: skip
 
     return make
 

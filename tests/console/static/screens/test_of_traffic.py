@@ -121,16 +121,6 @@ def test_the_lines_of_a_right_answer_are_kept(visit, project):
     visit.clean()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_it_is_counted_drawn_and_listed(visiting, served, width):
-    visit = visiting(served, width=width)
-    page = visit.open("traffic", waits=".cards tbody tr")
-    assert "60" in page.locator(".tiles").inner_text()
-    assert page.locator("svg.picture rect.incumbent").count() > 5
-    assert page.locator(".cards tbody tr").count() == 50
-    visit.clean()
-
-
 def test_new_requests_come_by_themselves_and_what_is_written_meanwhile_stays(visit, project):
     page = visit.open("traffic", waits=".cards tbody tr")
     page.get_by_label("User").fill("half a na")

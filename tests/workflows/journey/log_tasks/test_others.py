@@ -160,21 +160,6 @@ def test_personal_data_is_replaced_as_in_a_dataset(tmp_path):
 MEANT = Counter(one.task for one in LOG)
 
 
-def test_each_project_imports_and_builds_its_own_tasks_requests(log, tmp_path):
-    made = draft_all(DraftRequest(tmp_path / "tasks", files=(log,)), progress=Silent())
-    read = Counter()
-    for one in made.drafts:
-        project = open_project(tmp_path / "tasks" / one.task / "freehold.toml")
-        (file,) = named_files(project)
-        result = import_file(project, file.path, progress=Silent())
-        assert result.read == one.requests
-        assert result.passed_over == {"another task's request ([[data.match]])": len(LOG) - one.requests}
-        built = dataset.build(project)
-        assert 0 < samples_in(built) <= one.requests
-        read[one.requests] += 1
-    assert read == Counter(MEANT.values()) and made.left_out == {}
-
-
 def test_a_build_leaves_out_what_other_tasks_say_in_the_same_store(log, tmp_path):
     """As with captured traffic, which holds all tasks."""
     (tmp_path / "freehold.toml").write_text('[app]\nname = "all"\n')

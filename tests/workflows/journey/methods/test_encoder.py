@@ -97,12 +97,6 @@ def test_what_learned_the_selection_split_does_not_answer_it(opened, asked, monk
     assert made.judged.identity != made.plan.identity and made.judged.model == made.plan.model
 
 
-def test_the_stage_a_candidate_names_is_trained(opened, asked):
-    with bench(opened) as ready:
-        METHODS["encoder"].make(candidate(opened, stage="contrastive"), ready)
-    assert asked["train"][0]["config"].stage == "contrastive"
-
-
 def test_messages_without_an_answer_are_given_to_a_base_that_may_be_tuned(opened, asked, monkeypatch):
     samples = [Sample(id=str(n), messages=(Message(role="user", content=f"text {n}"),)) for n in range(3)]
     found = UnlabelledTraffic(samples, {"answered elsewhere": 2})

@@ -38,9 +38,6 @@ def test_what_trains_is_compared_with_what_is_served_before_promotion(name):
     [
         ("auto", "lora", "lora"),
         ("llamacpp", "qlora", "qlora"),
-        ("vllm", "lora", "lora"),
-        ("ollama", "lora", "lora"),
-        ("echo", "lora", "as_is"),
         ("remote", "lora", "as_is"),
     ],
 )

@@ -13,19 +13,17 @@ from tests.workflows.journey.rehearsal import (
     bench,
     candidate_of,
     quick_training,
-    trained,
     training_project,
 )
 
 from freehold.datasets import building
-from freehold.errors import EngineError, UsageError
+from freehold.errors import UsageError
 from freehold.types.machine import Fit
 from freehold.types.training import Adapter
 from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.journey.methods import training as method
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.parity import MOST_PROMPTS
-from freehold.workflows.weights.pull import ensure_weights
 
 
 def make(opened, *, progress=None):
@@ -113,13 +111,3 @@ def test_the_base_and_its_adapter_answer_under_two_names(tmp_path, monkeypatch):
     assert made.plan.weights_path == made.weights.path and made.fit.fits
     assert made.untrained_model == candidate.model, "the base is asked as well, to show what training brought"
     assert (made.parity.passed, asked["parity"][0]["adapter_path"]) == (True, made.trained.path)
-
-
-def test_an_adapter_without_a_gguf_says_how_to_get_one(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch)
-    candidate = candidate_of(opened, "lora")
-    base = ensure_weights(candidate.model, opened.settings)
-    result = trained(Adapter, tmp_path, "adapter_model.safetensors")
-    with bench(opened) as ready, pytest.raises(EngineError, match="has no GGUF file") as caught:
-        method.serving_plan(candidate, ready, base, result)
-    assert "--fresh" in caught.value.hint

@@ -9,7 +9,7 @@ import pytest
 from tests.gateway.loopback import ANSWER, FakeUpstream, plain
 from tests.workflows.journey.rehearsal import CONFIG, MODEL, Told
 
-from freehold.errors import ConfigError, FreeholdError, UsageError
+from freehold.errors import FreeholdError, UsageError
 from freehold.processes import claim_port
 from freehold.progress import Silent
 from freehold.store import open_store
@@ -249,12 +249,6 @@ def test_an_upper_model_that_loses_too_much_is_held_against_the_incumbent(tmp_pa
     assert migration.exit_code == 1 and not mixture.is_proven
     assert mixture.outcome == "reject" and len(mixture.tested) == 1
     assert all(one.rest == pytest.approx(-0.125, abs=0.06) for one in mixture.curves)
-
-
-def test_an_upper_model_that_is_no_endpoint_is_told_when_the_file_is_read(tmp_path):
-    with pytest.raises(ConfigError, match=r"defer\.upper 'house/big' is not one of") as caught:
-        project(tmp_path, more='[defer]\nupper = "house/big"\n')
-    assert "add [[endpoints]]" in caught.value.hint
 
 
 def with_candidates(opened, candidates):

@@ -69,15 +69,12 @@ def test_every_signal_and_a_router_get_a_curve_and_the_best_gives_the_rule(tmp_p
         assert rule.problem is None and (rule.candidate.router is not None) is has_file
 
 
-def test_a_constant_signal_is_refused_in_words():
+def test_what_teaches_no_rule_is_refused_in_words():
     asked = split(signals={"mean_logprob": (1.0,) * N}, wrong=WRONG)
     found = find_curves(asked)[0][:1]  # without the router's
     assert best_curve([one.curve for one in found]) is None
     (why,) = refusals(found)
     assert why.startswith("mean logprob: the signal is 1 for every answer")
-
-
-def test_one_class_teaches_no_router():
     _, notes = find_curves(split(signals={}, wrong=[False] * N))
     assert notes and notes[0].startswith("No router: all 300")
 
@@ -138,14 +135,6 @@ def test_who_answers_by_the_rule():
         True,
         False,
     ]
-
-
-def test_the_mixture_has_the_incumbents_results_elsewhere():
-    theirs = [answer(at, None, value=1.0) for at in range(6)]
-    results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
-    made = mixed(results, decide(RULE, SAMPLES, OWN) >= RULE.threshold)
-    assert [one.score.value for one in made.candidate] == [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
-    assert made.incumbent is theirs
 
 
 def test_an_upper_model_has_its_results_where_it_answers():

@@ -17,7 +17,6 @@ from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.project import (
     check_schemas,
-    opened,
     skipped,
     start_project,
     with_mixture,
@@ -42,14 +41,6 @@ def project(tmp_path, monkeypatch):
 def start(project, **changes):
     options = {"route_name": None, "model": None, "candidate_model": None, **changes}
     return start_project(project, **options, who="ada", at=START)
-
-
-def test_the_route_is_the_one_named_else_the_projects_own(project):
-    shop = project()
-    with opened(shop, None) as (store, name):
-        assert (store.routes(), name) == ([], "shop")
-    with opened(shop, "vip") as (_, name):
-        assert name == "vip"
 
 
 def test_a_new_route_goes_from_the_incumbent_to_what_is_served(project):

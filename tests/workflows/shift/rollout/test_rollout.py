@@ -183,23 +183,6 @@ def test_a_step_forward_that_a_rollback_overtakes_is_not_taken(store, monkeypatc
     assert store.route_history("support")[-1].why == "complaints"
 
 
-def test_of_two_that_advance_at_once_one_does(store, monkeypatch):
-    begun(store)
-    real, second = rollout.scoring.learn, []
-
-    def slow(mine, running, **more):
-        tests = real(mine, running, **more)
-        if not second:
-            second.append("bo")
-            rollout.advance(mine, "support", who="bo", at=START, without=rollout.GATES)
-        return tests
-
-    monkeypatch.setattr(rollout.scoring, "learn", slow)
-    with pytest.raises(RevisionError, match="changed meanwhile"):
-        rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
-    assert routes.find_rollout(store, "support").stage == 0 and store.routes()[0].canary_share == 0.1
-
-
 def test_a_route_and_its_rollout_move_together_or_not_at_all(store, monkeypatch):
     begun(store)
 

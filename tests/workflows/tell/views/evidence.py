@@ -94,20 +94,13 @@ def evaluated(project, store, found, *, dataset_id="d" * 32, task=TASK, at=AT):
     comparison = compare(found, task, made_from=(dataset_id,), context=ScoreContext(self_noise=0.04))
     differing = disagreements(found.samples, found.incumbent, found.candidate, found.references)
     made = Evaluation(
-        id=id,
-        task=task,
-        dataset_id=dataset_id,
-        incumbent=found.incumbent_name,
-        candidate=found.candidate_name,
-        endpoint="http://127.0.0.1:8420",
-        comparison=comparison,
-        measured=measured(found.candidate, task.alpha),
-        references="gold",
-        latency=summarize(found.candidate, concurrency=4),
-        disagreements=differing[:50],
+        id=id, task=task, dataset_id=dataset_id, incumbent=found.incumbent_name,
+        candidate=found.candidate_name, endpoint="http://127.0.0.1:8420", comparison=comparison,
+        measured=measured(found.candidate, task.alpha), references="gold",
+        latency=summarize(found.candidate, concurrency=4), disagreements=differing[:50],
         disagreements_total=len(differing),
         results_file=str(write_results(project.state / "evaluations" / f"{id}.jsonl", found)),
-    )
+    )  # fmt: skip
     keep(store, made)
     store.put(
         ItemLook(

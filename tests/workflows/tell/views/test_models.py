@@ -148,8 +148,3 @@ def test_a_duty_that_is_done_says_who_and_the_page_and_the_checklist_too(project
     first, *others = look_of_license(project, model=model).detail.duties
     assert (first.done.who, [one.done for one in others]) == ("ada", [None] * len(others))
     assert page.count("done, says ada, 2026-11-29") == 1
-
-
-def test_a_model_that_is_not_known_is_told(project):
-    with pytest.raises(UnknownModelError):
-        look_of_license(project, model="/etc/passwd")

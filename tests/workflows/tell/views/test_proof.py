@@ -15,7 +15,7 @@ from tests.workflows.tell.views import evidence
 
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
-from freehold.types.evaluated import Evaluation, ItemResult
+from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, Score
 from freehold.types.verdict import Reason, Verdict
 from freehold.workflows.prove.label import open_session
@@ -75,21 +75,6 @@ def test_answers_that_are_gone_are_told_and_the_rest_stands(project):
     detail = look(project).detail
     assert detail.items is None and "freehold evaluate" in detail.items_missing
     assert detail.comparison is not None
-
-
-def test_looking_changes_nothing(project):
-    evidence.with_proof(project)
-
-    def state():
-        with open_store(project.store_url) as store:
-            return store.records(Evaluation), sorted(
-                (path.name, path.stat().st_mtime_ns) for path in (project.state / "evaluations").iterdir()
-            )
-
-    before = state()
-    look(project)
-    look(project, show="all")
-    assert state() == before
 
 
 # Parts of the screen of proof: what differs, the items, the pictures, the ways out.

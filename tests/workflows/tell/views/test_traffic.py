@@ -48,7 +48,7 @@ def test_an_id_that_no_trace_has_is_none_and_one_that_several_have_is_named(stor
         shown(store, "abc")
 
 
-def test_ten_megabytes_become_a_page(store):
+def test_ten_megabytes_become_a_page_and_a_long_conversation_keeps_both_its_ends(store):
     large = "x" * 10_000_000
     request = {"model": "m", "messages": [{"role": "user", "content": large}], "tools": [large]}
     response = {"choices": [{"message": {"role": "assistant", "content": large}}]}
@@ -56,9 +56,6 @@ def test_ten_megabytes_become_a_page(store):
     one = shown(store, "large")
     assert len(one.messages[0].content.text) == TEXT_MAX and one.messages[0].content.characters == 10_000_000
     assert len(one.answer.content.text) == len(one.parameters.text) == TEXT_MAX
-
-
-def test_a_long_conversation_keeps_its_first_and_its_newest_messages(store):
     messages = [{"role": "user", "content": str(n)} for n in range(500)]
     store.add_traces([made(1, id="long", request={"model": "m", "messages": messages})])
     one = shown(store, "long")
@@ -132,15 +129,12 @@ def test_a_record_is_found_by_its_id_whatever_its_kind(store):
     assert json.loads(msgspec.json.encode(found))["records"][0]["body"]["state"] == "shadow"
 
 
-def test_a_trace_is_said_to_be_one_and_an_unknown_id_has_nothing(store):
+def test_an_unknown_id_and_a_key_of_the_gateway_have_no_record(store):
     one = trace_of_record(1)
     store.add_traces([one])
     assert record(None, store, RecordQuery(id=one.id), at=AT_of_record).is_trace
     nothing = record(None, store, RecordQuery(id="gone"), at=AT_of_record)
     assert nothing.records == () and not nothing.is_trace
     assert record(None, store, RecordQuery(), at=AT_of_record).records == ()
-
-
-def test_a_key_of_the_gateway_is_not_shown(store):
     keys.add(store, "app", limits=Limits(), scope=keys.KeyScope(role="use"), who="ada", at=AT_of_record)
     assert record(None, store, RecordQuery(id="app"), at=AT_of_record).records == ()
