@@ -14,7 +14,7 @@ from freehold.settings import load
 from freehold.types.choosing import ModelLimits, Needs
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Speed, Workload
-from freehold.workflows.choose.cost import MachineSpeeds, answer_seconds
+from freehold.workflows.choose.cost import MachineSpeeds, answer_seconds, written_by
 from freehold.workflows.choose.needs import is_doubtful, speed_reasons
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.fit.placing import (
@@ -146,7 +146,7 @@ def test_an_answer_takes_its_uncached_prompt_and_its_own_tokens(settings):
     speed = found.at(16)
     by_hand = 800 / speed.prefill_tokens_per_second[0] + 120 * 16 / speed.decode_all_tokens_per_second[0]
     assert answer_seconds(asked(), speed) == pytest.approx(by_hand)
-    cached = asked(cached_prompt_tokens=Decimal(800), reasoning_tokens=Decimal(60))
+    cached = written_by("m", asked(cached_prompt_tokens=Decimal(800), reasoning_tokens=Decimal(60)), None)
     assert answer_seconds(cached, speed) == pytest.approx(60 * 16 / speed.decode_all_tokens_per_second[0])
 
 
