@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,30 +189,32 @@ def prior(row: CandidateRow, task: TaskKind | None, machine: Machine) -> float:
 
 
 def _by_scores(values: dict[str, float], listed: set[str], task: TaskKind | None) -> dict[str, float]:
-    """Priors with what was published: who was measured counts for more, and of two in one table, whose scores alone
-    compare, the better on most of the tasks that both have gets the larger prior of both."""
+    """Priors with what was published: who was measured counts for more, and of the models of one table, whose scores
+    alone compare, those that are ahead of most of the others get its larger priors. The newest table comes last."""
     if task is None or task not in _BOARDS:
         return values
     values = dict(values)
     tables: dict[str, dict[str, dict[str, float]]] = {}
-    for model in listed:
-        for score in catalog.scores_of((model,)):
-            if _BOARDS[task].search(score.task):
-                tables.setdefault(score.source, {}).setdefault(model, {})[score.task] = score.score
+    ids = {
+        part: model for model in sorted(listed) for part in (model.lower(), model.lower().rpartition("/")[2])
+    }
+    for row in reversed(catalog.score_rows()):
+        if (model := ids.get(row.model.lower())) is not None and _BOARDS[task].search(row.task):
+            tables.setdefault(row.source, {}).setdefault(model, {})[row.task] = row.score
     for model in {model for table in tables.values() for model in table}:
         values[model] += _SCORED
     for table in tables.values():
-        for one, other in combinations(sorted(table), 2):
-            ahead = sum(
-                _sign(table[one][task] - table[other][task]) for task in table[one] if task in table[other]
-            )
-            if ahead * (values[one] - values[other]) < 0:
-                values[one], values[other] = values[other], values[one]
+        ahead = {model: sum(_lead(table[model], other) for other in table.values()) for model in table}
+        order = sorted(table, key=lambda model: (ahead[model], values[model]))
+        values |= dict(zip(order, sorted(values[model] for model in table), strict=True))
     return values
 
 
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)
+def _lead(one: dict[str, float], other: dict[str, float]) -> int:
+    """1 where the first is better on most of the tasks that both have, -1 where it is worse."""
+    apart = [one[name] - other[name] for name in one if name in other]
+    better, worse = sum(points > 0 for points in apart), sum(points < 0 for points in apart)
+    return (better > worse) - (better < worse)
 
 
 def _made_for(model: Model, task: TaskKind | None) -> float:
