@@ -12,7 +12,7 @@ from freehold.types.machine import Machine
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
 from freehold.workflows.choose.assess import LONGEST_SECONDS, assess
-from freehold.workflows.choose.ranking import MOST_SECONDS
+from freehold.workflows.choose.ranking import MOST_SECONDS, MeasuredHere
 from freehold.workflows.project import open_project
 
 
@@ -89,6 +89,15 @@ def test_a_line_of_revenue_counts_until_the_figure_is_stated(project):
     assert line.startswith("above 10,000,000 annual revenue")
     (project.root / "freehold.toml").write_text('[app]\nname = "x"\n[use]\nannual_revenue_usd = 1_000_000\n')
     assert assess(open_project(), models=("LiquidAI/LFM2.5-350M",)).rows[0].open_line is None
+
+
+def test_no_guess_leaves_out_what_was_measured_here(project, two_cores, monkeypatch):
+    small = ("Qwen/Qwen3-1.7B",)
+    needs = Needs(task="code", context_tokens=32768)
+    assert assess(project, stated=needs, models=small).rows[0].outcome == "excluded"
+    found = MeasuredHere("c", 0.9, False, "measured here: promoted, 0.900")
+    monkeypatch.setattr(assessing, "_scores", lambda project: {"qwen/qwen3-1.7b": found})
+    assert assess(project, stated=needs, models=small).rows[0].outcome == "shortlisted"
 
 
 def test_what_takes_long_on_two_cores_does_not_lead(project, two_cores):

@@ -21,7 +21,7 @@ from freehold.store import open_store
 from freehold.types.choosing import Assessment, CandidateOutcome, CandidateRow, ModelLimits, Needs
 from freehold.types.cost import Advice, Traffic
 from freehold.types.evaluation import Comparison
-from freehold.types.license import Ruling
+from freehold.types.license import BARRED, Ruling
 from freehold.types.machine import Machine, MeasuredSpeed, Speed, Workload
 from freehold.types.mixture import Mixture
 from freehold.types.model import Model
@@ -225,6 +225,7 @@ def _row(
     against = [
         *_license_reasons(ruling),
         *_need_reasons(model, asked.needs),
+        *(_size_reasons(model, asked.needs) if score is None else ()),
         *_fit_reasons(placed, asked.workload),
         *speed_reasons(speed, asked.needs, asked.limits),
     ]
@@ -234,10 +235,9 @@ def _row(
         against += way.against
     seconds = seconds_of(speed, asked.needs, 1)
     notes = [score.said] if score is not None else []
-    if seconds is not None and seconds > LONGEST_SECONDS and score is None:
-        against.append((True, f"speed: {seconds:,.0f} s or more for a request here"))
-    elif seconds is not None and seconds > MOST_SECONDS:
-        notes.append(f"speed: {seconds:,.0f} s or more for a request here")
+    if seconds is not None and seconds > MOST_SECONDS:
+        too_long = seconds > LONGEST_SECONDS and score is None  # what was measured here has shown its use
+        against.append((too_long, f"speed: {seconds:,.0f} s or more for a request here"))
     if measured is not None and measured.quantization not in (None, placed.quantization):
         notes.append(f"speed measured at {measured.quantization}")
     return CandidateRow(
@@ -354,7 +354,7 @@ def _encoder_row(model: Model, asked: _Asked, score: MeasuredHere | None) -> Can
 
 
 def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
-    if ruling.outcome in ("not_allowed", "needs_separate_license"):
+    if ruling.outcome in BARRED:
         first = ruling.reasons[0] if ruling.reasons else None
         text = f": {first.text} ({first.license_id} {first.section})" if first else ""
         return [(True, f"licence: {ruling.outcome.replace('_', ' ')}{text}")]
@@ -385,20 +385,17 @@ def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
             )
         )
     found += _language_reasons(model, needs)
-    least = LEAST.get(needs.task) if needs.task is not None else None
-    size = effective_size(parameter_count(model.shape), active_parameter_count(model.shape))
-    if least is not None and size < least:
-        found.append(
-            (
-                True,
-                f"size: counts as {size / 1e9:.1f}B, too small for such a task",
-            )
-        )
     if not model.instruct:
         found.append((False, "base model: it needs training before it answers"))
     if thinks_first(model) and needs.task != "agent":
         found.append((False, "it writes its reasoning before each answer"))
     return found
+
+
+def _size_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
+    least = LEAST.get(needs.task, 0.0) if needs.task is not None else 0.0
+    size = effective_size(parameter_count(model.shape), active_parameter_count(model.shape))
+    return [(True, f"size: counts as {size / 1e9:.1f}B, too small for such a task")] if size < least else []
 
 
 def _language_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:

@@ -14,7 +14,7 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError
 from freehold.licensing.words import compatible
-from freehold.types.license import EdgeKind, Lineage, LineageEdge, Obligation, Ruling
+from freehold.types.license import BARRED, EdgeKind, Lineage, LineageEdge, Obligation, Ruling
 from freehold.types.use import UseProfile
 from freehold.workflows.license.rule import rule_for_model
 
@@ -165,7 +165,7 @@ def lineage_of(nodes: list[dict[str, Any]], use: UseProfile) -> Lineage:
 
 def answer_of(name: str, ruling: Ruling) -> CaseAnswer:
     """A ruling in the words of a case. Duties of a use that is blocked for good are left out."""
-    blocked = ruling.outcome in ("not_allowed", "needs_separate_license") and not ruling.details["mendable"]
+    blocked = ruling.outcome in BARRED and not ruling.details["mendable"]
     due: list[Obligation] = (
         [] if blocked else [d for d in ruling.obligations if not (d.recommended or d.passive)]
     )
