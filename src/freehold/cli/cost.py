@@ -27,7 +27,7 @@ def cost(
     prompt_tokens: Decimal | None = opt("Prompt tokens per request (no traces needed then).", parse=number),
     completion_tokens: Decimal | None = opt("Completion tokens per request.", parse=number),
     reasoning_tokens: Decimal | None = opt(
-        "Tokens that MODEL writes before each answer, to reason (default: none; 500 where it cannot but).",
+        "Reasoning tokens that MODEL writes before each answer (default: none; 500 if it always reasons).",
         parse=number,
     ),
     usd_per_hour: Range | None = opt("Price of a rented machine, for example 2.5 or 2-3.5.", parse=low_high),

@@ -103,6 +103,6 @@ def _draft_view(drafted: Draft) -> Iterator[Block]:
     yield "Still up to you:"
     yield from (f"  · {line}" for line in drafted.open)
     if drafted.least is not None:
-        yield f"Then: bring at least {drafted.least:,} records; of these freehold migrate can prove nothing"
+        yield f"Then: bring at least {drafted.least:,} records; with fewer freehold migrate can prove nothing"
     else:
         yield "Then: freehold migrate" if drafted.seen else "Then: freehold up"

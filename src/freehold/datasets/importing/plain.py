@@ -252,11 +252,10 @@ def _start(data: DataConfig, columns: Columns) -> ReadPlan:
         )
         if name in columns.names
     }
-    of_calls = [name for name in columns.names if name in ("model", *DURATIONS) or _is_count(name)]
+    of_calls = []
     if _is_of_calls(columns.names):
-        mapping["the call's"] = ", ".join(of_calls)
-    else:
-        of_calls = []
+        of_calls = [name for name in columns.names if name in ("model", *DURATIONS) or _is_count(name)]
+        mapping["the call"] = ", ".join(of_calls)
     rest = [name for name in columns.names if name not in (tools, *fields, *_KNOWN, *TIMES, *of_calls)]
     if rest:
         mapping["slices"] = ", ".join(rest[:8]) + (" …" if len(rest) > 8 else "")
@@ -340,7 +339,7 @@ def _flat(line: int, record: Record, data: DataConfig, fields: _Fields) -> Impor
         used |= {"model", *DURATIONS, *counts}
         model = text_or_none(record.get("model")) or ""
     shared = common({key: record.get(key) for key in (*_KNOWN, *TIMES, *DURATIONS)})
-    used |= {*(TIMES if shared["at"] else ())}
+    used |= set(TIMES if shared["at"] else ())
     shared |= {
         "gold": gold,
         "metadata": {key: value for key, value in record.items() if key not in used},

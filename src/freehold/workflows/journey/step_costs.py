@@ -113,9 +113,11 @@ class _Steps:
     ) -> None:
         self._project, self._dataset, self._known, self._machine = project, dataset, known, machine
         self._hour = hour_price(project.config, machine)
-        held_out = list(building.samples(dataset, "held_out"))
-        self._sizes = [_sizes(one) for one in held_out]
-        self._recorded = any(one.incumbent is not None for one in held_out)
+        self._sizes: list[tuple[int, int]] = []
+        self._recorded = False
+        for one in building.samples(dataset, "held_out"):
+            self._sizes.append(_sizes(one))
+            self._recorded |= one.incumbent is not None
         self._choosing = dataset.split(SELECTION_SPLIT).samples if len(known) > 1 else 0
 
     def told(self, freezes: bool) -> Iterator[str]:
