@@ -2,9 +2,9 @@
 before the rules were changed for them: ten at first, twelve on 2026-12-03.
 
 A case is met when all of the first three are among `fits`, and one of the first three is among `best`; where nothing
-`fits`, when nothing is on the shortlist. Models that the
-catalog does not know yet stand there too, so that the sets say what is right and not what is there. Nothing but the
-`task`, the traffic and the `options` of the command line tells the tool what is wanted.
+`fits`, when nothing is on the shortlist. Models that the catalog does not know yet stand there too, so that the sets
+say what is right and not what is there. Nothing but the `task`, the traffic and the `options` of the command line
+tells the tool what is wanted.
 """
 
 from __future__ import annotations
