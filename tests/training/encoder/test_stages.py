@@ -106,7 +106,8 @@ def test_heads_that_suffice_or_too_little_time_end_the_search_with_the_reason(
 
 def test_a_stage_ends_with_its_time_and_with_more_of_it_begins_again(job_of, monkeypatch):
     monkeypatch.setattr(tuned, "forecast", lambda scene, stage: 0.0)
-    monkeypatch.setattr(tuned, "_LEAST_MINUTES", 1e-6)  # a fast machine takes all of these steps in less than the usual
+    # A fast machine takes all of these steps in less than the usual least.
+    monkeypatch.setattr(tuned, "_LEAST_MINUTES", 1e-6)
     read = job_of(label_samples(90), label_samples(45, 200), stage="frozen")
     ran(read)  # so that no time goes on reading
     job = job_of(label_samples(90), label_samples(45, 200), stage="tuned")
