@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.calibration import (
     deferring,
+    generations,
     looking,
     pairs,
     samples,
@@ -73,6 +74,9 @@ def blocks(*, full: bool) -> list[Block]:
         deferring.calibrations(100 if full else 10, seed=21),
         watching.mixture_false_alarms(2000 if full else 100, seed=22),
         watching.mixture_delays(400 if full else 60, seed=23),
+        generations.wrong_swaps(2000 if full else 100, seed=26, full=full),
+        generations.no_gain(2000 if full else 100, seed=27, full=full),
+        generations.swaps_gained(2000 if full else 100, seed=28, full=full),
     ]
 
 
