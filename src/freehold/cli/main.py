@@ -80,6 +80,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "keys": Entry("keys:keys", "The keys applications must show, and what each may use"),
         "rollout": Entry("rollout:rollout", "Move traffic to the candidate in steps, and back in one"),
         "watch": Entry("watch:watch", "Is the promoted model still good? Checked again and again"),
+        "improve": Entry("improve:improve", "Make the promoted model better from its traffic, proven"),
         "audit": Entry("keys:audit", "Who changed what, when, from where and why"),
         "console": Entry("up:console", "Watch a rollout in the browser, and move it"),
     },

@@ -224,6 +224,19 @@ class DeferConfig(Table, frozen=True, kw_only=True):
     """Most that this may cost in a calendar month."""
 
 
+class ImproveConfig(Table, frozen=True, kw_only=True):
+    """`[improve]`: how the next generation of a promoted model is proven."""
+
+    audit_share: Annotated[float, Meta(gt=0, le=1, description="above 0, up to 1 (0.05 is a twentieth)")] = (
+        0.05
+    )
+    """Random share of all requests that the incumbent answers as well: only these prove."""
+    budget_usd: Decimal = Decimal(5)
+    """Most that the incumbent's answers for one generation may cost."""
+    error: Annotated[float, Meta(gt=0, lt=0.5, description="above 0, below 0.5")] = 0.05
+    """Largest chance that any generation ever served breaks its promise, over all there will be."""
+
+
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
 CaptureMode = Literal["off", "raw", "patterns", "pii"]
@@ -482,6 +495,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     defer: DeferConfig = DeferConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
+    improve: ImproveConfig = ImproveConfig()
 
     @property
     def models(self) -> tuple[str, ...]:

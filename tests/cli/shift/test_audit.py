@@ -65,7 +65,7 @@ ELSEWHERE = {
 }
 BY_RECORD = {
     "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity",
-    "watch", "defer plan",
+    "watch", "improve", "defer plan",
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {

@@ -34,6 +34,7 @@ from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ANY_SERVED, Endpoint, Example
+from freehold.types.generation import FOLDER as GENERATIONS
 from freehold.types.trace import Trace
 from freehold.types.training import Adapter
 from freehold.workflows.data import dataset
@@ -149,12 +150,15 @@ def run(project, whom, **changes):
 
 
 def test_after_a_user_is_forgotten_no_file_finds_them(project):
+    making = project.state / GENERATIONS
+    making.mkdir(parents=True)
+    (making / "steps.sqlite").write_text("what user-4711 asked is learned from")
     before = hits(*folders(project))
     assert len({name.partition(":")[0] for name in before}) >= 9
     planned = run(project, Whom(user="user-4711"), dry_run=True)
     assert hits(*folders(project)) == before
     made = run(project, Whom(user="user-4711"))
-    assert hits(*folders(project)) == []
+    assert hits(*folders(project)) == [] and not making.exists()
     assert made.traces == planned.traces == 4 and made.records["note"] == 1
     assert made.records["rollout_windows"] == 1
     assert len(made.datasets) == 1 and "freehold dataset build" in made.notes[0]

@@ -51,7 +51,9 @@ def build(project: Project, *, source_prefix: str | None = None, progress: Progr
     with open_store(project.store_url) as store:
         traces = store.traces(source_prefix=source_prefix)
         count = _answered(project, store, source_prefix)
-        built = _build(project, traces, root, progress or Silent(), count=count)
+        built = write_dataset(
+            project, traces, recipe_of(project, traces=count), root, progress or Silent(), count=count
+        )
         store.put(built.dataset, made_from=built.dataset.made_from)
     return built.dataset
 
@@ -77,15 +79,23 @@ def check(
             traces = file_traces(project, files)
             if project.config.chooses and project.config.data.validation is None:
                 count = sum(1 for _ in file_traces(project, files))
-        card = _build(project, traces, Path(folder), progress, count=count).card
+        recipe = recipe_of(project, traces=count)
+        card = write_dataset(project, traces, recipe, Path(folder), progress, count=count).card
     return msgspec.structs.replace(card, dataset_id="")
 
 
-def _build(
-    project: Project, traces: Iterable[Trace], root: Path, progress: Progress, *, count: int
+def write_dataset(
+    project: Project,
+    traces: Iterable[Trace],
+    recipe: Recipe,
+    root: Path,
+    progress: Progress,
+    *,
+    count: int | None = None,
 ) -> BuiltDataset:
+    """Write the dataset of those of these traces that teach this project's task; `count` is how many there are, where
+    that is known. Raises `UsageError` when none teaches or a split would be empty."""
     progress.step("dataset")
-    recipe = recipe_of(project, traces=count)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
     ids: list[bytes] = []
     first_model = ""
@@ -94,7 +104,7 @@ def _build(
     def teaching() -> Iterator[Trace]:
         nonlocal first_model, others
         for trace in traces:
-            if _teaches(trace):
+            if teaches(trace):
                 if not is_selected(trace, project.config.data):
                     others += 1
                     continue
@@ -201,7 +211,7 @@ def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
     )
 
 
-def _teaches(trace: Trace) -> bool:
+def teaches(trace: Trace) -> bool:
     """Is the answer the incumbent's (or was it corrected), and no error? Mirrored requests repeat another's."""
     return (
         trace.kind == "chat"

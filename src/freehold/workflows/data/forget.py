@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from freehold.store.index import users_of
 from freehold.store.look_ledger import LedgerLine
 from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
+from freehold.types.generation import FOLDER
 from freehold.types.record import Record, StoredRecord, event_id
 from freehold.types.trace import Trace
 from freehold.types.training import Adapter
@@ -126,11 +127,8 @@ def forget(
         found = _find(store, whom, progress)
         known = {dataset.id: dataset for dataset in store.records(Dataset)}
         trained: list[Adapter] = store.records(Adapter)
-        spool = project.state.resolve() / SPOOL
-        # A spool is its worker's: what was on its way there is written and overwritten by now.
-        # Nor is the store a copy of itself, under whatever name: SQLite must not have one file open by two.
-        own = store.database.file
-        places = [p for p in all_files(folders) if spool not in p.parents and not _is_same(p, own)]
+        making = project.state.resolve() / FOLDER
+        places = _files_of(project, folders, making, store.database.file)
         finder, datasets = _with_samples(found, known.values())
         indexes = _indexes(folders, finder)
         places = [path for path in places if path.parent not in indexes]
@@ -150,6 +148,8 @@ def forget(
             work.folder(folder, "datasets")
         for folder in indexes:
             work.folder(folder, "examples")
+        if found.ids and making.is_dir():  # a generation under way is begun again
+            work.folder(making, "generations under way")
         for path in places:
             work.file(path, caches=bool(datasets))
         work.in_store(store, lost)
@@ -184,6 +184,14 @@ def forget(
                     hint="run the same command again in a moment, or after freehold down",
                 )
     return receipt
+
+
+def _files_of(project: Project, folders: Sequence[Path], making: Path, own: Path | None) -> list[Path]:
+    """Files that are looked through one by one."""
+    # A spool is its worker's: what was on its way there is written and overwritten by now. Nor is the store a copy of
+    # itself, under whatever name: SQLite must not have one file open by two.
+    apart = {project.state.resolve() / SPOOL, making}
+    return [path for path in all_files(folders) if not apart & set(path.parents) and not _is_same(path, own)]
 
 
 def _is_same(path: Path, other: Path | None) -> bool:

@@ -77,6 +77,8 @@ class CandidateRunner:
     @property
     def looks(self) -> Looks:
         """The looks that are planned: however many candidates there are, they share one at a time."""
+        if self.bench.looks is not None:
+            return replace(self.bench.looks, together=self.together, part=self.part)
         plan = LookPlan(self.bench.project.config.task.looks, grows=True)
         return Looks(self.bench.store, plan, together=self.together, part=self.part)
 

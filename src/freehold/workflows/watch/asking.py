@@ -21,7 +21,7 @@ from freehold.evals.scorers import scorer_of
 from freehold.progress import Progress
 from freehold.store import Store
 from freehold.types.dataset import Sample
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import INCUMBENT, Endpoint
 from freehold.types.evaluation import Task
 from freehold.types.rollout import Against
 from freehold.types.route import Route
@@ -66,7 +66,7 @@ def plan_check(
     traces = list(chosen.values())[:most]
     affordable, total = 0, Decimal(0)
     for trace in traces:
-        cost = _expected_cost(project, trace)
+        cost = expected_cost(project, trace)
         if total + cost > budget_usd:
             break
         affordable, total = affordable + 1, total + cost
@@ -111,7 +111,7 @@ def _comparable(trace: Trace) -> bool:
     return trace.kind == "chat" and trace.completeness == "complete" and trace.fallback is None
 
 
-def _expected_cost(project: Project, trace: Trace) -> Decimal:
+def expected_cost(project: Project, trace: Trace) -> Decimal:
     """What asking the incumbent this is expected to cost, from what the candidate's answer took, twice as long."""
     usage = trace.usage
     prompt = (
@@ -204,22 +204,25 @@ def _spent(project: Project, plan: CheckPlan, replies: Sequence[Replayed]) -> De
     return total
 
 
-def _asked_side(project: Project, route: Route, plan: CheckPlan) -> tuple[Endpoint, str]:
+def incumbent_side(project: Project, route: Route) -> tuple[Endpoint, str]:
+    """The incumbent's endpoint, and the model that a route asks it for. Raises `UsageError` where it has no address."""
     incumbent = project.config.incumbent
+    if incumbent is None or incumbent.base_url is None:
+        raise UsageError("the incumbent cannot be asked", hint="[incumbent] base_url says where it is")
+    endpoint = Endpoint(
+        name=INCUMBENT,
+        engine="remote",
+        base_url=stem(incumbent.base_url),
+        api=incumbent.api,
+        api_key_env=incumbent.api_key_env,
+        credentials=incumbent.credentials,
+    )
+    return endpoint, route.incumbent.model or incumbent.model
+
+
+def _asked_side(project: Project, route: Route, plan: CheckPlan) -> tuple[Endpoint, str]:
     if plan.against == "live":
-        assert incumbent is not None and incumbent.base_url is not None
-        name = route.incumbent.model or incumbent.model
-        return (
-            Endpoint(
-                name="incumbent",
-                engine="remote",
-                base_url=stem(incumbent.base_url),
-                api=incumbent.api,
-                api_key_env=incumbent.api_key_env,
-                credentials=incumbent.credentials,
-            ),
-            name,
-        )
+        return incumbent_side(project, route)
     assert route.candidate is not None
     return (
         Endpoint(name="candidate", engine="remote", base_url=stem(project.gateway_url)),

@@ -34,6 +34,7 @@ from freehold.wire.base_url import stem
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.license.rule import lineage_of
 from freehold.workflows.project import Project
+from freehold.workflows.prove.looks import Looks
 from freehold.workflows.serve.plan import ServeRequest, names_its_models, of_config
 
 
@@ -104,6 +105,8 @@ class Bench:
     """There is one candidate: what keeps it from being made ends the journey, with the error's own hint."""
     minutes: float | None = None
     """For training a candidate, infinite where nothing limits it; None: as it was trained before, it stands."""
+    looks: Looks | None = None
+    """The look that its caller has planned; None: as `[task] looks` says."""
 
     def limited(self, minutes: float | None) -> float | None:
         """The smaller of the minutes that a candidate's own options say, and of those that are left; None: no limit."""

@@ -1,0 +1,249 @@
+"""The generations of a route, which of them serves, and what the next one would be made of, take and cost."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+from freehold.errors import UsageError
+from freehold.stats import generations as budget
+from freehold.stats import power
+from freehold.store import Store, open_store
+from freehold.types.endpoint import ServePlan
+from freehold.types.generation import Generation, GenerationTraffic
+from freehold.types.record import Record
+from freehold.types.report import Report
+from freehold.types.route import Route
+from freehold.workflows.improve import traffic
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.task import task_of
+from freehold.workflows.shift import routes
+
+_GOES_ON = timedelta(days=1)
+"""A generation that was begun and has not been looked at is begun again after this, with what arrived meanwhile."""
+
+Outcome = Literal["waiting", "held", "serves"]
+
+
+class NextGeneration(Record, frozen=True, kw_only=True):
+    """What a generation would be made of, and what it takes; nothing was asked or trained for it."""
+
+    number: int
+    traffic: GenerationTraffic
+    alpha: float
+    """What its look may err, one-sided: its part of the budget for all generations."""
+    wanted: int
+    """Audited requests with which an equally good generation has a good chance to be proven. With fewer no look is
+    taken: one that shows nothing spends what the later ones may err."""
+    to_ask: int
+    usd: Decimal | None
+    """What the incumbent's answers cost at most; None where its price is not known."""
+    ready_at: datetime | None
+    """When there are enough, at the present rate; None where there are, or no rate is known."""
+    minutes: float | None
+    """What making the present generation took; None where that is not known."""
+    share_now: float | None
+    """Of all requests, what is answered here now."""
+
+    @property
+    def suffices(self) -> bool:
+        return self.traffic.audited >= self.wanted
+
+
+class Improvement(Record, frozen=True, kw_only=True):
+    """What `freehold improve` came to: all generations of the route, and what is next."""
+
+    route: str
+    outcome: Outcome
+    sentence: str
+    generations: tuple[Generation, ...]
+    outlook: NextGeneration | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0: a new generation serves. 1: it was held back. 3: too little has arrived to prove one."""
+        return {"serves": 0, "held": 1, "waiting": 3}[self.outcome]
+
+    def summary(self) -> str:
+        """What came out, in a sentence."""
+        return self.sentence
+
+
+class Chain(NamedTuple):
+    """The generations of a route since its candidate was promoted by a migration, which is the first of them; and the
+    one that serves."""
+
+    all: tuple[Generation, ...]
+    serving: Generation
+
+    @property
+    def first(self) -> Generation:
+        return self.all[0]
+
+    @property
+    def unfinished(self) -> Generation | None:
+        last = self.all[-1]
+        return last if last.state in ("begun", "looked", "proven") else None
+
+    @property
+    def settled(self) -> tuple[Generation, ...]:
+        """Those that were looked at, the anchor apart; one that was looked at and whose result is not known was not
+        swapped in."""
+        return tuple(one for one in self.all[1:] if one.state != "begun")
+
+
+def chain_of(store: Store, route: Route) -> Chain:
+    """The generations of a promoted route; the candidate that serves is kept as the first where it is of none.
+
+    Raises `UsageError` where no candidate serves, or an alarm took the traffic from it.
+    """
+    if route.state != "promoted" or route.candidate is None:
+        raise UsageError(
+            f"the route {route.name} is {route.state}: only a promoted model gets better",
+            hint="freehold rollout status shows how far it is",
+        )
+    if route.deferral is not None and route.deferral.is_on_safe_side:
+        raise UsageError(
+            "an alarm took the traffic from the model that serves, so there is nothing to improve on",
+            hint="freehold migrate proves a new one on newer traffic",
+        )
+    known = sorted(
+        (one for one in store.records(Generation) if one.route == route.name), key=lambda one: one.number
+    )
+    serving = next((one for one in reversed(known) if one.plan is not None and _serves(one, route)), None)
+    if serving is None:
+        serving = _anchor(store, route, number=known[-1].number + 1 if known else 0)
+        known = [*known, serving]
+    first = max(place for place, one in enumerate(known) if one.traffic is None)
+    return Chain(tuple(known[first:]), serving)
+
+
+def _serves(generation: Generation, route: Route) -> bool:
+    """Whether a route's traffic is a generation's."""
+    rule, own = route.deferral, generation.rule
+    if generation.state not in ("serves", "proven"):
+        return False
+    same_rule = rule is own if rule is None or own is None else rule.id == own.id
+    assert route.candidate is not None and generation.plan is not None
+    return (
+        same_rule
+        and route.candidate.endpoint == generation.endpoint
+        and route.candidate.model in (None, generation.plan.served_name)
+    )
+
+
+def _anchor(store: Store, route: Route, *, number: int) -> Generation:
+    assert route.candidate is not None
+    plan = store.latest(ServePlan)
+    if plan is None or route.candidate.model not in (None, plan.served_name):
+        raise UsageError(
+            f"what serves the route {route.name} was not made here, so it cannot be made again",
+            hint="freehold improve goes on from what freehold migrate has promoted",
+        )
+    report = store.latest(Report)
+    made = (
+        next((one for one in report.candidates if one.served_as == plan.served_name), None)
+        if report
+        else None
+    )
+    if made is None or made.outcome != "promote":
+        raise UsageError(
+            "no report tells how the promoted model was made", hint="freehold migrate writes one"
+        )
+    mixture = made.mixture
+    return Generation(
+        route=route.name,
+        number=number,
+        at=now(),
+        state="serves",
+        label=made.label,
+        plan=plan,
+        rule=route.deferral,
+        endpoint=route.candidate.endpoint,
+        dataset_id=report.dataset.id if report else None,
+        mixture_id=None if mixture is None else mixture.id,
+        verdict_id=None if made.verdict is None else made.verdict.id,
+        share=1.0 if mixture is None or mixture.rule is None else mixture.share,
+        why="promoted by freehold migrate",
+    )
+
+
+def levels(project: Project, chain: Chain) -> budget.GenerationLevel:
+    """What the next look may err."""
+    past = [
+        budget.GenerationLook(swapped=one.state in ("proven", "serves", "rolled_back"), better=one.better)
+        for one in chain.settled
+        if one is not chain.unfinished or one.state != "looked"  # that one goes on with the level it has
+    ]
+    return budget.next_level(past, budget=project.config.improve.error)
+
+
+def look_ahead(
+    project: Project, store: Store, route: Route, chain: Chain
+) -> tuple[NextGeneration, traffic.Span]:
+    """What the next generation would be made of. Nothing is asked, kept or trained."""
+    begun = chain.unfinished
+    if (
+        begun is not None
+        and begun.traffic is not None
+        and (begun.state != "begun" or now() - begun.at < _GOES_ON)
+    ):
+        after, upto = begun.traffic.after, begun.traffic.upto
+    else:
+        after = max((one.traffic.upto for one in chain.settled if one.traffic is not None), default=0)
+        upto = store.newest_trace().place
+    seen = traffic.span(store, route, project, after=after, upto=upto)
+    task, level = task_of(project), levels(project, chain)
+    least = power.rare_loss_n(task.margin, level.swap_alpha)
+    wanted = max(power.items_needed(task.margin, level.swap_alpha), least)
+    missing = traffic.to_ask(seen.audited, traffic.known_answers(store, route))
+    usd: Decimal | None
+    try:
+        usd = traffic.affordable(project, missing)[1]
+    except UsageError:
+        usd = None
+    days = seen.days_for(wanted - len(seen.audited)) if len(seen.audited) < wanted else None
+    report = store.latest(Report)
+    found = seen.found
+    here = 1 - found.deferred / found.requests if found.requests else None
+    outlook = NextGeneration(
+        number=chain.all[-1].number + (chain.unfinished is None),
+        traffic=found,
+        alpha=level.swap_alpha,
+        wanted=wanted,
+        to_ask=len(missing),
+        usd=usd,
+        ready_at=None if days is None else now() + timedelta(days=days),
+        minutes=None if report is None else sum(one.seconds for one in report.steps) / 60 or None,
+        share_now=here,
+    )
+    return outlook, seen
+
+
+def waiting(route: Route, chain: Chain, outlook: NextGeneration) -> Improvement:
+    found = outlook.traffic
+    if outlook.suffices:
+        sentence = (
+            f"Generation {outlook.number} can be made: {found.audited:,} audited requests are here, and it takes "
+            f"{outlook.wanted:,}."
+        )
+    else:
+        when = "" if outlook.ready_at is None else f", at this rate by {outlook.ready_at:%Y-%m-%d}"
+        sentence = (
+            f"Too little has arrived to prove generation {outlook.number}: {found.audited:,} audited requests of the "
+            f"{outlook.wanted:,} that it takes{when}."
+        )
+    return Improvement(
+        route=route.name, outcome="waiting", sentence=sentence, generations=chain.all, outlook=outlook
+    )
+
+
+def outlook_of(project: Project, *, route_name: str | None = None) -> Improvement:
+    """The generations so far, and what the next one would be made of and cost. Nothing changes."""
+    with open_store(project.store_url) as store:
+        route = routes.find(store, route_name or project.config.app.name)
+        chain = chain_of(store, route)
+        outlook, _ = look_ahead(project, store, route, chain)
+    return waiting(route, chain, outlook)

@@ -1,0 +1,451 @@
+"""`freehold improve`: the next generation of a promoted model, proven before it serves.
+
+Read it from `improve` downwards: what arrived since the last generation, the incumbent's answers to a random share of
+it, a dataset, the candidate made again by its own method (or a cheaper one that has become good enough), its look at
+the audited requests, and the swap. Each part is kept as it ends; the same command goes on after a kill, with the same
+traffic. A look is written down before its result is known, so that one that was killed is not had twice.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from freehold.errors import UsageError
+from freehold.hardware.probes import probe_machine
+from freehold.progress import Progress
+from freehold.stats import generations as budget
+from freehold.store import Store, open_store
+from freehold.store.database import file_url
+from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
+from freehold.types.endpoint import ServePlan
+from freehold.types.evaluated import Evaluation, ItemLook
+from freehold.types.evaluation import LookCount
+from freehold.types.generation import FOLDER, Generation, GenerationTraffic
+from freehold.types.report import CandidateReport
+from freehold.types.route import Route
+from freehold.types.trace import Trace
+from freehold.types.training import Adapter
+from freehold.workflows.data.dataset import find_dataset
+from freehold.workflows.improve import proof, traffic
+from freehold.workflows.improve.chain import (
+    Chain,
+    Improvement,
+    NextGeneration,
+    Outcome,
+    chain_of,
+    levels,
+    look_ahead,
+    waiting,
+)
+from freehold.workflows.journey.candidate import CandidateRunner
+from freehold.workflows.journey.methods.method import Bench, Candidate, lineage_behind
+from freehold.workflows.journey.migrate import TriedCandidates, try_candidates
+from freehold.workflows.journey.mixing import held_out_results
+from freehold.workflows.journey.proposals import known_candidates
+from freehold.workflows.journey.selection import cheapest_first
+from freehold.workflows.journey.steps import LOCK, Steps
+from freehold.workflows.license.rule import rule_for_model
+from freehold.workflows.project import Project, now
+from freehold.workflows.project_store import one_at_a_time
+from freehold.workflows.prove.looks import Looks
+from freehold.workflows.prove.task import task_of
+from freehold.workflows.shift import routes
+
+_RARE = 0.02
+"""Of requests that the incumbent answers: fewer are rare enough to ask whether it is needed."""
+
+
+def improve(
+    project: Project, *, route_name: str | None = None, fresh: bool = False, progress: Progress
+) -> Improvement:
+    """Make, prove and swap in the next generation of a promoted model, or say what is missing.
+
+    Raises `UsageError` for a route without a promoted model, `LockedError` while a migration or another generation is
+    under way, and what the parts of the journey raise; what was finished before stays finished.
+    """
+    with (
+        open_store(project.store_url) as store,
+        one_at_a_time(store, LOCK, say=progress.say) as lock,
+    ):
+        route = routes.find(store, route_name or project.config.app.name)
+        chain = chain_of(store, route)
+        store.put(chain.serving)
+        work = _Work(project, store, route, chain, progress, lock.check, fresh)
+        return work.run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One run of `improve`."""
+
+    project: Project
+    store: Store
+    route: Route
+    chain: Chain
+    progress: Progress
+    check: Callable[[], None]
+    fresh: bool
+
+    def run(self) -> Improvement:
+        unfinished = self.chain.unfinished
+        if unfinished is not None and unfinished.state == "proven":
+            return self._served(unfinished)
+        outlook, seen = look_ahead(self.project, self.store, self.route, self.chain)
+        if not outlook.suffices:
+            return waiting(self.route, self.chain, outlook)
+        self._room()
+        level = levels(self.project, self.chain)
+        generation = self._begun(unfinished, outlook, level)
+        self.progress.step(
+            "ask the incumbent", note=f"{outlook.to_ask:,} of {seen.found.audited:,} audited requests"
+        )
+        asked = traffic.audit(self.project, self.store, self.route, seen.audited, self.progress)
+        if len(asked.answered) < _ENOUGH * outlook.wanted:
+            raise UsageError(
+                f"{len(asked.answered):,} of {seen.found.audited:,} audited requests have an answer of the incumbent, "
+                f"and it takes {outlook.wanted:,}",
+                hint=f"[improve] budget_usd allows more; {asked.unaffordable:,} were beyond it",
+            )
+        built = self._built(seen.found, asked.answered)
+        if generation.state == "looked" and generation.dataset_id != built.dataset.id:
+            # A person was forgotten meanwhile: what was looked at is not what is here now.
+            return self._held(generation, "its requests changed after it was looked at")
+        generation = self._kept(
+            generation,
+            dataset_id=built.dataset.id,
+            traffic=msgspec.structs.replace(
+                seen.found, asked=asked.asked, usd=asked.usd, left_out=built.left_out
+            ),
+        )
+        present = find_dataset(self.store)
+        self.store.put(built.dataset, made_from=built.dataset.made_from)
+        self.store.put(present, made_from=present.made_from)
+        return self._proven(generation, built.dataset, level)
+
+    def _built(self, found: GenerationTraffic, answered: dict[str, Trace]) -> traffic.BuiltGeneration:
+        """The dataset; without the incumbent's answers among what is taught where its terms, or the licence, do not
+        clearly allow to learn from them."""
+        work = partial(traffic.build, self.project, self.store, self.route, found, answered, self.progress)
+        built = work()
+        if not built.dataset.targets_from.get("incumbent"):
+            return built
+        known = self._candidates(built.dataset)[-1]
+        ruling = rule_for_model(
+            known.model, self.project.config.use, lineage=lineage_behind(known, built.dataset)
+        )
+        if ruling.outcome in ("allowed", "allowed_with_obligations"):
+            return built
+        self.progress.say(
+            "what only the incumbent has answered teaches nothing: its terms do not clearly allow it"
+        )
+        return work(learns=False)
+
+    def _room(self) -> None:
+        """Raise `UsageError` where the disk does not hold another model beside the one that serves."""
+        plan = self.chain.serving.plan
+        path = None if plan is None or plan.weights_path is None else Path(plan.weights_path)
+        size = _bytes_of(path) if path is not None else 0
+        free = shutil.disk_usage(self.project.state).free
+        if free < 2 * size + _SPARE:
+            raise UsageError(
+                f"the disk has {free / 2**20:,.0f} MiB left, and another model beside the one that serves takes about "
+                f"{(2 * size + _SPARE) / 2**20:,.0f}",
+                hint="freehold models rm removes what nothing serves",
+            )
+
+    def _begun(
+        self, unfinished: Generation | None, outlook: NextGeneration, level: budget.GenerationLevel
+    ) -> Generation:
+        seen = None if unfinished is None else unfinished.traffic
+        places = (outlook.traffic.after, outlook.traffic.upto)
+        if unfinished is not None and seen is not None and (seen.after, seen.upto) == places:
+            self.progress.say(f"generation {unfinished.number} goes on")
+            return unfinished
+        number = unfinished.number if unfinished is not None else self.chain.all[-1].number + 1
+        made = Generation(
+            route=self.route.name,
+            number=number,
+            at=now(),
+            state="begun",
+            label=self.chain.serving.label,
+            traffic=outlook.traffic,
+            alpha=level.swap_alpha,
+            better_alpha=level.better_alpha,
+        )
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self.store.put(made)
+        return made
+
+    @property
+    def _folder(self) -> Path:
+        return self.project.state / FOLDER
+
+    def _kept(self, generation: Generation, **changes: object) -> Generation:
+        self.check()
+        made = msgspec.structs.replace(generation, **changes)
+        self.store.put(made)
+        return made
+
+    def _proven(self, generation: Generation, dataset: Dataset, level: budget.GenerationLevel) -> Improvement:
+        """Make the candidate, look at the audited requests, and settle what came out."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        url = file_url((self._folder / "steps.sqlite").absolute())
+        with open_store(url) as own:
+            steps = Steps(own, self.progress, fresh=self.fresh, check=self.check)
+            looked = _Looked(generation)
+
+            def taken(look: ItemLook) -> None:
+                if looked.generation.state == "begun":
+                    looked.generation = self._kept(looked.generation, state="looked")
+                self.store.put_once(look)
+
+            bench = Bench(
+                project=self.project,
+                store=own,
+                steps=steps,
+                progress=self.progress,
+                dataset=dataset,
+                task=msgspec.structs.replace(task_of(self.project), alpha=level.swap_alpha),
+                machine=probe_machine(self.project.state),
+                only_one=True,
+                minutes=math.inf,
+                looks=GenerationLooks(taken=taken),
+            )
+            known = self._candidates(dataset)
+            tried = try_candidates(replace(bench, only_one=len(known) == 1), known)
+            for kind in (EncoderModel, Adapter):
+                for one in own.records(kind):
+                    self.store.put(one, made_from=one.made_from)
+            settled = self._settled(looked.generation, bench, known, tried, level)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return settled
+
+    def _candidates(self, dataset: Dataset) -> list[Candidate]:
+        """The candidate that serves, made again, and those of the project that cost less."""
+        known = known_candidates(self.project, dataset).candidates
+        ordered = cheapest_first(known, self.project.config)
+        place = next((n for n, one in enumerate(ordered) if one.label == self.chain.serving.label), None)
+        if place is None:
+            raise UsageError(
+                f"{self.chain.serving.label} serves, and the project names no such candidate any more",
+                hint="put it back into [[candidates]]: a generation is made as the one before was",
+            )
+        return list(ordered[: place + 1])
+
+    def _settled(
+        self,
+        generation: Generation,
+        bench: Bench,
+        known: Sequence[Candidate],
+        tried: TriedCandidates,
+        level: budget.GenerationLevel,
+    ) -> Improvement:
+        report = tried.proven
+        if report is None or report.comparison is None or tried.plan is None:
+            why = (
+                next((one.stopped for one in tried.reports if one.stopped), None)
+                or "no candidate could be made"
+            )
+            return self._held(generation, why)
+        generation = self._kept(generation, **_shown(report))
+        if report.outcome != "promote":
+            return self._held(generation, _why_not(report))
+        found = self._against_earlier(generation, bench, known, report, level)
+        if isinstance(found, str):
+            return self._held(self.store.get(Generation, generation.key) or generation, found)
+        generation, report, plan = found
+        own = bench.store
+        for record in (report.comparison, report.mixture, report.verdict):
+            if record is not None:
+                self.store.put(record, made_from=record.made_from)
+        if (made := own.get(Evaluation, report.evaluation_id or "")) is not None:
+            self.store.put(made, made_from=(made.dataset_id,))
+        self.store.put(bench.dataset, made_from=bench.dataset.made_from)
+        generation = self._kept(generation, state="proven", plan=plan)
+        return self._served(generation)
+
+    def _against_earlier(
+        self,
+        generation: Generation,
+        bench: Bench,
+        known: Sequence[Candidate],
+        report: CandidateReport,
+        level: budget.GenerationLevel,
+    ) -> tuple[Generation, CandidateReport, ServePlan] | str:
+        """The generation with what it showed against those before it, its report and plan; why, where it is held. Where
+        a smaller share than the journey took is all that passes, that one is taken."""
+        candidate = next(one for one in known if one.label == report.label)
+        part = 1.0 if report.selection is None or not report.selection.part else report.selection.part
+        runner = CandidateRunner(bench, part=part if len(known) > 1 else 1.0)
+        one = runner.make(candidate)
+        assert one.made is not None and report.comparison is not None
+        planned = runner.mixer.plan(candidate, one.made)
+        evaluation = bench.store.get(Evaluation, report.evaluation_id or "")
+        assert evaluation is not None
+        results = held_out_results(evaluation)
+        serving, first = self.chain.serving, self.chain.first
+        earlier = proof.answers_of_earlier(bench, [serving, *([] if first is serving else [first])], results)
+        alpha = report.comparison.look.alpha if report.comparison.look is not None else bench.task.alpha
+        steps = proof.compare_with(bench, results, planned.rule, report.mixture, earlier, alpha)
+        passed = [each for each in steps if each.passed]
+        last = passed[-1] if passed else steps[-1]
+        generation = self._kept(generation, earlier=last.earlier, share_before=earlier[0].share)
+        if not passed:
+            return "it is not shown to be as good as the generations before it within the margin"
+        if _share(report) > last.share:
+            self.progress.say(
+                f"a share of {last.share:.1%} is taken: a larger one is not shown to be as good as the generations "
+                "before it"
+            )
+            report = runner.prove(one, share=last.share).report
+        taken = next(each for each in passed if math.isclose(each.share, _share(report)))
+        to_incumbent = report.comparison if report.mixture is None else report.mixture.comparison
+        assert to_incumbent is not None
+        look = budget.conclude(
+            level,
+            served=taken.compared[serving.number],
+            anchor=taken.compared[first.number],
+            mixture=to_incumbent,
+            better=proof.compared(bench, taken.shown, earlier[0], level.better_alpha),
+        )
+        if not look.swapped:
+            return "not all of what it must show is shown at its level"
+        if _share(report) < earlier[0].share - _LESS and not look.better:
+            return (
+                f"it would answer {_share(report):.1%} of the requests here, the one that serves answers "
+                f"{earlier[0].share:.1%} of them, and it is not shown to be better"
+            )
+        rule = None if report.mixture is None else report.mixture.rule
+        generation = self._kept(
+            generation, earlier=taken.earlier, better=look.better, rule=rule, **_shown(report)
+        )
+        return generation, report, one.made.plan
+
+    def _held(self, generation: Generation, why: str) -> Improvement:
+        made = self._kept(generation, state="held", why=why)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self._told(
+            "held",
+            f"Generation {made.number} is held: {why}. Generation {self.chain.serving.number} goes on.",
+        )
+
+    def _served(self, generation: Generation) -> Improvement:
+        assert generation.plan is not None and self.route.candidate is not None
+        target = msgspec.structs.replace(self.route.candidate, model=generation.plan.served_name)
+        moved = msgspec.structs.replace(self.route, candidate=target, deferral=generation.rule)
+        self.store.save_route(
+            moved,
+            who="freehold",
+            at=now(),
+            why=f"improve: generation {generation.number}",
+            verdict_id=generation.verdict_id,
+            expected_revision=self.route.revision,
+        )
+        made = self._kept(generation, state="serves", endpoint=self.chain.serving.endpoint)
+        return self._told("serves", _sentence(made))
+
+    def _told(self, outcome: Outcome, sentence: str) -> Improvement:
+        own = sorted(
+            (one for one in self.store.records(Generation) if one.route == self.route.name),
+            key=lambda one: one.number,
+        )
+        told = tuple(one for one in own if one.number >= self.chain.first.number)
+        last = told[-1]
+        notes = (*last.notes, *_ending(last))
+        return Improvement(
+            route=self.route.name, outcome=outcome, sentence=sentence, generations=told, notes=notes
+        )
+
+
+_ENOUGH = 0.9
+"""Of the audited requests that are wanted: a few have no answer."""
+_LESS = 0.02
+"""A share that is smaller by more than this is worth no swap."""
+_SPARE = 256 * 2**20
+"""Room on the disk besides the models: datasets, answers, the store's own growth."""
+
+
+def _bytes_of(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+
+
+class _Looked:
+    """The generation as it was kept last."""
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationLooks(Looks):
+    """The look of a generation. It stands in no story of others: its requests are new, and its alpha is its part of the
+    budget of all generations. `taken` keeps it before its result is known."""
+
+    taken: Callable[[ItemLook], None] = lambda _: None
+
+    def _keep(self, look: ItemLook) -> tuple[ItemLook, LookCount]:
+        kept, found = Looks._keep(self, look)
+        self.taken(msgspec.structs.replace(kept, allowed=look.alpha))
+        return kept, found
+
+
+def _share(report: CandidateReport) -> float:
+    """What a report's candidate is to answer of the requests."""
+    mixture = report.mixture
+    return 1.0 if mixture is None or mixture.rule is None else mixture.share or 0.0
+
+
+def _shown(report: CandidateReport) -> dict[str, object]:
+    """What a report says of a generation."""
+    compared = report.mixture.comparison if report.mixture is not None else None
+    compared = compared or report.comparison
+    mixture = report.mixture
+    cost = None if mixture is None or mixture.cost is None else mixture.cost.mixture_usd
+    return {
+        "label": report.label,
+        "share": _share(report),
+        "difference": None if compared is None else compared.difference,
+        "low": None if compared is None else compared.ci_low,
+        "high": None if compared is None else compared.ci_high,
+        "mixture_id": None if mixture is None else mixture.id,
+        "verdict_id": None if report.verdict is None else report.verdict.id,
+        "usd_per_1000": cost,
+    }
+
+
+def _why_not(report: CandidateReport) -> str:
+    """Why a report does not promote, by its verdict, and by its mixture where none could be planned."""
+    said = [] if report.verdict is None else [one.text for one in report.verdict.reasons]
+    refused = [] if report.mixture is None or report.mixture.refused is None else [report.mixture.refused]
+    return "; ".join([*refused, *said]) or "it is not shown to be as good as the incumbent within the margin"
+
+
+def _sentence(made: Generation) -> str:
+    share = "" if made.share is None else f", which answers {made.share:.1%} of the requests here"
+    before = (
+        ""
+        if made.share_before is None or made.share is None
+        else f" (the one before {made.share_before:.1%})"
+    )
+    better = ", and is shown to be better than the one before" if made.better else ""
+    return f"Generation {made.number} serves{share}{before}{better}."
+
+
+def _ending(made: Generation) -> list[str]:
+    """Whether the incumbent is still needed."""
+    if made.state != "serves" or made.share is None or 1 - made.share > _RARE or made.rule is None:
+        return []
+    return [
+        f"{1 - made.share:.1%} of the requests go to the incumbent: its contract could end, if you accept what "
+        "freehold defer plan --share 1 shows that the model alone would lose"
+    ]

@@ -1,0 +1,324 @@
+"""What the traffic of a promoted model brings to its next generation: requests to prove by, and others to learn from.
+
+A random share of *all* requests is audited: put to the incumbent as well, unless it has answered them already. Only
+these prove anything, since what was passed on, or corrected by people, is not drawn at random. Once a generation was
+looked at with them, audited requests teach the ones after it.
+
+Which ones are audited is a hash of the trace's id, which the gateway draws: no client, and no answer, can influence it.
+Places in the order of arrival bound what a generation sees, so a clock that jumped moves nothing. The incumbent's
+answers are kept as traces beside the requests they answer, so that a person who is forgotten is forgotten in both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import anyio
+import msgspec
+
+from freehold import __version__
+from freehold.datasets.sampling import Recipe, sample_of
+from freehold.datasets.tasks import is_selected
+from freehold.evals.replay import Replayed, ReplayOptions, answers
+from freehold.progress import Progress
+from freehold.store import Store
+from freehold.types.config import DataConfig
+from freehold.types.dataset import Dataset
+from freehold.types.generation import GenerationTraffic
+from freehold.types.record import event_id
+from freehold.types.route import Route
+from freehold.types.trace import Trace
+from freehold.workflows.data.curate import recipe_of
+from freehold.workflows.data.dataset import teaches, write_dataset
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.task import task_of
+from freehold.workflows.watch.asking import expected_cost, incumbent_side, request_cost
+
+Role = Literal["audited", "deferred", "corrected"]
+"""What a request of the route is to a generation."""
+
+AUDIT = "audit"
+"""The decision in the trace of an incumbent's answer that was asked for to prove by."""
+_BATCH = 64
+_MOST_CORRECTED, _CORRECTED_SHARE = 10, 0.02
+"""Of what one user corrected, this many teach, or this share of all that teaches where that is more."""
+_LEAST_CHOSEN_BY = 0.15
+"""Of what is not audited, at least this share is put aside to choose thresholds by."""
+
+
+def is_audited(trace_id: str, share: float) -> bool:
+    """Whether a request is among the random `share`; one that is in a smaller share is in every larger one."""
+    drawn = hashlib.blake2b(f"{AUDIT}:{trace_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(drawn, "big") / 2**64 < share
+
+
+class Arrived(NamedTuple):
+    """A request of the route, its place in the order of arrival, and what it is to a generation (None: nothing)."""
+
+    place: int
+    trace: Trace
+    role: Role | None
+
+
+def arrived(
+    store: Store, route: Route, data: DataConfig, share: float, *, after: int, upto: int
+) -> Iterator[Arrived]:
+    """The candidate's requests of a route that arrived in these places, with their roles."""
+    while rows := store.traces_after(after, most=1_000, route=route.name, own_only=True):
+        after = rows[-1][0]
+        for place, trace in rows:
+            if place > upto:
+                return
+            if trace.arm == "candidate" and is_selected(trace, data):
+                yield Arrived(place, trace, _role(trace, share))
+
+
+def _role(trace: Trace, share: float) -> Role | None:
+    whole = trace.kind == "chat" and trace.completeness == "complete" and trace.status < 400
+    if not whole:
+        return None
+    if trace.fallback is None and is_audited(trace.id, share):
+        return "audited"
+    if trace.gold is not None:
+        return "corrected"
+    return "deferred" if by_incumbent(trace) else None
+
+
+def by_incumbent(trace: Trace) -> bool:
+    """Whether the incumbent gave the answer that the client got."""
+    return trace.arm == "incumbent" or (trace.deferral is not None and trace.deferral.by == "incumbent")
+
+
+class Span(NamedTuple):
+    """What arrived since the last generation: its roles, and how fast audited requests come."""
+
+    found: GenerationTraffic
+    audited: list[Trace]
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    def days_for(self, audited: int) -> float | None:
+        """Days until that many more are there at this rate; None where no rate is known."""
+        if self.first_at is None or self.last_at is None or not self.audited:
+            return None
+        return audited * (self.last_at - self.first_at).total_seconds() / 86_400 / len(self.audited)
+
+
+def span(store: Store, route: Route, project: Project, *, after: int, upto: int) -> Span:
+    """Count what arrived in these places; audited requests in the order of their hash, so that the first ones of them
+    are as random as all."""
+    share = project.config.improve.audit_share
+    roles: Counter[Role] = Counter()
+    audited: list[Trace] = []
+    first, last, requests = None, None, 0
+    for _, trace, role in arrived(store, route, project.config.data, share, after=after, upto=upto):
+        requests += 1
+        first, last = first or trace.at, trace.at
+        if role is not None:
+            roles[role] += 1
+        if role == "audited":
+            audited.append(trace)
+    audited.sort(key=lambda one: hashlib.blake2b(one.id.encode(), digest_size=8).digest())
+    found = GenerationTraffic(
+        after=after,
+        upto=upto,
+        requests=requests,
+        audited=roles["audited"],
+        deferred=roles["deferred"],
+        corrected=roles["corrected"],
+    )
+    return Span(found, audited, first, last)
+
+
+class Audit(NamedTuple):
+    """What asking the incumbent came to: the requests that have its answer, how many were asked now, what that cost."""
+
+    answered: dict[str, Trace]
+    """By the id of the audited request: the trace with the incumbent's answer."""
+    asked: int = 0
+    usd: Decimal | None = None
+    unaffordable: int = 0
+
+
+def known_answers(store: Store, route: Route) -> dict[str, Trace]:
+    """The incumbent's answers that were asked for to prove by, by the request they are of."""
+    return {
+        one.parent_id: one
+        for one in store.traces(source_prefix=AUDIT)
+        if one.parent_id is not None and one.route == route.name
+    }
+
+
+def to_ask(audited: Iterable[Trace], known: dict[str, Trace]) -> list[Trace]:
+    """Audited requests without an answer of the incumbent."""
+    return [one for one in audited if not by_incumbent(one) and one.id not in known]
+
+
+def affordable(project: Project, traces: Sequence[Trace]) -> tuple[list[Trace], Decimal]:
+    """The first of these that the budget suffices for, and what asking them costs at most. Raises `UsageError` where no
+    price is known."""
+    total, taken = Decimal(0), list[Trace]()
+    for trace in traces:
+        cost = expected_cost(project, trace)
+        if total + cost > project.config.improve.budget_usd:
+            break
+        total += cost
+        taken.append(trace)
+    return taken, total
+
+
+def audit(
+    project: Project, store: Store, route: Route, audited: Sequence[Trace], progress: Progress
+) -> Audit:
+    """Ask the incumbent what it has not answered of these, within the budget, and keep each batch of answers as it
+    comes. Raises what asking raises, and `UsageError` where no price is known to keep a budget with."""
+    known = known_answers(store, route)
+    missing = to_ask(audited, known)
+    wanted, _ = affordable(project, missing)
+    asked, spent = 0, Decimal(0)
+    for first in range(0, len(wanted), _BATCH):
+        batch = wanted[first : first + _BATCH]
+        replies = anyio.run(partial(_ask, project, route, batch))
+        new = [_answer_trace(one, reply) for one, reply in zip(batch, replies, strict=True)]
+        kept = [one for one in new if one is not None]
+        store.add_traces(kept)
+        known |= {one.parent_id: one for one in kept if one.parent_id is not None}
+        asked += len(batch)
+        spent += sum(
+            (request_cost(project, one.answer.usage) for one in replies if one.answer.usage), Decimal(0)
+        )
+        progress.update(asked, len(wanted), unit="requests")
+    own = {one.id: one for one in audited if by_incumbent(one)}
+    answered = own | {one.id: known[one.id] for one in audited if one.id in known}
+    return Audit(answered, asked, spent if wanted else None, len(missing) - len(wanted))
+
+
+async def _ask(project: Project, route: Route, traces: Sequence[Trace]) -> list[Replayed]:
+    endpoint, model = incumbent_side(project, route)
+    recipe = Recipe(group_by=task_of(project).group_by)
+    samples = [sample_of(one, recipe) for one in traces]
+    return await answers(endpoint, model, samples, task_of(project), options=ReplayOptions(as_live=True))
+
+
+def _answer_trace(asked: Trace, reply: Replayed) -> Trace | None:
+    """The incumbent's answer as a trace beside the request; None where there was none to keep."""
+    answer, at = reply.answer, now()
+    if answer.output is None or answer.fault is not None:
+        return None
+    message: dict[str, Any] = {"role": "assistant", "content": answer.output}
+    if answer.finish_reason == "tool_calls":
+        message = {"role": "assistant", "content": None, "tool_calls": msgspec.json.decode(answer.output)}
+    return Trace(
+        id=event_id(int(at.timestamp() * 1000)),
+        at=at,
+        source=f"{AUDIT}:{__version__}",
+        model=asked.model,
+        request=asked.request,
+        response={"choices": [{"message": message, "finish_reason": answer.finish_reason}]},
+        finish_reason=answer.finish_reason,
+        route=asked.route,
+        endpoint="incumbent",
+        decision=AUDIT,
+        parent_id=asked.id,
+        conversation_id=asked.conversation_id,
+        user=asked.user,
+        usage=answer.usage,
+        metadata=asked.metadata,
+    )
+
+
+class BuiltGeneration(NamedTuple):
+    """The dataset of a generation, and what was left out of it, by reason."""
+
+    dataset: Dataset
+    left_out: dict[str, int]
+
+
+def build(
+    project: Project,
+    store: Store,
+    route: Route,
+    traffic: GenerationTraffic,
+    answered: dict[str, Trace],
+    progress: Progress,
+    *,
+    learns: bool = True,
+) -> BuiltGeneration:
+    """The dataset of a generation: what was audited since the last one is held out; everything known before teaches,
+    or is chosen by; what was deferred or corrected since teaches alone. Without `learns` nothing is taught that only
+    the incumbent has answered since the promotion.
+
+    Raises `UsageError` where a split would be empty.
+    """
+    left_out: Counter[str] = Counter()
+    recipe = recipe_of(project, traces=store.count_traces())
+    # Held-out samples of earlier proofs were looked at: they may teach now.
+    recipe = msgspec.structs.replace(
+        recipe,
+        held_out=0.0,
+        validation=max(recipe.validation, _LEAST_CHOSEN_BY),
+        held_out_limit=None,
+    )
+    traces = _traces(project, store, route, traffic, answered, left_out, learns)
+    built = write_dataset(project, traces, recipe, project.state / "datasets", progress)
+    return BuiltGeneration(built.dataset, dict(left_out))
+
+
+def _traces(
+    project: Project,
+    store: Store,
+    route: Route,
+    traffic: GenerationTraffic,
+    answered: dict[str, Trace],
+    left_out: Counter[str],
+    learns: bool,
+) -> Iterator[Trace]:
+    """Everything a generation is made of: each request with the answer to learn and, where that is settled, its
+    split."""
+    share = project.config.improve.audit_share
+    older = known_answers(store, route)
+    most = max(_MOST_CORRECTED, int(_CORRECTED_SHARE * (store.count_traces() or 0)))
+    by_user: Counter[str] = Counter()
+    for trace in store.traces(own_only=True):
+        if trace.arm != "candidate" and teaches(trace):
+            yield _in_split(trace, None)
+    for place, trace, role in arrived(store, route, project.config.data, share, after=0, upto=traffic.upto):
+        if role is None:
+            continue
+        if trace.gold is not None:
+            by_user[trace.user or trace.api_key or ""] += 1
+            if by_user[trace.user or trace.api_key or ""] > most:
+                left_out[f"corrected by one user, beyond {most:,}"] += 1
+                trace = msgspec.structs.replace(trace, gold=None)
+        fresh = place > traffic.after
+        source = trace if by_incumbent(trace) else (answered if fresh else older).get(trace.id)
+        if source is None and trace.gold is None:
+            if role == "audited":
+                left_out["audited, without an answer of the incumbent"] += 1
+            continue
+        if not learns and trace.gold is None and not (role == "audited" and fresh):
+            left_out["the incumbent's answer, which may not be learned from: a label would teach"] += 1
+            continue
+        made = msgspec.structs.replace(
+            trace, arm="incumbent", response=None if source is None else source.response, deferral=None
+        )
+        if role == "audited":
+            if fresh and source is None:
+                continue  # without the incumbent's answer it compares nothing
+            yield _in_split(made, "held_out" if fresh else None)
+        else:
+            yield _in_split(made, "train")
+
+
+def _in_split(trace: Trace, split: str | None) -> Trace:
+    """The trace with the split it must be in; None leaves it to the recipe, whatever was said of it before."""
+    metadata = {name: value for name, value in trace.metadata.items() if name != "split"}
+    if split is not None:
+        metadata["split"] = split
+    return msgspec.structs.replace(trace, metadata=metadata)
