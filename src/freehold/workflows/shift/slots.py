@@ -71,8 +71,12 @@ class Wanted:
 
 def wanted(store: Store) -> Wanted:
     """What the store says now. One small read where there are no slots."""
-    slots = store.records(ServedSlot)
-    return Wanted(store.routes(), slots, store.records(Swap)) if slots else Wanted((), (), ())
+    while slots := store.records(ServedSlot):
+        revision = store.routes_revision()
+        found = Wanted(store.routes(), slots, store.records(Swap))
+        if revision == store.routes_revision():  # routes and swaps of one moment: they are changed together
+            return found
+    return Wanted((), (), ())
 
 
 def holders(store: Store, *, at: datetime) -> set[str]:
