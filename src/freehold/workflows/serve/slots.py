@@ -72,6 +72,12 @@ class HeldEngine:
     def become(self, state: Literal["ready", "leaving"]) -> None:
         self.state, self.since_s = state, time.monotonic()
 
+    def answers(self, now_s: float) -> bool:
+        """Whether it can be counted on: every worker knows it, and it is not about to leave."""
+        unwanted_s = 0.0 if self.unwanted_since_s is None else now_s - self.unwanted_since_s
+        settled = now_s - self.since_s >= SETTLED_AFTER_S
+        return self.state == "ready" and settled and unwanted_s < LEAVES_AFTER_S / 2
+
     async def start(self) -> None:
         """Raises what starting raises."""
         await self.session.start()
@@ -111,13 +117,7 @@ class SlotKeeper:
         self._next_look_s = now_s + LOOK_EVERY_S
         for engine in [*self._engines.values()]:
             await self._see_state(engine)
-        answering = {
-            one.name: one.plan
-            for one in self._engines.values()
-            if one.state == "ready"
-            and one.unwanted_since_s is None
-            and now_s - one.since_s >= SETTLED_AFTER_S
-        }
+        answering = {one.name: one.plan for one in self._engines.values() if one.answers(now_s)}
         wanted = await asyncio.to_thread(self._slots.look, answering)
         if wanted is None:
             return True
