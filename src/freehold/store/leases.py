@@ -48,6 +48,14 @@ def take_from(
         return changed.rowcount > 0
 
 
+def living(database: Database, prefix: str, *, at: datetime) -> list[tuple[str, str]]:
+    """The leases whose names begin so and that are not over, each with its owner."""
+    where = (leases.c.name.startswith(prefix, autoescape=True), leases.c.until >= to_micros(at))
+    with database.reading() as connection:
+        rows = connection.execute(select(leases.c.name, leases.c.owner).where(*where)).all()
+    return [(row.name, row.owner) for row in rows]
+
+
 def give_back(database: Database, name: str, owner: str) -> None:
     """Let another owner hold it at once."""
     with database.writing(durable=False) as connection:

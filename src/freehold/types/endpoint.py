@@ -98,8 +98,15 @@ CloudCredentials = Literal["aws", "google", "azure"]
 """Whose usual chain of credentials requests are signed with (AWS) or get an access token of (Google Cloud, Azure)."""
 ENDPOINT_NAME = "local"
 """What the engine that freehold runs is called, in routes and in traces."""
+SLOTS = tuple(f"{ENDPOINT_NAME}-{letter}" for letter in "abcdefgh")
+"""The same for the engines of later generations (`freehold.types.slot`): of one route two, in turn."""
 INCUMBENT = "incumbent"
 """The same for the API of ``[incumbent]``."""
+
+
+def is_own(endpoint_name: str) -> bool:
+    """Whether an endpoint is an engine that `freehold up` holds for this project."""
+    return endpoint_name == ENDPOINT_NAME or endpoint_name in SLOTS
 
 
 class Capabilities(Record, frozen=True, kw_only=True):

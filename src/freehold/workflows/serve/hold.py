@@ -12,7 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,7 +22,7 @@ from freehold.engines import supervisor
 from freehold.engines.engine import EngineHealth
 from freehold.engines.engine import start as start_engine
 from freehold.engines.weights.store import storage_errors
-from freehold.errors import EngineError, StorageError, UsageError
+from freehold.errors import EngineError, FreeholdError, StorageError, UsageError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import follow_log_file
@@ -32,6 +32,7 @@ from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.serve.background import leave_word, live_servers, server_file
+from freehold.workflows.serve.slots import HeldEngine, SlotKeeper, Slots
 
 NOTIFY_SOCKET = "NOTIFY_SOCKET"
 
@@ -137,7 +138,7 @@ class Companion(Protocol):
 
 
 async def hold(
-    plans: Sequence[ServePlan],
+    plans: Sequence[ServePlan] | Mapping[str, ServePlan],
     gateway_config: GatewayConfig,
     *,
     log_dir: Path,
@@ -146,18 +147,34 @@ async def hold(
     companion: Callable[[Path], Companion] | None = None,
     on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
     follow: Callable[[], GatewayConfig | None] = lambda: None,
+    slots: Slots | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all models answer.
 
-    The gateway asks each plan's engine itself; with no plan it is alone, in front of the endpoints of its
-    configuration, which comes without the engines' own. `follow` is asked again and again for one that the gateway is
-    to take over. `companion` starts what runs next to them and is given the folder of the logs. `on_memory` gets plan,
-    bytes now assumed and reason where a model did not fit though it should have. Engines ask for the key of this run,
-    which the gateway has. Raises what starting raises, and `EngineError` when no engine can be restarted.
+    The gateway asks each plan's engine itself, by the name of its endpoint where `plans` gives names; with no plan it
+    is alone, in front of the endpoints of its configuration, which comes without the engines' own. `follow` is asked
+    again and again for one that the gateway is to take over, and `slots` for the engines to hold from then on.
+    `companion` starts what runs next to them and is given the folder of the logs. `on_memory` gets plan, bytes now
+    assumed and reason where a model did not fit though it should have. What runs beside the engines, and who hears of
+    it, are these parameters. Engines ask for the key of this run, which the gateway has. Raises what starting raises,
+    and `EngineError` when no engine can be restarted.
     """
     claim_port(gateway_config.host, gateway_config.port)
-    host = _ServingHost(plans, gateway_config, log_dir, on_memory, companion)
+    host = _ServingHost(_named(plans), gateway_config, log_dir, on_memory, companion, slots)
     await host.run(ready, stop or asyncio.Event(), follow)
+
+
+def _named(plans: Sequence[ServePlan] | Mapping[str, ServePlan]) -> Mapping[str, ServePlan]:
+    """Plans by the names of their endpoints. Raises `UsageError` for two of one model that were not given names."""
+    if isinstance(plans, Mapping):
+        return plans
+    names = [plan.model for plan in plans]
+    if len(set(names)) != len(names):
+        raise UsageError(
+            "two models have one name: " + ", ".join(sorted(names)),
+            hint="name each model once; adapters are how one model answers to several names",
+        )
+    return {f"{ENDPOINT_NAME}-{at + 1}" if at else ENDPOINT_NAME: plan for at, plan in enumerate(plans)}
 
 
 class _ServingHost:
@@ -165,18 +182,13 @@ class _ServingHost:
 
     def __init__(
         self,
-        plans: Sequence[ServePlan],
+        plans: Mapping[str, ServePlan],
         gateway_config: GatewayConfig,
         log_dir: Path,
         on_memory: Callable[[ServePlan, int, str], None],
         companion: Callable[[Path], Companion] | None,
+        slots: Slots | None,
     ) -> None:
-        names = [plan.model for plan in plans]
-        if len(set(names)) != len(names):
-            raise UsageError(
-                "two models have one name: " + ", ".join(sorted(names)),
-                hint="name each model once; adapters are how one model answers to several names",
-            )
         self._gateway_config = gateway_config
         self._log_dir = log_dir
         self._on_memory = on_memory
@@ -186,12 +198,13 @@ class _ServingHost:
         port = gateway_config.port
         # Another server of this project may write into the logs of the usual names.
         suffix = f"-{port}" if any(other.pid != os.getpid() for other in live_servers(log_dir)) else ""
-        numbered = (f"{ENDPOINT_NAME}-{number}" for number in range(2, len(plans) + 1))
-        self._names = [ENDPOINT_NAME, *numbered] if plans else []
-        self._sessions = [
-            start_engine(plan, log_dir=log_dir, name=f"{name}{suffix}")
-            for plan, name in zip(plans, self._names, strict=True)
-        ]
+
+        def begin(name: str, plan: ServePlan) -> HeldEngine:
+            return HeldEngine(name, start_engine(plan, log_dir=log_dir, name=f"{name}{suffix}"))
+
+        self._engines = {name: begin(name, plan) for name, plan in plans.items()}
+        self._default_model = next((plan.model for plan in plans.values()), None)
+        self._keeper = None if slots is None else SlotKeeper(slots, self._engines, begin)
         self._server_file = server_file(log_dir, port)
 
     async def run(
@@ -206,7 +219,7 @@ class _ServingHost:
             follow_log_file()
         with _signals(stop, self._renew):
             try:
-                models = ", ".join(session.plan.model for session in self._sessions)
+                models = ", ".join(engine.plan.model for engine in self._engines.values())
                 log.info("serving %s", models or "without an engine")
                 if await self._loaded(stop):
                     try:
@@ -221,7 +234,7 @@ class _ServingHost:
                             await asyncio.to_thread(self._gateway.stop)
                             log.info("gateway stopped")
             finally:
-                await asyncio.gather(*(session.stop() for session in self._sessions))
+                await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
                 log.info("all engines stopped")
                 self._server_file.unlink(missing_ok=True)
 
@@ -247,12 +260,16 @@ class _ServingHost:
         )
 
     def _with_engines(self, config: GatewayConfig) -> GatewayConfig:
-        if not self._sessions:
+        if self._keeper is None and not self._engines:
             return config
+        attributions = [one.attributions for one in self._engines.values()]
         return msgspec.structs.replace(
             config,
             endpoints=(*self._endpoints(), *config.endpoints),
-            default_model=config.default_model or self._sessions[0].plan.model,
+            default_model=config.default_model or self._default_model,
+            attributions={
+                key: text for texts in (config.attributions, *attributions) for key, text in texts.items()
+            },
             breaker_pause_s=BREAKER_PAUSE_SECONDS,
         )
 
@@ -270,28 +287,22 @@ class _ServingHost:
         return True
 
     async def _load(self) -> None:
-        """One after another: each takes what memory the ones before it left."""
-        for session in self._sessions:
+        """One after another: each takes what memory the ones before it left. Where engines may come and go, one that
+        fails is left out as long as another answers."""
+        for engine in [*self._engines.values()]:
             try:
-                await session.start()
-            except EngineError as error:
+                await engine.start()
+            except FreeholdError as error:
                 if supervisor.is_out_of_memory(error.message):
-                    more = round(session.plan.memory_bytes * MEMORY_MARGIN)
-                    self._on_memory(session.plan, more, error.message)
-                raise
-            log.info("loaded %s", session.plan.model)
+                    more = round(engine.plan.memory_bytes * MEMORY_MARGIN)
+                    self._on_memory(engine.plan, more, error.message)
+                if self._keeper is None or len(self._engines) == 1:
+                    raise
+                await self._keeper.drop(engine, error.message)
 
     def _endpoints(self) -> list[Endpoint]:
-        """One for each model, under a name that stays, with what a rule of deferral must have been proven for."""
-        endpoints = []
-        for name, session in zip(self._names, self._sessions, strict=True):
-            loaded = session.running.endpoint
-            models = tuple(
-                msgspec.structs.replace(one, candidate_id=session.plan.candidate_id(one.name))
-                for one in loaded.models
-            )
-            endpoints.append(msgspec.structs.replace(loaded, name=name, models=models))
-        return endpoints
+        """One for each model that is loaded, and not on its way out."""
+        return [engine.endpoint for engine in self._engines.values() if engine.state == "ready"]
 
     async def _tend(self, stop: asyncio.Event, follow: Callable[[], GatewayConfig | None]) -> None:
         """Until `stop`: keep gateway and companion alive, and the gateway up to date."""
@@ -300,15 +311,21 @@ class _ServingHost:
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
             if self._companion is not None and not stop.is_set():
                 self._companion.tend()
-            healths = [session.running.health() for session in self._sessions]
+            started = [one for one in self._engines.values() if one.state != "starting"]
+            healths = [engine.session.running.health() for engine in started]
             if healths and all(health.state == "failed" for health in healths):
                 raise self._failure(healths[0])
             running = self._gateway
             if running is None or stop.is_set():
                 continue
-            if (changed := await asyncio.to_thread(follow)) is not None:
+            changed = await asyncio.to_thread(follow)
+            self._gateway_config = changed or self._gateway_config
+            looked = self._keeper is not None and await self._keeper.tend(self._gateway_config.drain_s)
+            if changed is not None or looked:
+                wanted = self._with_engines(self._gateway_config)
                 with contextlib.suppress(EngineError):  # it ended; the lines below start it with what is new
-                    running.update(self._with_engines(changed))
+                    if changed is not None or wanted != running.config:
+                        running.update(wanted)
             if not running.is_running():
                 log.info("the gateway ended with %s, starting it again", running.process.returncode)
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)

@@ -17,7 +17,7 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.spending import Charge, usd_of
 from freehold.store import Store
 from freehold.types.config import EndpointConfig, IncumbentConfig, PriceConfig, ProjectConfig
-from freehold.types.endpoint import ANY_MODEL, INCUMBENT, Capabilities, Dialect, Endpoint, ServedModel
+from freehold.types.endpoint import ANY_MODEL, INCUMBENT, SLOTS, Capabilities, Dialect, Endpoint, ServedModel
 from freehold.types.route import ApiKey, LabelLimits, Route, Target
 from freehold.wire.base_url import GEMINI_HOST, has_responses, is_azure, stem
 from freehold.workflows.project import now
@@ -42,6 +42,11 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
         # Its host is the one that clients asked before there was a gateway.
         endpoints.append(_endpoint(incumbent, INCUMBENT, (incumbent.model,), forward_client_key=True))
     for table in config.endpoints:
+        if table.name in SLOTS:
+            raise ConfigError(
+                f"[[endpoints]] {table.name} has a name of freehold's own engines",
+                hint="give it another name",
+            )
         _check_credentials(f"endpoint {table.name}", table)
         endpoint = _endpoint(table, table.name, table.models, forward_client_key=table.forward_client_key)
         endpoints.append(msgspec.structs.replace(endpoint, context_tokens=table.context_tokens))

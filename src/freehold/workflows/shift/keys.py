@@ -31,6 +31,7 @@ from freehold.types.audit import Change
 from freehold.types.endpoint import ANY_MODEL, ServePlan
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, LabelLimits, Limits, Role
+from freehold.types.slot import ServedSlot
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
 from freehold.workflows.shift import endpoints
@@ -273,6 +274,7 @@ def check_scope(project: Project, store: Store, scope: KeyScope) -> tuple[str, .
         *(route.model for route in routes),
         *(one.name for endpoint in configured_endpoints(project.config) for one in endpoint.models),
         *((plan.model, *(adapter.name for adapter in plan.adapters)) if plan is not None else ()),
+        *(slot.plan.served_name for slot in store.records(ServedSlot)),
     }
     if ANY_MODEL in answered:
         return ()

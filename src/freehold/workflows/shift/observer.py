@@ -31,7 +31,7 @@ from freehold.types.audit import change_source
 from freehold.types.config import ProjectConfig
 from freehold.types.rollout import Rollout, RouteAlarm
 from freehold.workflows.project import file_state, open_project
-from freehold.workflows.shift import alarms, routes
+from freehold.workflows.shift import alarms, routes, swapping
 from freehold.workflows.shift.following import LEASE, ObserverConfig
 from freehold.workflows.shift.lookout import Lookout, moves_back
 from freehold.workflows.shift.rollout import rollout
@@ -40,6 +40,7 @@ log = logging.getLogger("freehold.observer")
 FILE_EVERY_S = 0.5
 LOOK_EVERY_S = 2.0
 LEASE_SECONDS = 30.0
+_DONE = {"none": "", "rolled_back": ": rolled back", "generation_back": swapping.BACK}
 
 
 class Observer:
@@ -86,6 +87,7 @@ class Observer:
         serves = any(route.state in ("canary", "promoted") for route in store.routes())
         self._next_look = time.monotonic() + LOOK_EVERY_S / (1 + serves)
         self._look_out(store)
+        self._go_back_from_fallen(store)
         live = routes.live_rollouts(store)
         if not live:
             return
@@ -115,20 +117,21 @@ class Observer:
         for alarm in told:
             if alarm.over_at is None:
                 action = actions[alarm.key]
-                log.warning("%s%s", alarm.why, ": rolled back" if action == "rolled_back" else "")
-                self._send_alarm(alarm.route, alarm.why, kind="trouble", action=action)
+                log.warning("%s%s", alarm.why, _DONE[action])
+                why = alarm.why + swapping.BACK * (action == "generation_back")
+                self._send_alarm(alarm.route, why, kind="trouble", action=action)
             else:
                 log.warning("over since %s: %s", alarm.over_at, alarm.why)
                 self._send_alarm(alarm.route, f"over: {alarm.why}", kind="trouble_over", action="none")
         for alarm in self._lookout.open:
-            if (
-                actions[alarm.key] == "rolled_back" and alarm not in told
-            ):  # the incumbent did not answer before
-                log.warning("%s: rolled back", alarm.why)
-                self._send_alarm(alarm.route, alarm.why)
+            action = actions[alarm.key]
+            if action != "none" and alarm not in told:  # what is to answer instead did not before
+                log.warning("%s%s", alarm.why, _DONE[action])
+                self._send_alarm(alarm.route, alarm.why, action=action)
 
     def _move_back(self, store: Store, alarm: RouteAlarm) -> str:
-        """Let the incumbent answer in a candidate's place where an alarm is for that; what was done.
+        """Let the incumbent answer in a candidate's place where an alarm is for that, or the generation before it where
+        it is watched since a swap; what was done.
 
         From a canary it goes back at once. A promoted candidate's requests go back where the incumbent answers a health
         check, and ``[watch] on_alarm`` does not say that nothing moves.
@@ -136,13 +139,29 @@ class Observer:
         route = next((one for one in store.routes() if one.name == alarm.route), None)
         if route is None or not moves_back(alarm) or route.state not in ("canary", "promoted"):
             return "none"
+        at = datetime.now(UTC)
+        if route.state == "promoted" and self._on_alarm() == "report":
+            return "none"
+        if swapping.has_just_gone_back(store, route.name, at=at):
+            return "none"
+        if swapping.back(store, route.name, who="freehold", at=at, why=alarm.why):
+            store.put(msgspec.structs.replace(alarm, over_at=at))  # another one answers from here on
+            return "generation_back"
         if route.state == "promoted":
             assert self._lookout is not None
             answers = self._lookout.answers.get(route.incumbent.endpoint, False)
-            if not answers or self._on_alarm() == "report":
+            if not answers:
                 return "none"
-        rollout.rollback_route(store, route.name, who="freehold", at=datetime.now(UTC), why=alarm.why)
+        rollout.rollback_route(store, route.name, who="freehold", at=at, why=alarm.why)
         return "rolled_back"
+
+    def _go_back_from_fallen(self, store: Store) -> None:
+        """A watched generation whose engine cannot be held goes back at once."""
+        fallen = swapping.fallen(store)
+        for name, why in fallen.items() if self._on_alarm() != "report" else ():
+            if swapping.back(store, name, who="freehold", at=datetime.now(UTC), why=why):
+                log.warning("%s%s", why, _DONE["generation_back"])
+                self._send_alarm(name, why + swapping.BACK, action="generation_back")
 
     def _on_alarm(self) -> str:
         path = self._config.config_path

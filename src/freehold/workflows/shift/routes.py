@@ -24,6 +24,7 @@ from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
 from freehold.types.rollout import Rollout
 from freehold.types.route import FileRoute, Route, RouteChange, RouteTerms, Target
+from freehold.types.slot import ServedSlot
 from freehold.workflows.shift import endpoints
 
 
@@ -136,7 +137,7 @@ def change(
     else:
         _leave_to_rollout(store, name, changes)
         route = msgspec.structs.replace(before, **changes)
-    check_route(route, endpoint_names(config))
+    check_route(route, [*endpoint_names(config), *(one.endpoint for one in store.records(ServedSlot))])
     if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
         check_apart(route, store.routes())
     endpoints.check_caps(store, config, route)

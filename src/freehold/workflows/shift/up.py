@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from freehold.workflows.shift.endpoints import (
     without_key,
 )
 from freehold.workflows.shift.following import ConfigFollower, ObserverConfig, ObserverProcess
+from freehold.workflows.shift.slots import StoredSlots
 
 Capture = CaptureMode
 
@@ -167,6 +169,16 @@ def _chosen(project: Project, progress: Progress) -> ServePlan:
     return project_plan(project, progress=progress)
 
 
+def _slots(project: Project, plan: ServePlan | None, progress: Progress) -> StoredSlots:
+    """What is to be held, by the store: the project's own plan or the one that was asked for, and later generations."""
+    return StoredSlots(
+        project.store_url,
+        own=lambda: plan or _chosen(project, progress),
+        always=plan is not None,
+        attributions=lambda held: _attributions([held], project.config.use),
+    )
+
+
 def _announce(plans: list[ServePlan], project: Project, progress: Progress) -> None:
     for one in plans:
         from freehold.workflows.serve.tools import unmet_in_project
@@ -209,7 +221,9 @@ def up(
     # Before the store is opened, which would make a new one in place of one that is lost.
     key_requirement.check_file(project.keys_file, store_file(project.store_url))
     claim_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
-    plans = [plan or _chosen(project, progress)] if with_engine else []
+    slots = _slots(project, plan, progress) if with_engine else None
+    held = {} if slots is None else slots.at_start()
+    plans = [*held.values()]
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
@@ -241,14 +255,15 @@ def up(
     _announce(plans, project, progress)
 
     async def run() -> None:
-        log_dir = project.state / "engines"
         await hold(
-            plans,
+            held,
             gateway_config,
-            log_dir=log_dir,
+            log_dir=project.state / "engines",
             ready=ready,
             companion=lambda logs: ObserverProcess(_observer_config(project), logs / "observer.log"),
             follow=follower.poll,
+            slots=slots,
         )
 
-    anyio.run(run)
+    with contextlib.closing(slots) if slots is not None else contextlib.nullcontext():
+        anyio.run(run)

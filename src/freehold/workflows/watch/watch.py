@@ -28,7 +28,7 @@ from freehold.types.route import Route, RouteChange
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.shift import alarms, routes
+from freehold.workflows.shift import alarms, routes, swapping
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.watch import mixture
 from freehold.workflows.watch.asking import CheckPlan, ask, plan_check
@@ -80,6 +80,8 @@ def check(
         )
     state = _state(store, route)
     since = state.last_at or at - timedelta(hours=config.every_hours)
+    if (began := swapping.began_at(store, route_name)) is not None:
+        since = max(since, began)  # what the generation before answered says nothing of this one
     recent = list(_recent(store, route, since, at))
     judged = _judged(_Terms(project, store, route, config, at), state, recent, planned, progress or Silent())
     then = state.baseline or _baseline(store, route)
@@ -217,10 +219,12 @@ def _state(store: Store, route: Route) -> WatchState:
 
 
 def _promoted(store: Store, route: Route) -> RouteChange | None:
-    """The change by which the route became promoted, as it still is."""
+    """The change by which the route became promoted with its candidate, as it still is."""
     first = None
     for change in reversed(store.route_history(route.name)):
         if change.route is None or change.route.state != "promoted":
+            break
+        if first is not None and change.route.candidate != route.candidate:
             break
         first = change
     return first
@@ -259,6 +263,7 @@ def _act(
             else mixture.why_alarmed(found)
         )
         action, trouble = _move(store, route, config, at=at, why=why)
+        why += swapping.BACK * (action == "generation_back")
         troubles += trouble
         told = alarms.Alarm(
             kind="quality", app=project.config.app.name, route=route.name, at=at, why=why, action=action
@@ -278,7 +283,10 @@ def _act(
 def _move(
     store: Store, route: Route, config: WatchConfig, *, at: datetime, why: str
 ) -> tuple[str, tuple[str, ...]]:
-    """Move traffic as `[watch] on_alarm` says; what was done, and what was in the way."""
+    """Move traffic as `[watch] on_alarm` says, to the generation before where there is one to go back to; what was
+    done, and what was in the way."""
+    if config.on_alarm != "report" and swapping.back(store, route.name, who="freehold", at=at, why=why):
+        return "generation_back", ()
     if config.on_alarm == "rollback":
         rollout.rollback_route(store, route.name, who="freehold", at=at, why=why)
         return "rolled_back", ()

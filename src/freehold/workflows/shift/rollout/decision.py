@@ -31,11 +31,12 @@ from freehold.stats.sequential import (
 from freehold.store import Store
 from freehold.store.index import is_error
 from freehold.types.deferral import DeferralRule
-from freehold.types.endpoint import ENDPOINT_NAME, ServePlan
+from freehold.types.endpoint import ENDPOINT_NAME, ServePlan, is_own
 from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record, content_id
 from freehold.types.rollout import Gate, Rollout
 from freehold.types.route import Route, Target
+from freehold.types.slot import ServedSlot
 from freehold.types.trace import Trace
 from freehold.types.verdict import MAX_AGE_DAYS, Verdict
 from freehold.workflows.prove.evidence_basis import AS_ASKED, ages_of
@@ -428,7 +429,7 @@ def _missing_proof(route: Route | None, verdict: Verdict | None) -> tuple[Gate, 
             f"the verdict is on {verdict.candidate}, and the route's candidate is {target.model}: freehold rollout "
             f"start --candidate {verdict.candidate} moves to the one, freehold migrate proves the other"
         )
-    if target is not None and target.endpoint != ENDPOINT_NAME and _is_prepared(verdict):
+    if target is not None and not is_own(target.endpoint) and _is_prepared(verdict):
         return "verdict", (
             f"{verdict.candidate} was proven with a prompt or examples that freehold puts before each request, and "
             f"the route asks {target.endpoint} without: --candidate {verdict.candidate} of freehold rollout start"
@@ -451,9 +452,15 @@ def candidate_of(route: Route | None) -> Target | None:
     return msgspec.structs.replace(route.candidate, model=route.candidate.model or route.model)
 
 
-def served_id(store: Store, model: str) -> str | None:
+def served_plans(store: Store, endpoint: str) -> list[ServePlan]:
+    """What `freehold up` holds, or held, under an endpoint's name, the newest first."""
+    slot = store.get(ServedSlot, endpoint)
+    return store.records(ServePlan)[::-1] if slot is None else [slot.plan]
+
+
+def served_id(store: Store, model: str, endpoint: str = ENDPOINT_NAME) -> str | None:
     """What `freehold up` serves under a name, by its content; None where no plan has that name."""
-    for plan in reversed(store.records(ServePlan)):
+    for plan in served_plans(store, endpoint):
         if model in (plan.model, *(mount.name for mount in plan.adapters)):
             return plan.candidate_id(model)
     return None
@@ -466,7 +473,7 @@ def candidate_key(store: Store, route: Route) -> str:
     target = candidate_of(route)
     if target is None or target.model is None:
         return ""
-    content = served_id(store, target.model) if target.endpoint == ENDPOINT_NAME else None
+    content = served_id(store, target.model, target.endpoint) if is_own(target.endpoint) else None
     return content_id([target.endpoint, target.model, content])
 
 

@@ -18,7 +18,7 @@ from freehold.store import Store, open_store
 from freehold.types.config import EndpointConfig
 from freehold.types.dataset import Dataset
 from freehold.types.deferral import DeferralRule
-from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT, ServePlan
+from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT, ServePlan, is_own
 from freehold.types.engine import EngineName
 from freehold.types.mixture import Mixture
 from freehold.types.rollout import Check, Rollout, RolloutTerms
@@ -28,7 +28,7 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.decision import served_id
+from freehold.workflows.shift.rollout.decision import served_id, served_plans
 from freehold.workflows.shift.routes import endpoint_names
 
 SEEN_TRACES = 2_000
@@ -40,9 +40,9 @@ def check_schemas(store: Store, route: Route) -> None:
 
     Schemas are those the newest traces carry. What a remote endpoint can hold is its own to say.
     """
-    if route.candidate is None or route.candidate.endpoint != ENDPOINT_NAME:
+    if route.candidate is None or not is_own(route.candidate.endpoint):
         return
-    plan = store.latest(ServePlan)
+    plan = next(iter(served_plans(store, route.candidate.endpoint)), None)
     if plan is None:
         return
     traces = (trace for trace in store.latest_traces(SEEN_TRACES) if trace.model == route.model)
@@ -138,7 +138,8 @@ def _refuse_other_candidate(store: Store, route: Route, rule: DeferralRule) -> N
             f"the combination was proven for {tier.model}, and the route's candidate is {named}",
             hint=f"--candidate {tier.model}, or freehold defer plan for {named}",
         )
-    served = served_id(store, tier.model)
+    endpoint = ENDPOINT_NAME if route.candidate is None else route.candidate.endpoint
+    served = served_id(store, tier.model, endpoint)
     if served is not None and served != tier.identity:
         raise UsageError(
             f"the combination was proven for {tier.model} with the identity {(tier.identity or '')[:12]}, and what is "

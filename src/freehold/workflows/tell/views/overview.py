@@ -12,7 +12,7 @@ from freehold.errors import FreeholdError
 from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
 from freehold.store.search import AnsweredTokens, answered_by_candidate, traffic
-from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
+from freehold.types.endpoint import INCUMBENT, is_own
 from freehold.types.journey import JourneyState
 from freehold.types.record import Record
 from freehold.types.route import Route
@@ -117,7 +117,7 @@ def savings(project: Project, answered: list[AnsweredTokens]) -> Savings | None:
         for one in at_home:
             usage = Usage(prompt_tokens=one.prompt_tokens, completion_tokens=one.completion_tokens)
             total += _paid_for(one, incumbent.model, flat)
-            if one.endpoint == ENDPOINT_NAME:
+            if is_own(one.endpoint):
                 continue
             own = flat_price(own_prices.get(one.endpoint))
             if own is None:

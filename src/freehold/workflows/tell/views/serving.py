@@ -21,6 +21,7 @@ from freehold.workflows.serve import background
 from freehold.workflows.shift.endpoints import configured_endpoints, without_key
 from freehold.workflows.shift.rollout import rollout as rollouts
 from freehold.workflows.shift.rollout.scoring import PathPoint, quality_path
+from freehold.workflows.shift.slots import wanted
 from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
 
 
@@ -104,6 +105,8 @@ def _lines(
     }
     if plan is not None:
         known.setdefault(ENDPOINT_NAME, (plan.engine, "on this machine", (plan.served_name,)))
+    for name, slot in wanted(store).slots.items():
+        known.setdefault(name, (slot.plan.engine, "on this machine", (slot.plan.served_name,)))
     for name in routes:
         known.setdefault(name, ("remote", "not in freehold.toml", ()))
     for name, (engine, address, models) in known.items():
