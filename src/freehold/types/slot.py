@@ -35,7 +35,7 @@ class ServedSlot(StoredRecord, frozen=True, kw_only=True):
     """Why its engine could not be started, or not be brought back."""
 
 
-class Generation(Record, frozen=True, kw_only=True):
+class CandidateSide(Record, frozen=True, kw_only=True):
     """What answers on the candidate's side of a route: always both together."""
 
     target: Target
@@ -51,8 +51,8 @@ class Swap(StoredRecord, frozen=True, kw_only=True):
     route: str
     number: int
     at: datetime
-    before: Generation
-    after: Generation
+    before: CandidateSide
+    after: CandidateSide
     state: SwapState = "watched"
     ended_at: datetime | None = None
     why: str = ""

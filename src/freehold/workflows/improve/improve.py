@@ -12,6 +12,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -57,7 +58,7 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.shift import routes
+from freehold.workflows.shift import routes, swapping
 
 _RARE = 0.02
 """Of requests that the incumbent answers: fewer are rare enough to ask whether it is needed."""
@@ -338,18 +339,30 @@ class _Work:
         )
 
     def _served(self, generation: Generation) -> Improvement:
-        assert generation.plan is not None and self.route.candidate is not None
-        target = msgspec.structs.replace(self.route.candidate, model=generation.plan.served_name)
-        moved = msgspec.structs.replace(self.route, candidate=target, deferral=generation.rule)
-        self.store.save_route(
-            moved,
-            who="freehold",
+        """Have it held beside the one that serves, and move the route to it in one change, once it answers."""
+        plan, store, name = generation.plan, self.store, self.route.name
+        assert plan is not None
+        last = swapping.swap_of(store, name)
+        if last is not None and last.is_watched_on(self.route):
+            until = last.at + timedelta(hours=self.project.config.rollout.hours_a_stage)
+            if now() < until:
+                why = f"generation {last.number} is watched until {until:%Y-%m-%d %H:%M} UTC"
+                return self._told("held", f"Generation {generation.number} is proven and waits: {why}.")
+            swapping.keep(store, name, who="freehold", at=now(), why="nothing was found while it was watched")
+        slot = swapping.offer(store, name, plan, generation.number, at=now())
+        self.progress.step("start it beside the one that serves")
+        swapping.await_ready(store, slot, timeout_s=_READY_S)
+        swapping.swap(
+            store,
+            name,
+            slot,
+            generation.rule,
             at=now(),
-            why=f"improve: generation {generation.number}",
+            who="freehold",
+            why="freehold improve",
             verdict_id=generation.verdict_id,
-            expected_revision=self.route.revision,
         )
-        made = self._kept(generation, state="serves", endpoint=self.chain.serving.endpoint)
+        made = self._kept(generation, state="serves", endpoint=slot.endpoint)
         return self._told("serves", _sentence(made))
 
     def _told(self, outcome: Outcome, sentence: str) -> Improvement:
@@ -369,6 +382,8 @@ _ENOUGH = 0.9
 """Of the audited requests that are wanted: a few have no answer."""
 _LESS = 0.02
 """A share that is smaller by more than this is worth no swap."""
+_READY_S = 600.0
+"""How long its engine may take to start."""
 _SPARE = 256 * 2**20
 """Room on the disk besides the models: datasets, answers, the store's own growth."""
 

@@ -25,7 +25,7 @@ from freehold.types.audit import Change
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, SLOTS, ServePlan, is_own
 from freehold.types.route import Route, Target
-from freehold.types.slot import Generation, ServedSlot, Swap, SwapState
+from freehold.types.slot import CandidateSide, ServedSlot, Swap, SwapState
 from freehold.workflows.project import now
 from freehold.workflows.shift import routes, slots
 
@@ -141,9 +141,9 @@ def swap(
     route = routes.find(store, route_name)
     _check(store, route, slot, rule)
     name = slot.plan.served_name
-    after = Generation(target=Target(endpoint=slot.endpoint, model=name), rule=rule)
+    after = CandidateSide(target=Target(endpoint=slot.endpoint, model=name), rule=rule)
     assert route.candidate is not None
-    before = Generation(target=route.candidate, rule=route.deferral)
+    before = CandidateSide(target=route.candidate, rule=route.deferral)
     made = Swap(route=route_name, number=slot.number, at=at, before=before, after=after, why=why)
     why = f"generation {slot.number}" + (f": {why}" if why else "")
     _move(store, route, after, made, who=who, at=at, why=why, verdict_id=verdict_id)
@@ -253,7 +253,7 @@ def fallen(store: Store) -> dict[str, str]:
 def _move(
     store: Store,
     route: Route,
-    to: Generation,
+    to: CandidateSide,
     record: Swap,
     *,
     who: str,
