@@ -1,6 +1,6 @@
 """Generations of a route's own model beside one another: where each is held, and the last change from one to the next.
 
-What is to be held is read from these and the routes alone: whoever is killed at whatever moment, the next one goes on
+What is to be held is read from these and the routes alone: after a kill at whatever moment the next process goes on
 from what the store says.
 """
 

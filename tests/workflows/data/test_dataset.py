@@ -25,7 +25,7 @@ from freehold.workflows.prove.preflight import shift_findings
 )
 def test_what_teaches(changes, teaches):
     """The incumbent's answers, and those that were corrected."""
-    assert workflow._teaches(trace(1, "hello", **{"gold": None} | changes)) == teaches
+    assert workflow.teaches(trace(1, "hello", **{"gold": None} | changes)) == teaches
 
 
 def test_a_dataset_is_found_by_id_beginning_name_or_folder(tmp_path):

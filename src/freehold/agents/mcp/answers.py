@@ -194,7 +194,7 @@ COMMANDS = {
 """Commands that have a tool; a longer one comes before the group it is of."""
 FOR_PEOPLE = (
     "catalog", "console", "dataset card", "dataset diff", "dataset export",
-    "defer", "demo", "engines", "fit --make", "fit --measure", "keys", "label",
+    "defer", "demo", "engines", "fit --make", "fit --measure", "improve", "keys", "label",
     "license comply", "license identify", "license init", "models", "rollout", "routes", "serve",
     "settings", "skill", "store", "traces", "trust",
 )  # fmt: skip

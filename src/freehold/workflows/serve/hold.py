@@ -32,7 +32,7 @@ from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.serve.background import leave_word, live_servers, server_file
-from freehold.workflows.serve.slots import HeldEngine, SlotKeeper, Slots
+from freehold.workflows.serve.slots import HeldEngine, SlotKeeper, SlotsWanted
 
 NOTIFY_SOCKET = "NOTIFY_SOCKET"
 
@@ -147,7 +147,7 @@ async def hold(
     companion: Callable[[Path], Companion] | None = None,
     on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
     follow: Callable[[], GatewayConfig | None] = lambda: None,
-    slots: Slots | None = None,
+    slots: SlotsWanted | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all models answer.
 
@@ -187,7 +187,7 @@ class _ServingHost:
         log_dir: Path,
         on_memory: Callable[[ServePlan, int, str], None],
         companion: Callable[[Path], Companion] | None,
-        slots: Slots | None,
+        slots: SlotsWanted | None,
     ) -> None:
         self._gateway_config = gateway_config
         self._log_dir = log_dir

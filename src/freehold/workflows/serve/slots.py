@@ -1,8 +1,8 @@
 """Engines that come and go while the gateway runs: a new generation is started beside the one that answers, and the one
 that nothing names any more is let go once its last answers are given.
 
-What is to be held another says (`Slots`); nothing here reads a store. An engine that can't be started is told and left
-out, and the others go on.
+What is to be held another says (`SlotsWanted`); nothing here reads a store. An engine that can't be started is told and
+left out, and the others go on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEAVES_AFTER_S = 5.0
 AGAIN_AFTER_S = 60.0
 
 
-class Slots(Protocol):
+class SlotsWanted(Protocol):
     """Who says what is to be held once the gateway runs."""
 
     def look(self, answering: Mapping[str, ServePlan]) -> Mapping[str, ServePlan] | None:
@@ -95,7 +95,10 @@ class SlotKeeper:
     """Starts and stops engines among those that are held, as `slots` says. `begin` makes one that is not started."""
 
     def __init__(
-        self, slots: Slots, engines: dict[str, HeldEngine], begin: Callable[[str, ServePlan], HeldEngine]
+        self,
+        slots: SlotsWanted,
+        engines: dict[str, HeldEngine],
+        begin: Callable[[str, ServePlan], HeldEngine],
     ) -> None:
         self._slots, self._engines, self._begin = slots, engines, begin
         self._next_look_s = 0.0

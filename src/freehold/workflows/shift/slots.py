@@ -35,7 +35,7 @@ SIGN_EVERY_S = 5.0
 _HOLDERS = "engines"
 
 
-class Wanted:
+class EnginesWanted:
     """What is to be held at one moment, by the name of its endpoint."""
 
     def __init__(self, routes: Iterable[Route], slots: Iterable[ServedSlot], swaps: Iterable[Swap]) -> None:
@@ -69,14 +69,14 @@ class Wanted:
         return dict(sorted(found.items(), key=lambda one: one[0] not in self.named))
 
 
-def wanted(store: Store) -> Wanted:
+def wanted(store: Store) -> EnginesWanted:
     """What the store says now. One small read where there are no slots."""
     while slots := store.records(ServedSlot):
         revision = store.routes_revision()
-        found = Wanted(store.routes(), slots, store.records(Swap))
+        found = EnginesWanted(store.routes(), slots, store.records(Swap))
         if revision == store.routes_revision():  # routes and swaps of one moment: they are changed together
             return found
-    return Wanted((), (), ())
+    return EnginesWanted((), (), ())
 
 
 def holders(store: Store, *, at: datetime) -> set[str]:
@@ -96,8 +96,8 @@ def _kind(endpoint: str, plan: ServePlan | None) -> str:
 
 
 class StoredSlots:
-    """`freehold.workflows.serve.slots.Slots` by a store. `own` gives what `freehold migrate` chose, as soon as it is
-    wanted; with `always` it is wanted whatever the store says."""
+    """`freehold.workflows.serve.slots.SlotsWanted` by a store. `own` gives what `freehold migrate` chose, as soon as it
+    is wanted; with `always` it is wanted whatever the store says."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class StoredSlots:
             leases.alive(store.database, kind, self._owner, at=now(), seconds=LIVES_S)
         self._signed, self._next_sign_s = answering, time.monotonic() + SIGN_EVERY_S
 
-    def _note_recovered(self, store: Store, found: Wanted, answering: Mapping[str, ServePlan]) -> None:
+    def _note_recovered(self, store: Store, found: EnginesWanted, answering: Mapping[str, ServePlan]) -> None:
         for name, slot in found.slots.items():
             if slot.trouble is not None and name in answering and answering[name].key == slot.plan.key:
                 _put(store, slot, trouble=None)

@@ -4,7 +4,7 @@
 rule in one change, with the record of what was before. A request is decided by one whole route, and until the route
 reaches a worker by the one before, whose engine stays. `keep` lets that one go, `back` returns to it.
 
-Whoever is killed in between, the store says where things stand: offered (a slot newer than the route's last swap),
+After a kill in between, the store says where things stand: offered (a slot newer than the route's last swap),
 watched, kept or rolled back. Each step can be repeated. Without a gateway that runs, swaps are of records alone, and
 the next start holds what they name.
 """
