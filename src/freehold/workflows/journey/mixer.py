@@ -403,9 +403,13 @@ def _routers_are_there(planned: Mixture) -> bool:
 
 
 def _with_id(mixture: Mixture) -> Mixture:
-    """The mixture with the id of what it says; prices are no part of it."""
-    rule = mixture.rule
-    plain = msgspec.structs.replace(mixture, id="", rule=None, cost=None, notes=())
+    """The mixture with the id of what it says; prices are no part of it, nor what this machine knows of evaluations of
+    others, which may be more when the same is looked up again."""
+    rule, compared = mixture.rule, mixture.comparison
+    if compared is not None and compared.look is not None:
+        look = msgspec.structs.replace(compared.look, known=None)
+        compared = msgspec.structs.replace(compared, look=look, notes=())
+    plain = msgspec.structs.replace(mixture, id="", rule=None, cost=None, notes=(), comparison=compared)
     id = content_id([plain, None if rule is None else rule.id])
     if rule is not None:
         rule = msgspec.structs.replace(rule, mixture_id=id)

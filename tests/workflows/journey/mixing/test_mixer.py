@@ -12,7 +12,7 @@ from tests.workflows.journey.rehearsal import CONFIG, MODEL, Told
 from freehold.errors import FreeholdError, UsageError
 from freehold.processes import claim_port
 from freehold.progress import Silent
-from freehold.store import open_store
+from freehold.store import look_ledger, open_store
 from freehold.types.deferral import Tier
 from freehold.types.evaluated import Evaluation, ItemLook
 from freehold.types.mixture import Mixture
@@ -20,7 +20,7 @@ from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.mixture import kept_mixture, plan_mixture
-from freehold.workflows.project import open_project
+from freehold.workflows.project import now, open_project
 from freehold.workflows.shift.rollout.project import check_upper, with_mixture
 
 RULES = """
@@ -101,6 +101,13 @@ def test_the_page_shows_the_curve_and_the_sentence(migrated):
 
 def test_the_same_again_is_kept_and_adds_no_look(migrated):
     opened, migration, _ = migrated
+    other = ItemLook(
+        id="e" * 32, at=now(), dataset_id="d", incumbent="i", candidate="c", alpha=0.025,
+        items=bytes(16), golds=bytes(8), near=b"", near_counts=bytes(2), traces=bytes(8),
+    )  # fmt: skip
+    look_ledger.tell(
+        other, [other], keep_for="elsewhere"
+    )  # what the machine knows of others is no part of it
     again = plan_mixture(opened, progress=Silent())
     assert again.id == migration.report.candidates[0].mixture.id == kept_mixture(opened).id
     with open_store(opened.store_url) as store:
