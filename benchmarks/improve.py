@@ -37,7 +37,7 @@ from freehold.types.dataset import Message, Sample
 from freehold.types.deferral import DeferralDecision
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import EvalResult
-from freehold.types.generation import Generation
+from freehold.types.generation import Generation, GenerationTraffic
 from freehold.types.record import event_id
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace, Usage
@@ -311,7 +311,14 @@ def run(args: argparse.Namespace) -> None:
             assert found.plan is not None and found.best is not None
             rule = None if found.best.mixture is None else found.best.mixture.rule
             made_of_all = Generation(
-                route="banking", number=0, at=BEGAN, state="serves", label="", plan=found.plan, rule=rule
+                route="banking",
+                number=0,
+                at=BEGAN,
+                state="serves",
+                label="",
+                plan=found.plan,
+                rule=rule,
+                traffic=GenerationTraffic(after=0, upto=0),
             )
             tell(whole=measured(whole, made_of_all, unseen, says, late), verdict=found.verdict)
 

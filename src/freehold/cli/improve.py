@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 def improve(
     *,
     dry_run: bool = opt("Say what the next generation would be made of, and cost; nothing is asked."),
-    fresh: bool = opt("Do every step again."),
     route_name: str | None = opt("Route whose model gets better (default: the project's).", "--route"),
     project: Project = opened(),
 ) -> Reply:
@@ -45,7 +44,7 @@ def improve(
     if dry_run:
         return Reply(chain.outlook_of(project, route_name=route_name), _view)
     with progress() as shown:
-        made = work.improve(project, route_name=route_name, fresh=fresh, progress=shown)
+        made = work.improve(project, route_name=route_name, progress=shown)
     return Reply(made, _view, made.exit_code)
 
 
@@ -69,8 +68,6 @@ def _outlook(found: NextGeneration) -> Iterator[Block]:
     if found.to_ask:
         price = "its price is not known" if found.usd is None else f"${found.usd:.2f} at most"
         yield "asks", f"the incumbent, {found.to_ask:,} requests: {price}"
-    if found.minutes is not None:
-        yield "lasts", f"about {found.minutes:.0f} min, as the one before"
     if found.share_now is not None:
         yield "gains", f"{1 - found.share_now:.1%} of requests still go to the incumbent: no more can be won"
     yield "error", f"{found.alpha:.2%} of the budget for all generations"

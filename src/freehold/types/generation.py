@@ -70,9 +70,10 @@ class Generation(StoredRecord, frozen=True, kw_only=True):
     """By which it shares requests with the incumbent; None where it answers all of them."""
     endpoint: str | None = None
     """Where it is served."""
-    traffic: GenerationTraffic | None = None
-    """None of the anchor."""
+    traffic: GenerationTraffic
+    """Of the anchor: the places up to which anything may have been learned or looked at."""
     alpha: float | None = None
+    """None of the anchor, which was promoted by a migration."""
     better_alpha: float | None = None
     dataset_id: str | None = None
     mixture_id: str | None = None

@@ -1,6 +1,8 @@
 """Generations of a words student: proven on what was audited, held back, gone on with after a kill."""
 
+import shutil
 from datetime import timedelta
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -12,14 +14,16 @@ from freehold.progress import Silent
 from freehold.stats import generations as budget
 from freehold.types.dataset import Dataset
 from freehold.types.evaluated import ItemLook
-from freehold.types.generation import Generation
+from freehold.types.generation import FOLDER, Generation
 from freehold.types.verdict import Verdict
+from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.improve import improve as work
 from freehold.workflows.improve import proof, traffic
-from freehold.workflows.improve.chain import outlook_of
+from freehold.workflows.improve.chain import _learned_upto, outlook_of
 from freehold.workflows.improve.improve import improve
 from freehold.workflows.improve.traffic import AUDIT as AUDIT_MARK
 from freehold.workflows.improve.traffic import is_audited
+from freehold.workflows.shift import swapping
 
 pytestmark = pytest.mark.process
 
@@ -47,7 +51,7 @@ def test_a_generation_is_proven_by_what_was_audited_and_serves(scene):
     assert len(asked) == len(scene.asked) == first.traffic.asked and first.traffic.usd > 0
     assert {one.parent_id for one in asked} < audited, "what the incumbent answered anyway is not asked again"
     assert scene.store.latest(Verdict).id == first.verdict_id
-    assert not (scene.project.state / work.FOLDER).exists(), "what users wrote does not stay there"
+    assert not (scene.project.state / FOLDER).exists(), "what users wrote does not stay there"
 
 
 def test_too_little_is_said_with_a_day_and_nothing_is_asked(scene):
@@ -103,11 +107,77 @@ def test_a_killed_generation_goes_on_with_what_it_had(scene, monkeypatch):
     scene.stream(n=200, seed=3, day=2)  # what arrives meanwhile is the next one's
     killed_in(work._Work, "_served")
     assert state() == "proven"
+    killed_in(swapping, "swap")
+    assert state() == "proven" and scene.serving.number == 0
+    real = swapping.swap
+
+    def swapped(*args, **more):
+        real(*args, **more)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(swapping, "swap", swapped)
+        with pytest.raises(Killed):
+            improve(scene.project, progress=Silent())
+    assert state() == "proven" and scene.serving.number == 1, "the route names it, so it serves"
     made = improve(scene.project, progress=Silent())
     assert made.outcome == "serves" and [one.number for one in made.generations] == [0, 1]
     assert made.generations[1].traffic.upto < scene.store.newest_trace().place
     assert len(scene.asked) == asked, "answers that were there are not paid for twice"
     assert len({one.id for one in scene.store.records(ItemLook)}) <= 3
+
+
+def test_a_generation_that_went_back_is_said_to_have(scene):
+    scene.stream()
+    assert improve(scene.project, progress=Silent()).outcome == "serves"
+    assert scene.route.candidate.endpoint == "local-a" and scene.serving.number == 1
+    assert swapping.back(scene.store, "banking", who="test", at=traffic.now(), why="empty answers")
+    assert scene.serving.number == 0 and scene.route.candidate.endpoint == "local"
+    made = improve(scene.project, progress=Silent())
+    assert made.outcome == "waiting" and [one.state for one in made.generations] == ["serves", "rolled_back"]
+    assert scene.store.latest(Generation).state == "rolled_back"
+
+
+def test_a_budget_is_one_generations_however_often_it_is_tried(scene, monkeypatch):
+    monkeypatch.setattr(work, "_ENOUGH", 2.0)  # more than the incumbent has answered anyway
+    scene.stream()
+    budget_usd = outlook_of(scene.project).outlook.usd / 6
+    improving = msgspec.structs.replace(scene.project.config.improve, budget_usd=budget_usd)
+    config = msgspec.structs.replace(scene.project.config, improve=improving)
+    project = type(scene.project)(
+        scene.project.root, config, scene.project.settings, scene.project.config_path
+    )
+    for _ in range(3):
+        with pytest.raises(UsageError, match="have an answer of the incumbent") as refused:
+            improve(project, progress=Silent())
+        assert "budget_usd allows more" in refused.value.hint
+    assert 0 < len(scene.asked) * Decimal("0.000025") <= budget_usd
+
+
+def test_what_was_looked_at_and_is_gone_is_not_looked_at_again(scene, monkeypatch):
+    scene.stream()
+    with monkeypatch.context() as patched:
+        patched.setattr(proof, "compared", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            improve(scene.project, progress=Silent())
+    shutil.rmtree(scene.project.state / FOLDER)  # as forget leaves it
+    made = improve(scene.project, progress=Silent())
+    assert made.outcome == "held" and "deleted after it was looked at" in made.sentence
+
+
+def test_what_a_migration_has_learned_is_not_fresh(scene):
+    scene.stream(n=40)
+    first = scene.serving
+    assert first.traffic.upto == 0, "none of the first model's samples was answered by a candidate"
+    for trace in list(scene.store.traces(own_only=True)):
+        if trace.arm == "candidate":
+            scene.store.replace_trace(msgspec.structs.replace(trace, gold="topic-a"))
+    upto = scene.store.newest_trace().place
+    built = dataset_workflow.build(scene.project)
+    scene.stream(n=5, seed=3, day=2)
+    assert _learned_upto(scene.store, scene.route, built) == upto
+    shutil.rmtree(built.path)
+    assert _learned_upto(scene.store, scene.route, built) == scene.store.newest_trace().place
 
 
 def test_what_is_worse_is_held_and_its_look_is_spent(scene):

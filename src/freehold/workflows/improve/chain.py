@@ -6,15 +6,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from freehold.errors import UsageError
+import msgspec
+
+from freehold.datasets import building
+from freehold.errors import FreeholdError, UsageError
 from freehold.stats import generations as budget
 from freehold.stats import power
 from freehold.store import Store, open_store
-from freehold.types.endpoint import ServePlan
+from freehold.types.dataset import SPLITS, Dataset
+from freehold.types.endpoint import ENDPOINT_NAME, ServePlan
 from freehold.types.generation import Generation, GenerationTraffic
 from freehold.types.record import Record
 from freehold.types.report import Report
-from freehold.types.route import Route
+from freehold.types.route import Route, Target
 from freehold.workflows.improve import traffic
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.task import task_of
@@ -41,10 +45,8 @@ class NextGeneration(Record, frozen=True, kw_only=True):
     """What the incumbent's answers cost at most; None where its price is not known."""
     ready_at: datetime | None
     """When there are enough, at the present rate; None where there are, or no rate is known."""
-    minutes: float | None
-    """What making the present generation took; None where that is not known."""
     share_now: float | None
-    """Of all requests, what is answered here now."""
+    """Of the audited requests, what was answered here; None without any."""
 
     @property
     def suffices(self) -> bool:
@@ -77,6 +79,8 @@ class Chain(NamedTuple):
 
     all: tuple[Generation, ...]
     serving: Generation
+    after: int
+    """The place up to which requests were learned from or looked at: those behind it are fresh."""
 
     @property
     def first(self) -> Generation:
@@ -112,12 +116,22 @@ def chain_of(store: Store, route: Route) -> Chain:
     known = sorted(
         (one for one in store.records(Generation) if one.route == route.name), key=lambda one: one.number
     )
+    looked = [one.traffic.upto for one in known if one.state != "begun"]
     serving = next((one for one in reversed(known) if one.plan is not None and _serves(one, route)), None)
     if serving is None:
-        serving = _anchor(store, route, number=known[-1].number + 1 if known else 0)
+        number = known[-1].number + 1 if known else 0
+        serving = _anchor(store, route, number=number, upto=max(looked, default=0))
         known = [*known, serving]
-    first = max(place for place, one in enumerate(known) if one.traffic is None)
-    return Chain(tuple(known[first:]), serving)
+        looked.append(serving.traffic.upto)
+    # An alarm took the traffic from what served after the one that serves now.
+    known = [
+        msgspec.structs.replace(one, state="rolled_back")
+        if one.number > serving.number and one.state == "serves"
+        else one
+        for one in known
+    ]
+    first = max(place for place, one in enumerate(known) if one.alpha is None)
+    return Chain(tuple(known[first:]), serving, max(looked))
 
 
 def _serves(generation: Generation, route: Route) -> bool:
@@ -134,21 +148,28 @@ def _serves(generation: Generation, route: Route) -> bool:
     )
 
 
-def _anchor(store: Store, route: Route, *, number: int) -> Generation:
+def _anchor(store: Store, route: Route, *, number: int, upto: int) -> Generation:
+    """What a migration promoted, as the first of its generations.
+
+    Raises `UsageError` where what serves is not what the last migration made and proved.
+    """
+    plan, report = store.latest(ServePlan), store.latest(Report)
     assert route.candidate is not None
-    plan = store.latest(ServePlan)
-    if plan is None or route.candidate.model not in (None, plan.served_name):
+    rule = route.deferral
+    is_made_here = plan is not None and route.candidate == Target(
+        endpoint=ENDPOINT_NAME, model=route.candidate.model and plan.served_name
+    )
+    if plan is None or not is_made_here or (rule and rule.candidate.identity != plan.candidate_id()):
         raise UsageError(
-            f"what serves the route {route.name} was not made here, so it cannot be made again",
+            f"what serves the route {route.name} is not what freehold migrate made last, so it cannot be made again",
             hint="freehold improve goes on from what freehold migrate has promoted",
         )
-    report = store.latest(Report)
     made = (
         next((one for one in report.candidates if one.served_as == plan.served_name), None)
         if report
         else None
     )
-    if made is None or made.outcome != "promote":
+    if report is None or made is None or made.outcome != "promote":
         raise UsageError(
             "no report tells how the promoted model was made", hint="freehold migrate writes one"
         )
@@ -160,9 +181,10 @@ def _anchor(store: Store, route: Route, *, number: int) -> Generation:
         state="serves",
         label=made.label,
         plan=plan,
-        rule=route.deferral,
-        endpoint=route.candidate.endpoint,
-        dataset_id=report.dataset.id if report else None,
+        rule=rule,
+        endpoint=ENDPOINT_NAME,
+        traffic=GenerationTraffic(after=0, upto=max(upto, _learned_upto(store, route, report.dataset))),
+        dataset_id=report.dataset.id,
         mixture_id=None if mixture is None else mixture.id,
         verdict_id=None if made.verdict is None else made.verdict.id,
         share=1.0 if mixture is None or mixture.rule is None else mixture.share,
@@ -170,12 +192,31 @@ def _anchor(store: Store, route: Route, *, number: int) -> Generation:
     )
 
 
+def _learned_upto(store: Store, route: Route, dataset: Dataset) -> int:
+    """The place of the last request that the candidate had answered and a migration learned from, or looked at, since
+    people had said what is right of it. Where that cannot be read any more, the last of all."""
+    try:
+        ids = {one.trace_id for split in SPLITS for one in building.samples(dataset, split)}
+    except FreeholdError:
+        return store.newest_trace().place
+    place = after = 0
+    while rows := store.traces_after(after, most=1_000, route=route.name, own_only=True):
+        after = rows[-1][0]
+        place = max([place, *(at for at, one in rows if one.arm == "candidate" and one.id in ids)])
+    return place
+
+
 def levels(project: Project, chain: Chain) -> budget.GenerationLevel:
-    """What the next look may err."""
+    """What the next look may err; of one that was taken and whose result is not known, what it had."""
+    begun = chain.unfinished
+    if begun is not None and begun.state == "looked":
+        assert begun.alpha is not None and begun.better_alpha is not None
+        return budget.GenerationLevel(
+            number=len(chain.settled), swap_alpha=begun.alpha, better_alpha=begun.better_alpha
+        )
     past = [
         budget.GenerationLook(swapped=one.state in ("proven", "serves", "rolled_back"), better=one.better)
         for one in chain.settled
-        if one is not chain.unfinished or one.state != "looked"  # that one goes on with the level it has
     ]
     return budget.next_level(past, budget=project.config.improve.error)
 
@@ -185,39 +226,26 @@ def look_ahead(
 ) -> tuple[NextGeneration, traffic.Span]:
     """What the next generation would be made of. Nothing is asked, kept or trained."""
     begun = chain.unfinished
-    if (
-        begun is not None
-        and begun.traffic is not None
-        and (begun.state != "begun" or now() - begun.at < _GOES_ON)
-    ):
+    if begun is not None and (begun.state != "begun" or now() - begun.at < _GOES_ON):
         after, upto = begun.traffic.after, begun.traffic.upto
     else:
-        after = max((one.traffic.upto for one in chain.settled if one.traffic is not None), default=0)
-        upto = store.newest_trace().place
+        after, upto = chain.after, store.newest_trace().place
     seen = traffic.span(store, route, project, after=after, upto=upto)
     task, level = task_of(project), levels(project, chain)
     least = power.rare_loss_n(task.margin, level.swap_alpha)
     wanted = max(power.items_needed(task.margin, level.swap_alpha), least)
-    missing = traffic.to_ask(seen.audited, traffic.known_answers(store, route))
-    usd: Decimal | None
-    try:
-        usd = traffic.affordable(project, missing)[1]
-    except UsageError:
-        usd = None
+    to_ask = traffic.to_ask(project, seen.audited, traffic.known_answers(store, route))
     days = seen.days_for(wanted - len(seen.audited)) if len(seen.audited) < wanted else None
-    report = store.latest(Report)
-    found = seen.found
-    here = 1 - found.deferred / found.requests if found.requests else None
+    here = [not traffic.by_incumbent(one) for one in seen.audited]
     outlook = NextGeneration(
         number=chain.all[-1].number + (chain.unfinished is None),
-        traffic=found,
+        traffic=seen.found,
         alpha=level.swap_alpha,
         wanted=wanted,
-        to_ask=len(missing),
-        usd=usd,
+        to_ask=len(to_ask.traces),
+        usd=to_ask.usd,
         ready_at=None if days is None else now() + timedelta(days=days),
-        minutes=None if report is None else sum(one.seconds for one in report.steps) / 60 or None,
-        share_now=here,
+        share_now=sum(here) / len(here) if here else None,
     )
     return outlook, seen
 

@@ -64,9 +64,7 @@ _RARE = 0.02
 """Of requests that the incumbent answers: fewer are rare enough to ask whether it is needed."""
 
 
-def improve(
-    project: Project, *, route_name: str | None = None, fresh: bool = False, progress: Progress
-) -> Improvement:
+def improve(project: Project, *, route_name: str | None = None, progress: Progress) -> Improvement:
     """Make, prove and swap in the next generation of a promoted model, or say what is missing.
 
     Raises `UsageError` for a route without a promoted model, `LockedError` while a migration or another generation is
@@ -78,9 +76,10 @@ def improve(
     ):
         route = routes.find(store, route_name or project.config.app.name)
         chain = chain_of(store, route)
-        store.put(chain.serving)
-        work = _Work(project, store, route, chain, progress, lock.check, fresh)
-        return work.run()
+        for one in chain.all:
+            if store.get(Generation, one.key) != one:  # the first one, or one that was rolled back since
+                store.put(one)
+        return _Work(project, store, route, chain, progress, lock.check).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,6 @@ class _Work:
     chain: Chain
     progress: Progress
     check: Callable[[], None]
-    fresh: bool
 
     def run(self) -> Improvement:
         unfinished = self.chain.unfinished
@@ -105,31 +103,38 @@ class _Work:
         self._room()
         level = levels(self.project, self.chain)
         generation = self._begun(unfinished, outlook, level)
-        self.progress.step(
-            "ask the incumbent", note=f"{outlook.to_ask:,} of {seen.found.audited:,} audited requests"
-        )
+        dataset = self._dataset(generation)
+        if generation.state == "looked" and (dataset is None or not self._steps.exists()):
+            # A person was forgotten meanwhile: what was looked at is not what would be looked at now.
+            return self._held(generation, "what it was made of was deleted after it was looked at")
+        if dataset is None:
+            generation, dataset = self._learned(generation, outlook, seen)
+        return self._proven(generation, dataset, level)
+
+    def _dataset(self, generation: Generation) -> Dataset | None:
+        """The one it was given before it was interrupted; None where it has none, or it is gone."""
+        found = self.store.get(Dataset, generation.dataset_id) if generation.dataset_id else None
+        return found if found is not None and Path(found.path).is_dir() else None
+
+    def _learned(
+        self, generation: Generation, outlook: NextGeneration, seen: traffic.Span
+    ) -> tuple[Generation, Dataset]:
+        """Ask the incumbent, and build the dataset. Raises `UsageError` where the budget leaves too few answers."""
+        audited = seen.found.audited
+        self.progress.step("ask the incumbent", note=f"{outlook.to_ask:,} of {audited:,} audited requests")
         asked = traffic.audit(self.project, self.store, self.route, seen.audited, self.progress)
         if len(asked.answered) < _ENOUGH * outlook.wanted:
             raise UsageError(
-                f"{len(asked.answered):,} of {seen.found.audited:,} audited requests have an answer of the incumbent, "
-                f"and it takes {outlook.wanted:,}",
-                hint=f"[improve] budget_usd allows more; {asked.unaffordable:,} were beyond it",
+                f"{len(asked.answered):,} of {audited:,} audited requests have an answer of the incumbent, and it "
+                f"takes {outlook.wanted:,}",
+                hint=f"[improve] budget_usd allows more; {asked.beyond:,} were beyond it",
             )
         built = self._built(seen.found, asked.answered)
-        if generation.state == "looked" and generation.dataset_id != built.dataset.id:
-            # A person was forgotten meanwhile: what was looked at is not what is here now.
-            return self._held(generation, "its requests changed after it was looked at")
-        generation = self._kept(
-            generation,
-            dataset_id=built.dataset.id,
-            traffic=msgspec.structs.replace(
-                seen.found, asked=asked.asked, usd=asked.usd, left_out=built.left_out
-            ),
-        )
-        present = find_dataset(self.store)
+        found = msgspec.structs.replace(seen.found, asked=asked.asked, usd=asked.usd, left_out=built.left_out)
+        present = find_dataset(self.store)  # stays the project's own until the generation is proven
         self.store.put(built.dataset, made_from=built.dataset.made_from)
         self.store.put(present, made_from=present.made_from)
-        return self._proven(generation, built.dataset, level)
+        return self._kept(generation, dataset_id=built.dataset.id, traffic=found), built.dataset
 
     def _built(self, found: GenerationTraffic, answered: dict[str, Trace]) -> traffic.BuiltGeneration:
         """The dataset; without the incumbent's answers among what is taught where its terms, or the licence, do not
@@ -165,9 +170,7 @@ class _Work:
     def _begun(
         self, unfinished: Generation | None, outlook: NextGeneration, level: budget.GenerationLevel
     ) -> Generation:
-        seen = None if unfinished is None else unfinished.traffic
-        places = (outlook.traffic.after, outlook.traffic.upto)
-        if unfinished is not None and seen is not None and (seen.after, seen.upto) == places:
+        if unfinished is not None and unfinished.traffic.upto == outlook.traffic.upto:
             self.progress.say(f"generation {unfinished.number} goes on")
             return unfinished
         number = unfinished.number if unfinished is not None else self.chain.all[-1].number + 1
@@ -189,6 +192,10 @@ class _Work:
     def _folder(self) -> Path:
         return self.project.state / FOLDER
 
+    @property
+    def _steps(self) -> Path:
+        return self._folder / "steps.sqlite"
+
     def _kept(self, generation: Generation, **changes: object) -> Generation:
         self.check()
         made = msgspec.structs.replace(generation, **changes)
@@ -198,20 +205,18 @@ class _Work:
     def _proven(self, generation: Generation, dataset: Dataset, level: budget.GenerationLevel) -> Improvement:
         """Make the candidate, look at the audited requests, and settle what came out."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        url = file_url((self._folder / "steps.sqlite").absolute())
-        with open_store(url) as own:
-            steps = Steps(own, self.progress, fresh=self.fresh, check=self.check)
-            looked = _Looked(generation)
+        with open_store(file_url(self._steps.absolute())) as own:
 
             def taken(look: ItemLook) -> None:
-                if looked.generation.state == "begun":
-                    looked.generation = self._kept(looked.generation, state="looked")
+                nonlocal generation
+                if generation.state == "begun":
+                    generation = self._kept(generation, state="looked")
                 self.store.put_once(look)
 
             bench = Bench(
                 project=self.project,
                 store=own,
-                steps=steps,
+                steps=Steps(own, self.progress, check=self.check),
                 progress=self.progress,
                 dataset=dataset,
                 task=msgspec.structs.replace(task_of(self.project), alpha=level.swap_alpha),
@@ -225,7 +230,7 @@ class _Work:
             for kind in (EncoderModel, Adapter):
                 for one in own.records(kind):
                     self.store.put(one, made_from=one.made_from)
-            settled = self._settled(looked.generation, bench, known, tried, level)
+            settled = self._settled(generation, bench, known, tried, level)
         shutil.rmtree(self._folder, ignore_errors=True)
         return settled
 
@@ -326,7 +331,12 @@ class _Work:
             )
         rule = None if report.mixture is None else report.mixture.rule
         generation = self._kept(
-            generation, earlier=taken.earlier, better=look.better, rule=rule, **_shown(report)
+            generation,
+            earlier=taken.earlier,
+            better=look.better,
+            rule=rule,
+            notes=_ending(report),
+            **_shown(report),
         )
         return generation, report, one.made.plan
 
@@ -340,8 +350,13 @@ class _Work:
 
     def _served(self, generation: Generation) -> Improvement:
         """Have it held beside the one that serves, and move the route to it in one change, once it answers."""
-        plan, store, name = generation.plan, self.store, self.route.name
+        plan, store, name, serving = generation.plan, self.store, self.route.name, self.chain.serving
         assert plan is not None
+        if serving.number == generation.number:  # it was moved to, and that was not kept any more
+            return self._told("serves", _sentence(self._kept(generation, state="serves")))
+        if generation.earlier[0].number != serving.number:
+            why = f"generation {serving.number} serves, and it was not compared with that one"
+            return self._held(generation, why)
         last = swapping.swap_of(store, name)
         if last is not None and last.is_watched_on(self.route):
             until = last.at + timedelta(hours=self.project.config.rollout.hours_a_stage)
@@ -350,6 +365,8 @@ class _Work:
                 return self._told("held", f"Generation {generation.number} is proven and waits: {why}.")
             swapping.keep(store, name, who="freehold", at=now(), why="nothing was found while it was watched")
         slot = swapping.offer(store, name, plan, generation.number, at=now())
+        # Before the route names it: who goes on after a kill finds by this which generation serves.
+        generation = self._kept(generation, endpoint=slot.endpoint)
         self.progress.step("start it beside the one that serves")
         swapping.await_ready(store, slot, timeout_s=_READY_S)
         swapping.swap(
@@ -362,8 +379,7 @@ class _Work:
             why="freehold improve",
             verdict_id=generation.verdict_id,
         )
-        made = self._kept(generation, state="serves", endpoint=slot.endpoint)
-        return self._told("serves", _sentence(made))
+        return self._told("serves", _sentence(self._kept(generation, state="serves")))
 
     def _told(self, outcome: Outcome, sentence: str) -> Improvement:
         own = sorted(
@@ -371,10 +387,12 @@ class _Work:
             key=lambda one: one.number,
         )
         told = tuple(one for one in own if one.number >= self.chain.first.number)
-        last = told[-1]
-        notes = (*last.notes, *_ending(last))
         return Improvement(
-            route=self.route.name, outcome=outcome, sentence=sentence, generations=told, notes=notes
+            route=self.route.name,
+            outcome=outcome,
+            sentence=sentence,
+            generations=told,
+            notes=told[-1].notes,
         )
 
 
@@ -392,13 +410,6 @@ def _bytes_of(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
-
-
-class _Looked:
-    """The generation as it was kept last."""
-
-    def __init__(self, generation: Generation) -> None:
-        self.generation = generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,11 +467,12 @@ def _sentence(made: Generation) -> str:
     return f"Generation {made.number} serves{share}{before}{better}."
 
 
-def _ending(made: Generation) -> list[str]:
+def _ending(report: CandidateReport) -> tuple[str, ...]:
     """Whether the incumbent is still needed."""
-    if made.state != "serves" or made.share is None or 1 - made.share > _RARE or made.rule is None:
-        return []
-    return [
-        f"{1 - made.share:.1%} of the requests go to the incumbent: its contract could end, if you accept what "
-        "freehold defer plan --share 1 shows that the model alone would lose"
-    ]
+    alone, rare = report.comparison, 1 - _share(report)
+    if not 0 < rare <= _RARE or alone is None or alone.ci_low is None:
+        return ()
+    return (
+        f"{rare:.1%} of the requests still go to the incumbent. Without it the model would be at most "
+        f"{max(0.0, -100 * alone.ci_low):.1f} points worse, by the requests that were audited",
+    )

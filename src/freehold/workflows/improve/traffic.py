@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 import anyio
@@ -25,6 +26,7 @@ import msgspec
 from freehold import __version__
 from freehold.datasets.sampling import Recipe, sample_of
 from freehold.datasets.tasks import is_selected
+from freehold.errors import UsageError
 from freehold.evals.replay import Replayed, ReplayOptions, answers
 from freehold.progress import Progress
 from freehold.store import Store
@@ -47,7 +49,8 @@ AUDIT = "audit"
 """The decision in the trace of an incumbent's answer that was asked for to prove by."""
 _BATCH = 64
 _MOST_CORRECTED, _CORRECTED_SHARE = 10, 0.02
-"""Of what one user corrected, this many teach, or this share of all that teaches where that is more."""
+"""Of what one user corrected, where requests name theirs, this many count, or this share of all traces where that is
+more."""
 _LEAST_CHOSEN_BY = 0.15
 """Of what is not audited, at least this share is put aside to choose thresholds by."""
 
@@ -136,14 +139,24 @@ def span(store: Store, route: Route, project: Project, *, after: int, upto: int)
     return Span(found, audited, first, last)
 
 
+class ToAsk(NamedTuple):
+    """Audited requests without an answer of the incumbent that the budget of the generation suffices for; `usd` is what
+    they cost at most, None where no price is known, and `beyond` how many it does not suffice for."""
+
+    traces: list[Trace]
+    usd: Decimal | None
+    beyond: int
+
+
 class Audit(NamedTuple):
-    """What asking the incumbent came to: the requests that have its answer, how many were asked now, what that cost."""
+    """What asking the incumbent came to: the requests that have its answer, how many were asked for that, now or
+    before, and what that cost."""
 
     answered: dict[str, Trace]
     """By the id of the audited request: the trace with the incumbent's answer."""
-    asked: int = 0
-    usd: Decimal | None = None
-    unaffordable: int = 0
+    asked: int
+    usd: Decimal | None
+    beyond: int
 
 
 def known_answers(store: Store, route: Route) -> dict[str, Trace]:
@@ -155,22 +168,25 @@ def known_answers(store: Store, route: Route) -> dict[str, Trace]:
     }
 
 
-def to_ask(audited: Iterable[Trace], known: dict[str, Trace]) -> list[Trace]:
-    """Audited requests without an answer of the incumbent."""
-    return [one for one in audited if not by_incumbent(one) and one.id not in known]
+def to_ask(project: Project, audited: Sequence[Trace], known: dict[str, Trace]) -> ToAsk:
+    """What is to be asked of these, the first ones that are affordable beside what was spent on them before."""
+    missing = [one for one in audited if not by_incumbent(one) and one.id not in known]
+    if not missing:
+        return ToAsk([], Decimal(0), 0)
+    try:
+        total = _spent(project, audited, known) or Decimal(0)
+        costs = [expected_cost(project, one) for one in missing]
+    except UsageError:
+        return ToAsk(missing, None, 0)
+    left = project.config.improve.budget_usd - total
+    count = sum(one <= left for one in accumulate(costs))
+    return ToAsk(missing[:count], sum(costs[:count], Decimal(0)), len(missing) - count)
 
 
-def affordable(project: Project, traces: Sequence[Trace]) -> tuple[list[Trace], Decimal]:
-    """The first of these that the budget suffices for, and what asking them costs at most. Raises `UsageError` where no
-    price is known."""
-    total, taken = Decimal(0), list[Trace]()
-    for trace in traces:
-        cost = expected_cost(project, trace)
-        if total + cost > project.config.improve.budget_usd:
-            break
-        total += cost
-        taken.append(trace)
-    return taken, total
+def _spent(project: Project, audited: Sequence[Trace], known: dict[str, Trace]) -> Decimal | None:
+    """What the answers that were asked for these cost; None where none was."""
+    usages = [known[one.id].usage for one in audited if one.id in known]
+    return sum((request_cost(project, one) for one in usages if one), Decimal(0)) if usages else None
 
 
 def audit(
@@ -179,24 +195,20 @@ def audit(
     """Ask the incumbent what it has not answered of these, within the budget, and keep each batch of answers as it
     comes. Raises what asking raises, and `UsageError` where no price is known to keep a budget with."""
     known = known_answers(store, route)
-    missing = to_ask(audited, known)
-    wanted, _ = affordable(project, missing)
-    asked, spent = 0, Decimal(0)
-    for first in range(0, len(wanted), _BATCH):
-        batch = wanted[first : first + _BATCH]
+    wanted = to_ask(project, audited, known)
+    if wanted.usd is None:
+        expected_cost(project, wanted.traces[0])  # raises, and says how to state a price
+    for first in range(0, len(wanted.traces), _BATCH):
+        batch = wanted.traces[first : first + _BATCH]
         replies = anyio.run(partial(_ask, project, route, batch))
         new = [_answer_trace(one, reply) for one, reply in zip(batch, replies, strict=True)]
         kept = [one for one in new if one is not None]
         store.add_traces(kept)
         known |= {one.parent_id: one for one in kept if one.parent_id is not None}
-        asked += len(batch)
-        spent += sum(
-            (request_cost(project, one.answer.usage) for one in replies if one.answer.usage), Decimal(0)
-        )
-        progress.update(asked, len(wanted), unit="requests")
+        progress.update(first + len(batch), len(wanted.traces), unit="requests")
     own = {one.id: one for one in audited if by_incumbent(one)}
-    answered = own | {one.id: known[one.id] for one in audited if one.id in known}
-    return Audit(answered, asked, spent if wanted else None, len(missing) - len(wanted))
+    asked = {one.id: known[one.id] for one in audited if one.id in known}
+    return Audit(own | asked, len(asked), _spent(project, audited, known), wanted.beyond)
 
 
 async def _ask(project: Project, route: Route, traces: Sequence[Trace]) -> list[Replayed]:
@@ -207,9 +219,10 @@ async def _ask(project: Project, route: Route, traces: Sequence[Trace]) -> list[
 
 
 def _answer_trace(asked: Trace, reply: Replayed) -> Trace | None:
-    """The incumbent's answer as a trace beside the request; None where there was none to keep."""
+    """The incumbent's answer as a trace beside the request, one that was cut as well, since the application would have
+    got it; None where there was none."""
     answer, at = reply.answer, now()
-    if answer.output is None or answer.fault is not None:
+    if answer.output is None or answer.fault == "infrastructure":
         return None
     message: dict[str, Any] = {"role": "assistant", "content": answer.output}
     if answer.finish_reason == "tool_calls":
@@ -284,7 +297,7 @@ def _traces(
     share = project.config.improve.audit_share
     older = known_answers(store, route)
     most = max(_MOST_CORRECTED, int(_CORRECTED_SHARE * (store.count_traces() or 0)))
-    by_user: Counter[str] = Counter()
+    by_user: Counter[str | None] = Counter()
     for trace in store.traces(own_only=True):
         if trace.arm != "candidate" and teaches(trace):
             yield _in_split(trace, None)
@@ -292,8 +305,8 @@ def _traces(
         if role is None:
             continue
         if trace.gold is not None:
-            by_user[trace.user or trace.api_key or ""] += 1
-            if by_user[trace.user or trace.api_key or ""] > most:
+            by_user[trace.user] += trace.user is not None
+            if by_user[trace.user] > most:
                 left_out[f"corrected by one user, beyond {most:,}"] += 1
                 trace = msgspec.structs.replace(trace, gold=None)
         fresh = place > traffic.after
