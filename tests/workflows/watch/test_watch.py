@@ -22,6 +22,7 @@ from freehold.errors import ConfigError, UsageError
 from freehold.evals.frozen import FrozenAnswers, write_frozen
 from freehold.progress import Silent
 from freehold.types.dataset import RecordedAsking
+from freehold.types.deferral import DeferralDecision
 from freehold.types.evaluation import Task
 from freehold.types.trace import Usage
 from freehold.workflows.project import open_project
@@ -29,8 +30,35 @@ from freehold.workflows.prove.results import frozen_file
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.watch import watch
-from freehold.workflows.watch.asking import CheckPlan, PeriodScores, ask, plan_check, request_cost
+from freehold.workflows.watch.asking import CheckPlan, PeriodScores, ask, may_leave, plan_check, request_cost
 from freehold.workflows.watch.drift import SUMMARIES, baseline, drifts
+
+DECIDED = DeferralDecision(rule_id="r", by="candidate", why="sure")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "changes", "leaves"),
+    [
+        ((), {}, True),
+        (({"team": "legal"},), {"metadata": {"team": "sales"}}, True),
+        (({"team": "legal"},), {"metadata": {"team": "legal"}}, False),
+        (({"vip": "true"},), {"metadata": {"vip": True}}, False),
+        (({"key": "clinic"},), {"api_key": "clinic"}, False),
+        (({"header:x-tenant": "a"},), {}, False),
+        (({"header:x-tenant": "a"},), {"deferral": DECIDED}, True),
+        (({"header:x-tenant": "a", "team": "legal"},), {"metadata": {"team": "sales"}}, True),
+        ((), {"deferral": DeferralDecision(rule_id="r", by="candidate", why="stays_here")}, False),
+    ],
+)
+def test_what_may_not_leave_is_not_asked_again(conditions, changes, leaves, project, store, incumbent):
+    defer = msgspec.structs.replace(project.config.defer, never_defer_out=conditions)
+    kept = type(project)(
+        project.root, msgspec.structs.replace(project.config, defer=defer), project.settings, None
+    )
+    assert may_leave(kept, trace(1, arm="candidate", **changes)) == leaves
+    at = week(store, 1, n=10, **changes)
+    made = watch.check(kept, store, "support", at=at)
+    assert bool(incumbent.seen) == bool(made.pairs) == leaves
 
 
 def test_a_good_candidate_passes_and_the_price_is_said_first(project, store, incumbent):

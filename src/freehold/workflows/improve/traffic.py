@@ -30,7 +30,6 @@ from freehold.errors import UsageError
 from freehold.evals.replay import Replayed, ReplayOptions, answers
 from freehold.progress import Progress
 from freehold.store import Store
-from freehold.types.config import DataConfig
 from freehold.types.dataset import Dataset
 from freehold.types.generation import GenerationTraffic
 from freehold.types.record import event_id
@@ -40,7 +39,7 @@ from freehold.workflows.data.curate import recipe_of
 from freehold.workflows.data.dataset import teaches, write_dataset
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.watch.asking import expected_cost, incumbent_side, request_cost
+from freehold.workflows.watch.asking import expected_cost, incumbent_side, may_leave, request_cost
 
 Role = Literal["audited", "deferred", "corrected"]
 """What a request of the route is to a generation."""
@@ -69,24 +68,23 @@ class Arrived(NamedTuple):
     role: Role | None
 
 
-def arrived(
-    store: Store, route: Route, data: DataConfig, share: float, *, after: int, upto: int
-) -> Iterator[Arrived]:
+def arrived(store: Store, route: Route, project: Project, *, after: int, upto: int) -> Iterator[Arrived]:
     """The candidate's requests of a route that arrived in these places, with their roles."""
     while rows := store.traces_after(after, most=1_000, route=route.name, own_only=True):
         after = rows[-1][0]
         for place, trace in rows:
             if place > upto:
                 return
-            if trace.arm == "candidate" and is_selected(trace, data):
-                yield Arrived(place, trace, _role(trace, share))
+            if trace.arm == "candidate" and is_selected(trace, project.config.data):
+                yield Arrived(place, trace, _role(project, trace))
 
 
-def _role(trace: Trace, share: float) -> Role | None:
+def _role(project: Project, trace: Trace) -> Role | None:
+    share = project.config.improve.audit_share
     whole = trace.kind == "chat" and trace.completeness == "complete" and trace.status < 400
     if not whole:
         return None
-    if trace.fallback is None and is_audited(trace.id, share):
+    if trace.fallback is None and is_audited(trace.id, share) and may_leave(project, trace):
         return "audited"
     if trace.gold is not None:
         return "corrected"
@@ -116,11 +114,10 @@ class Span(NamedTuple):
 def span(store: Store, route: Route, project: Project, *, after: int, upto: int) -> Span:
     """Count what arrived in these places; audited requests in the order of their hash, so that the first ones of them
     are as random as all."""
-    share = project.config.improve.audit_share
     roles: Counter[Role] = Counter()
     audited: list[Trace] = []
     first, last, requests = None, None, 0
-    for _, trace, role in arrived(store, route, project.config.data, share, after=after, upto=upto):
+    for _, trace, role in arrived(store, route, project, after=after, upto=upto):
         requests += 1
         first, last = first or trace.at, trace.at
         if role is not None:
@@ -294,14 +291,13 @@ def _traces(
 ) -> Iterator[Trace]:
     """Everything a generation is made of: each request with the answer to learn and, where that is settled, its
     split."""
-    share = project.config.improve.audit_share
     older = known_answers(store, route)
     most = max(_MOST_CORRECTED, int(_CORRECTED_SHARE * (store.count_traces() or 0)))
     by_user: Counter[str | None] = Counter()
     for trace in store.traces(own_only=True):
         if trace.arm != "candidate" and teaches(trace):
             yield _in_split(trace, None)
-    for place, trace, role in arrived(store, route, project.config.data, share, after=0, upto=traffic.upto):
+    for place, trace, role in arrived(store, route, project, after=0, upto=traffic.upto):
         if role is None:
             continue
         if trace.gold is not None:

@@ -18,6 +18,7 @@ from freehold.errors import UsageError
 from freehold.evals.frozen import with_frozen
 from freehold.evals.replay import Replayed, ReplayOptions, answers
 from freehold.evals.scorers import scorer_of
+from freehold.gateway.proxy.deferrable import Deferrable, meets
 from freehold.progress import Progress
 from freehold.store import Store
 from freehold.types.dataset import Sample
@@ -59,7 +60,7 @@ def plan_check(
     if incumbent is None or incumbent.base_url is None:
         return _frozen_plan(project, store, most, seed)
     chosen: dict[str, Trace] = {}
-    fresh = [trace for trace in recent if _comparable(trace)]
+    fresh = [trace for trace in recent if _comparable(trace) and may_leave(project, trace)]
     # By a hash, so that the choice knows nothing of the answers; one request a user.
     for trace in sorted(fresh, key=lambda trace: _random_order(seed, trace.id)):
         chosen.setdefault(unit_of(trace), trace)
@@ -109,6 +110,25 @@ def _frozen_plan(project: Project, store: Store, most: int, seed: str) -> CheckP
 
 def _comparable(trace: Trace) -> bool:
     return trace.kind == "chat" and trace.completeness == "complete" and trace.fallback is None
+
+
+def may_leave(project: Project, trace: Trace) -> bool:
+    """Whether a request may be put to the incumbent afterwards: not where ``[defer] never_defer_out`` names it, now or
+    when it was decided on. A trace has no headers: where no rule has read them, a condition's are taken to be met."""
+    made = trace.deferral
+    if made is not None and made.why == "stays_here":
+        return False
+    left = [
+        {name: value for name, value in condition.items() if not name.startswith("header:")}
+        for condition in project.config.defer.never_defer_out
+        if made is None or not any(name.startswith("header:") for name in condition)
+    ]
+    texts = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in trace.metadata.items()
+    }
+    found = Deferrable(decidable=True, metadata=texts)
+    return all(left) and not meets(left, found, lambda name: None, trace.api_key)
 
 
 def expected_cost(project: Project, trace: Trace) -> Decimal:
