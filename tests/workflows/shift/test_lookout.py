@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post, structured
 from tests.gateway.loopback import eventually, gateway, plain
-from tests.workflows.shift.shifting import ROUTE, begun
+from tests.workflows.shift.shifting import ROUTE, begun, trace
 
 from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.meters import Meters, leave_word
@@ -21,7 +21,7 @@ from freehold.types.rollout import RouteAlarm
 from freehold.types.route import Route, Target
 from freehold.workflows.shift import lookout
 from freehold.workflows.shift.following import ObserverConfig, ObserverProcess
-from freehold.workflows.shift.lookout import Lookout, moves_back
+from freehold.workflows.shift.lookout import FreeChecks, Lookout, moves_back
 
 AT = datetime(2026, 11, 27, 3, tzinfo=UTC)
 
@@ -54,6 +54,18 @@ def answers(meters, count, *, arm="candidate", status=200, seconds=0.1):
 
 def failures(meters, count, arm="candidate"):
     meters.count("freehold_failures", "support", arm, "failure", by=count)
+
+
+def test_an_answer_that_a_person_does_not_wait_for_is_not_late(store):
+    route = msgspec.structs.replace(ROUTE, state="promoted")
+    for usual_ms, late_ms in ((5.0, 200.0), (500.0, 1_500.0)):
+        before = [trace(n, arm="candidate", id=f"{usual_ms}-{n}", total_ms=usual_ms) for n in range(200)]
+        store.add_traces(before)
+        store.save_route(route, who="ada", at=before[-1].at + timedelta(seconds=1))
+        (kept,) = store.routes()
+        checks = FreeChecks()
+        checks.look(store, [kept])
+        assert checks.slow_ms("support") == late_ms
 
 
 def test_a_candidate_that_dies_after_promotion_is_told_once_again_each_hour_and_when_it_is_over(counted):

@@ -43,13 +43,16 @@ _OF_OTHERS: dict[Trouble, float] = {"empty": 0.25}
 _BASELINE_TRACES = 200
 _PAGE = 200
 _SLOWER_TIMES = 3.0
+_LEAST_SLOW_MS = 200.0
+"""A sooner answer is not late, whatever was usual before: one of 5 ms takes 20 while the same machine trains the next
+generation, or starts it."""
 _FEWEST_TIMES = 20
 
 
 class _Watched(NamedTuple):
     limits: dict[Trouble, float]
     slow_ms: float | None
-    """Three times its 95th percentile before it was promoted."""
+    """Three times its 95th percentile before it was promoted, and not below `_LEAST_SLOW_MS`."""
 
 
 class Counted(NamedTuple):
@@ -116,7 +119,9 @@ def _baseline(store: Store, route: Route) -> _Watched:
         if (limit := USUAL_FAILURES + 2 * share) < 1:
             limits[check] = limit
     times = sorted(trace.total_ms for trace in own if trace.total_ms is not None)
-    slow_ms = _SLOWER_TIMES * times[len(times) * 95 // 100] if len(times) >= _FEWEST_TIMES else None
+    slow_ms = None
+    if len(times) >= _FEWEST_TIMES:
+        slow_ms = max(_LEAST_SLOW_MS, _SLOWER_TIMES * times[len(times) * 95 // 100])
     return _Watched(limits, slow_ms)
 
 
