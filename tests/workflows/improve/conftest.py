@@ -98,7 +98,7 @@ def scene(first_model, tmp_path, monkeypatch):
     # The same place: what is kept names it.
     kept = tmp_path / "kept"
     shutil.copytree(folder, kept)
-    asked = []
+    asked, says = [], dict(says)
     with streams.incumbent(says, asked) as url:
         made = Scene(folder, says, url, asked)
         made.promote()

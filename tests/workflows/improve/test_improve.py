@@ -1,5 +1,6 @@
 """Generations of a words student: proven on what was audited, held back, gone on with after a kill."""
 
+import random
 import shutil
 from datetime import timedelta
 from decimal import Decimal
@@ -192,12 +193,28 @@ def test_what_is_worse_is_held_and_its_look_is_spent(scene):
     verdict = scene.store.latest(Verdict).id
     made = improve(scene.project, progress=Silent())
     assert made.outcome == "held" and made.exit_code == 1 and "Generation 0 goes on" in made.sentence
+    assert made.notes == (), "the first model is as near to the incumbent as it was"
     assert scene.serving.number == 0
     assert scene.store.latest(Dataset).id == present and scene.store.latest(Verdict).id == verdict
     scene.stream(n=1_200, seed=4, day=2)
     again = outlook_of(scene.project).outlook
     assert again.number == 2 and again.traffic.after == made.generations[1].traffic.upto
     assert again.alpha == pytest.approx(0.05 * budget.gamma(2)), "a level that proved nothing is gone"
+
+
+def test_an_incumbent_that_answers_otherwise_is_told_from_a_worse_model(scene):
+    draw = random.Random(5)
+    for text in sorted(scene.says):
+        if draw.random() < 0.3:
+            scene.says[text] = "topic-a"
+    scene.stream()
+    for trace in list(scene.store.traces(own_only=True)):
+        if trace.arm == "candidate":  # without labels: the incumbent's answer counts
+            scene.store.replace_trace(msgspec.structs.replace(trace, gold=None))
+    made = improve(scene.project, progress=Silent())
+    assert made.outcome == "held"
+    (said,) = made.notes
+    assert "the incumbent's answers have changed" in said and "whose model is as it was, is at -" in said
 
 
 def test_one_user_does_not_teach_what_all_are_answered(scene):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from freehold.types.dataset import SPLITS, Dataset
 from freehold.types.endpoint import ENDPOINT_NAME, ServePlan
 from freehold.types.generation import Generation, GenerationTraffic
 from freehold.types.record import Record
-from freehold.types.report import Report
+from freehold.types.report import CandidateReport, Report
 from freehold.types.route import Route, Target
 from freehold.workflows.improve import traffic
 from freehold.workflows.project import Project, now
@@ -173,23 +173,43 @@ def _anchor(store: Store, route: Route, *, number: int, upto: int) -> Generation
         raise UsageError(
             "no report tells how the promoted model was made", hint="freehold migrate writes one"
         )
-    mixture = made.mixture
     return Generation(
         route=route.name,
         number=number,
         at=now(),
         state="serves",
-        label=made.label,
         plan=plan,
         rule=rule,
         endpoint=ENDPOINT_NAME,
         traffic=GenerationTraffic(after=0, upto=max(upto, _learned_upto(store, route, report.dataset))),
         dataset_id=report.dataset.id,
-        mixture_id=None if mixture is None else mixture.id,
-        verdict_id=None if made.verdict is None else made.verdict.id,
-        share=1.0 if mixture is None or mixture.rule is None else mixture.share,
+        **shown(made),
         why="promoted by freehold migrate",
     )
+
+
+def share_of(report: CandidateReport) -> float:
+    """What a report's candidate is to answer of the requests."""
+    mixture = report.mixture
+    return 1.0 if mixture is None or mixture.rule is None else mixture.share or 0.0
+
+
+def shown(report: CandidateReport) -> dict[str, Any]:
+    """What a report says of a generation."""
+    compared = report.mixture.comparison if report.mixture is not None else None
+    compared = compared or report.comparison
+    mixture = report.mixture
+    cost = None if mixture is None or mixture.cost is None else mixture.cost.mixture_usd
+    return {
+        "label": report.label,
+        "share": share_of(report),
+        "difference": None if compared is None else compared.difference,
+        "low": None if compared is None else compared.ci_low,
+        "high": None if compared is None else compared.ci_high,
+        "mixture_id": None if mixture is None else mixture.id,
+        "verdict_id": None if report.verdict is None else report.verdict.id,
+        "usd_per_1000": cost,
+    }
 
 
 def _learned_upto(store: Store, route: Route, dataset: Dataset) -> int:

@@ -44,6 +44,8 @@ from freehold.workflows.improve.chain import (
     chain_of,
     levels,
     look_ahead,
+    share_of,
+    shown,
     waiting,
 )
 from freehold.workflows.journey.candidate import CandidateRunner
@@ -261,8 +263,9 @@ class _Work:
                 or "no candidate could be made"
             )
             return self._held(generation, why)
-        generation = self._kept(generation, **_shown(report))
+        generation = self._kept(generation, **shown(report))
         if report.outcome != "promote":
+            generation = self._kept(generation, notes=self._changed(bench, report))
             return self._held(generation, _why_not(report))
         found = self._against_earlier(generation, bench, known, report, level)
         if isinstance(found, str):
@@ -277,6 +280,27 @@ class _Work:
         self.store.put(bench.dataset, made_from=bench.dataset.made_from)
         generation = self._kept(generation, state="proven", plan=plan)
         return self._served(generation)
+
+    def _changed(self, bench: Bench, report: CandidateReport) -> tuple[str, ...]:
+        """What tells the incumbent's change, or the traffic's, from a worse model: the first generation, whose model is
+        as it was, answers the same requests, and is further from the incumbent than it was at its promotion. Said where
+        the two 95 % intervals do not meet."""
+        first, evaluation = self.chain.first, bench.store.get(Evaluation, report.evaluation_id or "")
+        if first.low is None or evaluation is None:
+            return ()
+        results = held_out_results(evaluation)
+        try:
+            (earlier,) = proof.answers_of_earlier(bench, [first], results)
+        except UsageError:  # its model is gone: there is nothing to tell by
+            return ()
+        here = proof.to_incumbent(bench, results, earlier)
+        if here.difference is None or here.ci_high is None or here.ci_high >= first.low:
+            return ()
+        return (
+            f"Generation {first.number}, whose model is as it was, is at {100 * here.difference:+.1f} points to the "
+            f"incumbent on these requests, and was at {100 * (first.difference or 0):+.1f} when it was promoted: the "
+            "incumbent's answers have changed, or what is asked",
+        )
 
     def _against_earlier(
         self,
@@ -306,13 +330,13 @@ class _Work:
         generation = self._kept(generation, earlier=last.earlier, share_before=earlier[0].share)
         if not passed:
             return "it is not shown to be as good as the generations before it within the margin"
-        if _share(report) > last.share:
+        if share_of(report) > last.share:
             self.progress.say(
                 f"a share of {last.share:.1%} is taken: a larger one is not shown to be as good as the generations "
                 "before it"
             )
             report = runner.prove(one, share=last.share).report
-        taken = next(each for each in passed if math.isclose(each.share, _share(report)))
+        taken = next(each for each in passed if math.isclose(each.share, share_of(report)))
         to_incumbent = report.comparison if report.mixture is None else report.mixture.comparison
         assert to_incumbent is not None
         look = budget.conclude(
@@ -324,9 +348,9 @@ class _Work:
         )
         if not look.swapped:
             return "not all of what it must show is shown at its level"
-        if _share(report) < earlier[0].share - _LESS and not look.better:
+        if share_of(report) < earlier[0].share - _LESS and not look.better:
             return (
-                f"it would answer {_share(report):.1%} of the requests here, the one that serves answers "
+                f"it would answer {share_of(report):.1%} of the requests here, the one that serves answers "
                 f"{earlier[0].share:.1%} of them, and it is not shown to be better"
             )
         rule = None if report.mixture is None else report.mixture.rule
@@ -336,7 +360,7 @@ class _Work:
             better=look.better,
             rule=rule,
             notes=_ending(report),
-            **_shown(report),
+            **shown(report),
         )
         return generation, report, one.made.plan
 
@@ -425,30 +449,6 @@ class GenerationLooks(Looks):
         return kept, found
 
 
-def _share(report: CandidateReport) -> float:
-    """What a report's candidate is to answer of the requests."""
-    mixture = report.mixture
-    return 1.0 if mixture is None or mixture.rule is None else mixture.share or 0.0
-
-
-def _shown(report: CandidateReport) -> dict[str, object]:
-    """What a report says of a generation."""
-    compared = report.mixture.comparison if report.mixture is not None else None
-    compared = compared or report.comparison
-    mixture = report.mixture
-    cost = None if mixture is None or mixture.cost is None else mixture.cost.mixture_usd
-    return {
-        "label": report.label,
-        "share": _share(report),
-        "difference": None if compared is None else compared.difference,
-        "low": None if compared is None else compared.ci_low,
-        "high": None if compared is None else compared.ci_high,
-        "mixture_id": None if mixture is None else mixture.id,
-        "verdict_id": None if report.verdict is None else report.verdict.id,
-        "usd_per_1000": cost,
-    }
-
-
 def _why_not(report: CandidateReport) -> str:
     """Why a report does not promote, by its verdict, and by its mixture where none could be planned."""
     said = [] if report.verdict is None else [one.text for one in report.verdict.reasons]
@@ -469,7 +469,7 @@ def _sentence(made: Generation) -> str:
 
 def _ending(report: CandidateReport) -> tuple[str, ...]:
     """Whether the incumbent is still needed."""
-    alone, rare = report.comparison, 1 - _share(report)
+    alone, rare = report.comparison, 1 - share_of(report)
     if not 0 < rare <= _RARE or alone is None or alone.ci_low is None:
         return ()
     return (

@@ -144,6 +144,13 @@ def compare_with(
     return steps
 
 
+def to_incumbent(bench: Bench, results: SideBySide, earlier: EarlierAnswers) -> Comparison:
+    """An earlier generation with its fallback minus the incumbent, with a 95 % interval."""
+    task = msgspec.structs.replace(bench.task, alpha=0.025)
+    against = results._replace(candidate=earlier.results)
+    return anyio.run(partial(compare_by_task, against, task, made_from=(bench.dataset.id,))).comparison
+
+
 def compared(bench: Bench, shown: SideBySide, earlier: EarlierAnswers, alpha: float) -> Comparison:
     """What is shown in the candidate's place minus an earlier generation, at a one-sided `alpha`."""
     against = shown._replace(incumbent=earlier.results, incumbent_name=f"generation {earlier.number}")
