@@ -155,6 +155,8 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     """Whether a gateway of this project runs on this machine."""
     gateway_url: str | None = None
     """Its address, where it runs in the background."""
+    generation: int = 0
+    """The one that serves; 0 is the one that was migrated."""
     watched_at: datetime | None = None
     watch_due: datetime | None = None
     watch_alarm: str | None = None

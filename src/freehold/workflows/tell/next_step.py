@@ -130,7 +130,10 @@ def _detail(name: JourneyStepName, facts: ProjectFacts) -> tuple[str, dict[str, 
             return f"{rollout.state.replace('_', ' ')}{share}", {"at": rollout.since}
         case "keep":
             watched = facts.watch_alarm or "nothing found"
-            return "not checked yet" if facts.watched_at is None else watched, {"at": facts.watched_at}
+            which = f"generation {facts.generation}: " if facts.generation else ""
+            return which + ("not checked yet" if facts.watched_at is None else watched), {
+                "at": facts.watched_at
+            }
 
 
 def _many(count: int, one: str, many: str) -> str:
@@ -148,6 +151,9 @@ DRY_RUN = OtherWay(sentence="See what stands in the way", command="freehold migr
 HISTORY = OtherWay(sentence="See the checks so far", command="freehold watch --history")
 CAPTURE = OtherWay(
     sentence="Capture live traffic through the gateway", command="freehold up --capture patterns"
+)
+IMPROVE = OtherWay(
+    sentence="See what its next generation would take, cost and gain", command="freehold improve --dry-run"
 )
 BACK = OtherWay(
     sentence="Send all traffic back to the incumbent", command='freehold rollout rollback --why "…"'
@@ -347,7 +353,7 @@ def _watch(facts: ProjectFacts) -> NextAction:
         why = f"the last check was on {facts.watched_at:%Y-%m-%d}, the next was due on {due:%Y-%m-%d}"
     else:
         why = "the last check found nothing" + ("" if due is None else f", the next is due on {due:%Y-%m-%d}")
-        return _next("Nothing has to be done now", HISTORY.command, why, IN_DETAIL, BACK)
+        return _next("Nothing has to be done now", HISTORY.command, why, IMPROVE, IN_DETAIL, BACK)
     others = [HISTORY, BACK]
     if rollout and rollout.verdict_is_newer and verdict is not None and verdict.outcome == "promote":
         others.insert(0, OtherWay(sentence=f"Roll {verdict.candidate} out", command="freehold rollout start"))

@@ -19,6 +19,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
 from freehold.types.evaluation import Comparison
+from freehold.types.generation import Generation
 from freehold.types.journey import JourneyState, ProjectFacts, RolloutFacts, VerdictFacts
 from freehold.types.license import Ruling
 from freehold.types.mixture import Mixture
@@ -235,6 +236,7 @@ def _with_watch(project: Project, store: Store, route: str, facts: ProjectFacts)
     assert facts.rollout is not None
     if facts.rollout.state != "promoted":
         return facts
+    served = [one.number for one in store.records(Generation) if one.route == route and one.state == "serves"]
     last = next(
         (
             one
@@ -244,9 +246,10 @@ def _with_watch(project: Project, store: Store, route: str, facts: ProjectFacts)
         None,
     )
     if last is None:
-        return facts
+        return msgspec.structs.replace(facts, generation=max(served, default=0))
     return msgspec.structs.replace(
         facts,
+        generation=max(served, default=0),
         watched_at=last.at,
         watch_due=watch.next_due(store, route, project.config.watch, at=facts.at),
         watch_alarm=_alarm(last),

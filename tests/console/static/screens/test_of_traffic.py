@@ -4,6 +4,7 @@ import pytest
 from tests.console.conftest import ROUTE, trace, until
 
 from freehold.store import audit, open_store
+from freehold.types.generation import AgainstEarlier, Generation, GenerationTraffic
 from freehold.types.rollout import Rollout
 from freehold.types.trace import Trace
 from freehold.workflows.project import now
@@ -63,6 +64,24 @@ def test_it_shows_the_rollout_and_fits_a_telephone(visiting, served, width):
     assert page.locator("svg.picture rect.incumbent").count() > 5
     assert page.get_by_role("button", name="Advance").is_disabled()
     assert "hours" in page.locator(".route .why").inner_text()
+    visit.clean()
+
+
+def test_generations_stand_beside_what_they_were_compared_with(visiting, served, project):
+    earlier = AgainstEarlier(number=0, difference=0.01, low=-0.012, high=0.03, verdict="promote")
+    of = {"route": ROUTE, "at": now(), "label": "words", "traffic": GenerationTraffic(after=0, upto=9)}
+    with open_store(project.store_url) as store:
+        store.put(Generation(number=0, state="serves", share=0.5, **of))
+        store.put(
+            Generation(
+                number=1, state="rolled_back", share=0.62, difference=0.0, low=-0.02, high=0.02,
+                earlier=(earlier,), **of,
+            )
+        )  # fmt: skip
+    visit = visiting(served, width=390)
+    shown = visit.open("rollout", waits=".route").locator(".route").first.inner_text()
+    for figure in ("rolled back", "62%", "0.0 [−2.0, 2.0]", "1.0 [−1.2, 3.0]", "50%"):
+        assert figure in shown, shown
     visit.clean()
 
 

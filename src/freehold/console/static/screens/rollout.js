@@ -12,7 +12,7 @@ function sentence(shown) {
   switch (route.state) {
     case "shadow": return `The incumbent answers everyone.${mirrored}`;
     case "canary": return `${who} answers ${percent(route.canary_share)} of users, the incumbent the others.${mirrored}`;
-    case "promoted": return `${who} answers everyone.`;
+    case "promoted": return route.deferral ? `${who} answers what it is sure of, the incumbent the rest.` : `${who} answers everyone.`;
     case "rolled_back": return `The incumbent answers everyone again.${shown.status?.rollout.why ? ` Why: ${shown.status.rollout.why}.` : ""}`;
     default: return "The incumbent answers everyone.";
   }
@@ -92,6 +92,15 @@ const history = (shown) => fold(`history-${shown.route.name}`, "History", table(
   { head: "when", cell: (h) => moment(h.at) }, { head: "who", cell: (h) => h.who }, { head: "why", cell: (h) => h.why || "–" },
   { head: "state", cell: (h) => (h.route ? (STATES[h.route.state]?.[0] ?? h.route.state) : "removed") }], shown.history, { caption: "Changes of this route", cards: true }));
 
+const points = (one) => (one?.low == null ? "–" : `${number(100 * one.difference, 1)} [${number(100 * one.low, 1)}, ${number(100 * one.high, 1)}]`);
+
+/** What `freehold improve` has made, each beside what it was compared with. */
+const generations = (shown) => (shown.generations.length < 2 ? null : [el("h3", {}, "Generations"), table([
+  { head: "generation", number: true, cell: (g) => count(g.number) }, { head: "when", cell: (g) => moment(g.at) }, { head: "state", cell: (g) => g.state.replace("_", " ") },
+  { head: "answered here", number: true, cell: (g) => (g.share == null ? "–" : percent(g.share)) }, { head: "points to the incumbent", number: true, cell: points },
+  { head: "to the one before", number: true, cell: (g) => points(g.earlier[0]) }, { head: "why", cell: (g) => [g.why, ...g.notes].filter(Boolean).join(". ") || "–" }],
+shown.generations, { caption: "Generations of this route's model", cards: true })]);
+
 function section(shown, view) {
   const route = shown.route, rollout = shown.status?.rollout;
   const [words, mark] = STATES[rollout?.state === "paused" ? "paused" : route.state] ?? [route.state, ""];
@@ -102,7 +111,7 @@ function section(shown, view) {
     rollout ? [el("h3", {}, from(rollout.verdict_id, `Rollout ${rollout.number}`)), tests(shown.status.look), overTime(shown),
       el("p", { class: "small soft" }, `A user counts once, ${seconds(rollout.window_s)} after the first request. ${count(shown.status.look.waiting)} users wait, ${count(shown.status.look.unscored)} could not be scored.`)]
       : el("p", { class: "small soft" }, "No rollout yet. ", command("freehold rollout start")),
-    el("h3", {}, "Traffic"), view.has("traffic") ? el("p", { class: "small" }, link("All requests of this route", "traffic", { route: route.name, window_s: 86400 })) : null, traffic(shown), history(shown));
+    el("h3", {}, "Traffic"), view.has("traffic") ? el("p", { class: "small" }, link("All requests of this route", "traffic", { route: route.name, window_s: 86400 })) : null, traffic(shown), generations(shown), history(shown));
 }
 
 export function draw(record, view) {

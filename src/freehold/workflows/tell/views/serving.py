@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import msgspec
+
 from freehold.errors import UsageError
 from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.meters import Snapshot
 from freehold.store import Store
 from freehold.store.search import traffic
 from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
+from freehold.types.generation import Generation
 from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange
 from freehold.types.trace import RecordedTraffic
@@ -185,6 +188,8 @@ class RouteView(Record, frozen=True, kw_only=True):
     path: tuple[PathPoint, ...]
     traffic: RecordedTraffic
     history: tuple[RouteChange, ...]
+    generations: tuple[Generation, ...]
+    """Of the model that serves, the newest first, without their plans and rules."""
 
 
 class RolloutScreen(Record, frozen=True, kw_only=True):
@@ -226,7 +231,16 @@ def _view(store: Store, route: Route, *, since: datetime, at: datetime) -> Route
             route=route.name,
         ),
         history=tuple(reversed(store.route_history(route.name)[-HISTORY_SHOWN:])),
+        generations=_generations(store, route.name),
     )
+
+
+def _generations(store: Store, route: str) -> tuple[Generation, ...]:
+    known = sorted(
+        (one for one in store.records(Generation) if one.route == route), key=lambda one: one.number
+    )
+    shown = reversed(known[-HISTORY_SHOWN:])
+    return tuple(msgspec.structs.replace(one, plan=None, rule=None) for one in shown)
 
 
 def _status(store: Store, route_name: str, at: datetime) -> rollouts.Status | None:
