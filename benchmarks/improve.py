@@ -1,13 +1,14 @@
 """Banking77 as a stream: a first model from the first part, then a generation for each part that follows.
 
-    python -m benchmarks.improve --data DATA --out OUT [--parts 8] [--audit 0.3] [--margin 0.03] [--drift]
+    python -m benchmarks.improve --data DATA --out OUT [--parts 8] [--audit 0.3] [--margin 0.03] [--drift] [--kills 8]
 
 DATA holds Banking77's train.csv and test.csv (PolyAI, CC-BY-4.0), which are not copied. The incumbent is the right
 label with 6 % random errors, behind an address on loopback, under the name of a model whose answers may be learned.
 Each part is answered by the generation that serves, with its rule and its engine, and becomes the traces that
 `freehold improve` reads; people say what is right of the audited ones, what was deferred has the incumbent's answer.
 The last tenth of the messages is in no part: by it each generation is measured beside a model that learned everything.
-With `--drift` a seventh of the classes does not occur before the fifth part.
+With `--kills` each generation is killed as often first, and goes on. With `--drift` a seventh of the classes does not
+occur before the fifth part. OUT is a new folder: what was looked at before counts.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import argparse
 import csv
 import json
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -212,6 +215,22 @@ def stream(
     }
 
 
+def killed(project: Project, store: Store, serving: Generation, kills: int, draw: random.Random) -> None:
+    """`freehold improve` as a process that is killed (-9) at random moments, so often; after each, what serves must be
+    whole: the route's model and rule those of one generation, the one before or the new one."""
+    command = [sys.executable, "-m", "freehold", "improve", "--config", str(project.config_path), "--json"]
+    for _ in range(kills):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(0.5, 15))
+        process.kill()
+        process.wait()
+        now = chain_of(
+            store, store.routes()[0]
+        ).serving  # raises where no generation is served as it was proven
+        assert now.number in (serving.number, serving.number + 1), (now.number, serving.number)
+
+
 def measured(
     project: Project, serving: Generation, unseen: list[Row], says: dict[str, str], late: set[str]
 ) -> dict[str, float]:
@@ -241,7 +260,7 @@ def measured(
 def opened(
     folder: Path, rows: Sequence[Row], says: dict[str, str], url: str, args: argparse.Namespace
 ) -> Project:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
     text = CONFIG.format(url=url, margin=args.margin, audit=args.audit)
     for model in args.candidate:
         text += f'[[candidates]]\nmodel = "{model}"\nmethod = "encoder"\n'
@@ -288,6 +307,7 @@ def run(args: argparse.Namespace) -> None:
             tell(part=1, unseen=measured(project, serving, unseen, says, late))
             for number, part in enumerate(parts[1:], 2):
                 seen = stream(project, store, serving, part, says, number)
+                killed(project, store, serving, args.kills, random.Random(number))
                 began = time.monotonic()
                 made = improve(project, progress=Silent())
                 seconds = round(time.monotonic() - began)
@@ -334,6 +354,7 @@ def main() -> None:
     parser.add_argument("--margin", type=float, default=0.03)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--drift", action="store_true")
+    parser.add_argument("--kills", type=int, default=0, help="kill -9 of each generation, at random moments")
     parser.add_argument("--skip-whole", action="store_true")
     parser.add_argument("--candidate", action="append", default=[], help="a model for the method encoder")
     run(parser.parse_args())
