@@ -1,14 +1,16 @@
 """Banking77 as a stream: a first model from the first part, then a generation for each part that follows.
 
-    python -m benchmarks.improve --data DATA --out OUT [--parts 8] [--audit 0.3] [--margin 0.03] [--drift] [--kills 8]
+    python -m benchmarks.improve --data DATA --out OUT [--parts 8] [--audit 0.3] [--margin 0.03] \
+        [--drift] [--watch] [--kills 8]
 
 DATA holds Banking77's train.csv and test.csv (PolyAI, CC-BY-4.0), which are not copied. The incumbent is the right
 label with 6 % random errors, behind an address on loopback, under the name of a model whose answers may be learned.
 Each part is answered by the generation that serves, with its rule and its engine, and becomes the traces that
 `freehold improve` reads; people say what is right of the audited ones, what was deferred has the incumbent's answer.
 The last tenth of the messages is in no part: by it each generation is measured beside a model that learned everything.
-With `--kills` each generation is killed as often first, and goes on. With `--drift` a seventh of the classes does not
-occur before the fifth part. OUT is a new folder: what was looked at before counts.
+With `--kills` each generation is killed as often first, and goes on; with `--watch` a check follows each seventh of a
+part. With `--drift` a seventh of the classes does not occur before the fifth part. OUT is a new folder: what was looked
+at before counts.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import random
 import subprocess
 import sys
@@ -52,6 +55,7 @@ from freehold.workflows.journey.mixing import decide
 from freehold.workflows.project import Project, agree, open_project
 from freehold.workflows.prove.evaluate import ServedCandidate, ask_and_score
 from freehold.workflows.prove.task import task_of
+from freehold.workflows.watch.watch import check
 
 Row = tuple[str, str]
 """A message and its right label."""
@@ -81,6 +85,10 @@ audit_share = {audit}
 budget_usd = 100
 [rollout]
 hours_a_stage = 0
+[watch]
+every_hours = 17.5
+[defer]
+recheck_share = {recheck}
 """
 
 
@@ -177,20 +185,28 @@ def answered(project: Project, plan: ServePlan, samples: list[Sample]) -> list[E
 
 
 def stream(
-    project: Project, store: Store, serving: Generation, rows: Sequence[Row], says: dict[str, str], day: int
+    project: Project,
+    store: Store,
+    serving: Generation,
+    rows: Sequence[Row],
+    says: dict[str, str],
+    day: int,
+    *,
+    first: int = 0,
 ) -> dict[str, float]:
-    """Answer a part by the generation that serves, and keep it as a gateway would."""
+    """Answer a part by the generation that serves and the route's rule, and keep it as a gateway would. `first` is the
+    place in the part of the first row."""
     assert serving.plan is not None
-    samples = samples_of(rows, says)
+    samples, rule = samples_of(rows, says), store.routes()[0].deferral
     results = answered(project, serving.plan, samples)
-    sure = [1.0] * len(rows) if serving.rule is None else decide(serving.rule, samples, results).tolist()
-    least = 0.0 if serving.rule is None else serving.rule.threshold
+    sure = [1.0] * len(rows) if rule is None else decide(rule, samples, results).tolist()
+    least = 0.0 if rule is None else rule.threshold
     traces, right = [], 0
     for at, ((text, gold), result, how_sure) in enumerate(zip(rows, results, sure, strict=True)):
         here = how_sure >= least
         said = (result.output or "") if here else says[text]
         right += said == gold
-        moment = BEGAN + timedelta(days=7 * day, seconds=300 * at)
+        moment = BEGAN + timedelta(days=7 * day, seconds=300 * (first + at))
         id = event_id(int(moment.timestamp() * 1000))
         labelled = is_audited(id, project.config.improve.audit_share)
         traces.append(
@@ -198,11 +214,11 @@ def stream(
                 id=id, at=moment, gold=gold if labelled else None, source="gateway", model=INCUMBENT,
                 request={"messages": [{"role": "user", "content": text}]},
                 response={"choices": [{"message": {"role": "assistant", "content": said}}]},
-                route=project.config.app.name, arm="candidate", share=1.0, user=f"user-{day}-{at}",
+                route=project.config.app.name, arm="candidate", share=1.0, user=f"user-{day}-{first + at}",
                 endpoint="local" if here else "incumbent",
                 usage=Usage(prompt_tokens=20, completion_tokens=5),
-                deferral=None if serving.rule is None else DeferralDecision(
-                    rule_id=serving.rule.id, by="candidate" if here else "incumbent",
+                deferral=None if rule is None else DeferralDecision(
+                    rule_id=rule.id, by="candidate" if here else "incumbent",
                     why="sure" if here else "unsure", confidence=min(1.0, max(0.0, how_sure)),
                 ),
             )
@@ -213,6 +229,28 @@ def stream(
         "right": right / len(rows),
         "incumbent": sum(says[text] == gold for text, gold in rows) / len(rows),
     }
+
+
+def watched(
+    project: Project, store: Store, serving: Generation, rows: Sequence[Row], says: dict[str, str], day: int
+) -> dict[str, Any]:
+    """A part in sevenths, `freehold watch` after each; what it says where it takes the traffic away."""
+    size, seen, alarms = math.ceil(len(rows) / 7), [], []
+    for first in range(0, len(rows), size):
+        chunk, serving = rows[first : first + size], chain_of(store, store.routes()[0]).serving
+        seen.append((len(chunk), stream(project, store, serving, chunk, says, day, first=first)))
+        at = BEGAN + timedelta(days=7 * day, seconds=300 * (first + size))
+        if not on_safe_side(store):
+            found = check(project, store, "banking", at=at, progress=Silent())
+            alarms += [f"{first + size}: {found.action}, asked {found.pairs}"] * found.alarm
+    total = sum(n for n, _ in seen)
+    shares: dict[str, Any] = {name: sum(n * one[name] for n, one in seen) / total for name in seen[0][1]}
+    return {**shares, "alarms": alarms}
+
+
+def on_safe_side(store: Store) -> bool:
+    rule = store.routes()[0].deferral
+    return rule is not None and rule.is_on_safe_side
 
 
 def killed(project: Project, store: Store, serving: Generation, kills: int, draw: random.Random) -> None:
@@ -261,7 +299,7 @@ def opened(
     folder: Path, rows: Sequence[Row], says: dict[str, str], url: str, args: argparse.Namespace
 ) -> Project:
     folder.mkdir(parents=True)
-    text = CONFIG.format(url=url, margin=args.margin, audit=args.audit)
+    text = CONFIG.format(url=url, margin=args.margin, audit=args.audit, recheck=args.recheck)
     for model in args.candidate:
         text += f'[[candidates]]\nmodel = "{model}"\nmethod = "encoder"\n'
     (folder / "freehold.toml").write_text(text)
@@ -306,7 +344,8 @@ def run(args: argparse.Namespace) -> None:
             serving = chain_of(store, store.routes()[0]).serving
             tell(part=1, unseen=measured(project, serving, unseen, says, late))
             for number, part in enumerate(parts[1:], 2):
-                seen = stream(project, store, serving, part, says, number)
+                answer = watched if args.watch else stream
+                seen = answer(project, store, serving, part, says, number)
                 killed(project, store, serving, args.kills, random.Random(number))
                 began = time.monotonic()
                 made = improve(project, progress=Silent())
@@ -354,6 +393,10 @@ def main() -> None:
     parser.add_argument("--margin", type=float, default=0.03)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--drift", action="store_true")
+    parser.add_argument(
+        "--recheck", type=float, default=0.3, help="of sure answers, what each check asks again"
+    )
+    parser.add_argument("--watch", action="store_true", help="freehold watch after each seventh of a part")
     parser.add_argument("--kills", type=int, default=0, help="kill -9 of each generation, at random moments")
     parser.add_argument("--skip-whole", action="store_true")
     parser.add_argument("--candidate", action="append", default=[], help="a model for the method encoder")

@@ -43,7 +43,7 @@ def first_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("improve") / "first"
     first = rows(600, 1)
     says = streams.incumbent_answers([*first, *(row for seed in (2, 3, 4) for row in rows(1_500, seed))])
-    args = argparse.Namespace(margin=MARGIN, audit=AUDIT, candidate=["words"])
+    args = argparse.Namespace(margin=MARGIN, audit=AUDIT, recheck=0.02, candidate=["words"])
     project = streams.opened(folder, first, says, "http://127.0.0.1:9/v1", args)
     made = migrate(project, progress=Silent(), beginning="anyway")
     assert made.promoted, made.report.candidates[0].verdict

@@ -251,13 +251,32 @@ def test_answers_that_may_not_be_learned_teach_nothing(scene):
     assert sum(n for why, n in last.traffic.left_out.items() if "may not be learned from" in why) > 100
 
 
-def test_an_alarm_or_another_model_is_no_ground_to_improve_on(scene):
-    scene.stream(n=10)
+def test_after_an_alarm_only_what_was_asked_since_proves(scene, monkeypatch):
+    scene.stream()
+    with monkeypatch.context() as patched:
+        patched.setattr(work._Work, "_served", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            improve(scene.project, progress=Silent())
     route = scene.route
     safe = msgspec.structs.replace(route, deferral=route.deferral.on_safe_side())
     scene.store.save_route(safe, who="test", at=traffic.now())
-    with pytest.raises(UsageError, match="an alarm took the traffic"):
-        outlook_of(scene.project)
+    upto = scene.store.newest_trace().place
+    made = improve(scene.project, progress=Silent())
+    assert made.outcome == "held" and "an alarm has taken the traffic" in made.sentence
+    assert "The incumbent goes on" in made.sentence
+    asked = len(scene.asked)
+    assert outlook_of(scene.project).outlook.traffic.audited == 0
+    scene.stream(seed=3, day=2)
+    seen = outlook_of(scene.project).outlook
+    assert seen.traffic.after == upto and seen.share_now == 0 and seen.to_ask == 0
+    made = improve(scene.project, progress=Silent())
+    rule = scene.route.deferral
+    assert made.outcome == "serves" and (rule is None or not rule.is_on_safe_side), made.sentence
+    assert made.generations[-1].share_before == 0 and len(scene.asked) == asked
+
+
+def test_what_is_not_promoted_is_no_ground_to_improve_on(scene):
+    route = scene.route
     scene.store.save_route(msgspec.structs.replace(route, state="canary"), who="test", at=traffic.now())
     with pytest.raises(UsageError, match="only a promoted model gets better"):
         outlook_of(scene.project)

@@ -81,6 +81,8 @@ class Chain(NamedTuple):
     serving: Generation
     after: int
     """The place up to which requests were learned from or looked at: those behind it are fresh."""
+    alarm: int | None = None
+    """Where an alarm took the traffic from the one that serves, the place of the last request before that."""
 
     @property
     def first(self) -> Generation:
@@ -101,17 +103,13 @@ class Chain(NamedTuple):
 def chain_of(store: Store, route: Route) -> Chain:
     """The generations of a promoted route; the candidate that serves is kept as the first where it is of none.
 
-    Raises `UsageError` where no candidate serves, or an alarm took the traffic from it.
+    Where an alarm gave all requests to the incumbent, only those since then are fresh: what was proven no longer holds.
+    Raises `UsageError` where no candidate serves.
     """
     if route.state != "promoted" or route.candidate is None:
         raise UsageError(
             f"the route {route.name} is {route.state}: only a promoted model gets better",
             hint="freehold rollout status shows how far it is",
-        )
-    if route.deferral is not None and route.deferral.is_on_safe_side:
-        raise UsageError(
-            "an alarm took the traffic from the model that serves, so there is nothing to improve on",
-            hint="freehold migrate proves a new one on newer traffic",
         )
     known = sorted(
         (one for one in store.records(Generation) if one.route == route.name), key=lambda one: one.number
@@ -131,7 +129,22 @@ def chain_of(store: Store, route: Route) -> Chain:
         for one in known
     ]
     first = max(place for place, one in enumerate(known) if one.alpha is None)
-    return Chain(tuple(known[first:]), serving, max(looked))
+    after, alarm = max(looked), None
+    if route.deferral is not None and route.deferral.is_on_safe_side:
+        alarm = _before(store, route, route.deferral.id)
+        after = max(after, alarm)
+    return Chain(tuple(known[first:]), serving, after, alarm)
+
+
+def _before(store: Store, route: Route, rule_id: str) -> int:
+    """The place before the first request that a rule decided on; of the last request where there is none yet."""
+    after = 0
+    while rows := store.traces_after(after, most=1_000, route=route.name, own_only=True):
+        after = rows[-1][0]
+        for place, trace in rows:
+            if trace.deferral is not None and trace.deferral.rule_id == rule_id:
+                return place - 1
+    return store.newest_trace().place
 
 
 def _serves(generation: Generation, route: Route) -> bool:
@@ -139,6 +152,8 @@ def _serves(generation: Generation, route: Route) -> bool:
     rule, own = route.deferral, generation.rule
     if generation.state not in ("serves", "proven"):
         return False
+    if rule is not None and own is not None and rule.is_on_safe_side:
+        own = own.on_safe_side()
     same_rule = rule is own if rule is None or own is None else rule.id == own.id
     assert route.candidate is not None and generation.plan is not None
     return (
@@ -153,22 +168,25 @@ def _anchor(store: Store, route: Route, *, number: int, upto: int) -> Generation
 
     Raises `UsageError` where what serves is not what the last migration made and proved.
     """
-    plan, report = store.latest(ServePlan), store.latest(Report)
+    plan, report, rule = store.latest(ServePlan), store.latest(Report), route.deferral
     assert route.candidate is not None
-    rule = route.deferral
+    made = None
+    if plan is not None and report is not None:
+        made = next((one for one in report.candidates if one.served_as == plan.served_name), None)
+    if rule is not None and rule.is_on_safe_side and made is not None and made.mixture is not None:
+        proven = made.mixture.rule  # of which that is the safe side
+        rule = proven if proven is not None and proven.on_safe_side().id == rule.id else rule
     is_made_here = plan is not None and route.candidate == Target(
         endpoint=ENDPOINT_NAME, model=route.candidate.model and plan.served_name
     )
-    if plan is None or not is_made_here or (rule and rule.candidate.identity != plan.candidate_id()):
+    is_its_rule = rule is None or (
+        plan is not None and rule.candidate.identity == plan.candidate_id() and not rule.is_on_safe_side
+    )
+    if plan is None or not (is_made_here and is_its_rule):
         raise UsageError(
             f"what serves the route {route.name} is not what freehold migrate made last, so it cannot be made again",
             hint="freehold improve goes on from what freehold migrate has promoted",
         )
-    made = (
-        next((one for one in report.candidates if one.served_as == plan.served_name), None)
-        if report
-        else None
-    )
     if report is None or made is None or made.outcome != "promote":
         raise UsageError(
             "no report tells how the promoted model was made", hint="freehold migrate writes one"
@@ -246,7 +264,8 @@ def look_ahead(
 ) -> tuple[NextGeneration, traffic.Span]:
     """What the next generation would be made of. Nothing is asked, kept or trained."""
     begun = chain.unfinished
-    if begun is not None and (begun.state != "begun" or now() - begun.at < _GOES_ON):
+    goes_on = begun is not None and (begun.state != "begun" or now() - begun.at < _GOES_ON)
+    if begun is not None and goes_on and begun.traffic.after >= (chain.alarm or 0):
         after, upto = begun.traffic.after, begun.traffic.upto
     else:
         after, upto = chain.after, store.newest_trace().place

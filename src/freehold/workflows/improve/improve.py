@@ -96,7 +96,9 @@ class _Work:
     check: Callable[[], None]
 
     def run(self) -> Improvement:
-        unfinished = self.chain.unfinished
+        unfinished, alarm = self.chain.unfinished, self.chain.alarm or 0
+        if unfinished is not None and unfinished.state != "begun" and unfinished.traffic.after < alarm:
+            return self._held(unfinished, "an alarm has taken the traffic from the one before since")
         if unfinished is not None and unfinished.state == "proven":
             return self._served(unfinished)
         outlook, seen = look_ahead(self.project, self.store, self.route, self.chain)
@@ -327,7 +329,8 @@ class _Work:
         steps = proof.compare_with(bench, results, planned.rule, report.mixture, earlier, alpha)
         passed = [each for each in steps if each.passed]
         last = passed[-1] if passed else steps[-1]
-        generation = self._kept(generation, earlier=last.earlier, share_before=earlier[0].share)
+        share_before = earlier[0].share if self.chain.alarm is None else 0.0
+        generation = self._kept(generation, earlier=last.earlier, share_before=share_before)
         if not passed:
             return "it is not shown to be as good as the generations before it within the margin"
         if share_of(report) > last.share:
@@ -348,10 +351,10 @@ class _Work:
         )
         if not look.swapped:
             return "not all of what it must show is shown at its level"
-        if share_of(report) < earlier[0].share - _LESS and not look.better:
+        if share_of(report) < share_before - _LESS and not look.better:
             return (
                 f"it would answer {share_of(report):.1%} of the requests here, the one that serves answers "
-                f"{earlier[0].share:.1%} of them, and it is not shown to be better"
+                f"{share_before:.1%} of them, and it is not shown to be better"
             )
         rule = None if report.mixture is None else report.mixture.rule
         generation = self._kept(
@@ -367,10 +370,8 @@ class _Work:
     def _held(self, generation: Generation, why: str) -> Improvement:
         made = self._kept(generation, state="held", why=why)
         shutil.rmtree(self._folder, ignore_errors=True)
-        return self._told(
-            "held",
-            f"Generation {made.number} is held: {why}. Generation {self.chain.serving.number} goes on.",
-        )
+        who = f"Generation {self.chain.serving.number}" if self.chain.alarm is None else "The incumbent"
+        return self._told("held", f"Generation {made.number} is held: {why}. {who} goes on.")
 
     def _served(self, generation: Generation) -> Improvement:
         """Have it held beside the one that serves, and move the route to it in one change, once it answers."""
