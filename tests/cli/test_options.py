@@ -224,3 +224,16 @@ PATHS = [
 def test_an_empty_path_is_not_the_current_folder(words, parameter):
     with pytest.raises(click.BadParameter, match="names no path"):
         parameter.type.convert("", parameter, None)
+
+
+REQUIRED = [
+    words
+    for words, command in COMMANDS.items()
+    if any(isinstance(option, click.Option) and option.required for option in command.params)
+]
+
+
+@pytest.mark.parametrize("words", REQUIRED)
+def test_a_required_option_that_is_not_given_is_missing(freehold, words):
+    ran = freehold(*words.split())
+    assert ran.code == 2 and "Missing option" in ran.err, ran

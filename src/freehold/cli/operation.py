@@ -337,11 +337,13 @@ def _parameter(name: str, annotation: Any, asked: Asked, *, is_option: bool) -> 
     if kind is bool:
         has_no = is_optional or asked.default
         flag, type_ = (f"{flag}/--no-{flag[2:]}" if has_no else flag), None
+    default = False if kind is bool and not is_optional and asked.default is None else asked.default
+    # Click takes a default of None that is said for a value: nothing would be missing any more.
+    defaults = {} if is_required else {"default": default}
     return click.Option(
         [*flag.split(), name],
         type=type_,
         is_flag=kind is bool,
-        default=False if kind is bool and not is_optional and asked.default is None else asked.default,
         multiple=is_many,
         required=is_required,
         show_default=kind is not bool and asked.default not in (None, "", ()),
@@ -349,6 +351,7 @@ def _parameter(name: str, annotation: Any, asked: Asked, *, is_option: bool) -> 
         hidden=asked.is_hidden,
         callback=None if asked.check is None else _checking(asked.check),
         help=asked.help,
+        **defaults,
     )
 
 
