@@ -51,9 +51,9 @@ from freehold.workflows.improve.chain import chain_of
 from freehold.workflows.improve.improve import improve
 from freehold.workflows.improve.traffic import is_audited
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.journey.mixing import decide
 from freehold.workflows.project import Project, agree, open_project
 from freehold.workflows.prove.evaluate import ServedCandidate, ask_and_score
+from freehold.workflows.prove.mixed import decide
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.watch.watch import check
 

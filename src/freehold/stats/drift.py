@@ -76,16 +76,18 @@ def acts_at(test: str, *, every_hours: float, years: float = 1.0) -> float:
     return max(1.0, years * HOURS_PER_YEAR / every_hours) / ALPHA_SPLIT[test]
 
 
-def loss_limit(margin: float, share: float) -> MeanLimit:
+def loss_limit(margin: float, share: float, unsure: float = 0.0) -> MeanLimit:
     """What sure answers may lose against the incumbent on average, in [-1, 1], so that all requests together lose at
-    most the margin: where only this share of them is answered here, all of the loss is there."""
-    return MeanLimit(min(1.0, margin / share) if share > 0 else 1.0, -1.0, 1.0)
+    most the margin: where only this share of them is answered here, all of the loss is there. `unsure` is by how much
+    what is measured of them may miss it."""
+    return MeanLimit(min(1.0, margin / share + unsure) if share > 0 else 1.0, -1.0, 1.0)
 
 
-def overconfidence_limit() -> MeanLimit:
+def overconfidence_limit(agreement: float = 0.0) -> MeanLimit:
     """How far confidence may lie above the share of answers as good as the incumbent's. Values are confidence minus 1
-    for an answer as good, confidence for another, in [-1, 1]."""
-    return MeanLimit(CALIBRATION_TOLERANCE, -1.0, 1.0)
+    for an answer as good, confidence for another, in [-1, 1]. By as much as `agreement` answers are as good more often
+    than they agree with the incumbent's."""
+    return MeanLimit(min(1.0, max(-1.0, CALIBRATION_TOLERANCE + agreement)), -1.0, 1.0)
 
 
 def share_limits(low: float, high: float, tolerance: float) -> tuple[MeanLimit, MeanLimit]:

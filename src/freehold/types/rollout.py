@@ -33,10 +33,25 @@ FEWEST_PAIRS = 5
 """Fewer pairs than this say nothing about quality."""
 
 
+class AgreementShift(Record, frozen=True, kw_only=True):
+    """How far agreement with the incumbent misses a proven difference, by the held-out samples of the proof.
+
+    `difference` is added to a difference that was scored by agreement, `as_good` to the share of answers as good as the
+    incumbent's; both with the half-width of their 95 % interval. All 0 where nothing is known.
+    """
+
+    difference: float = 0.0
+    error: float = 0.0
+    as_good: float = 0.0
+    as_good_error: float = 0.0
+
+
 class RolloutTerms(Record, frozen=True, kw_only=True):
     """What a rollout is held to, fixed when it begins."""
 
     task: Task
+    agreement: AgreementShift = AgreementShift()
+    """For mirrored requests, which have no right answer."""
     stages: tuple[float, ...]
     """Shares of the traffic the candidate gets, rising."""
     shadow_share: float

@@ -17,7 +17,7 @@ from freehold.errors import UsageError
 from freehold.types.config import DeferConfig
 from freehold.types.deferral import DeferralDecision
 from freehold.types.mixture import Mixture
-from freehold.types.rollout import Check
+from freehold.types.rollout import AgreementShift, Check
 from freehold.types.trace import Usage
 from freehold.workflows.shift.rollout.project import refuse_alarmed
 from freehold.workflows.watch import mixture, watch
@@ -92,6 +92,26 @@ def test_an_upper_models_answers_are_asked_again_as_well(mixed, store, incumbent
     found = made.mixture
     assert (found.share, found.sure_share, found.loss) == (0.5, 1.0, 0.5)
     assert found.confidence == pytest.approx(0.97), "an upper model's answer has no confidence"
+
+
+@pytest.mark.parametrize(
+    ("known", "alarms"),
+    [
+        (AgreementShift(), True),
+        (AgreementShift(difference=0.5, error=0.04, as_good=0.5, as_good_error=0.04), False),
+    ],
+)
+def test_what_agreement_misses_of_the_proof_is_no_loss(mixed, store, monkeypatch, known, alarms):
+    monkeypatch.setattr(watch, "agreement_shift", lambda *_, **asked: known if asked["only_sure"] else None)
+    found = []
+    for number in range(1, 12):
+        at = mixed_week(store, number, answers=("refund", "other"))
+        found.append(watch.check(mixed, store, "support", at=at))
+        if found[-1].alarm:
+            break
+    assert found[-1].alarm == alarms
+    if not alarms:
+        assert found[-1].mixture.loss == pytest.approx(0.0) and found[-1].mixture.as_good == 0.5
 
 
 def test_a_loss_puts_the_rule_on_its_safe_side_and_tells_why(mixed, store, incumbent):
@@ -213,7 +233,15 @@ def test_another_rule_starts_over(mixed, store):
     other = RULE.at(0.95)
     nothing = watch.CheckPlan("live", [], [], None, ())
     found, after = mixture.judge(
-        other, PROVEN, traffic, nothing, mixture.PeriodScores([], 0, None), state, margin=0.1, every_hours=168
+        other,
+        PROVEN,
+        traffic,
+        nothing,
+        mixture.PeriodScores([], 0, None),
+        state,
+        margin=0.1,
+        agreement=AgreementShift(),
+        every_hours=168,
     )
     assert after.rule_id == other.id
     assert all(one.periods == 0 for one in after.detectors.values()) and found.margin == 0.05

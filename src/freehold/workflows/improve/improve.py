@@ -51,7 +51,6 @@ from freehold.workflows.improve.chain import (
 from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.methods.method import Bench, Candidate, lineage_behind
 from freehold.workflows.journey.migrate import TriedCandidates, try_candidates
-from freehold.workflows.journey.mixing import held_out_results
 from freehold.workflows.journey.proposals import known_candidates
 from freehold.workflows.journey.selection import cheapest_first
 from freehold.workflows.journey.steps import LOCK, Steps
@@ -59,6 +58,7 @@ from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.looks import Looks
+from freehold.workflows.prove.mixed import held_out_results
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import routes, swapping
 

@@ -29,9 +29,9 @@ from freehold.types.evaluation import Comparison, EvalResult
 from freehold.types.generation import AgainstEarlier, Generation
 from freehold.types.mixture import Mixture
 from freehold.workflows.journey.methods.method import Bench
-from freehold.workflows.journey.mixing import Bools, decide, mixed
 from freehold.workflows.prove.evaluate import ServedCandidate, ask_and_score
 from freehold.workflows.prove.evidence_basis import answers_folder
+from freehold.workflows.prove.mixed import Bools, decide, mixed
 
 
 class Step(NamedTuple):

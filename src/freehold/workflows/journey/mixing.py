@@ -8,16 +8,15 @@ with its scores in the candidate's place, to the first that is not promoted (`st
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
 from freehold.deferring import learning
-from freehold.deferring.request_text import request_text
-from freehold.deferring.router import Router, write_router
-from freehold.errors import ConfigError, StorageError, UsageError, did_you_mean
+from freehold.deferring.router import write_router
+from freehold.errors import ConfigError, UsageError, did_you_mean
 from freehold.evals.comparing import SideBySide, units_of
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
@@ -29,34 +28,23 @@ from freehold.types.choosing import SelectionScores
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import DeferralRule, SignalName, Tier
-from freehold.types.evaluated import Evaluation, ItemResult
+from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint, ShareStep
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
+from freehold.workflows.prove.mixed import (
+    Bools,
+    decide,
+    declared,
+    held_out_results,
+    is_of_requests,
+    mixed,
+    of_requests,
+    router_text,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-
-Conditions = Sequence[Mapping[str, str]]
-
-
-def declared(conditions: Conditions, samples: Iterable[Sample]) -> npt.NDArray[np.bool_]:
-    """Whether each sample meets one of the conditions in all its parts.
-
-    A part about a header or an API key is not known of a sample: a condition with one is met by none.
-    """
-    known = [condition for condition in conditions if condition and not _of_requests(condition)]
-    return np.array(
-        [
-            any(
-                all(_value_text(sample.metadata.get(name)) == value for name, value in condition.items())
-                for condition in known
-            )
-            for sample in samples
-        ],
-        dtype=bool,
-    )
 
 
 def check_declared(config: DeferConfig, samples: Sequence[Sample]) -> list[str]:
@@ -74,14 +62,14 @@ def check_declared(config: DeferConfig, samples: Sequence[Sample]) -> list[str]:
                     hint='name what declares it: [{ language = "ja" }]',
                 )
             for name in condition:
-                if name not in fields and not _is_of_requests(name):
+                if name not in fields and not is_of_requests(name):
                     raise ConfigError(
                         f"defer.{table}: no sample has the field {name!r}",
                         hint=did_you_mean(
                             name, sorted(fields), f"known: {', '.join(sorted(fields)) or 'none'}"
                         ),
                     )
-            if _of_requests(condition):
+            if of_requests(condition):
                 notes.append(
                     f"defer.{table} {_condition_text(condition)}: samples carry neither headers nor keys, so these "
                     "requests are among all others here; the gateway sorts them out."
@@ -95,22 +83,8 @@ def check_declared(config: DeferConfig, samples: Sequence[Sample]) -> list[str]:
     return notes
 
 
-def _of_requests(condition: Mapping[str, str]) -> bool:
-    return any(map(_is_of_requests, condition))
-
-
-def _is_of_requests(name: str) -> bool:
-    return name == "key" or name.startswith("header:")
-
-
 def _condition_text(condition: Mapping[str, str]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in condition.items())
-
-
-def _value_text(value: object) -> str | None:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, str | int | float) else None
 
 
 Numbers: TypeAlias = "npt.NDArray[np.float64]"
@@ -212,11 +186,6 @@ def rule_of(found: Found, incumbent: str, config: DeferConfig, folder: Path) -> 
     )
 
 
-def router_text(sample: Sample) -> str:
-    """What a router reads of a sample."""
-    return request_text({"messages": msgspec.to_builtins(sample.messages)})
-
-
 def codes_of(samples: Sequence[Sample]) -> Codes | None:
     """The samples' clusters; None where no sample names one."""
     return encode_groups([sample.group for sample in samples])
@@ -233,7 +202,6 @@ def refusals(found: Sequence[Found]) -> Iterator[str]:
             yield f"{one.curve.signal.replace('_', ' ')}: {one.curve.refused}"
 
 
-Bools: TypeAlias = "npt.NDArray[np.bool_]"
 AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
 """Asks the upper model, and gives the score of each of its answers."""
 _MIXED = "With fallback: the candidate's answer where it is sure, the incumbent's recorded one elsewhere."
@@ -241,7 +209,6 @@ _MIXED_WITH_UPPER = (
     "With fallback: the candidate's answer where it is sure, the upper model's elsewhere, both against the incumbent's "
     "recorded one."
 )
-_AGAIN = "freehold migrate --fresh measures it again"
 
 
 class Looked(NamedTuple):
@@ -249,54 +216,6 @@ class Looked(NamedTuple):
 
     mixture: Mixture
     alone: Comparison | None
-
-
-def held_out_results(made: Evaluation) -> SideBySide:
-    """Both models' results as an evaluation left them. Raises `StorageError` where its file is gone or damaged."""
-    path = Path(made.results_file or "")
-    decoder = msgspec.json.Decoder(ItemResult)
-    try:
-        with path.open("rb") as file:
-            lines = [decoder.decode(line) for line in file]
-    except (OSError, msgspec.DecodeError) as error:
-        raise StorageError(f"{path}: the evaluation's results cannot be read: {error}", hint=_AGAIN) from None
-    return SideBySide(
-        [one.sample for one in lines],
-        [one.reference for one in lines],
-        [one.incumbent for one in lines],
-        [one.candidate for one in lines],
-        made.incumbent,
-        made.candidate,
-    )
-
-
-def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[EvalResult]) -> Floats:
-    """How sure the candidate is of each sample by the rule, as the gateway decides: a calibrated probability, below
-    every threshold where the sample is not its to answer, above every one where it must. Raises `StorageError` for a
-    router that is not the rule's."""
-    tier = rule.candidate
-    assert tier.calibration is not None and tier.signal is not None
-    if tier.router is not None:
-        router = Router.load(tier.router)
-        raw = [router.score_text(text) if (text := router_text(one)) else math.nan for one in samples]
-    else:
-        raw = [one.signals.get(tier.signal, math.nan) for one in candidate]
-    sure = np.array([-math.inf if math.isnan(value) else tier.calibration(value) for value in raw])
-    sure[[one.error is not None and one.score.value is None for one in candidate]] = -math.inf
-    sure[declared(rule.always_incumbent, samples)] = -math.inf
-    sure[declared(rule.never_defer_out, samples)] = math.inf
-    return sure
-
-
-def mixed(results: SideBySide, here: Bools, upper: Mapping[int, EvalResult] | None = None) -> SideBySide:
-    """The results with the mixture's in the candidate's place. `upper` are the upper model's by the sample's place."""
-    answers = [
-        own if is_here else (upper or {}).get(place, theirs)
-        for place, (own, theirs, is_here) in enumerate(
-            zip(results.candidate, results.incumbent, here, strict=True)
-        )
-    ]
-    return results._replace(candidate=answers)
 
 
 async def _of_upper(

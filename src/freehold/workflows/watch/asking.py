@@ -167,12 +167,14 @@ class PeriodScores(NamedTuple):
     unscored: int
     spent_usd: Decimal | None
     scored: list[int] = []
+    as_good: list[bool] = []
 
 
 async def ask(
-    project: Project, route: Route, plan: CheckPlan, task: Task, *, progress: Progress
+    project: Project, route: Route, plan: CheckPlan, task: Task, *, shift: float = 0.0, progress: Progress
 ) -> PeriodScores:
-    """Ask the side whose answers are not known yet, and score both. The candidate answers at the project's gateway."""
+    """Ask the side whose answers are not known yet, and score both. The candidate answers at the project's gateway.
+    `shift` is added to each difference that agreement alone tells."""
     if not plan.samples:
         return PeriodScores([], 0, None)
     endpoint, model = _asked_side(project, route, plan)
@@ -185,7 +187,7 @@ async def ask(
         options=ReplayOptions(as_live=plan.against == "live"),
         on_progress=lambda done, of: progress.update(done, of, unit="requests"),
     )
-    differences, unscored, scored = [], 0, []
+    differences, unscored, scored, as_good = [], 0, [], []
     async with scorer_of(task) as scorer:
         for place, (sample, known_answer, reply) in enumerate(
             zip(plan.samples, plan.known, replies, strict=True)
@@ -200,17 +202,18 @@ async def ask(
             candidate_score = (
                 (await scorer.score(sample, candidate, reference)).value if candidate is not None else 0.0
             )
+            by_agreement = sample.gold is None and scorer.right_by_agreement
             incumbent_score = (
-                1.0
-                if sample.gold is None and scorer.right_by_agreement
-                else (await scorer.score(sample, incumbent, reference)).value
+                1.0 if by_agreement else (await scorer.score(sample, incumbent, reference)).value
             )
             if candidate_score is None or incumbent_score is None:
                 unscored += 1
             else:
-                differences.append(max(-1.0, min(1.0, candidate_score - incumbent_score)))
+                difference = candidate_score - incumbent_score + (shift if by_agreement else 0.0)
+                differences.append(max(-1.0, min(1.0, difference)))
+                as_good.append(candidate_score >= incumbent_score)
                 scored.append(place)
-    return PeriodScores(differences, unscored, _spent(project, plan, replies), scored)
+    return PeriodScores(differences, unscored, _spent(project, plan, replies), scored, as_good)
 
 
 def _spent(project: Project, plan: CheckPlan, replies: Sequence[Replayed]) -> Decimal | None:

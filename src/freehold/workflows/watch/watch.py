@@ -27,6 +27,7 @@ from freehold.types.rollout import FEWEST_PAIRS, Check
 from freehold.types.route import Route, RouteChange
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
+from freehold.workflows.prove.mixed import agreement_shift
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import alarms, routes, swapping
 from freehold.workflows.shift.rollout import rollout
@@ -146,8 +147,11 @@ def _judged(
         seed = f"{route.name}:{rule.id}:{periods}"
         plan = mixture.plan_recheck(project, store, route, traffic, config, at=at, seed=seed)
     planned(plan)
-    scores = anyio.run(partial(ask, project, route, plan, task, progress=progress))
-    pairs, limit = scores.differences, no_worse(task.margin)
+    agreement = agreement_shift(store, task, rule, only_sure=True)
+    scores = anyio.run(
+        partial(ask, project, route, plan, task, shift=agreement.difference, progress=progress)
+    )
+    pairs, limit = scores.differences, no_worse(min(1.0, task.margin + agreement.error))
     made = Check(
         id=event_id(int(at.timestamp() * 1000)),
         route=route.name,
@@ -179,7 +183,15 @@ def _judged(
         return _Judged(plan, made, MeanDetector() if alarm else quality, MixtureState())
     proven = None if rule.mixture_id is None else store.get(Mixture, rule.mixture_id)
     found, after = mixture.judge(
-        rule, proven, traffic, plan, scores, state.mixture, margin=task.margin, every_hours=config.every_hours
+        rule,
+        proven,
+        traffic,
+        plan,
+        scores,
+        state.mixture,
+        margin=task.margin,
+        agreement=agreement,
+        every_hours=config.every_hours,
     )
     if proven is None:
         plan = plan._replace(

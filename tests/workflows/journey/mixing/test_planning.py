@@ -25,7 +25,6 @@ from freehold.workflows.journey.mixing import (
     decide,
     declared,
     find_curves,
-    held_out_results,
     mixed,
     refusals,
     rule_of,
@@ -33,6 +32,7 @@ from freehold.workflows.journey.mixing import (
 )
 from freehold.workflows.journey.mixture import kept_mixture, plan_mixture
 from freehold.workflows.project import open_project
+from freehold.workflows.prove.mixed import held_out_results
 
 N = 300
 

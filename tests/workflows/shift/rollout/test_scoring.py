@@ -6,12 +6,17 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from tests.workflows.shift.shifting import LATER, START, begun, mirrored
+from tests.workflows.shift.shifting import LATER, START, begun, mirrored, promoting, trace
+from tests.workflows.tell.views.evidence import INTENTS, TOML, evaluated, project_of
+from tests.workflows.tell.views.evidence import _scored as scored
 
+from freehold.evals.comparing import SideBySide
 from freehold.store import open_store, rollouts
+from freehold.types.dataset import Message, Sample
 from freehold.types.deferral import DeferralDecision
 from freehold.types.evaluation import Task
 from freehold.types.rollout import Rollout
+from freehold.workflows.prove.mixed import agreement_shift
 from freehold.workflows.shift.rollout import rollout, scoring
 from freehold.workflows.shift.rollout.scoring import path_of, quality_path
 
@@ -50,14 +55,52 @@ def test_what_it_would_let_the_candidate_answer_is(store):
     assert rollout.step(store, "support").look.state("quality").estimate == -1.0
 
 
+def answered(n, seed, *, ours=0.71, theirs=0.65):
+    """Right answers, the incumbent's and the candidate's: both err, and seldom alike."""
+    draw = random.Random(seed)
+    say = lambda right, often: right if draw.random() < often else draw.choice(INTENTS)  # noqa: E731
+    rights = [draw.choice(INTENTS) for _ in range(n)]
+    return [(right, say(right, theirs), say(right, ours)) for right in rights]
+
+
+@pytest.mark.parametrize(("ours", "goes_back"), [(0.71, False), (0.2, True)])
+def test_an_incumbent_that_errs_does_not_make_a_better_candidate_look_worse(store, tmp_path, ours, goes_back):
+    proven = [
+        (
+            Sample(id=f"{n:032x}", messages=(Message(role="user", content=f"q{n}"),), gold=right, incumbent=theirs),
+            scored(f"{n:032x}", "gpt-4o", theirs, right),
+            scored(f"{n:032x}", "base:ft", own, right),
+        )
+        for n, (right, theirs, own) in enumerate(answered(471, 1))
+    ]  # fmt: skip
+    task = Task(name="support", scorer="label", margin=0.03, options={"labels": INTENTS})
+    samples, incumbent, candidate = zip(*proven, strict=True)
+    found = SideBySide(samples, [one.gold for one in samples], incumbent, candidate, "gpt-4o", "base:ft")
+    made = evaluated(project_of(tmp_path, TOML), store, found, task=task)
+    store.put(promoting(made_from=(made.comparison.id,)))
+    shift = agreement_shift(store, task, None, only_sure=False)
+    agree = sum(theirs.output == own.output for theirs, own in zip(incumbent, candidate, strict=True)) / 471
+    assert (
+        shift.difference == pytest.approx(made.comparison.difference + 1 - agree) and shift.difference > 0.3
+    )
+    begun(store, agreement=shift, task=task)
+    for number, (_, theirs, own) in enumerate(answered(600, 2, ours=ours)):
+        asked = trace(number, share=1.0, answer=theirs)
+        store.add_traces([asked, trace(number, arm="candidate", parent_id=asked.id, answer=own)])
+    seen = rollout.step(store, "support", at=LATER)
+    assert (seen.rollout.state == "rolled_back") == goes_back, seen.rollout.why
+    if not goes_back:
+        assert seen.look.state("quality").estimate == pytest.approx(0.06, abs=0.06)
+
+
 def test_a_pair_is_scored_once(store, monkeypatch):
     begun(store)
     scored = []
     real = scoring._score_pair
 
-    async def counted(scorer, recipe, asked, mirror):
+    async def counted(scorer, recipe, asked, mirror, shift):
         scored.append(mirror.id)
-        return await real(scorer, recipe, asked, mirror)
+        return await real(scorer, recipe, asked, mirror, shift)
 
     monkeypatch.setattr(scoring, "_score_pair", counted)
     pairs = [mirrored(number, wrong=number == 0) for number in range(5)]

@@ -136,14 +136,15 @@ class Tests(Record, frozen=True, kw_only=True):
     broken_off: str | None = None
 
 
-def begin(*, margin: float, max_p95_ms: float | None, errors_below: float) -> Tests:
-    """The tests before the first observation."""
-    worse = MeanLimit(-margin, -1.0, 1.0)
-    bound = 3 * margin
+def begin(*, margin: float, max_p95_ms: float | None, errors_below: float, unsure: float = 0.0) -> Tests:
+    """The tests before the first observation. By `unsure` agreement may miss the difference still: what takes traffic
+    back allows for it, and what lets it pass asks for it on top."""
+    worse, back = MeanLimit(-margin + unsure, -1.0, 1.0), MeanLimit(-margin - unsure, -1.0, 1.0)
+    bound = 3 * margin - unsure
     failing = MeanTest(limit=MeanLimit(errors_below))
     shown_below = MeanTest(limit=MeanLimit(errors_below, least=True), log_wealths=TOWARDS_HALF)
     return Tests(
-        quality_back=MeanTest(limit=worse._replace(least=True)),
+        quality_back=MeanTest(limit=back._replace(least=True)),
         quality_forward=MeanTest(limit=worse),
         quality_bound=MeanTest(limit=worse._replace(at=-bound)) if bound < 1 else None,
         errors_back=failing,

@@ -26,6 +26,7 @@ from freehold.types.route import Route
 from freehold.types.trace import Trace
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
+from freehold.workflows.prove.mixed import agreement_shift
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.decision import served_id, served_plans
@@ -192,6 +193,7 @@ def start_project(
             route,
             RolloutTerms(
                 task=task_of(project),
+                agreement=agreement_shift(store, task_of(project), route.deferral, only_sure=False),
                 stages=config.rollout.canary,
                 shadow_share=config.rollout.shadow,
                 max_p95_ms=config.rollout.max_p95_ms,

@@ -21,7 +21,6 @@ from freehold.late import np
 from freehold.stats.sequential import empirical_bernstein_lower_cs
 from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow
-from freehold.types.evaluation import Task
 from freehold.types.record import Record
 from freehold.types.rollout import Rollout
 from freehold.types.trace import Trace
@@ -65,7 +64,7 @@ def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
             ledger.take(seq, trace)
         ready = ledger.ready(at)
         ledger.feed_arms(ready.arms)
-        scores = _scores_of(store, rollout.task, ready.pairs) if ready.pairs else {}
+        scores = _scores_of(store, rollout, ready.pairs) if ready.pairs else {}
         ledger.feed_pairs(ready.pairs, [_mean(window, scores) for window in ready.pairs])
         if not page and not ledger.changed:
             return tests
@@ -88,7 +87,10 @@ def tests_of(store: Store, rollout: Rollout) -> Tests:
 def _decode_tests(rollout: Rollout, stored: bytes | None) -> Tests:
     if stored is None:
         return begin(
-            margin=rollout.task.margin, max_p95_ms=rollout.max_p95_ms, errors_below=rollout.errors_below
+            margin=rollout.task.margin,
+            unsure=rollout.agreement.error,
+            max_p95_ms=rollout.max_p95_ms,
+            errors_below=rollout.errors_below,
         )
     return msgspec.json.decode(stored, type=Tests)
 
@@ -116,7 +118,7 @@ def _mean(window: Window, scores: dict[str, float]) -> float | None:
     return sum(differences) / len(differences) if differences else None
 
 
-def _scores_of(store: Store, task: Task, windows: Sequence[Window]) -> dict[str, float]:
+def _scores_of(store: Store, rollout: Rollout, windows: Sequence[Window]) -> dict[str, float]:
     mirrored = store.get_traces(id for window in windows for id in window.pairs)
     own = store.get_traces(mirror.parent_id for mirror in mirrored.values() if mirror.parent_id)
     pairs = [
@@ -124,20 +126,24 @@ def _scores_of(store: Store, task: Task, windows: Sequence[Window]) -> dict[str,
         for mirror in mirrored.values()
         if mirror.parent_id is not None and mirror.parent_id in own
     ]
-    return anyio.run(_score_pairs, task, pairs) if pairs else {}
+    return anyio.run(_score_pairs, rollout, pairs) if pairs else {}
 
 
-async def _score_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str, float]:
+async def _score_pairs(rollout: Rollout, pairs: list[tuple[Trace, Trace]]) -> dict[str, float]:
+    task, shift = rollout.task, rollout.agreement.difference
     recipe = Recipe(held_out=0.5, validation=0.0, seed=0, group_by=task.group_by)
     async with scorer_of(task) as scorer:
-        scores = {mirror.id: await _score_pair(scorer, recipe, own, mirror) for own, mirror in pairs}
+        scores = {mirror.id: await _score_pair(scorer, recipe, own, mirror, shift) for own, mirror in pairs}
     return {id: score for id, score in scores.items() if score is not None}
 
 
-async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace) -> float | None:
+async def _score_pair(
+    scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace, shift: float
+) -> float | None:
     """What the candidate scored beyond the incumbent, both against the corrected answer if there is one; else the
     incumbent's own answer is the reference: agreement, which the incumbent has by itself unless the scorer looks at
-    answers alone. Where a rule of deferral would have left the request to the incumbent, both are its. None when the
+    answers alone. What agreement was seen to miss of the proven difference (`shift`) is added to it. Where a rule of
+    deferral would have left the request to the incumbent, both are its. None when the
     incumbent has no whole answer, or one of them cannot be scored."""
     incumbent_answer = answer_of(own)
     if incumbent_answer is None or own.completeness != "complete" or own.status >= 400:
@@ -156,7 +162,7 @@ async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace)
         candidate = (await scorer.score(sample, candidate_answer, reference)).value
     if incumbent is None or candidate is None:
         return None
-    return max(-1.0, min(1.0, candidate - incumbent))
+    return max(-1.0, min(1.0, candidate - incumbent + (shift if by_agreement else 0.0)))
 
 
 POINTS_MAX = 160
