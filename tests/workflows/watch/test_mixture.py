@@ -240,7 +240,6 @@ def test_another_rule_starts_over(mixed, store):
         mixture.PeriodScores([], 0, None),
         state,
         margin=0.1,
-        agreement=AgreementShift(),
         every_hours=168,
     )
     assert after.rule_id == other.id

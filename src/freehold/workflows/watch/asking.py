@@ -24,7 +24,7 @@ from freehold.store import Store
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import INCUMBENT, Endpoint
 from freehold.types.evaluation import Task
-from freehold.types.rollout import Against
+from freehold.types.rollout import Against, AgreementShift
 from freehold.types.route import Route
 from freehold.types.trace import Trace, Usage
 from freehold.wire.base_url import stem
@@ -168,13 +168,22 @@ class PeriodScores(NamedTuple):
     spent_usd: Decimal | None
     scored: list[int] = []
     as_good: list[bool] = []
+    agreement: AgreementShift = AgreementShift()
+    """What these differences hold already of it, and how far it may be off."""
 
 
 async def ask(
-    project: Project, route: Route, plan: CheckPlan, task: Task, *, shift: float = 0.0, progress: Progress
+    project: Project,
+    route: Route,
+    plan: CheckPlan,
+    task: Task,
+    *,
+    agreement: AgreementShift | None = None,
+    progress: Progress,
 ) -> PeriodScores:
     """Ask the side whose answers are not known yet, and score both. The candidate answers at the project's gateway.
-    `shift` is added to each difference that agreement alone tells."""
+    `agreement` is added to each difference that only agreement tells."""
+    agreement = agreement or AgreementShift()
     if not plan.samples:
         return PeriodScores([], 0, None)
     endpoint, model = _asked_side(project, route, plan)
@@ -209,11 +218,12 @@ async def ask(
             if candidate_score is None or incumbent_score is None:
                 unscored += 1
             else:
-                difference = candidate_score - incumbent_score + (shift if by_agreement else 0.0)
+                difference = candidate_score - incumbent_score
+                difference += agreement.difference if by_agreement else 0.0
                 differences.append(max(-1.0, min(1.0, difference)))
                 as_good.append(candidate_score >= incumbent_score)
                 scored.append(place)
-    return PeriodScores(differences, unscored, _spent(project, plan, replies), scored, as_good)
+    return PeriodScores(differences, unscored, _spent(project, plan, replies), scored, as_good, agreement)
 
 
 def _spent(project: Project, plan: CheckPlan, replies: Sequence[Replayed]) -> Decimal | None:

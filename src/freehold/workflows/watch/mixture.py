@@ -33,7 +33,7 @@ from freehold.types.config import WatchConfig
 from freehold.types.deferral import DeferralRule
 from freehold.types.mixture import Mixture
 from freehold.types.record import Record
-from freehold.types.rollout import FEWEST_PAIRS, AgreementShift, Check, MixtureCheck, MixtureTest
+from freehold.types.rollout import FEWEST_PAIRS, Check, MixtureCheck, MixtureTest
 from freehold.types.route import Route
 from freehold.types.trace import Trace
 from freehold.workflows.project import Project
@@ -141,11 +141,10 @@ def judge(
     state: MixtureState,
     *,
     margin: float,
-    agreement: AgreementShift,
     every_hours: float,
 ) -> tuple[MixtureCheck, MixtureState]:
     """Put a period's answers into the tests: what was found, and the state after it. `margin` counts where the
-    mixture's record is gone; `agreement` is what the answers asked again may miss of it."""
+    mixture's record is gone."""
     detectors = dict(state.detectors) if state.rule_id == rule.id else {}
     margin = margin if proven is None else proven.margin
     shares, sure_share, pairs = traffic.shares(), traffic.sure_share(), scores.differences
@@ -156,11 +155,11 @@ def judge(
     ]
     values: dict[str, tuple[list[float], MeanLimit]] = {}
     if len(pairs) >= FEWEST_PAIRS and sure_share:
-        values["loss"] = ([-one for one in pairs], loss_limit(margin, sure_share, agreement.error))
+        values["loss"] = ([-one for one in pairs], loss_limit(margin, sure_share, scores.agreement.error))
     if len(asked) >= FEWEST_PAIRS:
         values["calibration"] = (
             [sure - good for sure, good in asked],
-            overconfidence_limit(agreement.as_good + agreement.as_good_error),
+            overconfidence_limit(scores.agreement.as_good + scores.agreement.as_good_error),
         )
     low, high = (None, None) if proven is None else (proven.share_low, proven.share_high)
     if low is not None and high is not None and not rule.is_on_safe_side:

@@ -148,9 +148,7 @@ def _judged(
         plan = mixture.plan_recheck(project, store, route, traffic, config, at=at, seed=seed)
     planned(plan)
     agreement = agreement_shift(store, task, rule, only_sure=True)
-    scores = anyio.run(
-        partial(ask, project, route, plan, task, shift=agreement.difference, progress=progress)
-    )
+    scores = anyio.run(partial(ask, project, route, plan, task, agreement=agreement, progress=progress))
     pairs, limit = scores.differences, no_worse(min(1.0, task.margin + agreement.error))
     made = Check(
         id=event_id(int(at.timestamp() * 1000)),
@@ -190,7 +188,6 @@ def _judged(
         scores,
         state.mixture,
         margin=task.margin,
-        agreement=agreement,
         every_hours=config.every_hours,
     )
     if proven is None:
