@@ -59,7 +59,8 @@ from freehold.workflows.watch.watch import check
 
 Row = tuple[str, str]
 """A message and its right label."""
-BEGAN = datetime(2026, 9, 1, tzinfo=UTC)
+BEGAN = datetime.now(UTC)
+"""Its traffic is of the weeks to come: a check counts what was asked after a swap, which is now."""
 INCUMBENT = "mistralai/Mistral-7B-Instruct-v0.3"
 CONFIG = """
 [app]

@@ -34,10 +34,11 @@ FEWEST_PAIRS = 5
 
 
 class AgreementShift(Record, frozen=True, kw_only=True):
-    """How far agreement with the incumbent misses a proven difference, by the held-out samples of the proof.
+    """What a candidate that was proven by right answers loses by agreement with the incumbent, on those samples.
 
-    `difference` is added to a difference that was scored by agreement, `as_good` to the share of answers as good as the
-    incumbent's; both with the half-width of their 95 % interval. All 0 where nothing is known.
+    `difference` is added to a difference that was scored by agreement, which is then to what it was in the proof;
+    `as_good` is by how much answers are as good as the incumbent's more often than they agree with it. Both with the
+    half-width of their 95 % interval. All 0 where nothing is known.
     """
 
     difference: float = 0.0

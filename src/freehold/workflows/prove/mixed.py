@@ -1,9 +1,9 @@
-"""What an evaluation left of its held-out samples, what a rule of deferral makes of it, and how far agreement with the
-incumbent lies from it.
+"""What an evaluation left of its held-out samples, what a rule of deferral makes of it, and how well it agreed with
+the incumbent there.
 
 Live requests seldom have a right answer, so a candidate is scored by its agreement with the incumbent there. Of an
-incumbent that is wrong in one request of three, a better candidate differs in as many: the held-out samples of its
-proof, which have right answers, say by how much agreement misses the proven difference.
+incumbent that is wrong in one request of three, a better candidate differs in as many. What was proven by right answers
+can be watched by agreement all the same: it must not fall below what it was on the samples of the proof.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ _Z = 1.96
 def agreement_shift(
     store: Store, task: Task, rule: DeferralRule | None, *, only_sure: bool
 ) -> AgreementShift:
-    """How far agreement with the incumbent misses what was proven of the route's rule, or of the candidate alone where
-    there is none; over all requests, or only those that the candidate was sure of.
+    """What is lost by agreement with the incumbent on the samples that proved the route's rule, or the candidate alone
+    where there is none, by right answers; over all requests, or only those that the candidate was sure of.
 
     Nothing where the proof's results are gone, where they had no right answers, and for scorers that look at an answer
     alone (a judge, tests of code).
@@ -152,7 +152,7 @@ def agreement_shift(
         here = np.ones(len(results.samples), dtype=bool)
         if rule is not None:
             here = decide(rule, results.samples, results.candidate) >= rule.threshold
-        rows = anyio.run(_misses, task, results)
+        rows = anyio.run(_losses, task, results)
     except StorageError:
         return AgreementShift()
     known = [
@@ -192,21 +192,21 @@ def _evaluation_behind(store: Store, rule: DeferralRule | None) -> Evaluation | 
     )
 
 
-async def _misses(task: Task, results: SideBySide) -> list[tuple[float, float] | None]:
-    """For each sample by how much the proven difference, and whether the candidate was as good, exceed what agreement
-    would have said; None where one of the answers is not known."""
+async def _losses(task: Task, results: SideBySide) -> list[tuple[float, float] | None]:
+    """For each sample with a right answer what is lost by agreement, and by how much the candidate is as good more than
+    that says; None where one of the answers is not known."""
     async with scorer_of(task) as scorer:
         if not scorer.right_by_agreement:
             return [None] * len(results.samples)
         return [
-            await _miss(scorer, sample, incumbent, candidate)
+            await _loss(scorer, sample, incumbent, candidate)
             for sample, incumbent, candidate in zip(
                 results.samples, results.incumbent, results.candidate, strict=True
             )
         ]
 
 
-async def _miss(
+async def _loss(
     scorer: Scorer, sample: Sample, incumbent: EvalResult, candidate: EvalResult
 ) -> tuple[float, float] | None:
     ours, theirs = candidate.score.value, incumbent.score.value
@@ -219,4 +219,4 @@ async def _miss(
         agrees = (await scorer.score(sample, candidate.output, incumbent.output)).value
     if agrees is None:
         return None
-    return ours - theirs - (agrees - 1.0), float(ours >= theirs) - float(agrees >= 1.0)
+    return 1.0 - agrees, float(ours >= theirs) - float(agrees >= 1.0)

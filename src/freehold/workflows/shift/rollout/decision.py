@@ -137,10 +137,10 @@ class Tests(Record, frozen=True, kw_only=True):
 
 
 def begin(*, margin: float, max_p95_ms: float | None, errors_below: float, unsure: float = 0.0) -> Tests:
-    """The tests before the first observation. By `unsure` agreement may miss the difference still: what takes traffic
-    back allows for it, and what lets it pass asks for it on top."""
-    worse, back = MeanLimit(-margin + unsure, -1.0, 1.0), MeanLimit(-margin - unsure, -1.0, 1.0)
-    bound = 3 * margin - unsure
+    """The tests before the first observation. What takes traffic back allows for what differences were seen to be
+    `unsure` by."""
+    worse, back = MeanLimit(-margin, -1.0, 1.0), MeanLimit(max(-1.0, -margin - unsure), -1.0, 1.0)
+    bound = 3 * margin
     failing = MeanTest(limit=MeanLimit(errors_below))
     shown_below = MeanTest(limit=MeanLimit(errors_below, least=True), log_wealths=TOWARDS_HALF)
     return Tests(

@@ -142,7 +142,7 @@ async def _score_pair(
 ) -> float | None:
     """What the candidate scored beyond the incumbent, both against the corrected answer if there is one; else the
     incumbent's own answer is the reference: agreement, which the incumbent has by itself unless the scorer looks at
-    answers alone. What agreement was seen to miss of the proven difference (`shift`) is added to it. Where a rule of
+    answers alone. What agreement lost in the proof as well (`shift`) is added to it. Where a rule of
     deferral would have left the request to the incumbent, both are its. None when the
     incumbent has no whole answer, or one of them cannot be scored."""
     incumbent_answer = answer_of(own)
