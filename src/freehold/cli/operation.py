@@ -211,6 +211,13 @@ class Command(click.Command):
     context_class = Context
 
 
+class Option(click.Option):
+    """Click takes a default of None that is said for a value; without one it reads ``--help`` in a value's place."""
+
+    def value_is_missing(self, value: Any) -> bool:
+        return value is None or super().value_is_missing(value)
+
+
 class CommandGroup(click.Group):
     context_class = Context
 
@@ -338,9 +345,7 @@ def _parameter(name: str, annotation: Any, asked: Asked, *, is_option: bool) -> 
         has_no = is_optional or asked.default
         flag, type_ = (f"{flag}/--no-{flag[2:]}" if has_no else flag), None
     default = False if kind is bool and not is_optional and asked.default is None else asked.default
-    # Click takes a default of None that is said for a value: nothing would be missing any more.
-    defaults = {} if is_required else {"default": default}
-    return click.Option(
+    return Option(
         [*flag.split(), name],
         type=type_,
         is_flag=kind is bool,
@@ -351,7 +356,7 @@ def _parameter(name: str, annotation: Any, asked: Asked, *, is_option: bool) -> 
         hidden=asked.is_hidden,
         callback=None if asked.check is None else _checking(asked.check),
         help=asked.help,
-        **defaults,
+        default=default,
     )
 
 
