@@ -220,6 +220,8 @@ def _status_view(seen: Status) -> Iterator[Block]:
         numbers = f"{state.units:,}", estimate, f"{state.e_value:.4g}", f"{state.acts_at:.0f}"
         table.append((state.metric, *numbers, "ROLL BACK" if state.rollback else ""))
     yield table
+    if seen.rollout.agreement.difference:
+        yield f"quality: {seen.rollout.agreement.sentence}"
     yield from (f"not yet: {line}" for line in seen.missing)
     if not seen.missing and seen.rollout.state not in ("promoted", "rolled_back"):
         yield "the next step is allowed"

@@ -85,8 +85,8 @@ def loss_limit(margin: float, share: float, unsure: float = 0.0) -> MeanLimit:
 
 def overconfidence_limit(agreement: float = 0.0) -> MeanLimit:
     """How far confidence may lie above the share of answers as good as the incumbent's. Values are confidence minus 1
-    for an answer as good, confidence for another, in [-1, 1]. By as much as `agreement` answers are as good more often
-    than they agree with the incumbent's."""
+    for an answer as good, confidence for another, in [-1, 1]. `agreement` is how much more
+    often answers are as good as the incumbent's than they agree with them."""
     return MeanLimit(min(1.0, max(-1.0, CALIBRATION_TOLERANCE + agreement)), -1.0, 1.0)
 
 

@@ -46,6 +46,14 @@ class AgreementShift(Record, frozen=True, kw_only=True):
     as_good: float = 0.0
     as_good_error: float = 0.0
 
+    @property
+    def sentence(self) -> str:
+        """What a difference without right answers is to, for people."""
+        return (
+            "without right answers, agreement with the incumbent counts, compared with the proof, where it was "
+            f"{1 - self.difference:.1%}"
+        )
+
 
 class RolloutTerms(Record, frozen=True, kw_only=True):
     """What a rollout is held to, fixed when it begins."""

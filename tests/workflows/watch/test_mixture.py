@@ -112,6 +112,7 @@ def test_what_agreement_misses_of_the_proof_is_no_loss(mixed, store, monkeypatch
     assert found[-1].alarm == alarms
     if not alarms:
         assert found[-1].mixture.loss == pytest.approx(0.0) and found[-1].mixture.as_good == 0.5
+        assert "compared with the proof, where it was 50.0%" in found[-1].notes[0]
 
 
 def test_a_loss_puts_the_rule_on_its_safe_side_and_tells_why(mixed, store, incumbent):

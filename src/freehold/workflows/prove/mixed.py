@@ -136,16 +136,16 @@ _Z = 1.96
 
 
 def agreement_shift(
-    store: Store, task: Task, rule: DeferralRule | None, *, only_sure: bool
+    store: Store, task: Task, rule: DeferralRule | None, verdict_id: str | None, *, only_sure: bool
 ) -> AgreementShift:
-    """What is lost by agreement with the incumbent on the samples that proved the route's rule, or the candidate alone
-    where there is none, by right answers; over all requests, or only those that the candidate was sure of.
+    """What is lost by agreement with the incumbent on the samples that proved the route's rule by right answers, or the
+    candidate alone (`verdict_id`) where there is none; over all requests, or only those that the candidate was sure of.
 
-    Nothing where the proof's results are gone, where they had no right answers, and for scorers that look at an answer
-    alone (a judge, tests of code).
+    Nothing where the proof's results are gone, where they had no right answers, for scorers that look at an answer
+    alone (a judge, tests of code), and where an upper model answers in the incumbent's place, which the results lack.
     """
-    made = _evaluation_behind(store, rule)
-    if made is None:
+    made = _evaluation_behind(store, rule, verdict_id)
+    if made is None or (rule is not None and rule.upper is not None):
         return AgreementShift()
     try:
         results = held_out_results(made)
@@ -172,13 +172,13 @@ def agreement_shift(
     )
 
 
-def _evaluation_behind(store: Store, rule: DeferralRule | None) -> Evaluation | None:
-    """The evaluation that a rule's verdict rests on, or that of the last verdict."""
+def _evaluation_behind(store: Store, rule: DeferralRule | None, verdict_id: str | None) -> Evaluation | None:
+    """The evaluation that a rule rests on, or the verdict where there is no rule."""
     if rule is not None:
         mixture = None if rule.mixture_id is None else store.get(Mixture, rule.mixture_id)
         ids = set() if mixture is None else set(mixture.made_from)
     else:
-        verdict = store.latest(Verdict)
+        verdict = None if verdict_id is None else store.get(Verdict, verdict_id)
         ids = set() if verdict is None else set(verdict.made_from)
         compared = [store.get(Comparison, one) for one in sorted(ids)]
         ids |= {name for one in compared if one is not None for name in one.made_from}

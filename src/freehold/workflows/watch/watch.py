@@ -147,7 +147,11 @@ def _judged(
         seed = f"{route.name}:{rule.id}:{periods}"
         plan = mixture.plan_recheck(project, store, route, traffic, config, at=at, seed=seed)
     planned(plan)
-    agreement = agreement_shift(store, task, rule, only_sure=True)
+    began = _promoted(store, route)
+    verdict_id = None if began is None else began.verdict_id
+    agreement = agreement_shift(store, task, rule, verdict_id, only_sure=True)
+    if agreement.difference:
+        plan = plan._replace(notes=(*plan.notes, agreement.sentence))
     scores = anyio.run(partial(ask, project, route, plan, task, agreement=agreement, progress=progress))
     pairs, limit = scores.differences, no_worse(min(1.0, task.margin + agreement.error))
     made = Check(

@@ -58,7 +58,10 @@ def test_what_it_would_let_the_candidate_answer_is(store):
 def answered(n, seed, *, ours=0.71, theirs=0.65):
     """Right answers, the incumbent's and the candidate's: both err, and seldom alike."""
     draw = random.Random(seed)
-    say = lambda right, often: right if draw.random() < often else draw.choice(INTENTS)  # noqa: E731
+
+    def say(right, often):
+        return right if draw.random() < often else draw.choice(INTENTS)
+
     rights = [draw.choice(INTENTS) for _ in range(n)]
     return [(right, say(right, theirs), say(right, ours)) for right in rights]
 
@@ -78,7 +81,7 @@ def test_an_incumbent_that_errs_does_not_make_a_better_candidate_look_worse(stor
     found = SideBySide(samples, [one.gold for one in samples], incumbent, candidate, "gpt-4o", "base:ft")
     made = evaluated(project_of(tmp_path, TOML), store, found, task=task)
     store.put(promoting(made_from=(made.comparison.id,)))
-    shift = agreement_shift(store, task, None, only_sure=False)
+    shift = agreement_shift(store, task, None, "v1", only_sure=False)
     agree = sum(theirs.output == own.output for theirs, own in zip(incumbent, candidate, strict=True)) / 471
     assert shift.difference == pytest.approx(1 - agree) and shift.difference > 0.3
     begun(store, agreement=shift, task=task)

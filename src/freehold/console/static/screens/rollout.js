@@ -61,7 +61,7 @@ function overTime(shown) {
     lines({ label: `difference in score after ${count(last.users)} users: ${number(last.mean)}, between ${number(last.low)} and ${number(last.high)}; margin ${number(margin)}`, range: [-Math.min(1, reach), Math.min(1, reach)],
       series: [{ name: "difference", points: path.map((p) => [p.users, p.mean]), band: path.map((p) => [p.users, p.low, p.high]) }], marks: [{ y: margin, words: `margin ${number(margin)}` }],
       xWords: (users) => `${count(Math.round(users))} ${Math.round(users) === 1 ? "user" : "users"}`, yWords: (value) => number(value, 2) }),
-    el("p", { class: "small soft" }, `Candidate less incumbent: ${number(last.mean)}, with 95% between ${number(last.low)} and ${number(last.high)} at all times together.`),
+    el("p", { class: "small soft" }, `Candidate less incumbent: ${number(last.mean)}, with 95% between ${number(last.low)} and ${number(last.high)} at all times together.${shown.status.rollout.agreement.difference ? ` Without right answers, agreement with the incumbent counts, compared with the proof, where it was ${percent(1 - shown.status.rollout.agreement.difference)}.` : ""}`),
     figures(`path-${shown.route.name}`, [{ head: "users", number: true, cell: (p) => count(p.users) }, { head: "seen", cell: (p) => moment(p.at) }, { head: "low", number: true, cell: (p) => number(p.low) }, { head: "mean", number: true, cell: (p) => number(p.mean) }, { head: "high", number: true, cell: (p) => number(p.high) }], path.slice(-40))];
 }
 

@@ -186,14 +186,21 @@ def start_project(
             route = new if route is None else msgspec.structs.replace(route, candidate=new.candidate)
         if not loose_schemas:
             check_schemas(store, route)
-        route = with_mixture(store, route, verdict=store.latest(Verdict))
+        verdict = store.latest(Verdict)
+        route = with_mixture(store, route, verdict=verdict)
         check_upper(route, config.endpoints)
         return rollout.start(
             store,
             route,
             RolloutTerms(
                 task=task_of(project),
-                agreement=agreement_shift(store, task_of(project), route.deferral, only_sure=False),
+                agreement=agreement_shift(
+                    store,
+                    task_of(project),
+                    route.deferral,
+                    None if verdict is None else verdict.id,
+                    only_sure=False,
+                ),
                 stages=config.rollout.canary,
                 shadow_share=config.rollout.shadow,
                 max_p95_ms=config.rollout.max_p95_ms,
