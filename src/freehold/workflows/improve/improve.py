@@ -58,7 +58,7 @@ from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import one_at_a_time
 from freehold.workflows.prove.looks import Looks
-from freehold.workflows.prove.mixed import held_out_results
+from freehold.workflows.prove.mixed import evaluation_behind, held_out_results
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import routes, swapping
 
@@ -286,9 +286,12 @@ class _Work:
     def _changed(self, bench: Bench, report: CandidateReport) -> tuple[str, ...]:
         """What tells the incumbent's change, or the traffic's, from a worse model: the first generation, whose model is
         as it was, answers the same requests, and is further from the incumbent than it was at its promotion. Said where
-        the two 95 % intervals do not meet."""
+        the two intervals do not meet, and both times right answers were known, or neither time."""
         first, evaluation = self.chain.first, bench.store.get(Evaluation, report.evaluation_id or "")
-        if first.low is None or evaluation is None:
+        before = evaluation_behind(self.store, first.rule, first.verdict_id)
+        if first.low is None or evaluation is None or before is None:
+            return ()
+        if evaluation.references != before.references or before.references == "mixed":
             return ()
         results = held_out_results(evaluation)
         try:

@@ -144,7 +144,7 @@ def agreement_shift(
     Nothing where the proof's results are gone, where they had no right answers, for scorers that look at an answer
     alone (a judge, tests of code), and where an upper model answers in the incumbent's place, which the results lack.
     """
-    made = _evaluation_behind(store, rule, verdict_id)
+    made = evaluation_behind(store, rule, verdict_id)
     if made is None or (rule is not None and rule.upper is not None):
         return AgreementShift()
     try:
@@ -172,7 +172,7 @@ def agreement_shift(
     )
 
 
-def _evaluation_behind(store: Store, rule: DeferralRule | None, verdict_id: str | None) -> Evaluation | None:
+def evaluation_behind(store: Store, rule: DeferralRule | None, verdict_id: str | None) -> Evaluation | None:
     """The evaluation that a rule rests on, or the verdict where there is no rule."""
     if rule is not None:
         mixture = None if rule.mixture_id is None else store.get(Mixture, rule.mixture_id)
