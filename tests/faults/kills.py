@@ -21,6 +21,8 @@ from tests.gateway.loopback import eventually
 
 ROUND = 100
 _MOST_PAUSE_S = 0.8
+# After a kill of the main process a new one starts, then a recorder: on a busy machine that took over three seconds.
+_SETTLED_S = 15.0
 # Long enough for a reader process of their own, which is one of those that are killed.
 _LOAD = {"long_every": 40, "long_bytes": 300_000}
 _VICTIMS = {
@@ -96,7 +98,7 @@ def kill_round(times, *, seed, folder, upstream):
                 victims[name] += 1
         outcomes = clients.outcomes
         answered = {one.trace_id for one in outcomes if one.is_answered}
-        settle(world, answered)
+        settle(world, answered, settled_s=_SETTLED_S)
         counted = world.counted()
         missing = answered - (world.stored() or set())
     return Kills(

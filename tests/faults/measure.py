@@ -127,10 +127,10 @@ def _recovered(world, clients, moments, slow_s):
     return _Recovery(None, stores_s, whole_s)
 
 
-def settle(world, answered):
-    """Wait until the store takes no more of what was answered."""
+def settle(world, answered, *, settled_s=_SETTLED_S):
+    """Wait until the store takes no more of what was answered, for so many seconds."""
     left, changed_s = None, time.monotonic()
-    while time.monotonic() < changed_s + _SETTLED_S:
+    while time.monotonic() < changed_s + settled_s:
         now = len(answered - (world.stored() or set()))
         if now == 0:
             return
