@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.calibration import (
+    agreement,
     deferring,
     generations,
     looking,
@@ -77,6 +78,7 @@ def blocks(*, full: bool) -> list[Block]:
         generations.wrong_swaps(2000 if full else 100, seed=26, full=full),
         generations.no_gain(2000 if full else 100, seed=27, full=full),
         generations.swaps_gained(2000 if full else 100, seed=28, full=full),
+        agreement.rollouts_without_answers(400 if full else 10, seed=29),
     ]
 
 
