@@ -16,7 +16,7 @@ from freehold.stats.rules import DecisionRule
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "calibration.md"
 
-LETTERS = ["A", "A2", *"BCDE", "E2", *"FGHI", "I2", *"JKLMNOPQSTUVWXYZ"]
+LETTERS = ["A", "A2", *"BCDE", "E2", *"FGHI", "I2", *"JKLMNOPQSTUVWXYZ", "AA"]
 
 # Block A of the specification, computed there by other code: (margin, n) -> win-rate factors 0.1 / 0.5 at
 # p0 0.7, 0.9, 0.97, 0.995 and alpha 0.025.
