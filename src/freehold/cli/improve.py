@@ -77,6 +77,7 @@ def _table(generations: tuple[Generation, ...]) -> TableRows:
     table = TableRows(
         [("", "when (UTC)", "state", "here", "to incumbent", "to the one before", "learned from")]
     )
+    serves = max((one.number for one in generations if one.state == "serves"), default=None)
     for one in generations:
         before = next(iter(one.earlier), None)
         seen = one.traffic
@@ -87,7 +88,7 @@ def _table(generations: tuple[Generation, ...]) -> TableRows:
             (
                 str(one.number),
                 f"{one.at:%Y-%m-%d %H:%M}",
-                one.state.replace("_", " "),
+                "served" if one.state == "serves" and one.number != serves else one.state.replace("_", " "),
                 "–" if one.share is None else f"{one.share:.1%}",
                 _points(one.difference, one.low, one.high),
                 "–" if before is None else _points(before.difference, before.low, before.high),

@@ -98,4 +98,9 @@ class Generation(StoredRecord, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        return f"{self.route}/{self.number:05d}"
+        return generation_key(self.route, self.number)
+
+
+def generation_key(route: str, number: int) -> str:
+    """Under which a generation is kept."""
+    return f"{route}/{number:05d}"

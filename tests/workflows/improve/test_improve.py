@@ -133,6 +133,7 @@ def test_a_generation_that_went_back_is_said_to_have(scene):
     assert improve(scene.project, progress=Silent()).outcome == "serves"
     assert scene.route.candidate.endpoint == "local-a" and scene.serving.number == 1
     assert swapping.back(scene.store, "banking", who="test", at=traffic.now(), why="empty answers")
+    assert scene.store.latest(Generation).state == "rolled_back", "known at once, not at the next run"
     assert scene.serving.number == 0 and scene.route.candidate.endpoint == "local"
     made = improve(scene.project, progress=Silent())
     assert made.outcome == "waiting" and [one.state for one in made.generations] == ["serves", "rolled_back"]
@@ -263,6 +264,7 @@ def test_after_an_alarm_only_what_was_asked_since_proves(scene, monkeypatch):
         patched.setattr(work._Work, "_served", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             improve(scene.project, progress=Silent())
+    scene.store.put(msgspec.structs.replace(scene.store.latest(Generation), better=True))
     route = scene.route
     safe = msgspec.structs.replace(route, deferral=route.deferral.on_safe_side())
     scene.store.save_route(safe, who="test", at=traffic.now())

@@ -253,7 +253,9 @@ def levels(project: Project, chain: Chain) -> budget.GenerationLevel:
             number=len(chain.settled), swap_alpha=begun.alpha, better_alpha=begun.better_alpha
         )
     past = [
-        budget.GenerationLook(swapped=one.state in ("proven", "serves", "rolled_back"), better=one.better)
+        budget.GenerationLook(swapped=True, better=one.better)
+        if one.state in ("proven", "serves", "rolled_back")
+        else budget.GenerationLook()  # one proven and then held, as after an alarm, hands nothing on
         for one in chain.settled
     ]
     return budget.next_level(past, budget=project.config.improve.error)

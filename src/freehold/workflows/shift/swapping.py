@@ -24,6 +24,7 @@ from freehold.store.records import KeptRecord
 from freehold.types.audit import Change
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ENDPOINT_NAME, SLOTS, ServePlan, is_own
+from freehold.types.generation import Generation, generation_key
 from freehold.types.route import Route, Target
 from freehold.types.slot import CandidateSide, ServedSlot, Swap, SwapState
 from freehold.workflows.project import now
@@ -191,6 +192,8 @@ def back(store: Store, route_name: str, *, who: str, at: datetime, why: str) -> 
         try:
             said = f"back to the generation before {last.number}: {why}"
             _move(store, route, last.before, ended, who=who, at=at, why=said)
+            if (made := store.get(Generation, generation_key(route_name, last.number))) is not None:
+                store.put(msgspec.structs.replace(made, state="rolled_back"))
             return ended
         except RevisionError:
             log.info("route %s: changed meanwhile, looking again", route_name)

@@ -95,11 +95,15 @@ const history = (shown) => fold(`history-${shown.route.name}`, "History", table(
 const points = (one) => (one?.low == null ? "–" : `${number(100 * one.difference, 1)} [${number(100 * one.low, 1)}, ${number(100 * one.high, 1)}]`);
 
 /** What `freehold improve` has made, each beside what it was compared with. */
-const generations = (shown) => (shown.generations.length < 2 ? null : [el("h3", {}, "Generations"), table([
-  { head: "generation", number: true, cell: (g) => count(g.number) }, { head: "when", cell: (g) => moment(g.at) }, { head: "state", cell: (g) => g.state.replace("_", " ") },
+function generations(shown) {
+  const serves = shown.generations.find((g) => g.state === "serves");
+  const state = (g) => (g.state === "serves" && g !== serves ? "served" : g.state.replace("_", " "));
+  return shown.generations.length < 2 ? null : [el("h3", {}, "Generations"), table([
+  { head: "generation", number: true, cell: (g) => count(g.number) }, { head: "when", cell: (g) => moment(g.at) }, { head: "state", cell: state },
   { head: "answered here", number: true, cell: (g) => (g.share == null ? "–" : percent(g.share)) }, { head: "points to the incumbent", number: true, cell: points },
   { head: "to the one before", number: true, cell: (g) => points(g.earlier[0]) }, { head: "why", cell: (g) => [g.why, ...g.notes].filter(Boolean).join(". ") || "–" }],
-shown.generations, { caption: "Generations of this route's model", cards: true })]);
+shown.generations, { caption: "Generations of this route's model", cards: true })];
+}
 
 function section(shown, view) {
   const route = shown.route, rollout = shown.status?.rollout;
