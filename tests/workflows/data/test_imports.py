@@ -106,6 +106,13 @@ def test_a_preview_stores_nothing_and_a_file_imported_twice_adds_nothing(project
     assert (held.new, held.replaced) == (0, 30), "kept for evaluation they are the same rows"
 
 
+def test_the_same_request_at_another_time_is_another_and_paid_for_again(project, folder):
+    times = ("2026-11-01T08:00:00Z", "2026-11-02T08:00:00Z", "2026-11-02T08:00:00Z")
+    turns = (("user", "where is my parcel"), ("assistant", "in the post"))
+    (folder / "timed.jsonl").write_bytes(b"\n".join(chat(*turns, created_at=time) for time in times))
+    assert import_file(project, folder / "timed.jsonl", progress=Silent()).new == 2
+
+
 def test_answers_may_be_what_is_right(project, folder):
     data = DataConfig(answers="gold")
     found = import_file(project, folder / "log.jsonl", data=data, progress=Silent())

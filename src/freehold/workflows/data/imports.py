@@ -297,8 +297,7 @@ def _trace(record: Imported, origin: str, *, at: datetime, held_out: bool, model
     identity: list[Any] = [
         record.id, record.request, record.response, record.gold, record.conversation_id, metadata
     ]  # fmt: skip
-    if record.desirable is not None:
-        identity.append(record.desirable)
+    identity += [told for told in (record.at, record.desirable) if told is not None]
     choices = (record.response or {}).get("choices") or [{}]
     inside = f"/{record.file}" if record.file else ""
     return Trace(
