@@ -247,10 +247,21 @@ def test_each_model_of_a_log_has_its_end(tmp_path):
     assert any("[incumbent]: claude-3-haiku-20240307 was shut down on" in line for line in drafted.open)
 
 
+def test_a_log_without_the_incumbents_answers_is_said_to_promote_nothing(tmp_path):
+    path = tmp_path / "log.csv"
+    rows = "".join(f"message {n},{n % 3},gpt-4o,{n}\n" for n in range(60))
+    path.write_text("utterance,intent,model,latency_ms\n" + rows)
+    drafted = draft(DraftRequest(folder=tmp_path, files=(path,)))
+    assert any(
+        "no record has an answer of gpt-4o, so nothing can be promoted" in line for line in drafted.open
+    )
+
+
 @pytest.mark.parametrize(("a_class", "held_out", "samples"), [(10, 320, 160), (30, 0, 384)])
 def test_training_samples_are_those_that_will_be_learned_from(tmp_path, a_class, held_out, samples):
     def labelled(name, count):
-        return log_of_init(tmp_path / name, [chat(f"{name} {n}", f"label {n % 20}") for n in range(count)])
+        records = [chat(f"{name} {n}", f"label {n % 20}") for n in range(count)]
+        return log_of_init(tmp_path / name, 2 * records)  # a question that comes again is learned once
 
     apart = (labelled("proof.jsonl", held_out),) if held_out else ()
     draft(DraftRequest(folder=tmp_path, files=(labelled("traffic.jsonl", 20 * a_class),), held_out=apart))

@@ -93,6 +93,17 @@ def test_an_incumbent_that_ends_soon_is_asked_first_and_its_end_is_a_warning_at_
     assert gone.warnings == (f"rented-1 was shut down on 2026-11-26, 3 days ago{NAMED}",)
 
 
+def test_candidates_that_nothing_was_compared_with_need_answers_of_the_incumbent():
+    alone = {"frozen": 0, "compared": False}
+    assert state("measured", **alone).next.command == "freehold freeze"
+    found = state("measured", **alone, can_ask_incumbent=False).next
+    assert found.command == "freehold import FILE" and "no answer of rented-1" in found.why
+    assert [one.command for one in found.others] == ["freehold freeze"]
+    assert (
+        state("measured", **alone, incumbent=None, can_ask_incumbent=False).next.command == "freehold migrate"
+    )
+
+
 def test_a_promoting_verdict_begins_a_rollout_once_a_gateway_runs():
     found = state("promote", gateway_runs=True)
     assert found.next.command == "freehold rollout start"

@@ -309,7 +309,7 @@ def _why(model: Model, placed: Placed, asked: _Asked, way: _Training | None) -> 
     if active < 0.5 * parameter_count(model.shape):
         said.append(f"{active / 1e9:.1f}B of its parameters active")
     if model.released is not None:
-        said.append(f"of {model.released}")
+        said.append(f"released {model.released}")
     held = f"{gib(placed.fit.total_bytes)} of {gib(placed.fit.available_bytes)}"
     said.append(f"{held} as {placed.quantization}" + (" in vLLM" if placed.engine == "vllm" else ""))
     if way is not None and way.said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import platform
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -380,7 +381,7 @@ def priced_machine(
     known = [one for one in found if one is not None]
     if not found or len(known) < len(found):
         raise UsageError(
-            f"what {machine.name} costs is not known",
+            f"what {'this machine' if machine.name == platform.node() else machine.name} costs is not known",
             hint="state it: --usd-per-hour LOW-HIGH for a rented one, --purchase-usd N for one you would buy, "
             "--purchase-usd 0 for one you have",
         )

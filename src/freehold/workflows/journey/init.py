@@ -23,6 +23,7 @@ from freehold.evals.scorers import make
 from freehold.types.choosing import Needs
 from freehold.types.config import AppConfig, DataConfig, ProjectConfig, TaskConfig
 from freehold.types.config_file import parse
+from freehold.types.identity import question_id
 from freehold.types.record import Record
 from freehold.workflows.choose.traffic import logged, price_requests
 from freehold.workflows.data.curate import held_out_share, validation_share
@@ -102,6 +103,7 @@ class _Told:
         self.at = now()
         self.records = self.held_out = 0
         self.units: list[int] = []
+        self.questions: set[str] = set()
         self.models: Counter[str] = Counter()
         self.gold: list[str] = []
         self.said: list[str] = []
@@ -118,9 +120,18 @@ class _Told:
 
     def add(self, found: Imported) -> None:
         self.records += 1
-        alike = found.id, found.request, found.response, found.gold, found.conversation_id, found.metadata
+        alike = (
+            found.id,
+            found.request,
+            found.response,
+            found.gold,
+            found.conversation_id,
+            found.metadata,
+            found.at,
+        )
         self.requests.setdefault(hash(msgspec.json.encode(alike)), logged(found, found.at or self.at))
         self.units.append(_unit(found))
+        self.questions.add(question_id(found.request["messages"]))
         if model := found.request.get("model") or (found.response or {}).get("model"):
             self.models[str(model)] += 1
         if found.gold is not None:
@@ -275,6 +286,11 @@ def _open(request: DraftRequest, told: _Told, incumbent: str | None, config: Pro
             "[data]: no record says what is right, so a candidate is measured by how often it answers as the recorded "
             'answer; answers = "gold" if those are right, or add a field for what is'
         )
+    if incumbent is not None and told.gold and not told.said:
+        left.append(
+            f"[incumbent]: no record has an answer of {incumbent}, so nothing can be promoted yet; bring some, or set "
+            "base_url and have it asked by freehold freeze"
+        )
     if request.files and not told.instructed and request.data.system is None:
         left.append("[data] system: the records carry no instruction; add the one your application sends")
     if incumbent is not None and told.said and len(told.gold) < told.records and config.candidates:
@@ -378,14 +394,16 @@ def _margin(request: DraftRequest, told: _Told, guess: Guess | None) -> DraftedM
 
 
 def _training(request: DraftRequest, told: _Told, guess: Guess) -> int:
-    """Records that will be learned from: what is held out, and what candidates are chosen by, left out."""
+    """Records that will be learned from: repeats of a question, what is held out, and what candidates are chosen by,
+    left out."""
     config = ProjectConfig(
         app=AppConfig(name="new"),
         data=msgspec.structs.replace(request.data, held_out_files=tuple(map(str, request.held_out))),
         task=TaskConfig(margin=_margin(request, told, guess).margin),
         candidates=None,
     )
-    records = told.records - told.held_out
+    distinct = len(told.questions) / told.records if told.records else 0.0
+    records = round(distinct * (told.records - told.held_out))
     kept = records * (1 - held_out_share(config.data)) * (1 - validation_share(config, records))
     return round(kept)
 

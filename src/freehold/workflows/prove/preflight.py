@@ -420,7 +420,7 @@ async def _reach(request: PreflightRequest) -> list[Finding]:
             return []
         said = f"{config.incumbent.model} has no recorded answer to the {len(filled):,} held-out items"
         then = "candidates are measured against what is right, and none can be promoted"
-        fix = "freehold freeze asks it ([incumbent] base_url); or bring a log that has its answers"
+        fix = "record its answers with freehold freeze ([incumbent] base_url), or bring a log that has them"
         return [warn(CHECK, f"{said}: {then}", fix)]
     codes = encode_groups([one.group for one in compared])
     items = Items(

@@ -258,6 +258,13 @@ def _before_verdict(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
             facts.report_stopped,
             *(IN_DETAIL, MIGRATE),
         )
+    if _lacks_answers(facts, stage):
+        return _next(
+            "Bring a log that has the incumbent's answers",
+            "freehold import FILE",
+            f"candidates were measured, and no answer of {facts.incumbent} is here to compare them with",
+            OtherWay(sentence="Or set [incumbent] base_url, and ask it", command="freehold freeze"),
+        )
     why = "a dataset is here, and no candidate was tried on it"
     if stage == "measured":
         why = "candidates were measured, and there is no verdict on one"
@@ -266,13 +273,19 @@ def _before_verdict(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
     )
 
 
+def _lacks_answers(facts: ProjectFacts, stage: JourneyStage) -> bool:
+    """Whether candidates were measured with nothing of the incumbent's beside them."""
+    lacks = stage == "measured" and bool(facts.evaluations) and not facts.compared and not facts.frozen
+    return lacks and facts.incumbent is not None
+
+
 def _should_freeze(facts: ProjectFacts, stage: JourneyStage) -> bool:
     """Whether the incumbent's answers come first: before it ends, or where nothing else can be compared with."""
     if not facts.can_ask_incumbent or facts.frozen or facts.dataset_id is None:
         return False
     days = facts.days_left
     if stage == "measured":
-        return bool(facts.evaluations) and not facts.compared and (days is None or days >= 0)
+        return _lacks_answers(facts, stage) and (days is None or days >= 0)
     return days is not None and 0 <= days <= SOON_DAYS
 
 
